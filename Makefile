@@ -1,0 +1,93 @@
+# What one does with coheap, one word each; `make help` lists them.
+#
+# Needed: make, a Rust toolchain, Python 3.11 or later with venv and pip, a C linker. PYTHON=
+# chooses the interpreter. What passed is not run again until a source, a tool or this file
+# changes; `make -B test` runs everything anyway.
+
+PYTHON ?= python3
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PASSED := target/passed
+
+export PYTHON
+export PYO3_PYTHON = $(PYTHON)
+export PYTHONDONTWRITEBYTECODE = 1
+
+# What the tests depend on: files and, so that a deleted file counts as a change, folders.
+SOURCES := $(shell find Cargo.toml Cargo.lock Makefile README.md crates docs examples \
+	-not -path '*/target/*' -not -path '*/.*' -not -name '*.so' 2>/dev/null)
+
+BUILD_DEMO := $(CARGO) build --locked --release --package coheap-cli
+TEST_FACES := $(CARGO) test --locked
+TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints
+TEST_DEFECTS := $(CARGO) test --locked --package coheap-core --features defects --test defects
+SWEEP := $(CARGO) test --locked --release --package coheap-core --features failpoints
+CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
+CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
+
+.DEFAULT_GOAL := help
+.PHONY: demo test check fmt lint bench crash torture docs help tidy FORCE
+
+demo: $(PASSED)/tools ## run the main job: count words in many processes while they are killed
+	$(BUILD_DEMO)
+	$(TARGET)/release/coheap demo $(DEMO)
+
+test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects ## pass the tests
+	@echo "all tests have passed since the last change (make -B test runs them again)"
+
+check: ## what a commit has to pass: formatting, lints, tests
+	$(CARGO) fmt --all --check
+	$(MAKE) lint
+	$(MAKE) test
+
+fmt: ## format the Rust code
+	$(CARGO) fmt --all
+
+lint: tidy ## clippy, with warnings as errors, and the house rules
+	$(CLIPPY) -- -D warnings
+	$(CLIPPY_FEATURES) -- -D warnings
+
+bench: $(PASSED)/tools ## measure against the peers (bench/ is a workspace of its own)
+	cd bench && $(CARGO) run --locked --release
+
+crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
+	$(SWEEP) --test crash -- --ignored --nocapture
+
+torture: $(PASSED)/tools ## kill real processes, thousands of times
+	$(SWEEP) --test torture -- --ignored --nocapture
+
+docs: ## build the Rust documentation
+	$(CARGO) doc --locked --no-deps
+
+help: ## list these
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+# What passed, passed as it was when the test began: a file saved meanwhile is newer than that.
+BEGIN = @touch $@.began
+PASS = @mv $@.began $@
+
+# The house rules, and the tests of the script that keeps them.
+tidy: $(PASSED)/tools
+	$(PYTHON) scripts/tidy.py
+	$(PYTHON) -m unittest discover --quiet --start-directory scripts
+
+$(PASSED)/faces: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	$(TEST_FACES)
+	$(PASS)
+
+$(PASSED)/failpoints: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	$(TEST_FAILPOINTS)
+	$(PASS)
+
+$(PASSED)/defects: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	$(TEST_DEFECTS)
+	$(PASS)
+
+# Always looked at; written, and so newer than what passed, only when a tool is another one.
+$(PASSED)/tools: FORCE
+	@mkdir -p $(PASSED)
+	@scripts/tools.sh > $@.now
+	@cmp -s $@.now $@ || cp $@.now $@

@@ -1,0 +1,286 @@
+//! Arenas: spans cut into blocks, and blocks moved to and from pending chains in batches.
+//!
+//! Any thread may use any arena; it prefers its own. A block finds its span by its offset, and
+//! the span its arena.
+//!
+//! What always holds, under an arena's turn:
+//!
+//! - **A1** Every span of the arena with a free block is in the list of its class, others are not.
+//! - **A2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
+
+use crate::allocator::size_class::{HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class};
+use crate::allocator::span::{self, CLAIM_WORDS, RELEASE_WORDS, Use};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, Arena, SPAN_TURN, Span};
+use crate::memory::{Region, Word};
+
+/// Blocks in use and blocks ever cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Blocks that are not free.
+    pub used: u64,
+    /// Blocks that were ever handed out.
+    pub cut: u64,
+}
+
+impl Counts {
+    /// The counts of a span.
+    pub fn of(span: &Span) -> Self {
+        let word = span.counts.get();
+        Self { used: word & 0xffff_ffff, cut: word >> 32 }
+    }
+
+    fn word(self) -> u64 {
+        self.used | self.cut << 32
+    }
+}
+
+/// The link word of a free block.
+pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt> {
+    region.at(block + link_word(class))
+}
+
+/// Moves some blocks of a class from an arena to the caller's pending chain.
+pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<()> {
+    let wanted = wanted.max(batch(class));
+    let own = context.index() % ARENA_COUNT;
+    {
+        let held = context.hold(ARENA_TURNS + own)?;
+        if context.region().arena(own).partial[usize::from(class)].get() != 0 {
+            return move_out(&held, own, class, wanted);
+        }
+    }
+    let held = context.hold_all(&[ARENA_TURNS + own, SPAN_TURN])?;
+    match add_span(&held, own, class) {
+        Ok(()) => move_out(&held, own, class, wanted),
+        Err(full @ Error::HeapFull { .. }) => {
+            drop(held);
+            refill_from_others(context, class, wanted, full)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn refill_from_others(context: &Context, class: u8, wanted: u32, full: Error) -> Result<()> {
+    for arena in 0..ARENA_COUNT {
+        let held = context.hold(ARENA_TURNS + arena)?;
+        if context.region().arena(arena).partial[usize::from(class)].get() != 0 {
+            return move_out(&held, arena, class, wanted);
+        }
+    }
+    Err(full)
+}
+
+/// Gives the arena a fresh span, unless it got one meanwhile.
+fn add_span(held: &Held<'_>, arena: u32, class: u8) -> Result<()> {
+    let region = held.context().region();
+    let head = &region.arena(arena).partial[usize::from(class)];
+    if head.get() != 0 {
+        return Ok(());
+    }
+    let index = span::find(held, 1)?;
+    let entry = region.span(index)?;
+    let mut change = Change::begin(held, CLAIM_WORDS + 4)?;
+    span::claim(&mut change, index, Use::Blocks { class, arena: arena as u16 })?;
+    change.set(&entry.free, 0);
+    change.set(&entry.counts, 0);
+    change.set(&entry.links, 0);
+    change.set(head, index + 1);
+    change.commit();
+    Ok(())
+}
+
+/// Moves up to `wanted` blocks from the first span in the list.
+fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<()> {
+    let context = held.context();
+    let region = context.region();
+    let head = &region.arena(arena).partial[usize::from(class)];
+    let index = head.get() - 1;
+    let entry = region.span(index)?;
+    let counts = Counts::of(entry);
+    let pending = &context.control().pending[usize::from(class)];
+    let from_list = free_list(region, entry, class, wanted)?;
+    let room = blocks_per_span(class).saturating_sub(counts.cut);
+    let fresh = room.min(u64::from(wanted) - from_list.count);
+    let moved = from_list.count + fresh;
+    if moved == 0 {
+        return Err(Corrupt { what: "arena list", at: index }.into());
+    }
+    let mut change = Change::begin(held, 8)?;
+    let mut first = pending.get();
+    if fresh > 0 {
+        first = cut(&change, index, class, counts.cut, fresh, first)?;
+    }
+    if let Some(last) = from_list.last {
+        let rest = link_of(region, class, last)?.get();
+        change.set(link_of(region, class, last)?, first);
+        first = entry.free.get();
+        change.set(&entry.free, rest);
+    }
+    change.set(pending, first);
+    let after = Counts { used: counts.used + moved, cut: counts.cut + fresh };
+    change.set(&entry.counts, after.word());
+    if after.used == blocks_per_span(class) {
+        unlist(&mut change, head, entry)?;
+    }
+    change.commit();
+    let hint = &context.pending[usize::from(class)];
+    hint.set(hint.get() + moved as u32);
+    Ok(())
+}
+
+struct FreeList {
+    count: u64,
+    last: Option<u64>,
+}
+
+/// The first blocks of a span's free list, at most `wanted`.
+fn free_list(region: &Region, entry: &Span, class: u8, wanted: u32) -> Result<FreeList> {
+    let mut found = FreeList { count: 0, last: None };
+    let mut block = entry.free.get();
+    while block != 0 && found.count < u64::from(wanted) {
+        found = FreeList { count: found.count + 1, last: Some(block) };
+        block = link_of(region, class, block)?.get();
+    }
+    Ok(found)
+}
+
+/// Cuts fresh blocks and links them before `next`. Nobody can see them yet.
+fn cut(change: &Change<'_>, index: u64, class: u8, from: u64, count: u64, next: u64) -> Result<u64> {
+    let region = change.region();
+    let start = span::start_of(region, index);
+    let size = size_of_class(class);
+    let mut next = next;
+    for number in (from..from + count).rev() {
+        let block = start + number * size;
+        if class == HEADER_CLASS {
+            change.put(region.at(block)?, 0);
+        }
+        change.put(link_of(region, class, block)?, next);
+        next = block;
+    }
+    Ok(next)
+}
+
+/// Takes the first span off an arena's list.
+fn unlist(change: &mut Change<'_>, head: &Word, entry: &Span) -> Result<()> {
+    let region = change.region();
+    let links = entry.links.get();
+    let (previous, next) = (links & 0xffff_ffff, links >> 32);
+    if next != 0 {
+        let after = &region.span(next - 1)?.links;
+        change.set(after, (after.get() & !0xffff_ffff) | previous);
+    }
+    if previous != 0 {
+        let before = &region.span(previous - 1)?.links;
+        change.set(before, (before.get() & 0xffff_ffff) | next << 32);
+    } else {
+        change.set(head, next);
+    }
+    change.set(&entry.links, 0);
+    Ok(())
+}
+
+/// Puts a span at the front of an arena's list.
+fn list(change: &mut Change<'_>, head: &Word, index: u64, entry: &Span) -> Result<()> {
+    let next = head.get();
+    if next != 0 {
+        let after = &change.region().span(next - 1)?.links;
+        change.set(after, (after.get() & !0xffff_ffff) | (index + 1));
+    }
+    change.set(&entry.links, next << 32);
+    change.set(head, index + 1);
+    Ok(())
+}
+
+/// Moves blocks of a class from the pending chain of row `owner` back to their arenas until
+/// `keep` are left, as far as `count` is right.
+pub fn drain(context: &Context, owner: u32, class: u8, mut count: u32, keep: u32) -> Result<u32> {
+    let region = context.region();
+    let head = &region.control(owner).pending[usize::from(class)];
+    while count > keep && head.get() != 0 {
+        let (index, arena) = home_of(region, class, head.get())?;
+        let held = context.hold(ARENA_TURNS + arena)?;
+        let most = (count - keep).min(16);
+        let (moved, empty) = move_in(&held, head, arena, class, most)?;
+        count = count.saturating_sub(moved);
+        drop(held);
+        if empty && class != HEADER_CLASS {
+            release_if_spare(context, arena, class, index)?;
+        }
+    }
+    Ok(if head.get() == 0 { 0 } else { count })
+}
+
+/// The span and arena of a block.
+fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
+    let index = span::index_of(region, block)?;
+    match Use::of(region.span(index)?, index)? {
+        Use::Blocks { class: found, arena }
+            if found == class && u32::from(arena) < ARENA_COUNT =>
+        {
+            Ok((index, u32::from(arena)))
+        }
+        _ => Err(Corrupt { what: "block of another class", at: block }.into()),
+    }
+}
+
+/// Moves up to `most` blocks that lie first in the chain and belong to one span. Answers how many,
+/// and whether the span is empty now.
+fn move_in(
+    held: &Held<'_>,
+    head: &Word,
+    arena: u32,
+    class: u8,
+    most: u32,
+) -> Result<(u32, bool)> {
+    let region = held.context().region();
+    let (index, _) = home_of(region, class, head.get())?;
+    let entry = region.span(index)?;
+    let list_head = &region.arena(arena).partial[usize::from(class)];
+    let before = Counts::of(entry);
+    let mut counts = before;
+    let mut change = Change::begin(held, 2 * 16 + 8)?;
+    let mut block = head.get();
+    let mut moved = 0;
+    let mut free = entry.free.get();
+    while moved < most && block != 0 && span::index_of(region, block)? == index {
+        let link = link_of(region, class, block)?;
+        let next = link.get();
+        change.set(link, free);
+        free = block;
+        block = next;
+        moved += 1;
+        counts.used = counts.used.saturating_sub(1);
+    }
+    change.set(&entry.free, free);
+    change.set(head, block);
+    change.set(&entry.counts, counts.word());
+    if before.used == blocks_per_span(class) {
+        list(&mut change, list_head, index, entry)?;
+    }
+    change.commit();
+    Ok((moved, counts.used == 0))
+}
+
+/// Gives an empty span back to the span map, unless it is the last of its list.
+fn release_if_spare(context: &Context, arena: u32, class: u8, index: u64) -> Result<()> {
+    let held = context.hold_all(&[ARENA_TURNS + arena, SPAN_TURN])?;
+    let region = context.region();
+    let entry = region.span(index)?;
+    let blocks = Use::Blocks { class, arena: arena as u16 };
+    // Another thread may have used it, or given it back, before we had the turns.
+    if Use::of(entry, index).ok() != Some(blocks)
+        || Counts::of(entry).used != 0
+        || entry.links.get() == 0
+    {
+        return Ok(());
+    }
+    let Arena { partial } = region.arena(arena);
+    let mut change = Change::begin(&held, RELEASE_WORDS + 4)?;
+    unlist(&mut change, &partial[usize::from(class)], entry)?;
+    span::release(&mut change, index, 1)?;
+    change.commit();
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Blocks on their way between arenas and objects.
+//!
+//! Before a change begins, `ensure` makes sure that the blocks it will need are pending; the
+//! change then takes them off the chain, and puts those it frees on it when it commits.
+//!
+//! What always holds:
+//!
+//! - **P1** A block is taken off the chain and becomes part of an object in one change.
+//! - **P2** What a change frees becomes available only with its commit: it is never handed out
+//!   again within the same change.
+
+use crate::allocator::arena::{self, link_of};
+use crate::allocator::size_class::{CLASS_COUNT, Room, batch};
+use crate::allocator::span;
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context};
+use crate::memory::Region;
+use crate::memory::layout::CONTEXT_COUNT;
+
+/// Words that one `take` saves at most.
+pub const TAKE_WORDS: usize = 2;
+/// Words that one `give` saves at most.
+pub const GIVE_WORDS: usize = 2;
+
+/// Makes sure that `count` blocks of this room are pending. Call it before the change begins.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`] when there is no room even after everything pending elsewhere that has no
+/// owner was given back.
+#[inline]
+pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
+    if let Room::Class(class) = room {
+        let head = &context.control().pending[usize::from(class)];
+        if count == 1 && head.get() != 0 {
+            return Ok(());
+        }
+    }
+    ensure_slowly(context, room, count)
+}
+
+/// Makes sure that all these rooms are pending at once.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub fn ensure_all(context: &Context, rooms: &mut [Room]) -> Result<()> {
+    rooms.sort_unstable();
+    rooms
+        .chunk_by(|left, right| left == right)
+        .try_for_each(|same| ensure(context, same[0], same.len() as u32))
+}
+
+#[cold]
+fn ensure_slowly(context: &Context, room: Room, count: u32) -> Result<()> {
+    match try_ensure(context, room, count) {
+        Err(Error::HeapFull { .. }) => {
+            reclaim(context)?;
+            try_ensure(context, room, count)
+        }
+        other => other,
+    }
+}
+
+fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
+    match room {
+        Room::Class(class) => loop {
+            let there = chain_length(context, class, count)?;
+            if there >= count {
+                return Ok(());
+            }
+            arena::refill(context, class, count - there)?;
+        },
+        Room::Run(spans) => (0..count).try_for_each(|_| span::ensure_run(context, spans)),
+    }
+}
+
+/// How many blocks of a class are pending, counted up to `most`.
+fn chain_length(context: &Context, class: u8, most: u32) -> Result<u32> {
+    let region = context.region();
+    let mut block = context.control().pending[usize::from(class)].get();
+    let mut count = 0;
+    while block != 0 && count < most {
+        count += 1;
+        block = link_of(region, class, block)?.get();
+    }
+    Ok(count)
+}
+
+/// Takes a pending block into the caller's hands; `ensure` made sure that there is one.
+#[inline]
+pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
+    let class = match room {
+        Room::Class(class) => class,
+        Room::Run(spans) => return span::take_run(change, spans),
+    };
+    let context = change.context();
+    let head = &context.control().pending[usize::from(class)];
+    let block = head.get();
+    if block == 0 {
+        return Err(Corrupt { what: "pending chain", at: u64::from(class) }.into());
+    }
+    let link = link_of(change.region(), class, block)?;
+    change.set(head, link.get());
+    change.save(link);
+    let hint = &context.pending[usize::from(class)];
+    hint.set(hint.get().saturating_sub(1));
+    Ok(block)
+}
+
+/// Frees a block when the change commits.
+pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
+    let class = match room {
+        Room::Class(class) => class,
+        Room::Run(_) => return span::give_run(change, block),
+    };
+    let context = change.context();
+    let head = &context.control().pending[usize::from(class)];
+    change.chain(head, link_of(change.region(), class, block)?, block);
+    let hint = &context.pending[usize::from(class)];
+    hint.set(hint.get() + 1);
+    Ok(())
+}
+
+/// Gives back what the caller has too much of. Call it with no turn held.
+#[inline]
+pub fn tidy(context: &Context) -> Result<()> {
+    if context.control().runs.get() != 0 {
+        span::drain_runs(context, context.index())?;
+    }
+    for class in 0..CLASS_COUNT as u8 {
+        let hint = &context.pending[usize::from(class)];
+        if hint.get() > 4 * batch(class) + 4 {
+            let left = arena::drain(context, context.index(), class, hint.get(), batch(class))?;
+            hint.set(left);
+        }
+    }
+    Ok(())
+}
+
+/// Gives back everything pending that belongs to the caller or to no thread at all.
+#[cold]
+pub fn reclaim(context: &Context) -> Result<()> {
+    let region = context.region();
+    for index in 0..CONTEXT_COUNT {
+        let entry = region.context(index);
+        if entry.committed.get() != 1 {
+            continue;
+        }
+        if index == context.index() {
+            drain_row(context, index)?;
+        } else if entry.owner.get() == 0
+            && Region::compare_exchange(&entry.owner, 0, context.me().bits()).is_ok()
+        {
+            let drained = drain_row(context, index);
+            Region::swap(&entry.owner, 0);
+            drained?;
+        }
+    }
+    context.pending.iter().for_each(|hint| hint.set(0));
+    Ok(())
+}
+
+fn drain_row(context: &Context, index: u32) -> Result<()> {
+    span::drain_runs(context, index)?;
+    for class in 0..CLASS_COUNT as u8 {
+        arena::drain(context, index, class, u32::MAX, 0)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Sizes that blocks come in.
+//!
+//! What always holds: sizes are multiples of 16; the class of a size is the smallest that holds
+//! it; object headers have a class of their own, whose spans never serve anything else.
+
+use crate::memory::layout::{Object, SPAN_BYTES};
+
+/// Block sizes by class number. The last class is for object headers.
+const SIZES: [u16; 30] = [
+    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024,
+    1280, 1536, 1792, 2048, 2560, 3264, 4096, 5456, 8192, 128,
+];
+/// How many classes there are.
+pub const CLASS_COUNT: usize = SIZES.len();
+/// The class of object headers.
+pub const HEADER_CLASS: u8 = CLASS_COUNT as u8 - 1;
+/// Largest size that is cut from a span.
+const LARGEST: usize = 8192;
+/// Classes of sizes up to 1024, by sixteenths, rounded up.
+const SMALL: [u8; 65] = small_table();
+
+const fn small_table() -> [u8; 65] {
+    let mut table = [0u8; 65];
+    let mut sixteenths = 0;
+    while sixteenths < table.len() {
+        let mut class = 0;
+        while (SIZES[class] as usize) < sixteenths * 16 {
+            class += 1;
+        }
+        table[sixteenths] = class as u8;
+        sixteenths += 1;
+    }
+    table
+}
+
+/// Where something of a given size lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Room {
+    /// A block of this class.
+    Class(u8),
+    /// A run of this many spans.
+    Run(u32),
+}
+
+impl Room {
+    /// The smallest room for `bytes`.
+    #[inline]
+    pub fn of(bytes: usize) -> Self {
+        if bytes <= 1024 {
+            return Self::Class(SMALL[bytes.div_ceil(16)]);
+        }
+        if bytes > LARGEST {
+            return Self::Run((bytes as u64).div_ceil(SPAN_BYTES).min(u64::from(u32::MAX)) as u32);
+        }
+        let mut class = SMALL[64];
+        while usize::from(SIZES[usize::from(class)]) < bytes {
+            class += 1;
+        }
+        Self::Class(class)
+    }
+
+    /// How many bytes fit.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Class(class) => size_of_class(class),
+            Self::Run(spans) => u64::from(spans) * SPAN_BYTES,
+        }
+    }
+}
+
+/// Bytes of a block. Unknown classes (a damaged heap) count as the largest.
+#[inline]
+pub fn size_of_class(class: u8) -> u64 {
+    u64::from(*SIZES.get(usize::from(class)).unwrap_or(&(LARGEST as u16)))
+}
+
+/// Blocks that a span is cut into.
+pub fn blocks_per_span(class: u8) -> u64 {
+    SPAN_BYTES / size_of_class(class)
+}
+
+/// Blocks moved between an arena and a context at a time.
+pub fn batch(class: u8) -> u32 {
+    (2048 / size_of_class(class)).clamp(1, 16) as u32
+}
+
+/// Which word of a free block links it to the next: headers keep their generation.
+#[inline]
+pub fn link_word(class: u8) -> u64 {
+    if class == HEADER_CLASS { 8 } else { 0 }
+}
+
+const _: () = assert!(SIZES[HEADER_CLASS as usize] as usize == size_of::<Object>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_the_smallest_that_holds_the_size() {
+        for bytes in 0..=LARGEST {
+            let Room::Class(class) = Room::of(bytes) else { panic!("{bytes} has no class") };
+            assert!(size_of_class(class) as usize >= bytes);
+            assert!(class == 0 || (size_of_class(class - 1) as usize) < bytes);
+        }
+        assert_eq!(Room::of(LARGEST + 1), Room::Run(1));
+        assert_eq!(Room::of(3 * SPAN_BYTES as usize), Room::Run(3));
+    }
+
+    #[test]
+    fn sizes_are_multiples_of_sixteen() {
+        assert!(SIZES.iter().all(|size| size % 16 == 0));
+    }
+}

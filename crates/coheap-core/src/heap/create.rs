@@ -1,0 +1,153 @@
+//! Filling a new heap, and checking one that somebody else filled.
+//!
+//! What always holds: a heap is whole before anyone can find it; what is read from a file is
+//! checked before the file is mapped.
+
+use crate::error::{Corrupt, Error, Result};
+use crate::memory::Region;
+use crate::memory::layout::{
+    self, BYTE_ORDER, FIXED_END, FORMAT, Header, MAGIC, SLOT_COUNT, SPAN_BYTES,
+};
+use crate::os::{self, HeapFile};
+use crate::sync::Census;
+use crate::sync::life::{State, StateWord};
+
+/// Flag: unlink when the last member leaves.
+pub(super) const TEMPORARY: u64 = 1;
+/// Smallest and largest `max_bytes`.
+const LEAST_BYTES: u64 = 4 * SPAN_BYTES;
+const MOST_BYTES: u64 = 1 << 42;
+/// Spans that are real from the start.
+const FIRST_SPANS: u64 = 16;
+
+/// What tells a new heap from others.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub(super) uuid: [u64; 2],
+    pub(super) flags: u64,
+}
+
+impl Birth {
+    pub(super) fn anonymous() -> Result<Self> {
+        Ok(Self { uuid: [os::random_u64()?, os::random_u64()?], flags: 0 })
+    }
+}
+
+/// Turns an empty file into a heap that nobody is attached to.
+pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Region> {
+    if !(LEAST_BYTES..=MOST_BYTES).contains(&max_bytes) {
+        return Err(Error::BadArgument("max_bytes must lie between 64 KiB and 4 TiB"));
+    }
+    let spans = max_bytes.div_ceil(SPAN_BYTES);
+    let max = spans * SPAN_BYTES;
+    let first = FIRST_SPANS.min(spans);
+    file.set_len(layout::data_start(spans))?;
+    let full = |error| match error {
+        // A system without room is the same as a heap without room.
+        Error::Os { call: "fallocate", .. } => Error::HeapFull { wanted: FIXED_END, used: 0, max },
+        other => other,
+    };
+    file.commit(0, FIXED_END).map_err(full)?;
+    let region = Region::open(file, spans)?;
+    region.commit_spans(0, first).map_err(full)?;
+    let header = region.header();
+    let boot = os::boot_id();
+    let values = [
+        (&header.format, u64::from(FORMAT) | u64::from(BYTE_ORDER) << 32),
+        (&header.uuid[0], birth.uuid[0]),
+        (&header.uuid[1], birth.uuid[1]),
+        (&header.boot[0], boot[0]),
+        (&header.boot[1], boot[1]),
+        (&header.user, u64::from(os::user())),
+        (&header.flags, birth.flags),
+        (&header.max_bytes, max),
+        (&header.seed, os::random_u64()?),
+        (&header.spans.committed, first),
+        (&header.directory.generation, 1),
+        (&header.magic, MAGIC),
+    ];
+    for (word, value) in values {
+        Region::store(word, value);
+    }
+    Ok(region)
+}
+
+/// Maps a heap that was found, after looking whether it is one and whether it is ours.
+pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
+    let owner = file.ownership()?;
+    if !owner.is_file {
+        return Err(Error::NotAHeap("it is no ordinary file"));
+    }
+    if owner.user != os::user() {
+        return Err(Error::NotYours { owner: owner.user, user: os::user() });
+    }
+    let mut page = [0u8; size_of::<Header>()];
+    if owner.len < FIXED_END || file.read_at(0, &mut page)? < page.len() {
+        return Err(Error::NotAHeap("it is too short"));
+    }
+    let word = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&page[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    if word(std::mem::offset_of!(Header, magic)) != MAGIC {
+        return Err(Error::NotAHeap("it does not begin like one"));
+    }
+    let format = word(std::mem::offset_of!(Header, format));
+    if format != u64::from(FORMAT) | u64::from(BYTE_ORDER) << 32 {
+        return Err(Error::OtherFormat { found: format as u32, supported: FORMAT });
+    }
+    let features = word(std::mem::offset_of!(Header, read_features))
+        | word(std::mem::offset_of!(Header, write_features));
+    if features != 0 {
+        return Err(Error::NotAHeap("it uses features that this version does not know"));
+    }
+    let user = word(std::mem::offset_of!(Header, user));
+    if user != u64::from(os::user()) {
+        return Err(Error::NotYours { owner: user as u32, user: os::user() });
+    }
+    let boot = os::boot_id();
+    let boot_at = std::mem::offset_of!(Header, boot);
+    if [word(boot_at), word(boot_at + 8)] != boot {
+        return Err(Error::NotAHeap("it was made before the machine was last started"));
+    }
+    let max_bytes = word(std::mem::offset_of!(Header, max_bytes));
+    let is_sane = (LEAST_BYTES..=MOST_BYTES).contains(&max_bytes);
+    if !is_sane || !max_bytes.is_multiple_of(SPAN_BYTES) {
+        return Err(Corrupt { what: "limit of the heap", at: max_bytes }.into());
+    }
+    let spans = max_bytes / SPAN_BYTES;
+    if owner.len < layout::data_start(spans) {
+        return Err(Error::NotAHeap("it was cut off"));
+    }
+    let region = Region::open(file, spans)?;
+    check_committed(&region, owner.len)?;
+    Ok(region)
+}
+
+fn check_committed(region: &Region, len: u64) -> Result<()> {
+    let map = &region.header().spans;
+    let committed = map.committed.get();
+    let is_real = committed <= region.span_limit()
+        && region.data_start() + committed * SPAN_BYTES <= len;
+    if !is_real {
+        return Err(Error::NotAHeap("it was cut off"));
+    }
+    if map.frontier.get() > committed || map.hint.get() > map.frontier.get() {
+        return Err(Corrupt { what: "span map", at: map.frontier.get() }.into());
+    }
+    Ok(())
+}
+
+/// Frees slots of the dead who owned nothing: all that can be done without a slot of one's own.
+pub(super) fn free_empty_estates(census: &Census) -> Result<()> {
+    for index in 0..SLOT_COUNT {
+        let slot = census.region().slot(index);
+        let word = StateWord(slot.state.acquire());
+        if word.state() == State::Estate && slot.leases.get() == 0 {
+            let free = StateWord::new(word.epoch(), State::Free, None).0;
+            let _ = Region::compare_exchange(&slot.state, word.0, free);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Heaps with a name: files that unrelated programs find.
+//!
+//! What always holds: the data file appears under its name whole; its life file was there before.
+//! A file that lost its name is not attached to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::create::{self, Birth};
+use super::{Heap, registry};
+use crate::error::{Error, Result};
+use crate::memory::Region;
+use crate::memory::layout::DIRECTORY_TURN;
+use crate::os::{self, HeapFile};
+
+/// How to open or make a named heap.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name: no slash, no NUL, at most 200 bytes.
+    pub name: String,
+    /// Folder of the files; `None`: the system's folder for shared memory.
+    pub folder: Option<PathBuf>,
+    /// Most bytes of objects, for a new heap; `None`: half of the memory there is.
+    pub max_bytes: Option<u64>,
+    /// Whether to make it if it is not there.
+    pub create: bool,
+    /// Whether a new heap goes with its last member.
+    pub temporary: bool,
+}
+
+impl Options {
+    /// Opens or makes the heap of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { name, folder: None, max_bytes: None, create: true, temporary: false }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| PathBuf::from("/dev/shm"))
+    }
+
+    /// The data file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`].
+    pub fn path(&self) -> Result<PathBuf> {
+        let name = self.name.as_str();
+        if name.is_empty() {
+            return Err(Error::BadName("is empty"));
+        }
+        if name.len() > 200 {
+            return Err(Error::BadName("is longer than 200 bytes"));
+        }
+        if name.contains(['/', '\0']) {
+            return Err(Error::BadName("holds a slash or a NUL"));
+        }
+        Ok(self.folder().join(format!("coheap.{name}")))
+    }
+}
+
+/// Half of the memory there is, when nothing else is said.
+pub(super) fn default_max_bytes() -> u64 {
+    (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40)
+}
+
+pub(super) fn open(options: &Options) -> Result<Heap> {
+    const TRIES: u32 = 100;
+    let path = options.path()?;
+    for _ in 0..TRIES {
+        let found = match HeapFile::identify(&path) {
+            Ok((id, _)) => Some(id),
+            Err(Error::Os { code: 2, .. }) => None,
+            Err(other) => return Err(other),
+        };
+        if let Some(id) = found {
+            if let Some(heap) = registry::attached(id) {
+                return Ok(heap);
+            }
+            if let Some(heap) = attach(&path)? {
+                return Ok(heap);
+            }
+        } else if !options.create {
+            return Err(Error::NoSuchName);
+        } else {
+            make(options, &path)?;
+        }
+    }
+    Err(Error::Os { call: "open", code: 11 })
+}
+
+/// Attaches to the file under a name. `None`: it lost its name meanwhile.
+fn attach(path: &Path) -> Result<Option<Heap>> {
+    let data = match HeapFile::open(path) {
+        Ok(data) => data,
+        Err(Error::Os { code: 2, .. }) => return Ok(None),
+        Err(other) => return Err(other),
+    };
+    let id = data.id()?;
+    let region = create::map_checked(data)?;
+    let life = match registry::life_file(id, &life_path(path, &region)) {
+        Ok(life) => life,
+        // The life file goes just before the data file does.
+        Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
+        Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its life file is missing")),
+        Err(other) => return Err(other),
+    };
+    let heap = Heap::attach(Arc::new(region), life, Some(path.to_owned()))?;
+    let is_named = heap.with(|context| {
+        let _held = context.hold(DIRECTORY_TURN)?;
+        Ok(context.region().file().ownership()?.links > 0)
+    })?;
+    if !is_named {
+        heap.close()?;
+        return Ok(None);
+    }
+    registry::remember(id, &heap);
+    Ok(Some(heap))
+}
+
+/// Makes the two files. Somebody else may be faster; then their heap is the one.
+fn make(options: &Options, path: &Path) -> Result<()> {
+    let folder = options.folder();
+    let birth = Birth {
+        uuid: [os::random_u64()?, os::random_u64()?],
+        flags: if options.temporary { create::TEMPORARY } else { 0 },
+    };
+    let max_bytes = options.max_bytes.unwrap_or_else(default_max_bytes);
+    let region = create::fill(HeapFile::unnamed_in(&folder)?, max_bytes, &birth)?;
+    let life = life_path(path, &region);
+    HeapFile::unnamed_in(&folder)?.publish(&life)?;
+    match region.file().publish(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => HeapFile::unlink(&life),
+        Err(error) => {
+            HeapFile::unlink(&life)?;
+            Err(error)
+        }
+    }
+}
+
+fn life_path(path: &Path, region: &Region) -> PathBuf {
+    let [first, second] = &region.header().uuid;
+    let name = format!(".coheap-{:016x}{:016x}.life", first.get(), second.get());
+    path.with_file_name(name)
+}
+
+/// Takes the names away. The heap goes on for those who are attached.
+pub(super) fn unlink_files(path: &Path, region: &Region) -> Result<()> {
+    let is_same = match HeapFile::identify(path) {
+        Ok((id, _)) => id == region.file().id()?,
+        Err(_) => false,
+    };
+    if is_same {
+        HeapFile::unlink(path)?;
+    }
+    HeapFile::unlink(&life_path(path, region))
+}
+
+impl Heap {
+    /// Takes a named heap's name away. Those who are attached may go on; nobody else will find it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`]; [`Error::Closed`].
+    pub fn unlink(&self) -> Result<()> {
+        let Some(path) = self.path().cloned() else { return Ok(()) };
+        self.with(|context| {
+            let _held = context.hold(DIRECTORY_TURN)?;
+            unlink_files(&path, context.region())
+        })
+    }
+}

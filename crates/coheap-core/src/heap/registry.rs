@@ -1,0 +1,54 @@
+//! The named heaps that this process is attached to.
+//!
+//! Opening a life file twice and closing one of the two would drop the life bytes of the whole
+//! process. So a file that is in use here is found by its identity, which is asked without
+//! opening it, and its one descriptor is shared.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use super::{Heap, Shared};
+use crate::error::Result;
+use crate::os::{FileId, HeapFile, PoisonError, PrivateGuard, PrivateMutex};
+
+#[derive(Debug)]
+struct Known {
+    data: FileId,
+    heap: Weak<Shared>,
+    life: Weak<HeapFile>,
+}
+
+static KNOWN: PrivateMutex<Vec<Known>> = PrivateMutex::new(Vec::new());
+
+fn known() -> PrivateGuard<'static, Vec<Known>> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|known| known.life.strong_count() > 0);
+    known
+}
+
+/// The heap with this data file, if the process is attached to it.
+pub(super) fn attached(data: FileId) -> Option<Heap> {
+    let known = known();
+    let shared = known.iter().find(|known| known.data == data)?.heap.upgrade()?;
+    shared.closed.get().is_none().then_some(Heap { shared })
+}
+
+/// The life file of a heap: the descriptor in use, or a new one.
+pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
+    let mut known = known();
+    let in_use = known.iter().find(|known| known.data == data).and_then(|known| known.life.upgrade());
+    if let Some(life) = in_use {
+        return Ok(life);
+    }
+    let life = Arc::new(HeapFile::open(path)?);
+    known.retain(|known| known.data != data);
+    known.push(Known { data, heap: Weak::new(), life: Arc::downgrade(&life) });
+    Ok(life)
+}
+
+/// From now on `attached` finds this heap.
+pub(super) fn remember(data: FileId, heap: &Heap) {
+    for known in known().iter_mut().filter(|known| known.data == data) {
+        known.heap = Arc::downgrade(&heap.shared);
+    }
+}

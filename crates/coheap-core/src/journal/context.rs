@@ -1,0 +1,141 @@
+//! A thread's place in the heap: its journal, its pending blocks, its row in the table.
+//!
+//! What always holds:
+//!
+//! - **C1** A context belongs to one thread of one process; only that thread writes its journal.
+//! - **C2** At most one change is open in it.
+//! - **C3** Blocks on its pending chains belong to nothing else. They stay there when the thread
+//!   ends, and the next thread to take the row has them.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::defect::defect;
+use crate::error::{Error, Result};
+use crate::journal::held::Held;
+use crate::memory::Region;
+use crate::memory::layout::{CLASS_ROWS, CONTEXT_COUNT, ContextEntry, Control};
+use crate::sync::{Member, Owner};
+
+/// What a thread needs for every operation on a heap.
+#[derive(Debug)]
+pub struct Context {
+    member: Arc<Member>,
+    index: u32,
+    me: Owner,
+    /// About how many blocks of each class are pending: decides when to give some back.
+    pub(crate) pending: [Cell<u32>; CLASS_ROWS],
+    /// Highest turn held, plus one: turns are taken in index order.
+    pub(crate) highest: Cell<u32>,
+    /// Whether a change is open.
+    pub(crate) is_changing: Cell<bool>,
+    /// Locks held by this very thread: its row must not pass to another meanwhile.
+    pub(crate) own_locks: Cell<u32>,
+}
+
+impl Context {
+    /// Takes a free row for the calling thread.
+    pub fn claim(member: Arc<Member>) -> Result<Self> {
+        let region = member.region();
+        let first = member.slot() * 7 % CONTEXT_COUNT;
+        for step in 0..CONTEXT_COUNT {
+            let index = (first + step) % CONTEXT_COUNT;
+            let entry = region.context(index);
+            let me = Owner::new(member.slot(), member.epoch(), index);
+            if entry.owner.get() != 0
+                || Region::compare_exchange(&entry.owner, 0, me.bits()).is_err()
+            {
+                continue;
+            }
+            if let Err(error) = make_real(region, index, entry) {
+                Region::swap(&entry.owner, 0);
+                return Err(error);
+            }
+            return Ok(Self {
+                member,
+                index,
+                me,
+                pending: Default::default(),
+                highest: Cell::new(0),
+                is_changing: Cell::new(false),
+                own_locks: Cell::new(0),
+            });
+        }
+        Err(Error::TableFull { table: "threads", rows: u64::from(CONTEXT_COUNT) })
+    }
+
+    /// The heap's bytes.
+    #[inline(always)]
+    pub fn region(&self) -> &Region {
+        self.member.region()
+    }
+
+    /// The process.
+    #[inline(always)]
+    pub fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
+    /// The row.
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// How this thread signs what it takes.
+    #[inline(always)]
+    pub fn me(&self) -> Owner {
+        self.me
+    }
+
+    /// The row's shared words.
+    #[inline(always)]
+    pub fn entry(&self) -> &ContextEntry {
+        self.region().context(self.index)
+    }
+
+    /// The control words before the journal.
+    #[inline(always)]
+    pub fn control(&self) -> &Control {
+        self.region().control(self.index)
+    }
+
+    /// Whether the calling process is the one that claimed, and not a forked copy of it.
+    #[inline(always)]
+    pub fn is_own(&self) -> bool {
+        self.member.is_own()
+    }
+
+    /// Takes one turn, recovering whoever died with it.
+    #[inline(always)]
+    pub fn hold(&self, turn: u32) -> Result<Held<'_>> {
+        Held::one(self, turn)
+    }
+
+    /// Takes several turns, in index order.
+    pub fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
+        Held::all(self, turns)
+    }
+}
+
+/// Commits the journal's pages before the first use of a row.
+fn make_real(region: &Region, index: u32, entry: &ContextEntry) -> Result<()> {
+    if entry.committed.get() == 1 {
+        return Ok(());
+    }
+    if !defect(7) {
+        region.commit_journal(index)?;
+    }
+    Region::store(&entry.committed, 1);
+    Ok(())
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // A forked copy must not touch what belongs to its parent's thread; a row whose thread
+        // still signs locks must not be signed for by another thread.
+        if self.is_own() && self.own_locks.get() == 0 && !self.is_changing.get() {
+            let _ = Region::compare_exchange(&self.entry().owner, self.me.bits(), 0);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Phase one: a dead process's half-done changes disappear, and its turns become free.
+//!
+//! It takes no lock, no journal and no memory; it may be killed anywhere and run again by anyone.
+//!
+//! ```text
+//! byte of the victim taken (one process) -> slot RECOVERING by swap (one thread)
+//!   -> every journal undone, its count stored as 0
+//!   -> every turn of the victim: sequence even, owner word free
+//!   -> chunks and rows of the victim free
+//! -> slot ESTATE -> byte free -> everybody who sleeps is woken
+//! ```
+//!
+//! What always holds:
+//!
+//! - **R1** All journals of the victim are undone before the first of its turns is let go.
+//! - **R2** A turn, chunk or row is touched only where its word names exactly the victim.
+//! - **R3** A recovery is taken over only when the recoverer is dead by the full test.
+
+use crate::defect::defect;
+use crate::error::Result;
+use crate::journal::change;
+use crate::memory::Region;
+use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
+use crate::os;
+use crate::sync::life::{Standing, State, StateWord};
+use crate::sync::owner::{Owner, WAITERS};
+use crate::sync::{Census, Gone, turn};
+
+/// What became of an attempt to recover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// Its turns and journals are in order.
+    Done,
+    /// Another process is at it; wait a little.
+    Busy,
+    /// It lives.
+    Alive,
+}
+
+/// Recovers a dead process: `by` is the recoverer, or `None` for one that has no slot yet.
+pub fn recover(census: &Census, by: Option<Gone>, victim: Gone) -> Result<Recovered> {
+    let _elected = census.byte_calls();
+    let region = census.region();
+    let slot = region.slot(victim.slot);
+    let seen = StateWord(slot.state.acquire());
+    if seen.epoch() != victim.epoch {
+        return Ok(Recovered::Done);
+    }
+    match seen.state() {
+        State::Free | State::Estate => return Ok(Recovered::Done),
+        State::Live if census.standing(victim)? != Standing::Dead => return Ok(Recovered::Alive),
+        State::Recovering if recoverer_lives(census, seen, by)? => return Ok(Recovered::Busy),
+        State::Live | State::Recovering => {}
+    }
+    if !census.claim_byte(victim.slot)? {
+        return Ok(Recovered::Busy);
+    }
+    let ours = StateWord::new(victim.epoch, State::Recovering, by);
+    if Region::compare_exchange(&slot.state, seen.0, ours.0).is_err() {
+        // Only a second copy of the engine in this process can have come between; the byte is
+        // one for both, so it stays with the winner.
+        return Ok(Recovered::Busy);
+    }
+    put_in_order(region, victim)?;
+    let settled = StateWord::new(victim.epoch, State::Estate, None);
+    let done = Region::compare_exchange(&slot.state, ours.0, settled.0).is_ok();
+    if done {
+        Region::add(&region.header().tally.recovered, 1);
+    }
+    census.release_byte(victim.slot)?;
+    wake_everybody(region);
+    Ok(Recovered::Done)
+}
+
+fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Gone>) -> Result<bool> {
+    let Some((slot, low_epoch)) = seen.recoverer() else { return Ok(false) };
+    if by.is_some_and(|by| by.slot == slot) || slot >= SLOT_COUNT {
+        return Ok(false);
+    }
+    let epoch = StateWord(census.region().slot(slot).state.acquire()).epoch();
+    if epoch & 0x3fff != low_epoch {
+        return Ok(false);
+    }
+    Ok(census.standing(Gone { slot, epoch })? == Standing::Alive)
+}
+
+/// The work itself. Every step may be the last one before the recoverer dies.
+fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
+    if defect(9) {
+        free_turns(region, victim);
+    }
+    for index in 0..CONTEXT_COUNT {
+        let entry = region.context(index);
+        if !is_victims(entry.owner.acquire(), victim) {
+            continue;
+        }
+        if entry.entries.get() > 0 {
+            change::undo(region, index, entry, true)?;
+            Region::add(&region.header().tally.undone, 1);
+        }
+    }
+    free_turns(region, victim);
+    for index in 0..CHUNK_COUNT {
+        free_if_victims(region.chunk_owner(index), victim);
+    }
+    for index in 0..CONTEXT_COUNT {
+        let entry = region.context(index);
+        if is_victims(entry.owner.acquire(), victim) {
+            if entry.age.get() != 0 {
+                Region::add(&region.header().tally.abandoned, 1);
+            }
+            Region::store(&entry.chunks, 0);
+            Region::store(&entry.sleeps_on, 0);
+            Region::store(&entry.waits_for, 0);
+            Region::store(&entry.age, 0);
+            free_if_victims(&entry.owner, victim);
+        }
+    }
+    Ok(())
+}
+
+fn free_turns(region: &Region, victim: Gone) {
+    for index in 0..TURN_COUNT {
+        let turn = region.turn(index);
+        let word = turn.owner.acquire();
+        if !is_victims(word, victim) {
+            continue;
+        }
+        if turn.sequence.get() & 1 == 1 && !defect(10) {
+            turn::close(turn);
+        }
+        // The victim is dead, so only a waiter's flag can come between.
+        let mut seen = word;
+        while let Err(now) = Region::compare_exchange(&turn.owner, seen, 0) {
+            if !is_victims(now, victim) {
+                break;
+            }
+            seen = now;
+        }
+        if seen & WAITERS != 0 {
+            Region::bump(&turn.signal);
+            os::wake(turn.signal.futex(), 1);
+        }
+    }
+}
+
+fn is_victims(word: u64, victim: Gone) -> bool {
+    Owner::of(word).is_process(victim.slot, victim.epoch)
+}
+
+fn free_if_victims(word: &crate::memory::Word, victim: Gone) {
+    let seen = word.acquire();
+    if is_victims(seen, victim) {
+        let _ = Region::compare_exchange(word, seen, 0);
+    }
+}
+
+/// A death may be what somebody waits for without knowing: let all look.
+pub fn wake_everybody(region: &Region) {
+    for index in 0..CONTEXT_COUNT {
+        let at = region.context(index).sleeps_on.acquire();
+        if at == 0 {
+            continue;
+        }
+        if let Ok(signal) = region.published_signal(at) {
+            Region::bump(signal);
+            os::wake(signal.futex(), u32::MAX);
+        }
+    }
+}
+
+/// Looks at one of `parts` parts of all slots and recovers the dead. Answers how many.
+pub fn sweep(census: &Census, by: Option<Gone>, part: u32, parts: u32) -> Result<u32> {
+    let mut recovered = 0;
+    for index in (part..SLOT_COUNT).step_by(parts as usize) {
+        let word = StateWord(census.region().slot(index).state.acquire());
+        let who = Gone { slot: index, epoch: word.epoch() };
+        let is_candidate = matches!(word.state(), State::Live | State::Recovering);
+        if !is_candidate || by == Some(who) {
+            continue;
+        }
+        if census.standing(who)? == Standing::Dead && recover(census, by, who)? == Recovered::Done
+        {
+            recovered += 1;
+        }
+    }
+    Ok(recovered)
+}

@@ -1,0 +1,35 @@
+//! The engine of coheap: bytes in shared memory that stay consistent whatever dies.
+//!
+//! The floors in reading order, from the ground up. A floor may use those above it in this list
+//! and none below it.
+//!
+//! | floor | asks |
+//! |---|---|
+//! | `error` | why not? |
+//! | `os` | what does the kernel say? |
+//! | `memory` | where is it, and is it in bounds? |
+//! | `sync` | whose turn is it, and who lives? |
+//! | `journal` | what was here before? |
+//! | `allocator` | which bytes are free? |
+//! | `objects` | what shape has it? |
+//! | `transaction` | what does the user want? |
+//! | `heap`, `check`, `stats` | is it whole? |
+
+#![deny(unsafe_code)]
+
+pub mod error;
+mod defect;
+#[expect(unsafe_code, reason = "system calls")]
+pub mod os;
+#[expect(unsafe_code, reason = "turns offsets into addresses")]
+pub mod memory;
+pub mod sync;
+pub mod journal;
+pub mod allocator;
+pub mod objects;
+pub mod transaction;
+pub mod heap;
+pub mod check;
+pub mod stats;
+
+pub use error::{Corrupt, Error, Result};

@@ -1,0 +1,18 @@
+//! From a mapping to something checked.
+//!
+//! Each process maps the heap at an address of its own, so nothing in the heap is an address.
+//! The code above holds *offsets* and asks a [`Region`] for the thing at one. What it gets are
+//! [`Word`]s: atomics, since other processes may change them at any moment.
+//!
+//! There are two doors to memory, both on `Region`: `store` for words, and the named
+//! read-modify-writes for lock words and counters. Nothing else writes to a heap.
+
+pub mod layout;
+pub mod plain;
+pub mod region;
+pub mod word;
+
+pub use plain::Plain;
+pub use region::Region;
+pub use word::{Signal, Word};
+pub use std::sync::atomic::{Ordering, fence};

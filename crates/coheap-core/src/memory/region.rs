@@ -1,0 +1,346 @@
+//! The mapped bytes of a heap, and the only place where an offset becomes an address.
+//!
+//! What always holds (SAFETY notes cite these by name):
+//!
+//! - **R1** From `open` to `drop`, `len` bytes at `base` are mapped and writable.
+//! - **R2** `resolve` returns only addresses that are aligned for `T` and lie wholly inside.
+//! - **R3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not unsound.
+//! - **R4** Tables are committed before the heap can be found; spans, span entries and journals
+//!   are handed out only below what the header says is committed, which only ever grows.
+//!
+//! Not here: who may write when (`sync`), and how half a write is undone (`journal`).
+
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+
+use super::layout::{
+    self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextEntry, Control, Entry, Header,
+    JOURNAL_BYTES, SPAN_BYTES, Slot, Span, Turn,
+};
+use super::plain::Plain;
+use super::word::{Signal, Word};
+use crate::error::{Corrupt, Result};
+use crate::os::{HeapFile, Mapping, failpoint};
+
+/// The bytes of one heap as this process sees them.
+#[derive(Debug)]
+pub struct Region {
+    mapping: Mapping,
+    file: HeapFile,
+    data_start: u64,
+    span_limit: u64,
+    /// End of the committed spans as last read from the header.
+    known_end: AtomicU64,
+}
+
+impl Region {
+    /// Maps a heap of at most `span_limit` spans.
+    pub fn open(file: HeapFile, span_limit: u64) -> Result<Self> {
+        let data_start = layout::data_start(span_limit);
+        let len = data_start + span_limit * SPAN_BYTES;
+        let mapping = Mapping::new(&file, len as usize)?;
+        let known_end = AtomicU64::new(data_start);
+        Ok(Self { mapping, file, data_start, span_limit, known_end })
+    }
+
+    /// The file behind the mapping.
+    pub fn file(&self) -> &HeapFile {
+        &self.file
+    }
+
+    /// Offset of the first span.
+    #[inline(always)]
+    pub fn data_start(&self) -> u64 {
+        self.data_start
+    }
+
+    /// Most spans the heap can have.
+    pub fn span_limit(&self) -> u64 {
+        self.span_limit
+    }
+
+    /// R2: the caller has checked that `at..at + size` lies below `len` and is aligned.
+    #[inline(always)]
+    fn resolve<T: Plain>(&self, at: u64) -> &T {
+        debug_assert!(at as usize + size_of::<T>() <= self.mapping.len());
+        debug_assert!(at.is_multiple_of(align_of::<T>() as u64));
+        // SAFETY: inside and aligned (R2, checked by every caller), mapped while `self` is
+        // borrowed (R1); peers may change a `Plain` under a shared reference (R3).
+        unsafe { self.mapping.base().add(at as usize).cast::<T>().as_ref() }
+    }
+
+    /// The first page.
+    #[inline(always)]
+    pub fn header(&self) -> &Header {
+        self.resolve(0)
+    }
+
+    /// A turn. `index` must be below `TURN_COUNT`.
+    #[inline(always)]
+    pub fn turn(&self, index: u32) -> &Turn {
+        assert!(index < layout::TURN_COUNT);
+        self.resolve(layout::TURNS + u64::from(index) * size_of::<Turn>() as u64)
+    }
+
+    /// A slot. `index` must be below `SLOT_COUNT`.
+    #[inline(always)]
+    pub fn slot(&self, index: u32) -> &Slot {
+        assert!(index < layout::SLOT_COUNT);
+        self.resolve(layout::SLOTS + u64::from(index) * size_of::<Slot>() as u64)
+    }
+
+    /// A context. `index` must be below `CONTEXT_COUNT`.
+    #[inline(always)]
+    pub fn context(&self, index: u32) -> &ContextEntry {
+        assert!(index < CONTEXT_COUNT);
+        self.resolve(layout::CONTEXTS + u64::from(index) * size_of::<ContextEntry>() as u64)
+    }
+
+    /// Who uses an overflow chunk. `index` must be below `CHUNK_COUNT`.
+    pub fn chunk_owner(&self, index: u32) -> &Word {
+        assert!(index < layout::CHUNK_COUNT);
+        self.resolve(CHUNK_OWNERS + u64::from(index) * 8)
+    }
+
+    /// An arena. `index` must be below `ARENA_COUNT`.
+    pub fn arena(&self, index: u32) -> &Arena {
+        assert!(index < layout::ARENA_COUNT);
+        self.resolve(layout::ARENAS + u64::from(index) * size_of::<Arena>() as u64)
+    }
+
+    /// The control words of a context whose journal is committed.
+    #[inline(always)]
+    pub fn control(&self, context: u32) -> &Control {
+        assert!(context < CONTEXT_COUNT);
+        self.resolve(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES)
+    }
+
+    /// Journal entry `index` of the first area.
+    #[inline(always)]
+    pub fn first_entry(&self, context: u32, index: usize) -> &Entry {
+        assert!(context < CONTEXT_COUNT && index < layout::FIRST_ENTRIES);
+        let area = layout::JOURNALS + u64::from(context) * JOURNAL_BYTES;
+        self.resolve(area + size_of::<Control>() as u64 + (index * size_of::<Entry>()) as u64)
+    }
+
+    /// Entry `index` of an overflow chunk.
+    pub fn chunk_entry(&self, chunk: u32, index: usize) -> &Entry {
+        assert!(chunk < layout::CHUNK_COUNT && index < layout::CHUNK_ENTRIES);
+        let area = layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES;
+        self.resolve(area + (index * size_of::<Entry>()) as u64)
+    }
+
+    /// Makes the pages of a context's journal real.
+    pub fn commit_journal(&self, context: u32) -> Result<()> {
+        self.file.commit(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES, JOURNAL_BYTES)
+    }
+
+    /// Makes the pages of an overflow chunk real.
+    pub fn commit_chunk(&self, chunk: u32) -> Result<()> {
+        self.file.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
+    }
+
+    /// Makes the pages and table entries of spans `from..to` real.
+    pub fn commit_spans(&self, from: u64, to: u64) -> Result<()> {
+        let entry = size_of::<Span>() as u64;
+        self.file.commit(layout::SPAN_TABLE + from * entry, (to - from) * entry)?;
+        self.file.commit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES)
+    }
+
+    /// Number of committed spans: what the header says, as far as the file really reaches.
+    pub fn committed_spans(&self) -> u64 {
+        let said = self.header().spans.committed.acquire().min(self.span_limit);
+        if said <= self.known_spans() {
+            return said;
+        }
+        let len = self.file.ownership().map_or(0, |file| file.len);
+        let real = len.saturating_sub(self.data_start) / SPAN_BYTES;
+        let spans = said.min(real);
+        self.known_end.fetch_max(self.data_start + spans * SPAN_BYTES, Ordering::Relaxed);
+        spans
+    }
+
+    fn known_spans(&self) -> u64 {
+        (self.known_end.load(Ordering::Relaxed) - self.data_start) / SPAN_BYTES
+    }
+
+    /// The table entry of a span.
+    pub fn span(&self, index: u64) -> Result<&Span, Corrupt> {
+        if index >= self.known_spans() && index >= self.committed_spans() {
+            return Err(Corrupt { what: "span number", at: index });
+        }
+        Ok(self.resolve(layout::SPAN_TABLE + index * size_of::<Span>() as u64))
+    }
+
+    /// The thing at an offset in a span.
+    #[inline(always)]
+    pub fn at<T: Plain>(&self, at: u64) -> Result<&T, Corrupt> {
+        self.bounded(at, size_of::<T>() as u64)?;
+        Ok(self.resolve(at))
+    }
+
+    /// `count` words at an offset in a span.
+    #[inline(always)]
+    pub fn words(&self, at: u64, count: usize) -> Result<&[Word], Corrupt> {
+        self.bounded(at, count as u64 * 8)?;
+        let first: &Word = if count == 0 { self.resolve(0) } else { self.resolve(at) };
+        // SAFETY: `count` words from `at` lie inside (checked above, R1, R2), each is valid (R3).
+        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+    }
+
+    /// Checks that `len` bytes at `at` lie in committed spans and that `at` is aligned.
+    #[inline(always)]
+    fn bounded(&self, at: u64, len: u64) -> Result<(), Corrupt> {
+        let end = at.wrapping_add(len);
+        let inside = at >= self.data_start && end >= at && at.is_multiple_of(8);
+        if inside && end <= self.known_end.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.bounded_after_growth(at, end, inside)
+    }
+
+    #[cold]
+    fn bounded_after_growth(&self, at: u64, end: u64, inside: bool) -> Result<(), Corrupt> {
+        let now = self.data_start + self.committed_spans() * SPAN_BYTES;
+        if inside && end <= now { Ok(()) } else { Err(Corrupt { what: "offset", at }) }
+    }
+
+    /// Any word that a journal may name: in the tables, a committed journal, or a span.
+    pub fn journaled_word(&self, at: u64) -> Result<&Word, Corrupt> {
+        let refused = Corrupt { what: "journal entry", at };
+        if !at.is_multiple_of(8) {
+            return Err(refused);
+        }
+        let committed = match at {
+            _ if at < layout::FIXED_END => true,
+            layout::JOURNALS..layout::CHUNKS => {
+                let context = ((at - layout::JOURNALS) / JOURNAL_BYTES) as u32;
+                self.context(context).committed.get() == 1
+            }
+            layout::SPAN_TABLE.. if at < self.data_start => {
+                (at - layout::SPAN_TABLE) / (size_of::<Span>() as u64) < self.committed_spans()
+            }
+            _ => return self.at(at),
+        };
+        if committed { Ok(self.resolve(at)) } else { Err(refused) }
+    }
+
+    /// A signal that a sleeper published.
+    pub fn published_signal(&self, at: u64) -> Result<&Signal, Corrupt> {
+        self.journaled_word(at)?;
+        Ok(self.resolve(at))
+    }
+
+    /// The offset of something in this region.
+    #[inline(always)]
+    pub fn offset_of<T: Plain>(&self, thing: &T) -> u64 {
+        (std::ptr::from_ref(thing) as usize - self.mapping.base().as_ptr() as usize) as u64
+    }
+
+    /// Copies `bytes.len()` bytes from `at` into private memory, word by word.
+    pub fn copy_out(&self, at: u64, bytes: &mut [u8]) -> Result<(), Corrupt> {
+        let words = self.words(at, bytes.len().div_ceil(8))?;
+        let mut chunks = bytes.chunks_exact_mut(8);
+        for (chunk, word) in (&mut chunks).zip(words) {
+            chunk.copy_from_slice(&word.get().to_le_bytes());
+        }
+        let rest = chunks.into_remainder();
+        if let (false, Some(last)) = (rest.is_empty(), words.last()) {
+            rest.copy_from_slice(&last.get().to_le_bytes()[..rest.len()]);
+        }
+        Ok(())
+    }
+
+    /// Copies bytes to `at`, where nobody else can look yet; the last word is filled with zeros.
+    pub fn copy_in(&self, at: u64, bytes: &[u8]) -> Result<(), Corrupt> {
+        let words = self.words(at, bytes.len().div_ceil(8))?;
+        for (chunk, word) in bytes.chunks(8).zip(words) {
+            Self::store(word, word_of(chunk));
+        }
+        Ok(())
+    }
+
+    /// Whether `at..at + bytes.len()` holds exactly `bytes` followed by zeros to a full word.
+    #[inline]
+    pub fn equals(&self, at: u64, bytes: &[u8]) -> Result<bool, Corrupt> {
+        let words = self.words(at, bytes.len().div_ceil(8))?;
+        Ok(bytes.chunks(8).zip(words).all(|(chunk, word)| word_of(chunk) == word.get()))
+    }
+
+    /// Door one: stores a word.
+    #[inline(always)]
+    pub fn store(word: &Word, value: u64) {
+        failpoint::hit();
+        word.0.store(value, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Door one, and whoever acquires the value sees everything stored before.
+    #[inline(always)]
+    pub fn publish(word: &Word, value: u64) {
+        failpoint::hit();
+        compiler_fence(Ordering::SeqCst);
+        word.0.store(value, Ordering::Release);
+    }
+
+    /// Door two: replaces `old` by `new`, or answers what is there.
+    #[inline(always)]
+    pub fn compare_exchange(word: &Word, old: u64, new: u64) -> Result<u64, u64> {
+        failpoint::hit();
+        word.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// Door two: puts `new` and answers what was there.
+    #[inline(always)]
+    pub fn swap(word: &Word, new: u64) -> u64 {
+        failpoint::hit();
+        compiler_fence(Ordering::SeqCst);
+        word.0.swap(new, Ordering::AcqRel)
+    }
+
+    /// Door two: adds, and answers what was there.
+    #[inline(always)]
+    pub fn add(word: &Word, more: u64) -> u64 {
+        failpoint::hit();
+        word.0.fetch_add(more, Ordering::AcqRel)
+    }
+
+    /// Door two: counts a wake, so that no sleeper misses it.
+    pub fn bump(signal: &Signal) {
+        failpoint::hit();
+        signal.word.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Door two: makes the caller the watcher of a signal, if the last one is the one it saw.
+    pub fn watch(signal: &Signal, seen: u32, now: u32) -> bool {
+        failpoint::hit();
+        signal.watcher.compare_exchange(seen, now, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Forbids this process to write to the heap: tests count what faults.
+    #[cfg(feature = "failpoints")]
+    pub fn protect(&self, writable: bool) {
+        self.mapping.protect(writable);
+    }
+
+    /// Copies the committed tables and spans out: tests put them back to start over.
+    #[cfg(feature = "failpoints")]
+    pub fn image(&self) -> image::Image {
+        image::take(self)
+    }
+}
+
+/// Up to eight bytes as a word, zeros behind them.
+#[inline(always)]
+pub fn word_of(bytes: &[u8]) -> u64 {
+    match <[u8; 8]>::try_from(bytes) {
+        Ok(whole) => u64::from_le_bytes(whole),
+        Err(_) => {
+            let mut padded = [0u8; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(padded)
+        }
+    }
+}
+
+#[cfg(feature = "failpoints")]
+pub mod image;

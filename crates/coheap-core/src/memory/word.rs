@@ -1,0 +1,54 @@
+//! The unit of shared memory: eight bytes that other processes may change at any moment.
+//!
+//! What always holds: a word is read and written whole. Reading is free for everyone; writing is
+//! the business of [`Region`](super::Region), which owns the two doors.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Eight bytes of a heap.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Word(pub(super) AtomicU64);
+
+impl Word {
+    /// The value, in no order with other words.
+    #[inline(always)]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The value; what its writer stored before is seen after.
+    #[inline(always)]
+    pub fn acquire(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A word to sleep on, and the time of its last watcher beside it.
+///
+/// `word` counts wakes. `watcher` is a time in milliseconds: who holds it keeps short slices and
+/// looks whether the owner still lives, for all who sleep here.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Signal {
+    pub(super) word: AtomicU32,
+    pub(super) watcher: AtomicU32,
+}
+
+impl Signal {
+    /// How often it was woken: to be read *before* the last look at what is waited for.
+    #[inline(always)]
+    pub fn seen(&self) -> u32 {
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// The word, for the kernel.
+    pub fn futex(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    /// The time of the last watcher.
+    pub fn watched(&self) -> u32 {
+        self.watcher.load(Ordering::Relaxed)
+    }
+}

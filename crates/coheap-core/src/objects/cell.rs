@@ -1,0 +1,247 @@
+//! A cell: sixteen bytes that hold a short value, or say where a long one is.
+//!
+//! | low byte of word 0 | meaning                                                   |
+//! |--------------------|-----------------------------------------------------------|
+//! | 0                  | nothing                                                   |
+//! | 1..=15             | that many bytes follow, in the rest of the two words       |
+//! | 0xfe               | a removed entry                                           |
+//! | 0xff               | length in bits 8..56, offset of the block in word 1       |
+//!
+//! What always holds: unused bytes of an inline cell are zero, so equal values of up to 15 bytes
+//! have equal cells; a block is filled with zeros to a full word.
+//!
+//! The one value the engine understands is the integer: tag 3 and eight bytes, always inline.
+
+use crate::allocator::{self, Room};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context};
+use crate::memory::region::word_of;
+use crate::memory::{Region, Word};
+
+/// Longest value that lies in the cell itself.
+pub const INLINE: usize = 15;
+/// Low byte of a removed entry's key cell.
+pub const REMOVED: u64 = 0xfe;
+/// Tag of an integer of 64 bits.
+pub const INT_TAG: u8 = 3;
+const BLOCK: u64 = 0xff;
+/// Longest value that is overwritten where it lies.
+const IN_PLACE: u64 = 256;
+/// Words that `replace` saves at most, not counting blocks taken and given.
+pub const REPLACE_WORDS: usize = 2 + IN_PLACE as usize / 8;
+
+/// The two words of a cell, in private memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cell(pub u64, pub u64);
+
+impl Cell {
+    /// The cell with nothing in it.
+    pub const NOTHING: Self = Self(0, 0);
+
+    /// Reads two words.
+    #[inline(always)]
+    pub fn load(words: &[Word]) -> Self {
+        Self(words[0].get(), words[1].get())
+    }
+
+    /// A short value as a cell.
+    #[inline]
+    pub fn inline(bytes: &[u8]) -> Option<Self> {
+        let len = bytes.len();
+        if len == 0 || len > INLINE {
+            return None;
+        }
+        let low = word_of(&bytes[..len.min(7)]);
+        let high = if len > 7 { word_of(&bytes[7..]) } else { 0 };
+        Some(Self(len as u64 | low << 8, high))
+    }
+
+    /// An integer as a cell.
+    #[inline]
+    pub fn integer(value: i64) -> Self {
+        let bits = value as u64;
+        Self(9 | u64::from(INT_TAG) << 8 | bits << 16, bits >> 48)
+    }
+
+    /// The integer in the cell, if that is what it holds.
+    #[inline]
+    pub fn as_integer(self) -> Option<i64> {
+        let is_integer = self.0 & 0xffff == (9 | u64::from(INT_TAG) << 8);
+        is_integer.then_some((self.0 >> 16 | self.1 << 48) as i64)
+    }
+
+    /// Whether there is nothing in it.
+    #[inline(always)]
+    pub fn is_nothing(self) -> bool {
+        self.0 & 0xff == 0
+    }
+
+    /// Whether it is the key cell of a removed entry.
+    #[inline(always)]
+    pub fn is_removed(self) -> bool {
+        self.0 & 0xff == REMOVED
+    }
+
+    /// The block behind a long value: its length and offset.
+    #[inline]
+    pub fn block(self) -> Option<(u64, u64)> {
+        (self.0 & 0xff == BLOCK).then_some((self.0 >> 8 & 0xffff_ffff_ffff, self.1))
+    }
+
+    /// Length of the value in bytes.
+    pub fn len(self) -> u64 {
+        match self.block() {
+            Some((len, _)) => len,
+            None => self.0 & 0xff,
+        }
+    }
+
+    /// Whether the value has no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The room its block takes.
+    fn room(self, region: &Region) -> Result<Option<(Room, u64)>, Corrupt> {
+        let Some((len, at)) = self.block() else { return Ok(None) };
+        if len > region.span_limit() * crate::memory::layout::SPAN_BYTES {
+            return Err(Corrupt { what: "length of a value", at: len });
+        }
+        Ok(Some((Room::of(len as usize), at)))
+    }
+
+    /// Replaces `out` by the value's bytes.
+    #[inline]
+    pub fn read(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+        out.clear();
+        if let Some((len, at)) = self.block() {
+            // The range is checked before memory is asked for: a torn length costs nothing.
+            region.words(at, usize::try_from(len).unwrap_or(usize::MAX).div_ceil(8))?;
+            out.resize(len as usize, 0);
+            return region.copy_out(at, out);
+        }
+        let len = (self.0 & 0xff) as usize;
+        if len > INLINE {
+            return Err(Corrupt { what: "cell", at: self.0 });
+        }
+        let mut both = [0u8; 16];
+        both[..8].copy_from_slice(&self.0.to_le_bytes());
+        both[8..].copy_from_slice(&self.1.to_le_bytes());
+        out.extend_from_slice(&both[1..=len]);
+        Ok(())
+    }
+
+    /// Whether the value is exactly `bytes`, whose short form is `inline`.
+    #[inline(always)]
+    pub fn is(self, region: &Region, bytes: &[u8], inline: Option<Self>) -> Result<bool, Corrupt> {
+        if let Some(inline) = inline {
+            return Ok(self == inline);
+        }
+        match self.block() {
+            Some((len, at)) if len == bytes.len() as u64 => region.equals(at, bytes),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// The room that a value needs outside its cell.
+pub fn room_of(bytes: &[u8]) -> Option<Room> {
+    (bytes.len() > INLINE).then(|| Room::of(bytes.len()))
+}
+
+/// Makes sure that `make` finds its block. Call it before the change begins.
+pub fn ensure(context: &Context, bytes: &[u8]) -> Result<()> {
+    match room_of(bytes) {
+        Some(room) => allocator::ensure(context, room, 1),
+        None if bytes.is_empty() => Err(Error::BadArgument("a value has at least one byte")),
+        None => Ok(()),
+    }
+}
+
+/// Builds a cell for a value, in a block taken from the pending ones where it is long.
+pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
+    if let Some(inline) = Cell::inline(bytes) {
+        return Ok(inline);
+    }
+    let at = allocator::take(change, Room::of(bytes.len()))?;
+    change.region().copy_in(at, bytes)?;
+    Ok(Cell(BLOCK | (bytes.len() as u64) << 8, at))
+}
+
+/// Frees the block of a value when the change commits.
+pub fn free(change: &mut Change<'_>, cell: Cell) -> Result<()> {
+    match cell.room(change.region())? {
+        Some((room, at)) => allocator::give(change, room, at),
+        None => Ok(()),
+    }
+}
+
+/// Whether `replace` needs no block of its own: the new value fits where the old one lies.
+pub fn fits(region: &Region, old: Cell, bytes: &[u8]) -> Result<bool, Corrupt> {
+    if bytes.len() <= INLINE {
+        return Ok(true);
+    }
+    let same = |(room, _)| room == Room::of(bytes.len()) && bytes.len() as u64 <= IN_PLACE;
+    Ok(old.room(region)?.is_some_and(same))
+}
+
+/// Stores a value in the cell at `words` instead of what is there.
+pub fn replace(change: &mut Change<'_>, words: &[Word], bytes: &[u8]) -> Result<()> {
+    let old = Cell::load(words);
+    if bytes.len() > INLINE && fits(change.region(), old, bytes)? {
+        return overwrite(change, words, old, bytes);
+    }
+    let new = make(change, bytes)?;
+    free(change, old)?;
+    store(change, words, new);
+    Ok(())
+}
+
+/// Stores a cell's two words, saving what was there.
+#[inline]
+pub fn store(change: &mut Change<'_>, words: &[Word], cell: Cell) {
+    change.set(&words[0], cell.0);
+    change.set(&words[1], cell.1);
+}
+
+fn overwrite(change: &mut Change<'_>, words: &[Word], old: Cell, bytes: &[u8]) -> Result<()> {
+    let region = change.region();
+    let block = region.words(old.1, bytes.len().div_ceil(8))?;
+    for (chunk, word) in bytes.chunks(8).zip(block) {
+        let value = word_of(chunk);
+        if word.get() != value {
+            change.set(word, value);
+        }
+    }
+    let first = BLOCK | (bytes.len() as u64) << 8;
+    if first != old.0 {
+        change.set(&words[0], first);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_has_the_bytes_of_its_encoding() {
+        for value in [0, 1, -1, 256, i64::MAX, i64::MIN, 0x0123_4567_89ab_cdef] {
+            let mut bytes = vec![INT_TAG];
+            bytes.extend_from_slice(&value.to_le_bytes());
+            assert_eq!(Cell::inline(&bytes), Some(Cell::integer(value)));
+            assert_eq!(Cell::integer(value).as_integer(), Some(value));
+        }
+        assert_eq!(Cell::inline(&[4; 9]).and_then(Cell::as_integer), None);
+    }
+
+    #[test]
+    fn a_cell_takes_one_to_fifteen_bytes() {
+        assert_eq!(Cell::inline(&[]), None);
+        assert_eq!(Cell::inline(&[0; 16]), None);
+        for len in 1..=INLINE {
+            let cell = Cell::inline(&vec![7; len]).expect("short");
+            assert_eq!(cell.len(), len as u64);
+        }
+    }
+}

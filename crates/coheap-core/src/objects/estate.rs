@@ -1,0 +1,78 @@
+//! Phase two: what the dead owned goes back to where it came from.
+//!
+//! Recovery leaves a dead process's slot as an estate: leased items, places promised to its
+//! transactions, and on its rows pending blocks and husks. Anyone who passes settles it by
+//! ordinary small changes; it holds nothing while it does and may itself die anywhere.
+//!
+//! What always holds: a slot becomes free only when its list is empty.
+
+use crate::defect::defect;
+use crate::error::Result;
+use crate::journal::{Context, recovery};
+use crate::memory::Region;
+use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
+use crate::objects::{husk, queue};
+use crate::os;
+use crate::sync::Gone;
+use crate::sync::life::{State, StateWord};
+use crate::sync::wait::PARTS;
+
+/// An answer like "empty" is not given when the last look at all slots is older than this.
+const FRESH: u64 = 20_000_000;
+
+/// Recovers whoever died and settles every estate.
+pub fn sweep(context: &Context) -> Result<u32> {
+    let member = context.member();
+    let recovered = recovery::sweep(member.census(), Some(member.who()), 0, 1)?;
+    settle_all(context)?;
+    Ok(recovered)
+}
+
+/// Sweeps unless somebody did within the last 20 ms.
+pub fn sweep_if_due(context: &Context) -> Result<()> {
+    let swept = &context.region().header().swept;
+    let (last, now) = (swept.get(), os::now());
+    if now.abs_diff(last) > FRESH && Region::compare_exchange(swept, last, now).is_ok() {
+        sweep(context)?;
+    }
+    Ok(())
+}
+
+/// A ticker's look at a part of the slots.
+pub fn tick(context: &Context, part: u32) -> Result<()> {
+    let member = context.member();
+    if recovery::sweep(member.census(), Some(member.who()), part, PARTS)? > 0 {
+        settle_all(context)?;
+    }
+    Ok(())
+}
+
+/// Settles every estate there is.
+pub fn settle_all(context: &Context) -> Result<()> {
+    let mut has_settled = false;
+    for index in 0..SLOT_COUNT {
+        let word = StateWord(context.region().slot(index).state.acquire());
+        if word.state() == State::Estate {
+            settle(context, Gone { slot: index, epoch: word.epoch() })?;
+            has_settled = true;
+        }
+    }
+    if has_settled {
+        husk::dismantle_abandoned(context)?;
+        crate::allocator::tidy(context)?;
+    }
+    Ok(())
+}
+
+/// Settles one estate and frees its slot.
+pub fn settle(context: &Context, dead: Gone) -> Result<()> {
+    while !defect(14) && queue::settle_first(context, dead.slot)? {}
+    let _held = context.hold(SLOT_TURNS + dead.slot)?;
+    let slot = context.region().slot(dead.slot);
+    if slot.leases.get() == 0 || defect(14) {
+        let estate = StateWord::new(dead.epoch, State::Estate, None).0;
+        let free = StateWord::new(dead.epoch, State::Free, None).0;
+        let _ = Region::compare_exchange(&slot.state, estate, free);
+    }
+    Ok(())
+}

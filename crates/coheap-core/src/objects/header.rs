@@ -1,0 +1,181 @@
+//! What every object begins with, and how a handle finds it again.
+//!
+//! What always holds:
+//!
+//! - **H1** A header's generation is odd while its object lives and only ever goes up, also when
+//!   the header serves another object later. So a handle is good exactly as long as the
+//!   generation it knows is there.
+//! - **H2** A header changes its kind, turns or generation only under its turn, or before anyone
+//!   can have a handle.
+
+use crate::allocator::{self, HEADER_CLASS, Room};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::layout::{OBJECT_TURNS, Object};
+use crate::memory::{Region, Word};
+use crate::sync::owner::{Owner, WAITERS};
+use crate::sync::wait::{self, Pause};
+use crate::sync::{Patience, lock};
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// One value.
+    Value = 1,
+    /// Keys to values, in the order of insertion.
+    Map = 2,
+    /// First in, first out.
+    Queue = 3,
+    /// A lock that says when its holder died.
+    Mutex = 4,
+}
+
+/// Where an object is, and which one it was when the handle was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Handle {
+    /// Offset of the header.
+    pub at: u64,
+    /// Generation of the header.
+    pub generation: u64,
+    /// The turn that guards it.
+    pub turn: u32,
+    /// Its second turn, for a queue.
+    pub second_turn: u32,
+}
+
+impl Handle {
+    /// A handle to the living object whose header is at `at`, if it is of this kind.
+    pub fn find(region: &Region, at: u64, generation: u64, kind: Kind) -> Result<Self> {
+        let object: &Object = region.at(at)?;
+        let shape = object.shape.get();
+        if object.generation.acquire() != generation {
+            return Err(Error::ObjectGone);
+        }
+        let found = shape as u8;
+        if found != kind as u8 {
+            return Err(Error::WrongKind { found, wanted: kind as u8 });
+        }
+        let turn = (shape >> 16) as u32 & 0xffff;
+        let second_turn = (shape >> 32) as u32 & 0xffff;
+        if turn >= OBJECT_TURNS || second_turn >= OBJECT_TURNS {
+            return Err(Corrupt { what: "turns of an object", at: shape }.into());
+        }
+        Ok(Self { at, generation, turn, second_turn })
+    }
+
+    /// The header, if the object still lives. The answer holds as long as its turn is held.
+    #[inline(always)]
+    pub fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
+        let object: &Object = region.at(self.at)?;
+        if object.generation.get() == self.generation { Ok(object) } else { Err(Error::ObjectGone) }
+    }
+
+    /// Takes the object's turn for a single write: waits while a transaction has the object.
+    #[inline]
+    pub fn hold<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
+        let held = context.hold(self.turn)?;
+        let object = self.object(context.region())?;
+        if Owner::of(object.lock.get()).is_nobody() {
+            return Ok((held, object));
+        }
+        drop(held);
+        self.hold_after_transaction(context)
+    }
+
+    #[cold]
+    fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
+        let mut patience = Patience::new(None);
+        loop {
+            let held = context.hold(self.turn)?;
+            let object = self.object(context.region())?;
+            let seen = object.signal.seen();
+            let word = object.lock.acquire();
+            let owner = Owner::of(word);
+            if owner.is_nobody() {
+                // Others may sleep still, and this writer will not pass the lock on.
+                if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
+                    wait::wake(&object.signal, u32::MAX);
+                }
+                return Ok((held, object));
+            }
+            if owner == context.me() {
+                return Err(Error::InTransaction);
+            }
+            if !lock::announce(&object.lock, word) {
+                continue;
+            }
+            drop(held);
+            match patience.pause(
+                context.member(),
+                context.index(),
+                &object.signal,
+                seen,
+                Some(owner),
+            )? {
+                Pause::OwnerGone(_) => break_dead_lock(object, owner),
+                Pause::Tick(part) => super::estate::tick(context, part)?,
+                Pause::Interrupted => return Err(Error::Interrupted),
+                Pause::Look | Pause::TimedOut => {}
+            }
+        }
+    }
+}
+
+/// Frees a transaction lock whose owner is dead: its changes were private and died with it.
+pub(crate) fn break_dead_lock(object: &Object, dead: Owner) {
+    let word = object.lock.acquire();
+    if Owner::of(word) == dead && Region::compare_exchange(&object.lock, word, 0).is_ok() {
+        wait::wake(&object.signal, u32::MAX);
+    }
+}
+
+/// Words that `create` saves besides those of its caller.
+pub const CREATE_WORDS: usize = allocator::TAKE_WORDS + 2;
+
+/// The next turn in the round.
+pub fn deal_turn(region: &Region) -> u32 {
+    (Region::add(&region.header().dealt, 1) % u64::from(OBJECT_TURNS)) as u32
+}
+
+/// Makes sure that `create` finds a header.
+pub fn ensure(context: &Context) -> Result<()> {
+    allocator::ensure(context, Room::Class(HEADER_CLASS), 1)
+}
+
+/// Makes a new object from a pending header. Nobody can have a handle to it before the change
+/// commits; `root` are the first root words.
+pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handle> {
+    let region = change.region();
+    let turn = deal_turn(region);
+    let second_turn = if kind == Kind::Queue { deal_turn(region) } else { turn };
+    let at = allocator::take(change, Room::Class(HEADER_CLASS))?;
+    let object: &Object = region.at(at)?;
+    let generation = object.generation.get() | 1;
+    let shape = kind as u64 | u64::from(turn) << 16 | u64::from(second_turn) << 32;
+    change.set(&object.shape, shape);
+    change.put(&object.references, 1);
+    change.put(&object.lock, 0);
+    for (number, word) in object.root.iter().enumerate() {
+        change.put(word, root.get(number).copied().unwrap_or(0));
+    }
+    change.set(&object.generation, generation);
+    Ok(Handle { at, generation, turn, second_turn })
+}
+
+/// Ends an object's life: handles answer `ObjectGone` once the change commits. What hangs from
+/// its root words must have been moved away in the same change.
+pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
+    let object = handle.object(change.region())?;
+    change.set(&object.generation, handle.generation + 1);
+    allocator::give(change, Room::Class(HEADER_CLASS), handle.at)
+}
+
+/// Words that `destroy` saves.
+pub const DESTROY_WORDS: usize = 1 + allocator::GIVE_WORDS;
+
+/// The root words.
+#[inline(always)]
+pub fn root(object: &Object) -> &[Word; 11] {
+    &object.root
+}

@@ -1,0 +1,202 @@
+//! Structures cut loose from their object, taken apart in small steps.
+//!
+//! A large map is cleared, packed or dropped by moving what hangs from its root into a husk, in
+//! one change. The husk hangs on the context's chain; its owner, or whoever has the context's row
+//! later, takes it apart by bounded changes that need no turn, for nobody else can reach it.
+//!
+//! | word | meaning                                                                |
+//! |------|------------------------------------------------------------------------|
+//! | 0    | next husk                                                              |
+//! | 1    | bit 0: the cells are to be freed; bits 8..: stage (cells, entries, index) |
+//! | 2..7 | as in the map: entries, capacity, places, index, depth                  |
+//! | 7    | positions left, then places of the index left                           |
+
+use crate::allocator::{self, Room};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context};
+use crate::memory::layout::CONTEXT_COUNT;
+use crate::memory::{Region, Word};
+use crate::objects::cell::{self, Cell};
+use crate::objects::map::segment_shape;
+
+/// The room of a husk.
+pub(crate) const ROOM: Room = Room::Class(3);
+/// Words that `cut` saves.
+pub(crate) const CUT_WORDS: usize = allocator::TAKE_WORDS + 1;
+/// Things freed in one step.
+const STEP: u64 = 32;
+/// Words that a step saves at most.
+const STEP_WORDS: usize = 2 * STEP as usize * allocator::GIVE_WORDS + 8;
+const SEGMENT: u64 = 512;
+const ENTRY_BYTES: u64 = 32;
+const ENTRIES_STAGE: u64 = 1 << 8;
+const INDEX_STAGE: u64 = 2 << 8;
+
+/// What hangs from a map.
+#[derive(Debug)]
+pub(crate) struct MapParts {
+    pub(crate) with_cells: bool,
+    pub(crate) entries: u64,
+    pub(crate) capacity: u64,
+    pub(crate) places: u64,
+    pub(crate) index: u64,
+    pub(crate) depth: u64,
+    pub(crate) used: u64,
+}
+
+/// Makes sure that `cut` finds its block.
+pub(crate) fn ensure(context: &Context) -> Result<()> {
+    allocator::ensure(context, ROOM, 1)
+}
+
+/// Moves a map's parts into a husk on the context's chain.
+pub(crate) fn cut(change: &mut Change<'_>, parts: &MapParts) -> Result<()> {
+    let at = allocator::take(change, ROOM)?;
+    let head = &change.context().control().husks;
+    let words = change.region().words(at, 8)?;
+    let values = [
+        head.get(),
+        u64::from(parts.with_cells),
+        parts.entries,
+        parts.capacity,
+        parts.places,
+        parts.index,
+        parts.depth,
+        parts.used,
+    ];
+    for (word, value) in words.iter().zip(values) {
+        change.put(word, value);
+    }
+    change.set(head, at);
+    Ok(())
+}
+
+/// Takes the caller's husks apart. Call it with no turn held.
+#[inline]
+pub(crate) fn dismantle(context: &Context) -> Result<()> {
+    let head = &context.control().husks;
+    while head.get() != 0 {
+        step(context, head)?;
+    }
+    Ok(())
+}
+
+/// Takes apart what threads left behind that have no row any more.
+pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
+    let region = context.region();
+    for index in 0..CONTEXT_COUNT {
+        let entry = region.context(index);
+        let is_left =
+            entry.committed.get() == 1 && entry.owner.get() == 0 && index != context.index();
+        if !is_left || region.control(index).husks.get() == 0 {
+            continue;
+        }
+        if Region::compare_exchange(&entry.owner, 0, context.me().bits()).is_ok() {
+            let head = &region.control(index).husks;
+            let mut done = Ok(());
+            while head.get() != 0 && done.is_ok() {
+                done = step(context, head);
+            }
+            Region::swap(&entry.owner, 0);
+            done?;
+        }
+    }
+    Ok(())
+}
+
+/// One bounded change.
+fn step(context: &Context, head: &Word) -> Result<()> {
+    let region = context.region();
+    let at = head.get();
+    let husk = region.words(at, 8)?;
+    let held = context.hold_all(&[])?;
+    let mut change = Change::begin(&held, STEP_WORDS)?;
+    let stage = husk[1].get() & !0xff;
+    match stage {
+        0 => free_cells(&mut change, husk)?,
+        ENTRIES_STAGE => free_entries(&mut change, husk)?,
+        INDEX_STAGE if husk[5].get() != 0 => free_index(&mut change, husk)?,
+        INDEX_STAGE => {
+            change.set(head, husk[0].get());
+            allocator::give(&mut change, ROOM, at)?;
+        }
+        _ => return Err(Corrupt { what: "husk", at }.into()),
+    }
+    change.commit();
+    allocator::tidy(context)
+}
+
+fn entry_words<'a>(region: &'a Region, husk: &[Word], position: u64) -> Result<&'a [Word], Error> {
+    let segment = match husk[4].get() {
+        0 => husk[2].get(),
+        _ => region.at::<Word>(husk[2].get() + position / SEGMENT * 8)?.get(),
+    };
+    Ok(region.words(segment.wrapping_add(position % SEGMENT * ENTRY_BYTES), 4)?)
+}
+
+fn free_cells(change: &mut Change<'_>, husk: &[Word]) -> Result<()> {
+    let left = husk[7].get();
+    if husk[1].get() & 1 == 0 || left == 0 {
+        change.set(&husk[1], ENTRIES_STAGE);
+        return Ok(());
+    }
+    let first = left.saturating_sub(STEP);
+    for position in first..left {
+        let entry = entry_words(change.region(), husk, position)?;
+        let key = Cell::load(entry);
+        if !key.is_removed() {
+            cell::free(change, key)?;
+            cell::free(change, Cell::load(&entry[2..]))?;
+        }
+    }
+    change.set(&husk[7], first);
+    Ok(())
+}
+
+fn free_entries(change: &mut Change<'_>, husk: &[Word]) -> Result<()> {
+    let (entries, capacity, places) = (husk[2].get(), husk[3].get(), husk[4].get());
+    if entries != 0 && places != 0 && capacity > 0 {
+        let directory = change.region().words(entries, places as usize)?;
+        let last = (capacity / SEGMENT) as usize;
+        let first = last.saturating_sub(STEP as usize);
+        let going = directory.get(first..last);
+        for place in going.ok_or(Corrupt { what: "husk", at: capacity })? {
+            allocator::give(change, Room::of((SEGMENT * ENTRY_BYTES) as usize), place.get())?;
+        }
+        change.set(&husk[3], first as u64 * SEGMENT);
+        return Ok(());
+    }
+    if entries != 0 {
+        let bytes = if places == 0 { capacity * ENTRY_BYTES } else { places * 8 };
+        allocator::give(change, Room::of(bytes as usize), entries)?;
+        change.set(&husk[2], 0);
+    }
+    change.set(&husk[1], INDEX_STAGE);
+    change.set(&husk[7], 1 << (husk[6].get() & 31));
+    Ok(())
+}
+
+fn free_index(change: &mut Change<'_>, husk: &[Word]) -> Result<()> {
+    let region = change.region();
+    let (index, depth, mut left) = (husk[5].get(), husk[6].get() & 31, husk[7].get());
+    if depth == 0 {
+        let bits = segment_shape(region, index)?.bits;
+        allocator::give(change, Room::of(8 << bits), index)?;
+        change.set(&husk[5], 0);
+        return Ok(());
+    }
+    let places = region.words(index, 1 << depth)?;
+    for _ in 0..STEP {
+        let Some(place) = left.checked_sub(1) else { break };
+        let segment = places[(place as usize) % places.len()].get();
+        let shape = segment_shape(region, segment)?;
+        allocator::give(change, Room::of(8 << shape.bits), segment)?;
+        left = left.saturating_sub(1 << (depth.saturating_sub(shape.depth)));
+    }
+    if left == 0 {
+        allocator::give(change, Room::of(8 << depth), index)?;
+        change.set(&husk[5], 0);
+    }
+    change.set(&husk[7], left);
+    Ok(())
+}

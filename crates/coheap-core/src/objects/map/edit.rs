@@ -1,0 +1,90 @@
+//! Inserting, replacing and deleting one entry within an open change.
+//!
+//! What always holds: cells at positions from `used` on are stored without saving them, for
+//! nobody looks there; everything else is saved first. So within one change no position may be
+//! given back and used again: `delete` gives positions back only where its caller says that
+//! nothing follows.
+
+use super::table::{Found, Table};
+use super::{Key, index};
+use crate::allocator;
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::memory::layout::Object;
+use crate::objects::cell::{self, Cell, REMOVED};
+
+/// Words that `insert` saves at most.
+pub(crate) const INSERT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
+/// Words that `delete` saves at most.
+pub(crate) const DELETE_WORDS: usize = 2 * allocator::GIVE_WORDS + 5;
+
+/// What a transaction wants done with one key.
+#[derive(Debug)]
+pub(crate) struct Planned<'a> {
+    pub(crate) key: Key<'a>,
+    /// `None`: remove it.
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+/// Makes sure that `insert` finds its blocks.
+pub(super) fn ensure_insert(context: &Context, key: &Key<'_>, value: &[u8]) -> Result<()> {
+    match (cell::room_of(key.bytes), cell::room_of(value)) {
+        (Some(first), Some(second)) => allocator::ensure_all(context, &mut [first, second]),
+        (Some(_), None) => {
+            cell::ensure(context, value)?;
+            cell::ensure(context, key.bytes)
+        }
+        (None, _) => cell::ensure(context, value),
+    }
+}
+
+/// Adds an entry behind all others. The key must not be there, and there must be room.
+pub(crate) fn insert(
+    change: &mut Change<'_>,
+    object: &Object,
+    key: &Key<'_>,
+    value: &[u8],
+) -> Result<()> {
+    let table = Table::new(change.region(), object);
+    let position = table.used();
+    let entry = table.entry(position)?;
+    let key_cell = cell::make(change, key.bytes)?;
+    let value_cell = cell::make(change, value)?;
+    for (word, part) in entry.iter().zip([key_cell.0, key_cell.1, value_cell.0, value_cell.1]) {
+        change.put(word, part);
+    }
+    index::insert(change, object, position, key.hash)?;
+    change.set(&object.root[1], position + 1);
+    change.set(&object.root[0], object.root[0].get() + 1);
+    Ok(())
+}
+
+/// Replaces the value of an entry.
+pub(crate) fn replace(change: &mut Change<'_>, found: &Found<'_>, value: &[u8]) -> Result<()> {
+    cell::replace(change, &found.entry[2..], value)
+}
+
+/// Removes an entry. `shrink`: positions at the end may be given back.
+pub(crate) fn delete(
+    change: &mut Change<'_>,
+    object: &Object,
+    found: &Found<'_>,
+    shrink: bool,
+) -> Result<()> {
+    cell::free(change, Cell::load(found.entry))?;
+    cell::free(change, Cell::load(&found.entry[2..]))?;
+    change.set(&found.entry[0], REMOVED);
+    change.set(found.slot, index::SlotWord(found.slot.get()).removed().0);
+    let [live, used, .., first] = &object.root[..8] else { unreachable!("a root has 11 words") };
+    let left = live.get().saturating_sub(1);
+    change.set(live, left);
+    if shrink && left == 0 {
+        change.set(used, 0);
+        change.set(first, 0);
+    } else if shrink && found.position + 1 == used.get() {
+        change.set(used, found.position);
+    } else if found.position == first.get() {
+        change.set(first, found.position + 1);
+    }
+    Ok(())
+}

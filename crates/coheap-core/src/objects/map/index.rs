@@ -1,0 +1,401 @@
+//! The index: hash slots in segments, chosen by the first bits of the hash.
+//!
+//! A segment is a power of two of slots, searched from the last bits of the hash on. Word 0 of a
+//! segment is no slot but says how it is filled:
+//!
+//! | bits of word 0 | meaning                                     |
+//! |----------------|---------------------------------------------|
+//! | 0..32          | slots that are not free, removed ones too   |
+//! | 32..40         | log2 of the number of slots                 |
+//! | 40..48         | bits of the hash that choose this segment    |
+//!
+//! A slot holds position plus one in its low half (all ones: removed) and the hash in its high
+//! half, so a segment is split without looking at a single key. A small map has one segment that
+//! doubles up to 2,048 slots; after that segments are split in two, one at a time, and only the
+//! directory of their offsets is ever copied whole.
+
+use super::table::Table;
+use crate::allocator::{self, Room};
+use crate::error::{Corrupt, Result};
+use crate::journal::{Change, Held};
+use crate::memory::layout::Object;
+use crate::memory::{Region, Word};
+
+/// log2 of the slots of the smallest and the largest segment.
+pub(super) const LEAST_BITS: u32 = 4;
+pub(super) const MOST_BITS: u32 = 11;
+/// Deepest index.
+const MOST_DEPTH: u64 = 21;
+const REMOVED: u64 = 0xffff_ffff;
+
+/// A slot's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotWord(pub(crate) u64);
+
+impl SlotWord {
+    pub(super) fn new(position: u64, hash: u32) -> Self {
+        Self((position + 1) | u64::from(hash) << 32)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_free(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_candidate(self, hash: u32) -> bool {
+        self.0 >> 32 == u64::from(hash) && self.0 & REMOVED != REMOVED
+    }
+
+    pub(crate) fn is_living(self) -> bool {
+        self.0 != 0 && self.0 & REMOVED != REMOVED
+    }
+
+    #[inline(always)]
+    pub(crate) fn position(self) -> u64 {
+        (self.0 & REMOVED).wrapping_sub(1)
+    }
+
+    pub(crate) fn hash(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// A slot whose entry was removed: searches go on past it.
+    pub(super) fn removed(self) -> Self {
+        Self(self.0 | REMOVED)
+    }
+}
+
+/// How a segment is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) filled: u64,
+    pub(crate) bits: u32,
+    pub(crate) depth: u64,
+}
+
+impl Shape {
+    pub(super) fn word(self) -> u64 {
+        self.filled | u64::from(self.bits) << 32 | self.depth << 40
+    }
+
+    fn is_full_with(self, more: u64) -> bool {
+        self.filled + more > (3 << self.bits) / 4
+    }
+}
+
+/// The shape of the segment at an offset.
+#[inline]
+pub(crate) fn segment_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
+    let word = region.at::<Word>(at)?.get();
+    let bits = (word >> 32) as u32 & 0xff;
+    if !(LEAST_BITS..=MOST_BITS).contains(&bits) {
+        return Err(Corrupt { what: "index segment", at });
+    }
+    Ok(Shape { filled: word & 0xffff_ffff, bits, depth: word >> 40 & 0xff })
+}
+
+/// Where the segment for a hash is. 0: there is none yet.
+#[inline(always)]
+pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
+    let depth = table.root[6].get();
+    let first = table.root[5].get();
+    if depth == 0 {
+        return Ok(first);
+    }
+    if depth > MOST_DEPTH {
+        return Err(Corrupt { what: "depth of an index", at: depth });
+    }
+    let place = u64::from(hash) >> (32 - depth);
+    Ok(table.region.at::<Word>(first.wrapping_add(place * 8))?.get())
+}
+
+/// The slots of the segment for a hash, word 0 among them.
+#[inline(always)]
+pub(super) fn segment_of<'a>(
+    table: &Table<'a>,
+    hash: u32,
+) -> Result<Option<&'a [Word]>, Corrupt> {
+    let at = segment_at(table, hash)?;
+    if at == 0 {
+        return Ok(None);
+    }
+    let shape = segment_shape(table.region, at)?;
+    Ok(Some(table.region.words(at, 1 << shape.bits)?))
+}
+
+/// Makes the segments for all these hashes large enough. The turn is held, no change is open.
+pub(super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
+    let region = held.context().region();
+    let table = Table::new(region, object);
+    if let [hash] = hashes {
+        return reserve_one(held, object, *hash, 1);
+    }
+    let mut sorted = hashes.to_vec();
+    sorted.sort_unstable();
+    let mut rest = sorted.as_slice();
+    while let Some(hash) = rest.first() {
+        // The directory is chosen by first bits, so a segment's hashes are neighbours.
+        let depth = match segment_at(&table, *hash)? {
+            0 => 0,
+            at => segment_shape(region, at)?.depth,
+        };
+        let prefix = |hash: u32| u64::from(hash) >> (32 - depth);
+        let count = rest.partition_point(|other| prefix(*other) == prefix(*hash));
+        if is_large_enough(&table, *hash, count as u64)? {
+            rest = &rest[count..];
+        } else {
+            enlarge(held, object, *hash)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn reserve_one(held: &Held<'_>, object: &Object, hash: u32, count: u64) -> Result<()> {
+    let table = Table::new(held.context().region(), object);
+    while !is_large_enough(&table, hash, count)? {
+        enlarge(held, object, hash)?;
+    }
+    Ok(())
+}
+
+fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Corrupt> {
+    match segment_at(table, hash)? {
+        0 => Ok(false),
+        at => Ok(!segment_shape(table.region, at)?.is_full_with(count)),
+    }
+}
+
+/// One step towards more room for a hash: a change of its own that keeps the map as it is.
+#[cold]
+fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
+    let region = held.context().region();
+    let table = Table::new(region, object);
+    let at = segment_at(&table, hash)?;
+    if at == 0 {
+        let shape = Shape { filled: 0, bits: LEAST_BITS, depth: 0 };
+        return rebuild(held, object, hash, &[], shape);
+    }
+    let shape = segment_shape(region, at)?;
+    let slots = region.words(at, 1 << shape.bits)?;
+    let living: Vec<u64> =
+        slots[1..].iter().map(Word::get).filter(|word| SlotWord(*word).is_living()).collect();
+    if living.len() as u64 * 2 < shape.filled {
+        // Half of it are removed slots: the same size will do.
+        return rebuild(held, object, hash, &living, shape);
+    }
+    if shape.bits < MOST_BITS {
+        return rebuild(held, object, hash, &living, Shape { bits: shape.bits + 1, ..shape });
+    }
+    if shape.depth == table.root[6].get() {
+        double_directory(held, object)?;
+    }
+    split(held, object, hash, at, &living, shape)
+}
+
+/// Bytes of a segment.
+fn segment_room(bits: u32) -> Room {
+    Room::of(8 << bits)
+}
+
+/// Replaces the segment for a hash by one of another shape with the same living slots.
+fn rebuild(
+    held: &Held<'_>,
+    object: &Object,
+    hash: u32,
+    living: &[u64],
+    shape: Shape,
+) -> Result<()> {
+    let context = held.context();
+    let old = segment_at(&Table::new(context.region(), object), hash)?;
+    allocator::ensure(context, segment_room(shape.bits), 1)?;
+    let pointers = if shape.depth == 0 { 1 } else { 1 << (object.root[6].get() - shape.depth) };
+    let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2 + pointers)?;
+    let at = allocator::take(&mut change, segment_room(shape.bits))?;
+    fill(&change, at, living.iter().copied(), shape)?;
+    if object.root[6].get() == 0 {
+        change.set(&object.root[5], at);
+    } else {
+        redirect(&mut change, object, hash, shape.depth, &[at])?;
+    }
+    if old != 0 {
+        let bits = segment_shape(change.region(), old)?.bits;
+        allocator::give(&mut change, segment_room(bits), old)?;
+    }
+    change.commit();
+    Ok(())
+}
+
+/// Replaces a full segment by two, told apart by one more bit of the hash.
+fn split(
+    held: &Held<'_>,
+    object: &Object,
+    hash: u32,
+    old: u64,
+    living: &[u64],
+    shape: Shape,
+) -> Result<()> {
+    let context = held.context();
+    allocator::ensure(context, segment_room(MOST_BITS), 2)?;
+    let pointers = 1usize << (object.root[6].get() - shape.depth);
+    let mut change = Change::begin(held, 8 + pointers)?;
+    let deeper = Shape { filled: 0, bits: MOST_BITS, depth: shape.depth + 1 };
+    let mut halves = [0; 2];
+    for (bit, half) in halves.iter_mut().enumerate() {
+        *half = allocator::take(&mut change, segment_room(MOST_BITS))?;
+        let belongs = |word: &u64| {
+            SlotWord(*word).hash() >> (31 - shape.depth) & 1 == bit as u32
+        };
+        fill(&change, *half, living.iter().copied().filter(belongs), deeper)?;
+    }
+    redirect(&mut change, object, hash, shape.depth, &halves)?;
+    allocator::give(&mut change, segment_room(MOST_BITS), old)?;
+    change.commit();
+    Ok(())
+}
+
+/// Points the directory places that `depth` bits of the hash choose to new segments, an equal
+/// share of them to each.
+fn redirect(
+    change: &mut Change<'_>,
+    object: &Object,
+    hash: u32,
+    depth: u64,
+    segments: &[u64],
+) -> Result<()> {
+    let whole = object.root[6].get();
+    let count = 1usize << (whole - depth);
+    let first = if depth == 0 { 0 } else { (u64::from(hash) >> (32 - depth)) << (whole - depth) };
+    let places = change.region().words(object.root[5].get().wrapping_add(first * 8), count)?;
+    for (number, place) in places.iter().enumerate() {
+        change.set(place, segments[number * segments.len() / count]);
+    }
+    Ok(())
+}
+
+/// Twice the places, each segment at two of them.
+fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
+    let region = held.context().region();
+    let depth = object.root[6].get();
+    if depth >= MOST_DEPTH {
+        return Err(Corrupt { what: "depth of an index", at: depth }.into());
+    }
+    let room = Room::of(16 << depth);
+    allocator::ensure(held.context(), room, 1)?;
+    let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2)?;
+    let at = allocator::take(&mut change, room)?;
+    let new = region.words(at, 2 << depth)?;
+    let old = object.root[5].get();
+    for (number, place) in new.iter().enumerate() {
+        let segment = match depth {
+            0 => old,
+            _ => region.at::<Word>(old + (number as u64 / 2) * 8)?.get(),
+        };
+        change.put(place, segment);
+    }
+    change.set(&object.root[5], at);
+    change.set(&object.root[6], depth + 1);
+    if depth > 0 {
+        allocator::give(&mut change, Room::of(8 << depth), old)?;
+    }
+    change.commit();
+    Ok(())
+}
+
+/// Writes a whole segment that nobody can see yet.
+pub(super) fn fill(
+    change: &Change<'_>,
+    at: u64,
+    living: impl Iterator<Item = u64>,
+    shape: Shape,
+) -> Result<()> {
+    let slots = change.region().words(at, 1 << shape.bits)?;
+    let mask = slots.len() - 1;
+    let mut image = vec![0u64; slots.len()];
+    let mut filled = 0;
+    for word in living {
+        let mut place = SlotWord(word).hash() as usize & mask;
+        while place == 0 || image[place] != 0 {
+            place = (place + 1) & mask;
+        }
+        image[place] = word;
+        filled += 1;
+    }
+    image[0] = Shape { filled, ..shape }.word();
+    for (word, value) in slots.iter().zip(image) {
+        change.put(word, value);
+    }
+    Ok(())
+}
+
+/// Puts a position into a free slot; `reserve` made sure that there is one.
+pub(super) fn insert(
+    change: &mut Change<'_>,
+    object: &Object,
+    position: u64,
+    hash: u32,
+) -> Result<()> {
+    let region = change.region();
+    let at = segment_at(&Table::new(region, object), hash)?;
+    let shape = segment_shape(region, at)?;
+    let slots = region.words(at, 1 << shape.bits)?;
+    let mask = slots.len() - 1;
+    let mut place = hash as usize & mask;
+    for _ in 0..slots.len() {
+        if place != 0 && slots[place].get() == 0 {
+            change.set(&slots[place], SlotWord::new(position, hash).0);
+            change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+            return Ok(());
+        }
+        place = (place + 1) & mask;
+    }
+    Err(Corrupt { what: "index without a free slot", at }.into())
+}
+
+/// What an index looks like that was built for so many entries at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) bits: u32,
+    pub(super) depth: u64,
+}
+
+/// Plans an index for these hashes, at most half full. `sorted` is in order.
+pub(super) fn plan(sorted: &[u32], more: u64) -> Plan {
+    let wanted = (sorted.len() as u64 + more) * 2;
+    let bits = (u64::BITS - wanted.leading_zeros()).clamp(LEAST_BITS, MOST_BITS);
+    let mut depth = (wanted >> MOST_BITS).checked_ilog2().map_or(0, |log| u64::from(log) + 1);
+    if bits < MOST_BITS {
+        depth = 0;
+    }
+    let limit = (3 << bits) / 4;
+    while depth < MOST_DEPTH && largest_share(sorted, depth) as u64 + 1 > limit {
+        depth += 1;
+    }
+    Plan { bits: if depth > 0 { MOST_BITS } else { bits }, depth }
+}
+
+fn largest_share(sorted: &[u32], depth: u64) -> usize {
+    sorted
+        .chunk_by(|left, right| u64::from(*left) >> (32 - depth) == u64::from(*right) >> (32 - depth))
+        .map(<[u32]>::len)
+        .max()
+        .unwrap_or(0)
+}
+
+impl Plan {
+    /// Room of each segment.
+    pub(super) fn segment_room(self) -> Room {
+        segment_room(self.bits)
+    }
+
+    /// How many segments.
+    pub(super) fn segments(self) -> u64 {
+        1 << self.depth
+    }
+
+    /// Room of the directory, if there is one.
+    pub(super) fn directory_room(self) -> Option<Room> {
+        (self.depth > 0).then(|| Room::of(8 << self.depth))
+    }
+}

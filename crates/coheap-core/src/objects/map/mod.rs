@@ -1,0 +1,285 @@
+//! Keys to values, in the order of insertion.
+//!
+//! Entries lie in segments in the order they came, as in Python's dict; an index of hash slots,
+//! split one segment at a time, says at which position a key is.
+//!
+//! | root word | meaning                                                         |
+//! |-----------|-----------------------------------------------------------------|
+//! | 0         | living entries                                                  |
+//! | 1         | positions used, removed entries included                        |
+//! | 2         | entries: a segment, or a directory of segments of 512            |
+//! | 3         | positions there is room for                                     |
+//! | 4         | places in the directory; 0 = word 2 is the only segment          |
+//! | 5         | index: a segment, or a directory of segments                    |
+//! | 6         | index depth: bits of the hash that choose a segment              |
+//! | 7         | no living entry lies before this position                       |
+//! | 8         | how often positions were given out anew                         |
+//!
+//! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is XXH3
+//! with the heap's seed, cut to 32 bits.
+
+mod edit;
+mod growth;
+mod index;
+mod read;
+mod table;
+
+pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, Planned, delete, insert, replace};
+pub(crate) use growth::reserve;
+pub(crate) use table::{ENTRY_WORDS, Table};
+pub(crate) use index::{SlotWord, segment_shape};
+
+use crate::allocator;
+use crate::error::{Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::memory::layout::Object;
+use crate::objects::cell::{self, Cell};
+use crate::objects::header::Handle;
+use crate::objects::husk;
+
+/// A handle to a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Map {
+    /// Where it is.
+    pub handle: Handle,
+}
+
+/// A key with what is computed from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) inline: Option<Cell>,
+    pub(crate) hash: u32,
+}
+
+impl<'a> Key<'a> {
+    #[inline]
+    pub(crate) fn new(region: &Region, bytes: &'a [u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Err(Error::BadArgument("a key has at least one byte"));
+        }
+        let seed = region.header().seed.get();
+        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32;
+        Ok(Self { bytes, inline: Cell::inline(bytes), hash })
+    }
+}
+
+impl Map {
+    /// Stores a value under a key. Answers whether the key is new.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
+    pub fn set(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
+        let key = Key::new(context.region(), key)?;
+        let (held, object) = self.handle.hold(context)?;
+        let is_new = store(&held, object, &key, value)?;
+        drop(held);
+        self.tidy(context)?;
+        Ok(is_new)
+    }
+
+    /// Stores a value under a key that is not there yet. Otherwise answers `false` and replaces
+    /// `out` by the value that is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
+    pub fn set_default(
+        &self,
+        context: &Context,
+        key: &[u8],
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let key = Key::new(context.region(), key)?;
+        let (held, object) = self.handle.hold(context)?;
+        if let Some(found) = Table::new(context.region(), object).find(&key)? {
+            Cell::load(&found.entry[2..]).read(context.region(), out)?;
+            return Ok(false);
+        }
+        store(&held, object, &key, value)?;
+        drop(held);
+        self.tidy(context)?;
+        Ok(true)
+    }
+
+    /// Adds to the integer under a key, which counts as 0 when there is none. Answers the sum.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAnInteger`], [`Error::Overflow`], [`Error::HeapFull`], [`Error::ObjectGone`];
+    /// nothing was changed.
+    pub fn add(&self, context: &Context, key: &[u8], more: i64) -> Result<i64> {
+        let key = Key::new(context.region(), key)?;
+        let (held, object) = self.handle.hold(context)?;
+        let Some(found) = Table::new(context.region(), object).find(&key)? else {
+            let mut encoded = [cell::INT_TAG; 9];
+            encoded[1..].copy_from_slice(&more.to_le_bytes());
+            store(&held, object, &key, &encoded)?;
+            drop(held);
+            self.tidy(context)?;
+            return Ok(more);
+        };
+        let words = &found.entry[2..];
+        let before = Cell::load(words).as_integer().ok_or(Error::NotAnInteger)?;
+        let sum = before.checked_add(more).ok_or(Error::Overflow)?;
+        let mut change = Change::begin(&held, 2)?;
+        cell::store(&mut change, words, Cell::integer(sum));
+        change.commit();
+        Ok(sum)
+    }
+
+    /// Puts `new` under a key if what is there is exactly `expected`; `None` stands for nothing.
+    /// Answers whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
+    pub fn compare_and_set(
+        &self,
+        context: &Context,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool> {
+        let region = context.region();
+        let key = Key::new(region, key)?;
+        let (held, object) = self.handle.hold(context)?;
+        let found = Table::new(region, object).find(&key)?;
+        let is_as_expected = match (&found, expected) {
+            (None, None) => true,
+            (Some(found), Some(bytes)) => {
+                Cell::load(&found.entry[2..]).is(region, bytes, Cell::inline(bytes))?
+            }
+            _ => false,
+        };
+        if !is_as_expected {
+            return Ok(false);
+        }
+        match (found, new) {
+            (_, Some(value)) => {
+                store(&held, object, &key, value)?;
+            }
+            (Some(found), None) => {
+                let mut change = Change::begin(&held, DELETE_WORDS)?;
+                delete(&mut change, object, &found, true)?;
+                change.commit();
+            }
+            (None, None) => {}
+        }
+        drop(held);
+        self.tidy(context)?;
+        Ok(true)
+    }
+
+    /// Removes a key and replaces `out` by its value. `false`: there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`]; nothing was changed.
+    pub fn remove(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let key = Key::new(context.region(), key)?;
+        let (held, object) = self.handle.hold(context)?;
+        let Some(found) = Table::new(context.region(), object).find(&key)? else {
+            return Ok(false);
+        };
+        Cell::load(&found.entry[2..]).read(context.region(), out)?;
+        let mut change = Change::begin(&held, DELETE_WORDS)?;
+        delete(&mut change, object, &found, true)?;
+        change.commit();
+        drop(held);
+        self.tidy(context)?;
+        Ok(true)
+    }
+
+    /// Removes the entry that came last and replaces `key` and `value` by it. `false`: none left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`]; nothing was changed.
+    pub fn pop_last(
+        &self,
+        context: &Context,
+        key: &mut Vec<u8>,
+        value: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let region = context.region();
+        let (held, object) = self.handle.hold(context)?;
+        let table = Table::new(region, object);
+        let Some(position) = table.last_living()? else { return Ok(false) };
+        let entry = table.entry(position)?;
+        Cell::load(&entry[..2]).read(region, key)?;
+        Cell::load(&entry[2..]).read(region, value)?;
+        let found = table.find(&Key::new(region, key)?)?.ok_or(Error::Corrupt(
+            crate::Corrupt { what: "entry without a slot", at: position },
+        ))?;
+        let mut change = Change::begin(&held, DELETE_WORDS)?;
+        delete(&mut change, object, &found, true)?;
+        change.commit();
+        drop(held);
+        self.tidy(context)?;
+        Ok(true)
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`] when there is no room for the note of what is to be taken apart,
+    /// [`Error::ObjectGone`]; nothing was changed.
+    pub fn clear(&self, context: &Context) -> Result<()> {
+        let (held, object) = self.handle.hold(context)?;
+        husk::ensure(context)?;
+        let mut change = Change::begin(&held, husk::CUT_WORDS + 9)?;
+        cut_loose(&mut change, object, true)?;
+        for word in &object.root[..8] {
+            change.set(word, 0);
+        }
+        change.set(&object.root[8], object.root[8].get() + 1);
+        change.commit();
+        drop(held);
+        self.tidy(context)
+    }
+
+    fn tidy(&self, context: &Context) -> Result<()> {
+        husk::dismantle(context)?;
+        allocator::tidy(context)
+    }
+}
+
+/// Stores under a key, whether it is there or not. The turn is held and no change is open.
+fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Result<bool> {
+    let context = held.context();
+    let region = context.region();
+    if let Some(found) = Table::new(region, object).find(key)? {
+        let words = &found.entry[2..];
+        super::value::prepare(context, Cell::load(words), value)?;
+        let mut change = Change::begin(held, super::value::SET_WORDS)?;
+        replace(&mut change, &found, value)?;
+        change.commit();
+        return Ok(false);
+    }
+    reserve(held, object, &[key.hash])?;
+    edit::ensure_insert(context, key, value)?;
+    let mut change = Change::begin(held, INSERT_WORDS)?;
+    insert(&mut change, object, key, value)?;
+    change.commit();
+    Ok(true)
+}
+
+/// Moves everything that hangs from a map into a husk; the caller resets the root words.
+pub(crate) fn cut_loose(change: &mut Change<'_>, object: &Object, with_cells: bool) -> Result<()> {
+    let root = &object.root;
+    let parts = husk::MapParts {
+        with_cells,
+        entries: root[2].get(),
+        capacity: root[3].get(),
+        places: root[4].get(),
+        index: root[5].get(),
+        depth: root[6].get(),
+        used: root[1].get(),
+    };
+    husk::cut(change, &parts)
+}

@@ -1,0 +1,138 @@
+//! Reading a map.
+//!
+//! What always holds: reads take no turn unless writers keep them from finishing; what is handed
+//! out was copied into private memory and then found unchanged.
+
+use super::table::Table;
+use super::{Key, Map};
+use crate::error::Result;
+use crate::journal::Context;
+use crate::memory::Region;
+use crate::objects::cell::Cell;
+use crate::objects::value::LOOKS;
+use crate::sync::turn;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Some entries, and where to go on.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The entries, in order.
+    pub entries: Vec<Pair>,
+    /// The position to go on at. `None`: that was all.
+    pub next: Option<u64>,
+    /// Positions are good as long as this number is the same.
+    pub numbering: u64,
+}
+
+impl Map {
+    /// Replaces `out` by the value under a key. `false`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    #[inline]
+    pub fn get(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let key = Key::new(context.region(), key)?;
+        self.read(context, |region, table| match table.find(&key)? {
+            Some(found) => {
+                Cell::load(&found.entry[2..]).read(region, out)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        })
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn contains(&self, context: &Context, key: &[u8]) -> Result<bool> {
+        let key = Key::new(context.region(), key)?;
+        self.read(context, |_, table| Ok(table.find(&key)?.is_some()))
+    }
+
+    /// How many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn len(&self, context: &Context) -> Result<u64> {
+        self.read(context, |_, table| Ok(table.live()))
+    }
+
+    /// Whether there are no entries.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn is_empty(&self, context: &Context) -> Result<bool> {
+        Ok(self.len(context)? == 0)
+    }
+
+    /// All entries as they were at one moment, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn snapshot(&self, context: &Context) -> Result<Vec<Pair>> {
+        let all = self.read(context, |region, table| batch(region, table, 0, u64::MAX))?;
+        Ok(all.entries)
+    }
+
+    /// Up to `most` entries from a position on, as they were at one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn scan(&self, context: &Context, from: u64, most: u64) -> Result<Batch> {
+        self.read(context, |region, table| batch(region, table, from, most))
+    }
+
+    /// Looks without the turn a few times, then with it.
+    #[inline(always)]
+    fn read<T>(
+        &self,
+        context: &Context,
+        mut look: impl FnMut(&Region, &Table<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let region = context.region();
+        let turn = region.turn(self.handle.turn);
+        for _ in 0..LOOKS {
+            let Some(sequence) = turn::begin_read(turn) else {
+                std::hint::spin_loop();
+                continue;
+            };
+            let seen = self
+                .handle
+                .object(region)
+                .and_then(|object| look(region, &Table::new(region, object)));
+            if turn::is_unchanged(turn, sequence) {
+                return seen;
+            }
+        }
+        let _held = context.hold(self.handle.turn)?;
+        look(region, &Table::new(region, self.handle.object(region)?))
+    }
+}
+
+fn batch(region: &Region, table: &Table<'_>, from: u64, most: u64) -> Result<Batch> {
+    let mut batch = Batch { numbering: table.root[8].get(), ..Batch::default() };
+    let used = table.used();
+    let mut position = from.max(table.root[7].get());
+    while position < used && (batch.entries.len() as u64) < most {
+        let entry = table.entry(position)?;
+        let key = Cell::load(entry);
+        if !key.is_removed() {
+            let mut pair = Pair::default();
+            key.read(region, &mut pair.0)?;
+            Cell::load(&entry[2..]).read(region, &mut pair.1)?;
+            batch.entries.push(pair);
+        }
+        position += 1;
+    }
+    batch.next = (position < used).then_some(position);
+    Ok(batch)
+}

@@ -1,0 +1,110 @@
+//! Looking things up in a map, with its turn or without.
+//!
+//! Without the turn everything read may be torn or stale, so every offset is checked before it is
+//! followed, every walk is bounded, and the caller throws the answer away unless the turn's
+//! sequence is unchanged.
+
+use super::Key;
+use super::index::{self, SlotWord};
+use crate::error::{Corrupt, Result};
+use crate::memory::layout::Object;
+use crate::memory::{Region, Word};
+use crate::objects::cell::Cell;
+
+/// Entries in a full segment.
+pub(crate) const SEGMENT: u64 = 512;
+/// Words of an entry: key cell, value cell.
+pub(crate) const ENTRY_WORDS: usize = 4;
+
+/// A map's insides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table<'a> {
+    pub(crate) region: &'a Region,
+    pub(crate) root: &'a [Word; 11],
+}
+
+/// A key that is there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) position: u64,
+    /// Key cell and value cell.
+    pub(crate) entry: &'a [Word],
+    /// The index slot.
+    pub(crate) slot: &'a Word,
+}
+
+impl<'a> Table<'a> {
+    #[inline(always)]
+    pub(crate) fn new(region: &'a Region, object: &'a Object) -> Self {
+        Self { region, root: &object.root }
+    }
+
+    pub(crate) fn live(&self) -> u64 {
+        self.root[0].get()
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.root[1].get()
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.root[3].get()
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Found<'a>>, Corrupt> {
+        let Some(slots) = index::segment_of(self, key.hash)? else { return Ok(None) };
+        let mask = slots.len() - 1;
+        let mut at = key.hash as usize & mask;
+        for _ in 0..slots.len() {
+            let slot = &slots[at];
+            if at != 0 {
+                let word = SlotWord(slot.get());
+                if word.is_free() {
+                    return Ok(None);
+                }
+                if word.is_candidate(key.hash) {
+                    let position = word.position();
+                    let entry = self.entry(position)?;
+                    if Cell::load(entry).is(self.region, key.bytes, key.inline)? {
+                        return Ok(Some(Found { position, entry, slot }));
+                    }
+                }
+            }
+            at = (at + 1) & mask;
+        }
+        Ok(None)
+    }
+
+    /// The four words of the entry at a position.
+    #[inline(always)]
+    pub(crate) fn entry(&self, position: u64) -> Result<&'a [Word], Corrupt> {
+        if position >= self.capacity() {
+            return Err(Corrupt { what: "position in a map", at: position });
+        }
+        let places = self.root[4].get();
+        let (segment, inside) = if places == 0 {
+            (self.root[2].get(), position)
+        } else {
+            let directory = self.region.words(self.root[2].get(), places as usize)?;
+            let place = (position / SEGMENT) as usize;
+            let Some(word) = directory.get(place) else {
+                return Err(Corrupt { what: "segment of a map", at: position });
+            };
+            (word.get(), position % SEGMENT)
+        };
+        self.region.words(segment.wrapping_add(inside * 32), ENTRY_WORDS)
+    }
+
+    /// Position of the living entry that came last.
+    pub(crate) fn last_living(&self) -> Result<Option<u64>, Corrupt> {
+        let first = self.root[7].get();
+        for position in (first..self.used()).rev() {
+            if !Cell::load(self.entry(position)?).is_removed() {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,219 @@
+//! A lock that tells its next holder when the last one died, with a value beside it.
+//!
+//! Root words: 0 and 1 the value's cell, 2 the lock word, 3 the signal, 4 the holder's process id,
+//! 5 the process id of a holder that died, plus one, until somebody is told.
+//!
+//! What always holds: the lock word is changed by the rules of `sync::lock`; recovery leaves it
+//! alone, so a dead holder's lock stays held until somebody wants it.
+
+use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::memory::layout::MutexRoot;
+use crate::memory::Region;
+use crate::objects::header::Handle;
+use crate::objects::{Value, estate};
+use crate::sync::wait::{self, Pause};
+use crate::sync::{Owner, Patience, deadlock, lock};
+
+/// Looks before a waiter goes to sleep.
+const SPINS: u32 = 40;
+/// How long a plain lock must stand still in a cycle before it is called a deadlock.
+const STABLE: u64 = 1_000_000_000;
+
+/// A handle to a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mutex {
+    /// Where it is.
+    pub handle: Handle,
+}
+
+/// How a lock came to its new holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acquired {
+    /// The last holder let it go.
+    Clean,
+    /// The process with this id died holding it: what it guards may be half done.
+    OwnerDied(u32),
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// Row of the thread.
+    pub context: u32,
+}
+
+impl Mutex {
+    #[inline(always)]
+    fn root<'a>(&self, region: &'a Region) -> Result<&'a MutexRoot> {
+        let object = self.handle.object(region)?;
+        Ok(region.at(region.offset_of(&object.root[0]))?)
+    }
+
+    /// The value that the lock guards. Reading and writing it takes no notice of the lock.
+    pub fn value(&self) -> Value {
+        Value { handle: self.handle }
+    }
+
+    /// Takes the lock if it is free, or if its holder is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after it was removed.
+    pub fn try_lock(&self, context: &Context) -> Result<Option<Acquired>> {
+        let root = self.root(context.region())?;
+        if lock::try_take(&root.lock, context.me()) {
+            return Ok(Some(taken(root, context)));
+        }
+        let owner = Owner::of(root.lock.acquire());
+        if owner.is_nobody() || wait::gone_owner(context.member(), owner)?.is_none() {
+            return Ok(None);
+        }
+        Ok(inherit(root, owner, context))
+    }
+
+    /// Takes the lock, waiting until `deadline` or for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`]; [`Error::Deadlock`] when every holder in a circle has waited for the
+    /// next one for a second; [`Error::Interrupted`]; [`Error::ObjectGone`].
+    #[inline]
+    pub fn lock(&self, context: &Context, deadline: Option<u64>) -> Result<Acquired> {
+        let root = self.root(context.region())?;
+        if lock::try_take(&root.lock, context.me()) {
+            return Ok(taken(root, context));
+        }
+        self.lock_slowly(root, context, deadline)
+    }
+
+    #[cold]
+    fn lock_slowly(
+        &self,
+        root: &MutexRoot,
+        context: &Context,
+        deadline: Option<u64>,
+    ) -> Result<Acquired> {
+        for _ in 0..SPINS {
+            std::hint::spin_loop();
+            if Owner::of(root.lock.get()).is_nobody() && lock::try_take(&root.lock, context.me()) {
+                return Ok(taken(root, context));
+            }
+        }
+        let region = context.region();
+        let mut patience = Patience::new(deadline);
+        let answer = self.wait_for(root, context, &mut patience);
+        deadlock::withdraw(region, context.index());
+        patience.leave(&root.signal);
+        answer
+    }
+
+    fn wait_for(
+        &self,
+        root: &MutexRoot,
+        context: &Context,
+        patience: &mut Patience,
+    ) -> Result<Acquired> {
+        let region = context.region();
+        let mut is_published = false;
+        loop {
+            let seen = root.signal.seen();
+            let word = root.lock.acquire();
+            let owner = Owner::of(word);
+            if owner.is_nobody() {
+                if lock::try_take_after_sleep(&root.lock, context.me()) {
+                    return Ok(taken(root, context));
+                }
+                continue;
+            }
+            if !lock::announce(&root.lock, word) {
+                continue;
+            }
+            if !patience.has_deadline() && !is_published && patience.is_settled_in() {
+                deadlock::publish(region, context.index(), region.offset_of(&root.lock));
+                is_published = true;
+            }
+            let member = context.member();
+            match patience.pause(member, context.index(), &root.signal, seen, Some(owner))? {
+                Pause::Look => {}
+                Pause::Interrupted => return Err(Error::Interrupted),
+                Pause::Tick(part) => estate::tick(context, part)?,
+                Pause::TimedOut => {
+                    return self.try_lock(context)?.ok_or(Error::TimedOut);
+                }
+                Pause::OwnerGone(_) => {
+                    if let Some(acquired) = inherit(root, owner, context) {
+                        return Ok(acquired);
+                    }
+                }
+            }
+            self.handle.object(region)?;
+            if patience.age() > STABLE && deadlock::is_victim(member, context.index()) {
+                return Err(Error::Deadlock);
+            }
+        }
+    }
+
+    /// Lets the lock go that this thread holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOwner`], [`Error::ObjectGone`]; nothing was changed.
+    #[inline]
+    pub fn unlock(&self, context: &Context) -> Result<()> {
+        let root = self.root(context.region())?;
+        if !lock::give(&root.lock, &root.signal, context.me()) {
+            return Err(Error::NotOwner);
+        }
+        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        Ok(())
+    }
+
+    /// Lets the lock go, whoever holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOwner`] when nobody does, [`Error::ObjectGone`]; nothing was changed.
+    pub fn unlock_for_another(&self, context: &Context) -> Result<()> {
+        let root = self.root(context.region())?;
+        if lock::give_for_another(&root.lock, &root.signal) { Ok(()) } else { Err(Error::NotOwner) }
+    }
+
+    /// Who holds it, dead or alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after it was removed.
+    pub fn holder(&self, context: &Context) -> Result<Option<Holder>> {
+        let root = self.root(context.region())?;
+        let owner = Owner::of(root.lock.acquire());
+        let holder = owner.context().filter(|_| !owner.is_nobody());
+        Ok(holder.map(|context| Holder { pid: root.pid.get() as u32, context }))
+    }
+}
+
+#[inline(always)]
+fn taken(root: &MutexRoot, context: &Context) -> Acquired {
+    context.own_locks.set(context.own_locks.get() + 1);
+    Region::store(&root.pid, u64::from(context.member().pid()));
+    match root.died.get() {
+        0 => Acquired::Clean,
+        died => {
+            Region::store(&root.died, 0);
+            Acquired::OwnerDied((died - 1) as u32)
+        }
+    }
+}
+
+/// Takes the lock over from a dead holder. `None`: somebody was faster.
+fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Option<Acquired> {
+    let pid = root.pid.get();
+    if !lock::take_over(&root.lock, dead, context.me()) {
+        return None;
+    }
+    // Should this heir die before it is back in user code, the next one is still told.
+    Region::store(&root.died, pid + 1);
+    Some(taken(root, context))
+}

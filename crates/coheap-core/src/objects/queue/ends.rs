@@ -1,0 +1,171 @@
+//! The two ends of the chain.
+//!
+//! A segment: word 0 the next one, word 1 how many places, word 2 the position of the first
+//! place, word 3 unused, then a cell for each place.
+//!
+//! What always holds: a place from `tail` on is nobody's, so it is written without being saved; a
+//! segment is freed by the getter that moves on to the next one.
+
+use crate::allocator::{self, Room};
+use crate::error::{Corrupt, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::layout::QueueBody;
+use crate::memory::{Region, Word};
+use crate::objects::cell::{self, Cell};
+
+use super::read_item;
+
+const SEGMENT_HEADER: usize = 4;
+/// Fewest and most places of a segment: the largest is one span.
+const LEAST: u64 = 30;
+const MOST: u64 = 1022;
+/// Words that `append` saves at most.
+pub(crate) const PUT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
+
+/// The words of the segment at an offset.
+pub(crate) fn segment_words(region: &Region, at: u64) -> Result<&[Word], Corrupt> {
+    let places = region.words(at, SEGMENT_HEADER)?[1].get();
+    if !(1..=MOST).contains(&places) {
+        return Err(Corrupt { what: "segment of a queue", at });
+    }
+    region.words(at, SEGMENT_HEADER + 2 * places as usize)
+}
+
+fn room(places: u64) -> Room {
+    Room::of((SEGMENT_HEADER + 2 * places as usize) * 8)
+}
+
+/// The place of a position in a segment, if it lies there.
+#[inline(always)]
+fn place(segment: &[Word], position: u64) -> Option<&[Word]> {
+    let inside = position.wrapping_sub(segment[2].get()) as usize;
+    let places = (segment.len() - SEGMENT_HEADER) / 2;
+    (inside < places).then(|| &segment[SEGMENT_HEADER + 2 * inside..][..2])
+}
+
+/// Puts an item at the tail, whose turn is held. Blocks for it are pending.
+#[inline]
+pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> {
+    let region = held.context().region();
+    let tail = body.tail.get();
+    let at = body.tail_segment.get();
+    if at != 0 {
+        if let Some(inline) = Cell::inline(item) {
+            let segment = segment_words(region, at)?;
+            if let Some(words) = place(segment, tail) {
+                Region::store(&words[0], inline.0);
+                Region::store(&words[1], inline.1);
+                Region::publish(&body.tail, tail + 1);
+                return Ok(());
+            }
+        }
+    }
+    ensure_append(held.context(), body, 1)?;
+    let mut change = Change::begin(held, PUT_WORDS)?;
+    append(&mut change, body, item)?;
+    change.commit();
+    Ok(())
+}
+
+/// Makes sure that `append` finds segments for `count` items; blocks for long items come apart.
+pub(crate) fn ensure_append(context: &Context, body: &QueueBody, count: u64) -> Result<()> {
+    let region = context.region();
+    let at = body.tail_segment.get();
+    let (left, places) = match at {
+        0 => (0, LEAST),
+        _ => {
+            let segment = segment_words(region, at)?;
+            let places = (segment.len() - SEGMENT_HEADER) as u64 / 2;
+            let end = segment[2].get() + places;
+            (end.saturating_sub(body.tail.get()), next_size(body, places))
+        }
+    };
+    if count <= left {
+        return Ok(());
+    }
+    let segments = (count - left).div_ceil(places) as u32;
+    allocator::ensure(context, room(places), segments)
+}
+
+/// How many places the next segment gets: a backlog makes them larger.
+fn next_size(body: &QueueBody, places: u64) -> u64 {
+    let backlog = body.tail.get().saturating_sub(body.head.acquire());
+    if backlog > places && places < MOST { (places * 4).min(MOST) } else { places.min(MOST) }
+}
+
+/// Puts an item at the tail within an open change.
+pub(crate) fn append(change: &mut Change<'_>, body: &QueueBody, item: &[u8]) -> Result<()> {
+    let cell = cell::make(change, item)?;
+    append_cell(change, body, cell)
+}
+
+fn append_cell(change: &mut Change<'_>, body: &QueueBody, cell: Cell) -> Result<()> {
+    let region = change.region();
+    let tail = body.tail.get();
+    let at = body.tail_segment.get();
+    let mut words = match at {
+        0 => None,
+        _ => place(segment_words(region, at)?, tail),
+    };
+    if words.is_none() {
+        let places = match at {
+            0 => LEAST,
+            _ => next_size(body, region.words(at, SEGMENT_HEADER)?[1].get()),
+        };
+        let new = allocator::take(change, room(places))?;
+        let header = region.words(new, SEGMENT_HEADER)?;
+        for (word, value) in header.iter().zip([0, places, tail, 0]) {
+            change.put(word, value);
+        }
+        match at {
+            0 => change.set(&body.head_segment, new),
+            _ => change.set(&region.words(at, SEGMENT_HEADER)?[0], new),
+        }
+        change.set(&body.tail_segment, new);
+        words = place(segment_words(region, new)?, tail);
+    }
+    let words = words.ok_or(Corrupt { what: "tail of a queue", at: tail })?;
+    change.put(&words[0], cell.0);
+    change.put(&words[1], cell.1);
+    change.set(&body.tail, tail + 1);
+    Ok(())
+}
+
+/// The cell at the head, moving on to the next segment where one is used up. There is an item,
+/// and the head's turn is held.
+#[inline]
+pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
+    let region = held.context().region();
+    let head = body.head.get();
+    for _ in 0..2 {
+        let at = body.head_segment.get();
+        let segment = segment_words(region, at)?;
+        if let Some(words) = place(segment, head) {
+            return Ok(Cell::load(words));
+        }
+        let next = segment[0].get();
+        let room = room((segment.len() - SEGMENT_HEADER) as u64 / 2);
+        let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
+        change.set(&body.head_segment, next);
+        allocator::give(&mut change, room, at)?;
+        change.commit();
+    }
+    Err(Corrupt { what: "head of a queue", at: head }.into())
+}
+
+/// Takes the item at the head.
+#[inline]
+pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
+    let cell = first(held, body)?;
+    read_item(held.context().region(), cell, out)?;
+    let head = body.head.get();
+    if cell.block().is_none() {
+        Region::publish(&body.head, head + 1);
+        return Ok(());
+    }
+    let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
+    change.set(&body.head, head + 1);
+    cell::free(&mut change, cell)?;
+    change.commit();
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Leases: an item is taken, and comes back unless it is acked.
+//!
+//! What always holds: a lease is this process's as long as its record is on the list of the
+//! process's slot and carries the lease's serial number.
+
+use crate::allocator;
+use crate::defect::defect;
+use crate::error::{Error, Result};
+use crate::journal::{Change, Context};
+use crate::memory::Region;
+use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
+use crate::objects::cell::{self, Cell};
+
+use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
+use super::{Failed, Lease, Queue, ends, is_idle, read_item};
+
+impl Queue {
+    /// Takes the item at the front on lease and replaces `out` by it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::HeapFull`],
+    /// [`Error::ObjectGone`]; nothing was changed.
+    pub fn lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
+        let region = context.region();
+        let own = context.member().slot();
+        allocator::ensure(context, RECORD, 1)?;
+        let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
+        let body = self.body(region)?;
+        let slot = region.slot(own);
+        let serial = Region::add(&region.header().serial, 1) + 1;
+        let lease = if body.returned.get() != 0 {
+            let at = body.returned.get();
+            let record: &Record = region.at(at)?;
+            read_item(region, Cell::load(&record.cell), out)?;
+            let attempt = (record.state.get() & 0xffff_ffff) as u32 + 1;
+            let mut change = Change::begin(&held, MOVE_WORDS)?;
+            records::pop_returned(&mut change, body, record);
+            records::link(&mut change, slot, record, false)?;
+            change.set(&record.serial, serial);
+            change.set(&body.leased, body.leased.get() + 1);
+            change.commit();
+            Lease { record: at, serial, attempt }
+        } else {
+            if body.head.get() == body.tail.acquire() {
+                return Err(self.nothing(body));
+            }
+            let cell = ends::first(&held, body)?;
+            read_item(region, cell, out)?;
+            let mut change = Change::begin(&held, MOVE_WORDS)?;
+            let at = allocator::take(&mut change, RECORD)?;
+            let record: &Record = region.at(at)?;
+            let queue = [self.handle.at, self.handle.generation];
+            change.put(&record.queue, queue[0]);
+            change.put(&record.generation, queue[1]);
+            change.put(&record.cell[0], cell.0);
+            change.put(&record.cell[1], cell.1);
+            change.put(&record.state, 0);
+            change.put(&record.serial, serial);
+            records::link(&mut change, slot, record, true)?;
+            change.set(&body.head, body.head.get() + 1);
+            change.set(&body.leased, body.leased.get() + 1);
+            change.commit();
+            Lease { record: at, serial, attempt: 1 }
+        };
+        self.after_get(context, held, body);
+        Ok(lease)
+    }
+
+    /// Ends a lease: the item is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
+    pub fn ack(&self, context: &Context, lease: &Lease) -> Result<()> {
+        let own = context.member().slot();
+        let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
+        let body = self.body(context.region())?;
+        let record = find_lease(context, self, lease)?;
+        let mut change = Change::begin(&held, MOVE_WORDS)?;
+        ack_within(&mut change, body, record)?;
+        change.commit();
+        self.after_get(context, held, body);
+        allocator::tidy(context)
+    }
+
+    /// Ends a lease: the item goes back to the front, or to the failed ones when this was its
+    /// last attempt. `why` is `None` for an attempt that does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
+    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<Why>) -> Result<()> {
+        let region = context.region();
+        let own = context.member().slot();
+        let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
+        let body = self.body(region)?;
+        let record = find_lease(context, self, lease)?;
+        let mut change = Change::begin(&held, 2 * MOVE_WORDS)?;
+        records::unlink(&mut change, region.slot(own), record)?;
+        records::give_back(&mut change, body, record, why)?;
+        change.commit();
+        let idle = is_idle(body);
+        drop(held);
+        crate::sync::wait::wake(&body.not_empty, u32::MAX);
+        if idle {
+            crate::sync::wait::wake(&body.all_done, u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// The items that were given up, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn failed(&self, context: &Context) -> Result<Vec<Failed>> {
+        let region = context.region();
+        let _held = context.hold(self.handle.turn)?;
+        let body = self.body(region)?;
+        let mut failed = Vec::new();
+        let mut at = body.failed.get();
+        let most = region.span_limit() * 256;
+        while at != 0 {
+            let record: &Record = region.at(at)?;
+            let mut value = Vec::new();
+            read_item(region, Cell::load(&record.cell), &mut value)?;
+            let attempts = (record.state.get() & 0xffff_ffff) as u32;
+            failed.push(Failed { value, attempts, why: why_of(record) });
+            at = record.next.get();
+            if failed.len() as u64 > most {
+                return Err(broken(at));
+            }
+        }
+        Ok(failed)
+    }
+}
+
+fn why_of(record: &Record) -> Why {
+    match record.state.get() >> 32 & 0xff {
+        2 => Why::Died,
+        3 => Why::Dropped,
+        _ => Why::Nacked,
+    }
+}
+
+/// The record of a lease, if this process still has it. The slot's turn is held.
+pub(crate) fn find_lease<'a>(
+    context: &'a Context,
+    queue: &Queue,
+    lease: &Lease,
+) -> Result<&'a Record> {
+    let region = context.region();
+    if defect(13) {
+        return Ok(region.at(lease.record)?);
+    }
+    let record: &Record = region.at(lease.record)?;
+    // A record that is free or serves another lease carries another serial number, or none.
+    let is_ours = record.serial.get() == lease.serial
+        && record.queue.get() == queue.handle.at
+        && record.generation.get() == queue.handle.generation;
+    if is_ours && is_listed(region, context, record)? { Ok(record) } else { Err(Error::LeaseLost) }
+}
+
+/// Whether a record's neighbours on this process's list agree that it is there.
+fn is_listed(region: &Region, context: &Context, record: &Record) -> Result<bool> {
+    let at = region.offset_of(record);
+    let slot = region.slot(context.member().slot());
+    match record.previous.get() {
+        0 => Ok(slot.leases.get() == at),
+        before => Ok(region.at::<Record>(before).is_ok_and(|before| before.next.get() == at)),
+    }
+}
+
+/// Ends a lease within an open change under the head's and the slot's turn.
+pub(crate) fn ack_within(
+    change: &mut Change<'_>,
+    body: &QueueBody,
+    record: &Record,
+) -> Result<()> {
+    let region = change.region();
+    let slot = region.slot(change.context().member().slot());
+    records::unlink(change, slot, record)?;
+    cell::free(change, Cell::load(&record.cell))?;
+    change.set(&record.serial, 0);
+    allocator::give(change, RECORD, region.offset_of(record))?;
+    change.set(&body.leased, body.leased.get().saturating_sub(1));
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! First in, first out, with leases.
+//!
+//! Items lie in a chain of segments between head and tail, which have a turn each, so putting and
+//! getting do not meet. A short item is put by one store, the tail, and taken by one store, the
+//! head; nothing is saved for it. An item that is *leased* moves to a record on the list of its
+//! process, until it is acked or comes back; what came back is given out first.
+//!
+//! | root word | meaning                         |
+//! |-----------|---------------------------------|
+//! | 0         | the body: `layout::QueueBody`   |
+//!
+//! What always holds:
+//!
+//! - **Q1** Positions below `head` are taken, those from `tail` on are not there yet; both only
+//!   grow.
+//! - **Q2** An item is in the chain, or in a record on exactly one list: returned, failed, or a
+//!   slot's leases.
+
+mod ends;
+mod lease;
+mod records;
+mod waiting;
+
+pub(crate) use ends::{PUT_WORDS, append, ensure_append, segment_words};
+pub(crate) use lease::{ack_within, find_lease};
+pub(crate) use records::{RESERVED, Why, forget_queue, give_back, settle_first};
+
+use crate::allocator::{self, Room};
+use crate::error::{Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::memory::layout::{Object, QueueBody};
+use crate::objects::cell::{self, Cell};
+use crate::objects::header::Handle;
+use crate::sync::wait;
+
+/// A handle to a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// Where it is.
+    pub handle: Handle,
+}
+
+/// An item that this process has on lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Offset of its record.
+    pub record: u64,
+    /// Number that no other lease has.
+    pub serial: u64,
+    /// Which attempt at the item this is, from 1.
+    pub attempt: u32,
+}
+
+/// An item that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The item.
+    pub value: Vec<u8>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Why the last one did not count.
+    pub why: Why,
+}
+
+impl Queue {
+    /// The body. The answer holds as long as one of the queue's turns is held.
+    #[inline(always)]
+    pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
+        let object: &Object = self.handle.object(region)?;
+        Ok(region.at(object.root[0].get())?)
+    }
+
+    #[inline(always)]
+    fn hold_tail<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a QueueBody)> {
+        let held = context.hold(self.handle.second_turn)?;
+        Ok((held, self.body(context.region())?))
+    }
+
+    #[inline(always)]
+    fn hold_head<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a QueueBody)> {
+        let held = context.hold(self.handle.turn)?;
+        Ok((held, self.body(context.region())?))
+    }
+
+    /// Puts an item at the back, if there is a place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::ShutDown`], [`Error::HeapFull`], [`Error::ObjectGone`]; nothing
+    /// was changed.
+    #[inline]
+    pub fn put(&self, context: &Context, item: &[u8]) -> Result<()> {
+        cell::ensure(context, item)?;
+        let (held, body) = self.hold_tail(context)?;
+        check_place(body, 1)?;
+        ends::put(&held, body, item)?;
+        self.after_put(held, body, 1);
+        Ok(())
+    }
+
+    /// Puts items at the back, in order, as many as there are places for. Answers how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put), if not even the first one could be put.
+    pub fn put_many(&self, context: &Context, items: &[&[u8]]) -> Result<usize> {
+        let mut rooms: Vec<Room> = items.iter().filter_map(|item| cell::room_of(item)).collect();
+        if items.iter().any(|item| item.is_empty()) {
+            return Err(Error::BadArgument("a value has at least one byte"));
+        }
+        allocator::ensure_all(context, &mut rooms)?;
+        let (held, body) = self.hold_tail(context)?;
+        let mut count = 0;
+        for item in items {
+            let done = check_place(body, 1).and_then(|()| ends::put(&held, body, item));
+            match done {
+                Ok(()) => count += 1,
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        self.after_put(held, body, count as u32);
+        Ok(count)
+    }
+
+    #[inline(always)]
+    fn after_put(&self, held: Held<'_>, body: &QueueBody, count: u32) {
+        let wanted = body.wants_items.get() != 0;
+        if wanted {
+            Region::store(&body.wants_items, 0);
+        }
+        drop(held);
+        if wanted {
+            wait::wake(&body.not_empty, count);
+        }
+    }
+
+    /// Takes the item at the front and replaces `out` by it. The queue forgets it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::ObjectGone`].
+    #[inline]
+    pub fn get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
+        let (held, body) = self.hold_head(context)?;
+        if body.returned.get() != 0 {
+            records::take_returned(&held, body, out)?;
+        } else {
+            if body.head.get() == body.tail.acquire() {
+                return Err(self.nothing(body));
+            }
+            ends::take(&held, body, out)?;
+        }
+        self.after_get(context, held, body);
+        if out.len() > cell::INLINE {
+            allocator::tidy(context)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn after_get(&self, _context: &Context, held: Held<'_>, body: &QueueBody) {
+        let wanted = body.wants_room.get() != 0;
+        if wanted {
+            Region::store(&body.wants_room, 0);
+        }
+        let done = body.wants_done.get() != 0 && is_idle(body);
+        if done {
+            Region::store(&body.wants_done, 0);
+        }
+        drop(held);
+        if wanted {
+            wait::wake(&body.not_full, u32::MAX);
+        }
+        if done {
+            wait::wake(&body.all_done, u32::MAX);
+            wait::wake(&body.not_empty, u32::MAX);
+        }
+    }
+
+    /// Why there is nothing to take. The head's turn is held.
+    fn nothing(&self, body: &QueueBody) -> Error {
+        if body.closed.acquire() != 0 && is_idle(body) { Error::ShutDown } else { Error::Empty }
+    }
+
+    /// How many items wait to be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn len(&self, context: &Context) -> Result<u64> {
+        let (_held, body) = self.hold_head(context)?;
+        Ok(body.tail.acquire() - body.head.get() + body.returned_count.get())
+    }
+
+    /// Whether no item waits to be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn is_empty(&self, context: &Context) -> Result<bool> {
+        Ok(self.len(context)? == 0)
+    }
+
+    /// How many items are on lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn leased(&self, context: &Context) -> Result<u64> {
+        let (_held, body) = self.hold_head(context)?;
+        Ok(body.leased.get())
+    }
+
+    /// Lets nothing more be put. What is there can still be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn close(&self, context: &Context) -> Result<()> {
+        let (held, body) = self.hold_tail(context)?;
+        Region::publish(&body.closed, 1);
+        drop(held);
+        wait::wake(&body.not_empty, u32::MAX);
+        wait::wake(&body.not_full, u32::MAX);
+        Ok(())
+    }
+
+    /// Whether nothing more may be put.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn is_closed(&self, context: &Context) -> Result<bool> {
+        let (_held, body) = self.hold_tail(context)?;
+        Ok(body.closed.get() != 0)
+    }
+}
+
+/// Whether `count` more may be put. The tail's turn is held.
+#[inline(always)]
+pub(crate) fn check_place(body: &QueueBody, count: u64) -> Result<()> {
+    if body.closed.get() != 0 {
+        return Err(Error::ShutDown);
+    }
+    let limit = body.limit.get();
+    if limit != 0 {
+        let taken = body.tail.get() - body.head.acquire() + body.reserved.get();
+        if taken + count > limit {
+            return Err(Error::Full);
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything that was put is done. The head's turn is held.
+fn is_idle(body: &QueueBody) -> bool {
+    body.head.get() == body.tail.acquire()
+        && body.returned.get() == 0
+        && body.leased.get() == 0
+        && body.reserved.acquire() == 0
+}
+
+/// Words that making a queue saves.
+pub(crate) const CREATE_WORDS: usize = allocator::TAKE_WORDS;
+/// The room of a body.
+pub(crate) const BODY: Room = Room::Class(9);
+
+/// Makes a body with an empty chain. The block is pending.
+pub(crate) fn create_body(
+    change: &mut Change<'_>,
+    limit: u64,
+    max_attempts: u64,
+) -> Result<u64> {
+    let at = allocator::take(change, BODY)?;
+    for word in change.region().words(at, size_of::<QueueBody>() / 8)? {
+        change.put(word, 0);
+    }
+    let body: &QueueBody = change.region().at(at)?;
+    change.put(&body.limit, limit);
+    change.put(&body.max_attempts, max_attempts);
+    Ok(at)
+}
+
+/// Reads the item in a cell.
+fn read_item(region: &Region, cell: Cell, out: &mut Vec<u8>) -> Result<()> {
+    Ok(cell.read(region, out)?)
+}

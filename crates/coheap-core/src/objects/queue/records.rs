@@ -1,0 +1,253 @@
+//! Items outside the chain: leased, come back, or failed.
+//!
+//! What always holds: a record is in one list, and moves from list to list in one change under
+//! the turns of both: the queue's head and the slot's.
+
+use crate::allocator::{self, Room};
+use crate::defect::defect;
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::layout::{Object, QueueBody, Record, SLOT_TURNS, Slot};
+use crate::memory::Region;
+use crate::objects::cell::{self, Cell};
+use crate::objects::header::{Handle, Kind};
+use crate::sync::wait;
+
+use super::{Queue, read_item};
+
+/// The room of a record.
+pub(super) const RECORD: Room = Room::Class(3);
+/// Words that moving a record saves at most.
+pub(super) const MOVE_WORDS: usize = 12;
+/// Bit of a record's state: a place promised to a transaction.
+pub(crate) const RESERVED: u64 = 1 << 40;
+
+/// Why an item came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Why {
+    /// It was given back on purpose.
+    Nacked = 1,
+    /// The process that had it died.
+    Died = 2,
+    /// The lease was dropped without a word.
+    Dropped = 3,
+}
+
+impl Why {
+    fn of(state: u64) -> Self {
+        match state >> 32 & 0xff {
+            2 => Self::Died,
+            3 => Self::Dropped,
+            _ => Self::Nacked,
+        }
+    }
+}
+
+/// Takes a record off a slot's list. The slot's turn is held.
+pub(super) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> Result<()> {
+    let region = change.region();
+    let (next, previous) = (record.next.get(), record.previous.get());
+    match previous {
+        0 => change.set(&slot.leases, next),
+        _ => change.set(&region.at::<Record>(previous)?.next, next),
+    }
+    if next != 0 {
+        change.set(&region.at::<Record>(next)?.previous, previous);
+    }
+    change.set(&slot.lease_count, slot.lease_count.get().saturating_sub(1));
+    Ok(())
+}
+
+/// Puts a record on a slot's list. `is_fresh`: nobody else knows the record yet.
+pub(super) fn link(
+    change: &mut Change<'_>,
+    slot: &Slot,
+    record: &Record,
+    is_fresh: bool,
+) -> Result<()> {
+    let at = change.region().offset_of(record);
+    let next = slot.leases.get();
+    if !is_fresh {
+        change.save(&record.next);
+        change.save(&record.previous);
+    }
+    change.put(&record.next, next);
+    change.put(&record.previous, 0);
+    if next != 0 {
+        change.set(&change.region().at::<Record>(next)?.previous, at);
+    }
+    change.set(&slot.leases, at);
+    change.set(&slot.lease_count, slot.lease_count.get() + 1);
+    Ok(())
+}
+
+/// Takes the first of the items that came back.
+pub(super) fn take_returned(
+    held: &Held<'_>,
+    body: &QueueBody,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let region = held.context().region();
+    let at = body.returned.get();
+    let record: &Record = region.at(at)?;
+    let cell = Cell::load(&record.cell);
+    read_item(region, cell, out)?;
+    let mut change = Change::begin(held, MOVE_WORDS)?;
+    pop_returned(&mut change, body, record);
+    cell::free(&mut change, cell)?;
+    allocator::give(&mut change, RECORD, at)?;
+    change.commit();
+    Ok(())
+}
+
+/// Takes the first record off the returned list.
+pub(super) fn pop_returned(change: &mut Change<'_>, body: &QueueBody, record: &Record) {
+    let next = record.next.get();
+    change.set(&body.returned, next);
+    if next == 0 {
+        change.set(&body.returned_last, 0);
+    }
+    change.set(&body.returned_count, body.returned_count.get().saturating_sub(1));
+}
+
+/// Moves a leased item, already off its slot's list, to the returned or the failed list.
+///
+/// `why` says whether the attempt counts; `None`: a transaction gave it back, it does not.
+pub(crate) fn give_back(
+    change: &mut Change<'_>,
+    body: &QueueBody,
+    record: &Record,
+    why: Option<Why>,
+) -> Result<()> {
+    let region = change.region();
+    let at = region.offset_of(record);
+    let state = record.state.get();
+    let attempts = state & 0xffff_ffff;
+    let counted = attempts + u64::from(why.is_some() && !defect(12));
+    let reason = why.map_or(state >> 32 & 0xff, |why| why as u64);
+    let max = body.max_attempts.get();
+    let failed = why.is_some() && max != 0 && counted >= max;
+    let (first, last) = if failed {
+        (&body.failed, &body.failed_last)
+    } else {
+        change.set(&body.returned_count, body.returned_count.get() + 1);
+        (&body.returned, &body.returned_last)
+    };
+    change.set(&record.state, counted | reason << 32);
+    change.set(&record.next, 0);
+    match last.get() {
+        0 => change.set(first, at),
+        before => change.set(&region.at::<Record>(before)?.next, at),
+    }
+    change.set(last, at);
+    change.set(&body.leased, body.leased.get().saturating_sub(1));
+    Ok(())
+}
+
+/// Settles the first thing on a dead process's list. `false`: the list is empty.
+pub(crate) fn settle_first(context: &Context, dead: u32) -> Result<bool> {
+    let region = context.region();
+    let slot = region.slot(dead);
+    let (at, handle) = {
+        let _held = context.hold(SLOT_TURNS + dead)?;
+        let at = slot.leases.get();
+        if at == 0 {
+            return Ok(false);
+        }
+        let record: &Record = region.at(at)?;
+        (at, Handle::find(region, record.queue.get(), record.generation.get(), Kind::Queue))
+    };
+    let handle = match handle {
+        Ok(handle) => Some(handle),
+        Err(Error::ObjectGone | Error::WrongKind { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    let turns = handle.map_or(vec![SLOT_TURNS + dead], |handle| {
+        vec![handle.turn, handle.second_turn, SLOT_TURNS + dead]
+    });
+    let held = context.hold_all(&turns)?;
+    if slot.leases.get() != at {
+        // Somebody else settled it between our two looks.
+        return Ok(true);
+    }
+    let record: &Record = region.at(at)?;
+    let queue = handle.map(|handle| Queue { handle });
+    let body = match queue.map(|queue| queue.body(region)) {
+        Some(Ok(body)) => Some(body),
+        Some(Err(Error::ObjectGone)) | None => None,
+        Some(Err(other)) => return Err(other),
+    };
+    let mut change = Change::begin(&held, 2 * MOVE_WORDS)?;
+    unlink(&mut change, slot, record)?;
+    settle_record(&mut change, body, record)?;
+    change.commit();
+    drop(held);
+    if let Some(body) = body {
+        Region::add(&region.header().tally.returned, 1);
+        wait::wake(&body.not_empty, u32::MAX);
+        wait::wake(&body.not_full, u32::MAX);
+        wait::wake(&body.all_done, u32::MAX);
+    }
+    Ok(true)
+}
+
+fn settle_record(
+    change: &mut Change<'_>,
+    body: Option<&QueueBody>,
+    record: &Record,
+) -> Result<()> {
+    let at = change.region().offset_of(record);
+    let is_promise = record.state.get() & RESERVED != 0;
+    match body {
+        Some(body) if is_promise => {
+            change.set(&body.reserved, body.reserved.get().saturating_sub(1));
+            allocator::give(change, RECORD, at)
+        }
+        Some(body) => give_back(change, body, record, Some(Why::Died)),
+        None => {
+            cell::free(change, Cell::load(&record.cell))?;
+            allocator::give(change, RECORD, at)
+        }
+    }
+}
+
+/// Frees one thing that still hangs from a queue: an item, a record, a segment. `false`: nothing
+/// is left but the body. Both turns are held, and nobody will find the queue again.
+pub(crate) fn forget_queue(held: &Held<'_>, object: &Object) -> Result<bool> {
+    let context = held.context();
+    let region = context.region();
+    let body: &QueueBody = region.at(object.root[0].get())?;
+    let mut out = Vec::new();
+    if body.returned.get() != 0 {
+        take_returned(held, body, &mut out)?;
+        return Ok(true);
+    }
+    if body.head.get() != body.tail.get() {
+        super::ends::take(held, body, &mut out)?;
+        return Ok(true);
+    }
+    let at = body.failed.get();
+    let mut change = Change::begin(held, MOVE_WORDS)?;
+    if at != 0 {
+        let record: &Record = region.at(at)?;
+        change.set(&body.failed, record.next.get());
+        cell::free(&mut change, Cell::load(&record.cell))?;
+        allocator::give(&mut change, RECORD, at)?;
+    } else if body.head_segment.get() != 0 {
+        let segment = body.head_segment.get();
+        let bytes = super::segment_words(region, segment)?.len() * 8;
+        change.set(&body.head_segment, 0);
+        change.set(&body.tail_segment, 0);
+        allocator::give(&mut change, Room::of(bytes), segment)?;
+    } else {
+        return Ok(false);
+    }
+    change.commit();
+    Ok(true)
+}
+
+/// The corrupt-list error of this file.
+pub(super) fn broken(at: u64) -> Error {
+    Corrupt { what: "list of a queue", at }.into()
+}

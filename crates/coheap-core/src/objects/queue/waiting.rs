@@ -1,0 +1,216 @@
+//! Waiting for an item, a place, or the end of all work.
+//!
+//! Who is about to sleep says so under the turn of the *other* end, and looks once more there: so
+//! who changes that end sees the note or the sleeper sees the change. Who slept passes the note
+//! on, for one wake may stand for many sleepers.
+
+use super::{Lease, Queue, check_place, is_idle};
+use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::memory::{Region, Signal};
+use crate::objects::estate;
+use crate::sync::wait::{self, Pause};
+use crate::sync::Patience;
+
+/// Looks before a waiter goes to sleep.
+const SPINS: u32 = 300;
+
+impl Queue {
+    /// As [`get`](Self::get), waiting until `deadline` or for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] when the time ran out; [`Error::Interrupted`]; else as `get`.
+    #[inline]
+    pub fn get_wait(
+        &self,
+        context: &Context,
+        deadline: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.wait_for_item(context, deadline, || self.get(context, out))
+    }
+
+    /// As [`lease`](Self::lease), waiting until `deadline` or for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] when the time ran out; [`Error::Interrupted`]; else as `lease`.
+    pub fn lease_wait(
+        &self,
+        context: &Context,
+        deadline: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<Lease> {
+        self.wait_for_item(context, deadline, || self.lease(context, out))
+    }
+
+    #[inline]
+    fn wait_for_item<T>(
+        &self,
+        context: &Context,
+        deadline: Option<u64>,
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        match attempt() {
+            Err(Error::Empty) => {}
+            other => return other,
+        }
+        for _ in 0..SPINS {
+            if self.seems_ready(context)? {
+                match attempt() {
+                    Err(Error::Empty) => {}
+                    other => return other,
+                }
+            }
+            std::hint::spin_loop();
+        }
+        self.sleep_for_item(context, deadline, &mut attempt)
+    }
+
+    #[cold]
+    fn sleep_for_item<T>(
+        &self,
+        context: &Context,
+        deadline: Option<u64>,
+        attempt: &mut dyn FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let mut patience = Patience::new(deadline);
+        loop {
+            estate::sweep_if_due(context)?;
+            let (held, body) = self.hold_tail(context)?;
+            Region::store(&body.wants_items, 1);
+            let seen = body.not_empty.seen();
+            drop(held);
+            let answer = match attempt() {
+                Err(Error::Empty) => {
+                    self.pause(context, &mut patience, &body.not_empty, seen, Error::Empty)
+                }
+                other => {
+                    self.pass_on(context)?;
+                    return other;
+                }
+            };
+            if let Err(error) = answer {
+                let last = if error == Error::Empty { attempt() } else { Err(error) };
+                self.pass_on(context)?;
+                return last;
+            }
+        }
+    }
+
+    /// Others may sleep whom the wake was for as well.
+    fn pass_on(&self, context: &Context) -> Result<()> {
+        let Ok((held, body)) = self.hold_tail(context) else { return Ok(()) };
+        Region::store(&body.wants_items, 1);
+        drop(held);
+        if self.seems_ready(context)? {
+            wait::wake(&body.not_empty, 1);
+        }
+        Ok(())
+    }
+
+    /// Whether an item seems to be there, seen without a turn.
+    #[inline(always)]
+    fn seems_ready(&self, context: &Context) -> Result<bool> {
+        let body = self.body(context.region())?;
+        let head = body.head.acquire();
+        Ok(head != body.tail.acquire() || body.returned.get() != 0)
+    }
+
+    /// As [`put`](Self::put), waiting until `deadline` or for ever while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] when the time ran out; [`Error::Interrupted`]; else as `put`.
+    #[inline]
+    pub fn put_wait(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
+        match self.put(context, item) {
+            Err(Error::Full) => self.sleep_for_place(context, deadline, item),
+            other => other,
+        }
+    }
+
+    #[cold]
+    fn sleep_for_place(
+        &self,
+        context: &Context,
+        deadline: Option<u64>,
+        item: &[u8],
+    ) -> Result<()> {
+        for _ in 0..SPINS {
+            let body = self.body(context.region())?;
+            if body.tail.acquire() - body.head.acquire() < body.limit.get() {
+                match self.put(context, item) {
+                    Err(Error::Full) => {}
+                    other => return other,
+                }
+            }
+            std::hint::spin_loop();
+        }
+        let mut patience = Patience::new(deadline);
+        loop {
+            estate::sweep_if_due(context)?;
+            let (held, body) = self.hold_head(context)?;
+            Region::store(&body.wants_room, 1);
+            let seen = body.not_full.seen();
+            drop(held);
+            match self.put(context, item) {
+                Err(Error::Full) => {}
+                other => return other,
+            }
+            match self.pause(context, &mut patience, &body.not_full, seen, Error::Full) {
+                Ok(()) => {}
+                Err(Error::Full) => return self.put(context, item),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until everything that was put is done, or `deadline` passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::ObjectGone`].
+    pub fn join(&self, context: &Context, deadline: Option<u64>) -> Result<()> {
+        let mut patience = Patience::new(deadline);
+        loop {
+            estate::sweep_if_due(context)?;
+            let (held, body) = self.hold_head(context)?;
+            if is_idle(body) {
+                return Ok(());
+            }
+            Region::store(&body.wants_done, 1);
+            let seen = body.all_done.seen();
+            drop(held);
+            self.pause(context, &mut patience, &body.all_done, seen, Error::TimedOut)?;
+        }
+    }
+
+    /// One slice of sleep; `late` when there is no time left.
+    fn pause(
+        &self,
+        context: &Context,
+        patience: &mut Patience,
+        signal: &Signal,
+        seen: u32,
+        late: Error,
+    ) -> Result<()> {
+        match patience.pause(context.member(), context.index(), signal, seen, None)? {
+            Pause::Look | Pause::OwnerGone(_) => Ok(()),
+            Pause::Tick(part) => estate::tick(context, part),
+            Pause::TimedOut => Err(late),
+            Pause::Interrupted => Err(Error::Interrupted),
+        }
+    }
+
+    /// Whether `count` items could be put now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::ShutDown`], [`Error::ObjectGone`].
+    pub fn check_room(&self, context: &Context, count: u64) -> Result<()> {
+        let (_held, body) = self.hold_tail(context)?;
+        check_place(body, count)
+    }
+}

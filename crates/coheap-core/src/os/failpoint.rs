@@ -1,0 +1,45 @@
+//! A place to die: asked before every store to a heap when the feature `failpoints` is on.
+//!
+//! What always holds: without the feature `hit` is empty and costs nothing. With it, only the
+//! thread that called `arm` counts, and it dies by SIGKILL, as real victims do, *before* the
+//! store with the chosen number.
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::cell::Cell;
+
+    thread_local! {
+        static HITS: Cell<u64> = const { Cell::new(0) };
+        static DIE_AT: Cell<u64> = const { Cell::new(u64::MAX) };
+    }
+
+    /// Starts counting in this thread from zero; the process dies before store number `die_at`.
+    pub fn arm(die_at: u64) {
+        HITS.set(0);
+        DIE_AT.set(die_at);
+    }
+
+    /// Stops dying, and says how many stores this thread made since `arm`.
+    pub fn disarm() -> u64 {
+        DIE_AT.set(u64::MAX);
+        HITS.get()
+    }
+
+    /// Called before each store.
+    #[inline]
+    pub fn hit() {
+        let hits = HITS.get();
+        if hits == DIE_AT.get() {
+            super::super::system::die_now();
+        }
+        HITS.set(hits + 1);
+    }
+}
+
+#[cfg(feature = "failpoints")]
+pub use armed::{arm, disarm, hit};
+
+/// Called before each store.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn hit() {}

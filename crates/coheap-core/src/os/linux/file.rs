@@ -1,0 +1,221 @@
+//! Files that hold a heap: in memory without a name, or in a folder under one.
+//!
+//! What always holds:
+//!
+//! - A file grows by `commit`, which makes the pages real: a page that was committed can be
+//!   touched without SIGBUS. Files never shrink while they are mapped.
+//! - A named file appears under its name whole, by one `link`, or not at all.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, MemfdFlags, Mode, OFlags};
+
+use super::{last_error, refused};
+use crate::error::{Error, Result};
+
+/// Lowest number that heap descriptors are moved to, out of the way of user code.
+const HIGH_DESCRIPTOR: i32 = 600;
+
+/// Which file it is, however it was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// Whose file it is and how many names it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Ownership {
+    /// The user that owns it.
+    pub user: u32,
+    /// Number of names.
+    pub links: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Whether it is an ordinary file.
+    pub is_file: bool,
+}
+
+/// An open file of a heap.
+#[derive(Debug)]
+pub struct HeapFile {
+    descriptor: OwnedFd,
+}
+
+impl HeapFile {
+    /// A file in memory without a name: it vanishes with its last user.
+    pub fn anonymous(name: &str) -> Result<Self> {
+        let quiet = MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL;
+        let made = fs::memfd_create(name, quiet)
+            .or_else(|_| fs::memfd_create(name, MemfdFlags::CLOEXEC))
+            .map_err(refused("memfd_create"))?;
+        Self::moved_high(made)
+    }
+
+    /// A file in `folder` that has no name yet; only its owner may open it.
+    pub fn unnamed_in(folder: &Path) -> Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let made = fs::open(folder, flags, Mode::RUSR | Mode::WUSR).map_err(refused("open"))?;
+        Self::moved_high(made)
+    }
+
+    /// Opens a file by name for reading and writing. A last component that is a link is refused.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = fs::open(path, flags, Mode::empty()).map_err(refused("open"))?;
+        Self::moved_high(opened)
+    }
+
+    /// Opens a descriptor of another process of the same user.
+    pub fn open_of_process(pid: u32, number: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/fd/{number}");
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let opened = fs::open(&path, flags, Mode::empty()).map_err(refused("open"))?;
+        Self::moved_high(opened)
+    }
+
+    /// Which file a path names, without opening it (opening and closing would drop record locks).
+    pub fn identify(path: &Path) -> Result<(FileId, Ownership)> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let handle = fs::open(path, flags, Mode::empty()).map_err(refused("open"))?;
+        let file = Self { descriptor: handle };
+        Ok((file.id()?, file.ownership()?))
+    }
+
+    /// Takes over a descriptor.
+    pub fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self { descriptor }
+    }
+
+    fn moved_high(low: OwnedFd) -> Result<Self> {
+        // SAFETY: `fcntl` with F_DUPFD_CLOEXEC takes no pointer.
+        let high =
+            unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
+        if high == -1 {
+            // A low limit on descriptors is no reason to fail: stay where we are.
+            return Ok(Self { descriptor: low });
+        }
+        // SAFETY: the number was just made for us.
+        Ok(Self { descriptor: unsafe { OwnedFd::from_raw_fd(high) } })
+    }
+
+    /// Which file this is.
+    pub fn id(&self) -> Result<FileId> {
+        let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
+        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    /// The inode number, as `/proc/PID/maps` shows it.
+    pub fn inode(&self) -> Result<u64> {
+        Ok(self.id()?.inode)
+    }
+
+    /// Whose file this is.
+    pub fn ownership(&self) -> Result<Ownership> {
+        let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
+        Ok(Ownership {
+            user: stat.st_uid,
+            links: stat.st_nlink as u64,
+            len: stat.st_size as u64,
+            is_file: fs::FileType::from_raw_mode(stat.st_mode).is_file(),
+        })
+    }
+
+    /// Bytes of memory or disk behind the file.
+    pub fn allocated_bytes(&self) -> Result<u64> {
+        let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
+        Ok(stat.st_blocks as u64 * 512)
+    }
+
+    /// Reads bytes from `offset` on; fewer than asked for at the end of the file.
+    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match rustix::io::pread(&self.descriptor, &mut bytes[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(refused("pread")(errno)),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Sets the length without making pages real.
+    pub fn set_len(&self, len: u64) -> Result<()> {
+        within_file_limit(len)?;
+        fs::ftruncate(&self.descriptor, len).map_err(refused("ftruncate"))
+    }
+
+    /// Makes `len` bytes from `offset` real, in pieces that a signal cannot hold up for ever.
+    pub fn commit(&self, offset: u64, len: u64) -> Result<()> {
+        const PIECE: u64 = 4 << 20;
+        within_file_limit(offset + len)?;
+        let end = offset + len;
+        let mut at = offset;
+        while at < end {
+            let piece = PIECE.min(end - at);
+            match fs::fallocate(&self.descriptor, fs::FallocateFlags::empty(), at, piece) {
+                Ok(()) => at += piece,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(refused("fallocate")(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the unnamed file its name. `Ok(false)`: the name is taken.
+    pub fn publish(&self, path: &Path) -> Result<bool> {
+        let own = CString::new(format!("/proc/self/fd/{}", self.descriptor.as_raw_fd()))
+            .map_err(|_| Error::BadArgument("a path holds a NUL byte"))?;
+        match fs::linkat(fs::CWD, own.as_c_str(), fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(errno) => Err(refused("linkat")(errno)),
+        }
+    }
+
+    /// Removes a name. A name that is not there is no error.
+    pub fn unlink(path: &Path) -> Result<()> {
+        match fs::unlink(path) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(refused("unlink")(errno)),
+        }
+    }
+
+    /// The descriptor, for those who hand it on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    /// The descriptor's number.
+    pub fn number(&self) -> i32 {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+/// Refuses a length beyond the file size limit: the kernel would send SIGXFSZ, which kills.
+fn within_file_limit(len: u64) -> Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    match limit.current {
+        Some(most) if len > most => {
+            Err(Error::Os { call: "fallocate", code: libc::EFBIG })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The effective user.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// A number that nobody can guess, from the kernel.
+pub(super) fn random_u64() -> Result<u64> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer has the stated length.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got == bytes.len() as isize { Ok(u64::from_le_bytes(bytes)) } else { Err(last_error("getrandom")) }
+}

@@ -1,0 +1,66 @@
+//! Noticing that this process is a fresh copy of another.
+//!
+//! A page that the kernel wipes on fork holds the number of this process among its ancestors. A
+//! child finds zero there, whichever way it was made (`fork`, raw `clone`), and takes the next
+//! number. So what a parent cached is never taken for the child's own.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+/// The last number given, copied to children like all private memory.
+static LAST: AtomicU64 = AtomicU64::new(0);
+static STAMP: OnceLock<&'static AtomicU64> = OnceLock::new();
+
+/// The number of this process in its line of forks: differs from that of every ancestor.
+#[inline]
+pub fn generation() -> u64 {
+    let stamp = match STAMP.get() {
+        Some(stamp) => stamp,
+        None => STAMP.get_or_init(wiped_page),
+    };
+    match stamp.load(Ordering::Relaxed) {
+        0 => next_generation(stamp),
+        number => number,
+    }
+}
+
+#[cold]
+fn next_generation(stamp: &AtomicU64) -> u64 {
+    let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    match stamp.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => next,
+        Err(other_thread) => other_thread,
+    }
+}
+
+fn wiped_page() -> &'static AtomicU64 {
+    const LEN: usize = 4096;
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: no address is asked for, so no other mapping is replaced.
+    let page = unsafe {
+        rustix::mm::mmap_anonymous(std::ptr::null_mut(), LEN, protection, MapFlags::PRIVATE)
+    };
+    let Ok(page) = page else {
+        // Without the page a fork is noticed through `pthread_atfork` alone.
+        return fallback();
+    };
+    // SAFETY: the page is ours and holds nothing yet.
+    let wiped = unsafe { rustix::mm::madvise(page, LEN, Advice::LinuxWipeOnFork) };
+    if wiped.is_err() {
+        return fallback();
+    }
+    // SAFETY: the page is mapped for the life of the process, zeroed, and aligned.
+    unsafe { AtomicU64::from_ptr(page.cast()) }
+}
+
+fn fallback() -> &'static AtomicU64 {
+    static WORD: AtomicU64 = AtomicU64::new(0);
+    extern "C" fn forget() {
+        WORD.store(0, Ordering::Relaxed);
+    }
+    // SAFETY: the handler is a plain store, allowed in a forked child.
+    unsafe { libc::pthread_atfork(None, None, Some(forget)) };
+    &WORD
+}

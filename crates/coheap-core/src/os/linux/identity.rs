@@ -1,0 +1,118 @@
+//! Who a process is, so that a number used again is not taken for the process that had it.
+//!
+//! What always holds: `is_gone` answers `true` only when the process can never run again, or has
+//! replaced its program by `exec`. A doubt (a namespace we cannot look into) is answered by
+//! `Standing::Foreign`; the life byte then decides alone.
+
+use std::os::fd::AsFd;
+
+use rustix::process::{Pid, PidfdFlags};
+
+use super::file;
+use crate::error::Result;
+
+/// What is remembered of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Process id in its own pid namespace.
+    pub pid: u32,
+    /// Inode of its pidfd: unique for each process since Linux 6.9, else 0 or a shared number.
+    pub pidfd_inode: u64,
+    /// Start time in clock ticks since boot, of its own time namespace.
+    pub start_time: u64,
+    /// Inode of its pid namespace.
+    pub pid_namespace: u64,
+    /// Inode of its time namespace.
+    pub time_namespace: u64,
+}
+
+impl Identity {
+    /// The identity of this process.
+    pub fn mine() -> Self {
+        let pid = std::process::id();
+        Self {
+            pid,
+            pidfd_inode: pidfd_inode(pid).unwrap_or(0),
+            start_time: start_time(pid).unwrap_or(0),
+            pid_namespace: namespace("pid"),
+            time_namespace: namespace("time"),
+        }
+    }
+
+    /// Whether `self` is seen from another pid namespace than that of `me`.
+    pub fn is_foreign_to(&self, me: &Self) -> bool {
+        self.pid_namespace != me.pid_namespace
+    }
+
+    /// Whether the process that had this identity is gone. Both must share a pid namespace.
+    pub fn is_gone(&self, me: &Self) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid as i32) else { return true };
+        let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(rustix::io::Errno::SRCH) => return true,
+            // No pidfd to be had (sandbox, descriptors used up): fall back to the start time.
+            Err(_) => {
+                let started = start_time(self.pid);
+                return self.time_namespace == me.time_namespace
+                    && started != Some(self.start_time);
+            }
+        };
+        if has_ended(&handle) {
+            return true;
+        }
+        let inode = rustix::fs::fstat(&handle).map_or(0, |stat| stat.st_ino);
+        if self.pidfd_inode != 0 && inode != 0 && me.pidfd_inode != 0 {
+            // Before 6.9 all pidfds share one inode, so a difference is never invented.
+            if inode != self.pidfd_inode {
+                return true;
+            }
+        }
+        self.time_namespace == me.time_namespace && start_time(self.pid) != Some(self.start_time)
+    }
+
+    /// Whether the process still has a mapping of the file with inode number `inode`. `None`:
+    /// we may not look.
+    pub fn maps_inode(&self, inode: u64) -> Option<bool> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).ok()?;
+        let wanted = inode.to_string();
+        Some(maps.lines().any(|line| line.split_ascii_whitespace().nth(4) == Some(&wanted)))
+    }
+}
+
+/// A readable pidfd means that the process has ended, reaped or not.
+fn has_ended(handle: &impl AsFd) -> bool {
+    let mut interest = [rustix::event::PollFd::new(handle, rustix::event::PollFlags::IN)];
+    let none = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut interest, Some(&none)), Ok(1))
+}
+
+fn pidfd_inode(pid: u32) -> Option<u64> {
+    let handle =
+        rustix::process::pidfd_open(Pid::from_raw(pid as i32)?, PidfdFlags::empty()).ok()?;
+    rustix::fs::fstat(&handle).ok().map(|stat| stat.st_ino)
+}
+
+/// Field 22 of `/proc/PID/stat`; the second field may hold spaces and brackets.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+fn namespace(kind: &str) -> u64 {
+    rustix::fs::stat(format!("/proc/self/ns/{kind}")).map_or(0, |stat| stat.st_ino)
+}
+
+/// The machine's present run: another after each reboot.
+pub fn boot_id() -> [u64; 2] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let half = |range| {
+        digits.get(range).and_then(|part| u64::from_str_radix(part, 16).ok()).unwrap_or(0)
+    };
+    [half(0..16), half(16..32)]
+}
+
+/// A number that nobody can guess.
+pub fn random_u64() -> Result<u64> {
+    file::random_u64()
+}

@@ -1,0 +1,27 @@
+//! What the engine asks of an operating system: a dozen calls, named for what they are for.
+//!
+//! One file (or folder) per system, chosen here and nowhere else. Above this floor nobody knows
+//! which system it is, and nobody names a system call.
+//!
+//! What always holds:
+//!
+//! - A file or mapping that this floor hands out stays valid as long as the value lives.
+//! - A wait may end for no reason; callers look again and loop.
+//! - `Identity::is_gone` never says "gone" of a process that still runs.
+//!
+//! Not here: what is stored in the mapped bytes, and what a death means.
+
+pub mod failpoint;
+#[cfg(target_os = "linux")]
+#[path = "linux/mod.rs"]
+mod system;
+
+pub use system::file::{FileId, HeapFile, Ownership, user};
+pub use system::fork::generation;
+pub use system::futex::{Wake, wait, wake};
+pub use system::identity::{Identity, boot_id, random_u64};
+pub use system::life;
+pub use system::mapping::Mapping;
+pub use system::{adopt_descriptor, inheritable, memory_bytes, now};
+/// Exclusion among the threads of one process; nothing in a heap is guarded by it.
+pub use std::sync::{Mutex as PrivateMutex, MutexGuard as PrivateGuard, PoisonError};

@@ -1,0 +1,81 @@
+//! Owner, what it waits for, who owns that: a way that comes back is a deadlock.
+//!
+//! A thread that sleeps without a deadline on a long lock publishes the lock. Since a lock has
+//! one owner and a thread waits for one lock, the way on is unique. A cycle that reads the same
+//! twice is real, for none of its members can go on by itself.
+//!
+//! What always holds: only the member that sees itself youngest gives up, so that two who find
+//! the same cycle do not both do.
+
+use super::owner::SHARED;
+use super::{Member, Owner};
+use crate::memory::Region;
+use crate::memory::layout::CONTEXT_COUNT;
+
+/// Publishes that `context` waits for the lock word at `lock`.
+pub fn publish(region: &Region, context: u32, lock: u64) {
+    let entry = region.context(context);
+    Region::store(&entry.wait_number, entry.wait_number.get() + 1);
+    Region::store(&entry.waits_for, lock);
+}
+
+/// The wait is over.
+pub fn withdraw(region: &Region, context: u32) {
+    Region::store(&region.context(context).waits_for, 0);
+}
+
+/// Whether `context` waits in a cycle and is the one to give up.
+pub fn is_victim(member: &Member, context: u32) -> bool {
+    let region = member.region();
+    let first = walk(region, context);
+    first.is_some() && first == walk(region, context) && is_youngest(region, context, &first)
+}
+
+/// One step of a cycle: a thread, its wait number, the lock, and what the lock's word said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    context: u32,
+    wait_number: u64,
+    lock: u64,
+    owner: Owner,
+}
+
+/// The cycle through `start`, if there is one.
+fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut context = start;
+    for _ in 0..CONTEXT_COUNT {
+        let entry = region.context(context);
+        let wait_number = entry.wait_number.acquire();
+        let lock = entry.waits_for.acquire();
+        if lock == 0 {
+            return None;
+        }
+        let word = region.journaled_word(lock).ok()?.acquire();
+        let owner = Owner::of(word);
+        if word & SHARED != 0 || owner.is_nobody() {
+            return None;
+        }
+        steps.push(Step { context, wait_number, lock, owner });
+        let next = owner.context()?;
+        // The context may have passed to another thread since: then its owner word differs.
+        if Owner::of(region.context(next).owner.acquire()) != owner {
+            return None;
+        }
+        if next == start {
+            return Some(steps);
+        }
+        if steps.iter().any(|step| step.context == next) {
+            return None;
+        }
+        context = next;
+    }
+    None
+}
+
+/// Ages are start times: larger is younger. Equal ages are told apart by row.
+fn is_youngest(region: &Region, context: u32, cycle: &Option<Vec<Step>>) -> bool {
+    let age = |context: u32| (region.context(context).age.get(), context);
+    let mine = age(context);
+    cycle.iter().flatten().all(|step| age(step.context) <= mine)
+}

@@ -1,0 +1,305 @@
+//! Who is attached, since when, and whether it still lives.
+//!
+//! Every process holds the byte of its slot in the life file, by a record lock that the kernel
+//! drops when no thread of the process can run any more. A free byte alone is not a death (user
+//! code may have closed a descriptor), so identity is asked as well.
+//!
+//! State word of a slot: epoch in bits 0..32, state in bits 32..40, and while a recovery runs the
+//! recoverer: slot plus one in bits 40..50, low bits of its epoch in 50..64.
+//!
+//! What always holds:
+//!
+//! - **L1** `standing` never answers `Dead` of a process whose threads may still run.
+//! - **L2** A state goes FREE, LIVE, RECOVERING, ESTATE, FREE, each step by compare-and-swap; the
+//!   epoch goes up when a slot is taken.
+//! - **L3** The life descriptor is never closed while this process is attached.
+
+use std::sync::Arc;
+
+use super::Gone;
+use crate::error::{Error, Result};
+use crate::memory::Region;
+use crate::memory::layout::{SLOT_COUNT, Slot};
+use crate::os::{self, FileId, HeapFile, Identity, PoisonError, PrivateGuard, PrivateMutex, life};
+
+/// What a slot is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nobody's.
+    Free,
+    /// A process is attached.
+    Live,
+    /// A dead process is being recovered.
+    Recovering,
+    /// Recovered, but what it owned is not settled yet.
+    Estate,
+}
+
+/// A slot's state word, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateWord(pub u64);
+
+impl StateWord {
+    /// Puts a word together.
+    pub fn new(epoch: u32, state: State, by: Option<Gone>) -> Self {
+        let state = match state {
+            State::Free => 0u64,
+            State::Live => 1,
+            State::Recovering => 2,
+            State::Estate => 3,
+        };
+        let by = by.map_or(0, |by| u64::from(by.slot + 1) << 40 | u64::from(by.epoch) << 50);
+        Self(u64::from(epoch) | state << 32 | by)
+    }
+
+    /// The epoch.
+    pub fn epoch(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The state; unknown numbers count as free, which nobody owns anything by.
+    pub fn state(self) -> State {
+        match self.0 >> 32 & 0xff {
+            1 => State::Live,
+            2 => State::Recovering,
+            3 => State::Estate,
+            _ => State::Free,
+        }
+    }
+
+    /// Who recovers it: slot, and the low 14 bits of its epoch.
+    pub fn recoverer(self) -> Option<(u32, u32)> {
+        let slot = (self.0 >> 40 & 0x3ff) as u32;
+        slot.checked_sub(1).map(|slot| (slot, (self.0 >> 50) as u32))
+    }
+}
+
+/// What is known of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its threads may run.
+    Alive,
+    /// It can never run again, and nobody recovered it yet.
+    Dead,
+    /// It is gone, and its turns and journals are in order.
+    Settled,
+}
+
+/// What a process needs to judge others: the region, the life file, and who it is itself.
+#[derive(Debug)]
+pub struct Census {
+    region: Arc<Region>,
+    life: Arc<HeapFile>,
+    life_id: FileId,
+    data_inode: u64,
+    me: Identity,
+    /// The kernel grants a byte to every thread of a process: this elects one.
+    byte_calls: PrivateMutex<()>,
+}
+
+impl Census {
+    /// Takes the life file into use. It must not have been open in this process before.
+    pub fn new(region: Arc<Region>, life: Arc<HeapFile>) -> Result<Self> {
+        let life_id = life.id()?;
+        let data_inode = region.file().inode()?;
+        let me = Identity::mine();
+        Ok(Self { region, life, life_id, data_inode, me, byte_calls: PrivateMutex::new(()) })
+    }
+
+    /// The heap's bytes.
+    #[inline(always)]
+    pub fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// The life file.
+    pub fn life_file(&self) -> &Arc<HeapFile> {
+        &self.life
+    }
+
+    /// The life file, or an error if user code closed the descriptor or put another file there.
+    fn checked_life(&self) -> Result<&HeapFile> {
+        match self.life.id() {
+            Ok(id) if id == self.life_id => Ok(&self.life),
+            _ => Err(Error::Os { call: "life descriptor was closed", code: 9 }),
+        }
+    }
+
+    /// What is known of the process that had `epoch` in `slot`.
+    pub fn standing(&self, who: Gone) -> Result<Standing> {
+        let slot = self.region.slot(who.slot);
+        let word = StateWord(slot.state.acquire());
+        if word.epoch() != who.epoch || matches!(word.state(), State::Free | State::Estate) {
+            return Ok(Standing::Settled);
+        }
+        if life::is_held(self.checked_life()?, u64::from(who.slot))? {
+            return Ok(Standing::Alive);
+        }
+        let identity = identity_in(slot);
+        // The slot may have changed hands while we read: then the answer is about somebody else.
+        if StateWord(slot.state.acquire()).epoch() != who.epoch {
+            return Ok(Standing::Settled);
+        }
+        let dead = identity.is_foreign_to(&self.me)
+            || identity.is_gone(&self.me)
+            || (identity.pid != self.me.pid
+                && identity.maps_inode(self.data_inode) == Some(false));
+        Ok(if dead { Standing::Dead } else { Standing::Alive })
+    }
+
+    /// Serialises byte calls of this process's threads.
+    pub fn byte_calls(&self) -> PrivateGuard<'_, ()> {
+        self.byte_calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the byte of a dead process. `false`: somebody has it.
+    pub fn claim_byte(&self, slot: u32) -> Result<bool> {
+        let file = self.checked_life()?;
+        Ok(!life::is_held(file, u64::from(slot))? && life::claim(file, u64::from(slot))?)
+    }
+
+    /// Gives a byte back.
+    pub fn release_byte(&self, slot: u32) -> Result<()> {
+        life::release(self.checked_life()?, u64::from(slot))
+    }
+}
+
+/// A process that is attached to a heap.
+#[derive(Debug)]
+pub struct Member {
+    census: Census,
+    slot: u32,
+    epoch: u32,
+    generation: u64,
+}
+
+impl Member {
+    /// Takes a free slot for this process.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableFull`] when every slot is taken, by living processes or by dead ones that
+    /// nobody recovered yet.
+    pub fn enter(census: Census) -> Result<Self, (Census, Error)> {
+        match take_slot(&census) {
+            Ok(Some((slot, epoch))) => {
+                Ok(Self { census, slot, epoch, generation: os::generation() })
+            }
+            Ok(None) => {
+                let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
+                Err((census, full))
+            }
+            Err(error) => Err((census, error)),
+        }
+    }
+
+    /// The heap's bytes.
+    #[inline(always)]
+    pub fn region(&self) -> &Region {
+        &self.census.region
+    }
+
+    /// What this process judges others by.
+    #[inline(always)]
+    pub fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// Row of this process.
+    #[inline(always)]
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Epoch of this process in its row.
+    #[inline(always)]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Process id.
+    #[inline(always)]
+    pub fn pid(&self) -> u32 {
+        self.census.me.pid
+    }
+
+    /// This process, as others would name it.
+    pub fn who(&self) -> Gone {
+        Gone { slot: self.slot, epoch: self.epoch }
+    }
+
+    /// Whether the calling process is the one that entered, and not a forked copy of it.
+    #[inline(always)]
+    pub fn is_own(&self) -> bool {
+        self.generation == os::generation()
+    }
+
+    /// The fork generation this membership belongs to.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Before a sleep: makes sure that the kernel still shows this process as alive.
+    pub fn hold_byte(&self) -> Result<()> {
+        let file = self.census.checked_life()?;
+        if !life::is_held(file, u64::from(self.slot))? {
+            life::claim(file, u64::from(self.slot))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the slot back. Everything that this process owned must be settled before.
+    pub fn leave(&self) -> Result<()> {
+        let slot = self.region().slot(self.slot);
+        let live = StateWord::new(self.epoch, State::Live, None).0;
+        let free = StateWord::new(self.epoch, State::Free, None).0;
+        if Region::compare_exchange(&slot.state, live, free).is_ok() {
+            let _elected = self.census.byte_calls();
+            self.census.release_byte(self.slot)?;
+        }
+        Ok(())
+    }
+}
+
+fn take_slot(census: &Census) -> Result<Option<(u32, u32)>> {
+    let _elected = census.byte_calls();
+    for index in 0..SLOT_COUNT {
+        let slot = census.region.slot(index);
+        let word = StateWord(slot.state.acquire());
+        if word.state() != State::Free || !census.claim_byte(index)? {
+            continue;
+        }
+        if slot.state.acquire() != word.0 {
+            // A second copy of the engine in this process took it: the byte is the sibling's too.
+            continue;
+        }
+        write_identity(slot, census);
+        let epoch = word.epoch().wrapping_add(1);
+        let live = StateWord::new(epoch, State::Live, None).0;
+        if Region::compare_exchange(&slot.state, word.0, live).is_ok() {
+            return Ok(Some((index, epoch)));
+        }
+    }
+    Ok(None)
+}
+
+fn write_identity(slot: &Slot, census: &Census) {
+    Region::store(&slot.pid, u64::from(census.me.pid));
+    Region::store(&slot.pidfd_inode, census.me.pidfd_inode);
+    Region::store(&slot.start_time, census.me.start_time);
+    Region::store(&slot.pid_namespace, census.me.pid_namespace);
+    Region::store(&slot.time_namespace, census.me.time_namespace);
+    Region::store(&slot.life_descriptor, census.life.number() as u64);
+    Region::store(&slot.data_descriptor, census.region.file().number() as u64);
+}
+
+/// The identity written in a slot.
+pub fn identity_in(slot: &Slot) -> Identity {
+    Identity {
+        pid: slot.pid.get() as u32,
+        pidfd_inode: slot.pidfd_inode.get(),
+        start_time: slot.start_time.get(),
+        pid_namespace: slot.pid_namespace.get(),
+        time_namespace: slot.time_namespace.get(),
+    }
+}

@@ -1,0 +1,79 @@
+//! Long locks: an owner word and a signal, held as long as the user likes.
+//!
+//! Taken and left with one compare-and-swap when nobody waits. Recovery never touches the word:
+//! whoever waits for it and finds the owner dead takes it over, and is told.
+//!
+//! What always holds: the word changes only by compare-and-swap or swap; who makes it free while
+//! `WAITERS` is up wakes one sleeper; who may have slept puts the flag up again.
+
+use super::owner::{Owner, SHARED, WAITERS};
+use crate::memory::{Region, Signal, Word};
+use crate::sync::wait;
+
+/// Takes a free lock.
+#[inline(always)]
+pub fn try_take(word: &Word, me: Owner) -> bool {
+    if Region::compare_exchange(word, 0, me.bits()).is_ok() {
+        return true;
+    }
+    let seen = word.get();
+    Owner::of(seen).is_nobody()
+        && Region::compare_exchange(word, seen, me.bits() | (seen & (WAITERS | SHARED))).is_ok()
+}
+
+/// Announces a sleeper on a lock that is held. `false`: it changed, look again.
+pub fn announce(word: &Word, seen: u64) -> bool {
+    seen & WAITERS != 0 || Region::compare_exchange(word, seen, seen | WAITERS).is_ok()
+}
+
+/// Takes a free lock as one who may have slept: others may sleep still.
+pub fn try_take_after_sleep(word: &Word, me: Owner) -> bool {
+    let seen = word.acquire();
+    Owner::of(seen).is_nobody()
+        && Region::compare_exchange(word, seen, me.bits() | WAITERS | (seen & SHARED)).is_ok()
+}
+
+/// Takes a lock over from an owner that is dead. `false`: somebody was faster.
+pub fn take_over(word: &Word, dead: Owner, me: Owner) -> bool {
+    let seen = word.acquire();
+    Owner::of(seen) == dead
+        && Region::compare_exchange(word, seen, me.bits() | WAITERS | (seen & SHARED)).is_ok()
+}
+
+/// Lets go of a lock that `me` has. `false`: somebody else has it, or nobody.
+#[inline(always)]
+pub fn give(word: &Word, signal: &Signal, me: Owner) -> bool {
+    Region::compare_exchange(word, me.bits(), 0).is_ok() || give_slowly(word, signal, me)
+}
+
+#[cold]
+fn give_slowly(word: &Word, signal: &Signal, me: Owner) -> bool {
+    loop {
+        let seen = word.acquire();
+        if Owner::of(seen) != me {
+            return false;
+        }
+        if Region::compare_exchange(word, seen, seen & SHARED).is_ok() {
+            if seen & WAITERS != 0 {
+                wait::wake(signal, 1);
+            }
+            return true;
+        }
+    }
+}
+
+/// Lets go of a lock whoever has it, as `multiprocessing` allows. `false`: nobody has it.
+pub fn give_for_another(word: &Word, signal: &Signal) -> bool {
+    loop {
+        let seen = word.acquire();
+        if Owner::of(seen).is_nobody() {
+            return false;
+        }
+        if Region::compare_exchange(word, seen, SHARED).is_ok() {
+            if seen & WAITERS != 0 {
+                wait::wake(signal, 1);
+            }
+            return true;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The word that says who has a turn, a long lock, a context or a chunk.
+//!
+//! | bits   | name    | meaning                                              |
+//! |--------|---------|------------------------------------------------------|
+//! | 0..32  | epoch   | how often the slot was taken: tells two owners apart  |
+//! | 32..42 | slot    | row of the process, plus one; 0 = nobody              |
+//! | 42..53 | context | row of the thread, plus one; 0 = not said             |
+//! | 53     | shared  | a lock that was once released by another than its acquirer |
+//! | 63     | waiters | someone may sleep here: wake one when letting go      |
+//!
+//! A word that is zero but for `shared` and `waiters` is free.
+
+/// Someone may sleep on the signal beside the word.
+pub const WAITERS: u64 = 1 << 63;
+/// The lock is used as a signal: no edge for deadlock detection.
+pub const SHARED: u64 = 1 << 53;
+
+/// A value of an owner word, flags aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owner(u64);
+
+impl Owner {
+    /// Nobody.
+    pub const NOBODY: Self = Self(0);
+
+    /// A thread of a process.
+    #[inline]
+    pub fn new(slot: u32, epoch: u32, context: u32) -> Self {
+        Self(u64::from(epoch) | u64::from(slot + 1) << 32 | u64::from(context + 1) << 42)
+    }
+
+    /// Who a word names.
+    #[inline(always)]
+    pub fn of(word: u64) -> Self {
+        Self(word & !(WAITERS | SHARED))
+    }
+
+    /// The bits to store.
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether nobody is named.
+    #[inline(always)]
+    pub fn is_nobody(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Row of the process. `None`: nobody, or no such row (a damaged word).
+    pub fn slot(self) -> Option<u32> {
+        let slot = (self.0 >> 32) as u32 & 0x3ff;
+        slot.checked_sub(1).filter(|slot| *slot < crate::memory::layout::SLOT_COUNT)
+    }
+
+    /// The epoch.
+    pub fn epoch(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Row of the thread. `None`: not said, or no such row.
+    pub fn context(self) -> Option<u32> {
+        let context = (self.0 >> 42) as u32 & 0x7ff;
+        context.checked_sub(1).filter(|context| *context < crate::memory::layout::CONTEXT_COUNT)
+    }
+
+    /// Whether both are threads of the same process.
+    pub fn is_process(self, slot: u32, epoch: u32) -> bool {
+        self.slot() == Some(slot) && self.epoch() == epoch
+    }
+}

@@ -1,0 +1,136 @@
+//! Turns: short exclusion from a fixed table.
+//!
+//! Always taken in index order, so they cannot deadlock and need no list of who holds what:
+//! recovery looks through the table. A turn's sequence is odd while a change is open under it, so
+//! that readers who take no turn know when to look again. It only ever goes up.
+//!
+//! What always holds:
+//!
+//! - **T1** The owner word goes from free to a living owner by compare-and-swap, and back to free
+//!   by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
+//! - **T2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
+
+use super::life::{Census, Standing};
+use super::owner::{Owner, WAITERS};
+use super::Gone;
+use crate::error::{Error, Result};
+use crate::memory::{Ordering, Region, fence};
+use crate::memory::layout::Turn;
+use crate::os;
+
+/// Looks before a waiter goes to sleep.
+const SPINS: u32 = 60;
+/// Longest sleep between two looks whether the owner lives, in nanoseconds.
+const SLICE: u64 = 4_000_000;
+
+/// What waiting for a turn came to.
+pub enum Taken {
+    /// The turn is ours.
+    Yes,
+    /// Its owner is dead: recover the process, then try again.
+    OwnerGone(Gone),
+}
+
+/// Takes a free turn. `false`: somebody has it.
+#[inline(always)]
+pub fn try_take(turn: &Turn, me: Owner) -> bool {
+    Region::compare_exchange(&turn.owner, 0, me.bits()).is_ok()
+}
+
+/// Waits for a turn until it is ours or its owner is found dead.
+#[cold]
+pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
+    for _ in 0..SPINS {
+        if turn.owner.get() & !WAITERS == 0 && try_take_with_flag(turn, me) {
+            return Ok(Taken::Yes);
+        }
+        std::hint::spin_loop();
+    }
+    loop {
+        let seen = turn.signal.seen();
+        let word = turn.owner.acquire();
+        if word & !WAITERS == 0 {
+            if try_take_with_flag(turn, me) {
+                return Ok(Taken::Yes);
+            }
+            continue;
+        }
+        if word & WAITERS == 0
+            && Region::compare_exchange(&turn.owner, word, word | WAITERS).is_err()
+        {
+            continue;
+        }
+        if os::wait(turn.signal.futex(), seen, os::now() + SLICE) == os::Wake::TimedOut {
+            if let Some(gone) = dead_owner(turn, census)? {
+                return Ok(Taken::OwnerGone(gone));
+            }
+        }
+    }
+}
+
+/// Takes a turn as one who may have slept: others may sleep still, so the flag stays up.
+fn try_take_with_flag(turn: &Turn, me: Owner) -> bool {
+    let word = turn.owner.get();
+    let free = word & !WAITERS == 0;
+    free && Region::compare_exchange(&turn.owner, word, me.bits() | WAITERS).is_ok()
+}
+
+fn dead_owner(turn: &Turn, census: &Census) -> Result<Option<Gone>> {
+    let owner = Owner::of(turn.owner.acquire());
+    if owner.is_nobody() {
+        return Ok(None);
+    }
+    let Some(slot) = owner.slot() else {
+        let at = owner.bits();
+        return Err(Error::Corrupt(crate::Corrupt { what: "owner of a turn", at }));
+    };
+    let gone = Gone { slot, epoch: owner.epoch() };
+    match census.standing(gone)? {
+        Standing::Alive => Ok(None),
+        Standing::Dead | Standing::Settled => Ok(Some(gone)),
+    }
+}
+
+/// Lets a turn go.
+#[inline(always)]
+pub fn give(turn: &Turn) {
+    let word = Region::swap(&turn.owner, 0);
+    if word & WAITERS != 0 {
+        wake_one(turn);
+    }
+}
+
+#[cold]
+fn wake_one(turn: &Turn) {
+    Region::bump(&turn.signal);
+    os::wake(turn.signal.futex(), 1);
+}
+
+/// Makes the sequence odd: readers without the turn will look again.
+#[inline(always)]
+pub fn open(turn: &Turn) {
+    let sequence = turn.sequence.get();
+    Region::store(&turn.sequence, sequence | 1);
+    fence(Ordering::Release);
+}
+
+/// Makes the sequence even again, past every value it had.
+#[inline(always)]
+pub fn close(turn: &Turn) {
+    let sequence = turn.sequence.get();
+    Region::publish(&turn.sequence, (sequence | 1) + 1);
+}
+
+/// Begins a read without the turn. `None`: a change is open.
+#[inline(always)]
+pub fn begin_read(turn: &Turn) -> Option<u64> {
+    let sequence = turn.sequence.acquire();
+    (sequence & 1 == 0).then_some(sequence)
+}
+
+/// Whether nothing changed since `begin_read` answered `sequence`.
+#[inline(always)]
+pub fn is_unchanged(turn: &Turn, sequence: u64) -> bool {
+    fence(Ordering::Acquire);
+    turn.sequence.get() == sequence
+}

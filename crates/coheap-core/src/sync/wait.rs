@@ -1,0 +1,193 @@
+//! Waiting for something that another process will do, and noticing when it never will.
+//!
+//! No sleep is without an end, and there is no storm:
+//!
+//! - in the first 100 ms a waiter sleeps in slices of a few milliseconds;
+//! - where the thing waited for has an owner, one *watcher* for all who sleep there keeps slices
+//!   of 4 ms and looks whether the owner lives;
+//! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and look at
+//!   a part of all slots at each tick; everybody else sleeps a second at a time and is woken by
+//!   whoever recovers a dead process.
+//!
+//! What always holds: what is slept on is published, so that a recovery can wake everybody; the
+//! deadline is absolute; a signal ends the wait.
+
+use super::life::{Member, Standing};
+use super::{Gone, Owner};
+use crate::error::Result;
+use crate::memory::{Region, Signal};
+use crate::os::{self, Wake};
+
+const MILLISECOND: u64 = 1_000_000;
+/// A waiter is new for this long.
+const NEW: u64 = 100 * MILLISECOND;
+/// The watcher's slice.
+const WATCH: u64 = 4 * MILLISECOND;
+/// A ticker's slice.
+const TICK: u64 = 20 * MILLISECOND;
+/// Everybody else's slice.
+const LONG: u64 = 1_000 * MILLISECOND;
+/// A ticker that was not seen for this long is replaced.
+const TICKER_LOST: u64 = 3 * TICK;
+/// Each tick looks at one of this many parts of the slots.
+pub const PARTS: u32 = 4;
+
+/// Why a waiter should act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// Look again at what is waited for.
+    Look,
+    /// The deadline passed: look one last time.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+    /// The owner of what is waited for is dead.
+    OwnerGone(Gone),
+    /// This waiter is a ticker: look at part `0..PARTS` of the slots, then at what is waited for.
+    Tick(u32),
+}
+
+/// One wait, over all its slices.
+#[derive(Debug)]
+pub struct Patience {
+    started: u64,
+    deadline: Option<u64>,
+    ticks: u32,
+    watched_at: Option<u32>,
+}
+
+impl Patience {
+    /// A wait that begins now and ends at `deadline` (nanoseconds of [`os::now`]), or never.
+    pub fn new(deadline: Option<u64>) -> Self {
+        Self { started: os::now(), deadline, ticks: 0, watched_at: None }
+    }
+
+    /// Whether this wait has slept through its first short slices.
+    pub fn is_settled_in(&self) -> bool {
+        os::now() - self.started >= WATCH
+    }
+
+    /// Whether the wait ends by itself.
+    pub fn has_deadline(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    /// Ends the wait: a watcher leaves its place to another who sleeps here.
+    pub fn leave(&mut self, signal: &Signal) {
+        if let Some(stamp) = self.watched_at.take() {
+            if Region::watch(signal, stamp, stamp.wrapping_sub(1_000_000)) {
+                wake(signal, 1);
+            }
+        }
+    }
+
+    /// How long this wait has lasted, in nanoseconds.
+    pub fn age(&self) -> u64 {
+        os::now() - self.started
+    }
+
+    /// Sleeps one slice on `signal`, unless it was woken since the caller saw `seen`.
+    ///
+    /// `owner` is who has what is waited for, if it can be had by one.
+    pub fn pause(
+        &mut self,
+        member: &Member,
+        context: u32,
+        signal: &Signal,
+        seen: u32,
+        owner: Option<Owner>,
+    ) -> Result<Pause> {
+        let now = os::now();
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            return Ok(Pause::TimedOut);
+        }
+        let role = self.role(member, signal, owner, now);
+        let slice = match role {
+            Role::Watcher => WATCH,
+            Role::Ticker => TICK,
+            Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
+            Role::Sleeper => LONG,
+        };
+        let until = self.deadline.map_or(now + slice, |deadline| deadline.min(now + slice));
+        member.hold_byte()?;
+        let region = member.region();
+        let entry = region.context(context);
+        Region::store(&entry.sleeps_on, region.offset_of(signal));
+        let wake = os::wait(signal.futex(), seen, until);
+        Region::store(&entry.sleeps_on, 0);
+        match wake {
+            Wake::Woken => Ok(Pause::Look),
+            Wake::Interrupted => Ok(Pause::Interrupted),
+            Wake::TimedOut => self.after_slice(member, role, owner),
+        }
+    }
+
+    fn after_slice(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
+        if let (Role::Watcher | Role::New, Some(owner)) = (role, owner) {
+            if let Some(gone) = gone_owner(member, owner)? {
+                return Ok(Pause::OwnerGone(gone));
+            }
+        }
+        if role == Role::Ticker {
+            self.ticks = self.ticks.wrapping_add(1);
+            return Ok(Pause::Tick(self.ticks % PARTS));
+        }
+        Ok(Pause::Look)
+    }
+
+    fn role(&mut self, member: &Member, signal: &Signal, owner: Option<Owner>, now: u64) -> Role {
+        if owner.is_some() && self.is_watcher(signal, now) {
+            return Role::Watcher;
+        }
+        if now - self.started < NEW {
+            return Role::New;
+        }
+        let header = member.region().header();
+        for (which, ticker) in header.tickers.iter().enumerate() {
+            let last = ticker.get();
+            // A time from before a reboot of a file on disk may lie in the future.
+            let lost = now.abs_diff(last & !0xfff) > TICKER_LOST;
+            let mine = last & 0xfff == u64::from(member.slot() + 1);
+            let stamp = (now & !0xfff) | u64::from(member.slot() + 1);
+            if (mine || lost) && Region::compare_exchange(ticker, last, stamp).is_ok() {
+                if lost {
+                    self.ticks = which as u32 * (PARTS / 2);
+                }
+                return Role::Ticker;
+            }
+        }
+        Role::Sleeper
+    }
+
+    fn is_watcher(&mut self, signal: &Signal, now: u64) -> bool {
+        let stamp = (now / MILLISECOND) as u32;
+        let last = signal.watched();
+        let lost = stamp.wrapping_sub(last) > 2 * (WATCH / MILLISECOND) as u32 + 2;
+        let mine = self.watched_at == Some(last);
+        let is_watcher = (mine || lost) && Region::watch(signal, last, stamp);
+        self.watched_at = is_watcher.then_some(stamp);
+        is_watcher
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Watcher,
+    Ticker,
+    New,
+    Sleeper,
+}
+
+/// Whether the owner of something can never let it go.
+pub fn gone_owner(member: &Member, owner: Owner) -> Result<Option<Gone>> {
+    let Some(slot) = owner.slot() else { return Ok(None) };
+    let gone = Gone { slot, epoch: owner.epoch() };
+    let standing = member.census().standing(gone)?;
+    Ok((standing != Standing::Alive).then_some(gone))
+}
+
+/// Wakes up to `count` who sleep on the signal.
+pub fn wake(signal: &Signal, count: u32) {
+    Region::bump(signal);
+    os::wake(signal.futex(), count);
+}

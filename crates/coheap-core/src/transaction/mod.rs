@@ -1,0 +1,1 @@
+//! What a user's block wants to change: private until it commits.

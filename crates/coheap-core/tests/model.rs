@@ -1,0 +1,287 @@
+//! Random operations against std's collections: the engine must never be told apart from them.
+//!
+//! One process, one thread; what concurrency and death add is tested elsewhere. A failing case
+//! prints its operations; `PROPTEST_CASES` makes the runs longer.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use coheap_core::error::Error;
+use coheap_core::heap::Heap;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::{Directory, Map, Queue};
+use proptest::prelude::*;
+
+fn heap() -> Heap {
+    Heap::anonymous(64 << 20).expect("an anonymous heap")
+}
+
+fn map(heap: &Heap) -> Map {
+    let handle = heap
+        .with(|context| Directory.get_or_create(context, "map", &Recipe::Map))
+        .expect("a map");
+    Map { handle }
+}
+
+#[derive(Debug, Clone)]
+enum MapOp {
+    Set(u16, usize, u8),
+    Remove(u16),
+    Add(u16, i64),
+    PopLast,
+    Clear,
+    Get(u16),
+}
+
+fn map_op() -> impl Strategy<Value = MapOp> {
+    let key = prop_oneof![0u16..12, 0u16..3000];
+    prop_oneof![
+        8 => (key.clone(), prop_oneof![1usize..16, 16usize..400, 5000usize..20000], any::<u8>())
+            .prop_map(|(key, len, fill)| MapOp::Set(key, len, fill)),
+        4 => key.clone().prop_map(MapOp::Remove),
+        2 => (key.clone(), any::<i64>()).prop_map(|(key, more)| MapOp::Add(key, more)),
+        1 => Just(MapOp::PopLast),
+        1 => Just(MapOp::Clear),
+        3 => key.prop_map(MapOp::Get),
+    ]
+}
+
+/// A dict in insertion order, written as slowly and plainly as possible.
+#[derive(Debug, Default)]
+struct PlainDict {
+    next: u64,
+    order: BTreeMap<u64, Vec<u8>>,
+    entries: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+}
+
+impl PlainDict {
+    fn set(&mut self, key: &[u8], value: &[u8]) {
+        match self.entries.get_mut(key) {
+            Some(entry) => entry.1 = value.to_vec(),
+            None => {
+                self.order.insert(self.next, key.to_vec());
+                self.entries.insert(key.to_vec(), (self.next, value.to_vec()));
+                self.next += 1;
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let (number, value) = self.entries.remove(key)?;
+        self.order.remove(&number);
+        Some(value)
+    }
+
+    fn pairs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.order.values().map(|key| (key.clone(), self.entries[key].1.clone())).collect()
+    }
+}
+
+fn key_bytes(key: u16) -> Vec<u8> {
+    if key.is_multiple_of(3) {
+        format!("a key too long to lie in a cell, number {key}").into_bytes()
+    } else {
+        key.to_le_bytes().to_vec()
+    }
+}
+
+fn int_bytes(value: i64) -> Vec<u8> {
+    let mut bytes = vec![3];
+    bytes.extend_from_slice(&value.to_le_bytes());
+    bytes
+}
+
+fn int_of(bytes: &[u8]) -> Option<i64> {
+    let (tag, rest) = bytes.split_first()?;
+    (*tag == 3).then(|| rest.try_into().ok().map(i64::from_le_bytes))?
+}
+
+fn run_map_ops(ops: &[MapOp]) {
+    let heap = heap();
+    let map = map(&heap);
+    let mut model = PlainDict::default();
+    let mut out = Vec::new();
+    heap.with(|context| {
+        for op in ops {
+            match op {
+                MapOp::Set(key, len, fill) => {
+                    let (key, value) = (key_bytes(*key), vec![*fill; *len]);
+                    let is_new = map.set(context, &key, &value)?;
+                    assert_eq!(is_new, !model.entries.contains_key(&key));
+                    model.set(&key, &value);
+                }
+                MapOp::Remove(key) => {
+                    let key = key_bytes(*key);
+                    let expected = model.remove(&key);
+                    assert_eq!(map.remove(context, &key, &mut out)?, expected.is_some());
+                    assert!(expected.is_none_or(|value| value == out));
+                }
+                MapOp::Add(key, more) => {
+                    let key = key_bytes(*key);
+                    let before = model.entries.get(&key).map_or(Some(0), |entry| int_of(&entry.1));
+                    let expected = match before {
+                        None => Err(Error::NotAnInteger),
+                        Some(before) => before.checked_add(*more).ok_or(Error::Overflow),
+                    };
+                    assert_eq!(map.add(context, &key, *more), expected);
+                    if let Ok(sum) = expected {
+                        model.set(&key, &int_bytes(sum));
+                    }
+                }
+                MapOp::PopLast => {
+                    let mut key = Vec::new();
+                    let expected = model.pairs().pop();
+                    let popped = map.pop_last(context, &mut key, &mut out)?;
+                    assert_eq!(popped.then(|| (key.clone(), out.clone())), expected);
+                    if popped {
+                        model.remove(&key);
+                    }
+                }
+                MapOp::Clear => {
+                    map.clear(context)?;
+                    model = PlainDict::default();
+                }
+                MapOp::Get(key) => {
+                    let key = key_bytes(*key);
+                    let found = map.get(context, &key, &mut out)?;
+                    let expected = model.entries.get(&key).map(|entry| &entry.1);
+                    assert_eq!(found.then_some(&out), expected);
+                }
+            }
+            assert_eq!(map.len(context)?, model.entries.len() as u64);
+        }
+        assert_eq!(map.snapshot(context)?, model.pairs());
+        Ok(())
+    })
+    .expect("no operation fails");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_map_cannot_be_told_from_a_dict(ops in prop::collection::vec(map_op(), 1..600)) {
+        run_map_ops(&ops);
+    }
+}
+
+/// Goal: growth, packing and splitting keep every entry, far beyond what random operations reach.
+/// Method: insert many keys, remove two of three, insert again, compare with a plain dict.
+#[test]
+fn a_large_map_keeps_every_entry() {
+    let heap = heap();
+    let map = map(&heap);
+    let mut model = PlainDict::default();
+    let mut out = Vec::new();
+    heap.with(|context| {
+        for round in 0..3u64 {
+            for number in 0..40_000u64 {
+                let key = (number * 7919 + round).to_le_bytes();
+                map.set(context, &key, &int_bytes(number as i64))?;
+                model.set(&key, &int_bytes(number as i64));
+            }
+            for number in 0..40_000u64 {
+                let key = (number * 7919 + round).to_le_bytes();
+                if !number.is_multiple_of(3) {
+                    assert!(map.remove(context, &key, &mut out)?);
+                    model.remove(&key);
+                }
+            }
+        }
+        assert_eq!(map.snapshot(context)?, model.pairs());
+        map.clear(context)?;
+        assert!(map.is_empty(context)?);
+        Ok(())
+    })
+    .expect("no operation fails");
+}
+
+#[derive(Debug, Clone)]
+enum QueueOp {
+    Put(usize, u8),
+    Get,
+    Lease,
+    Ack(prop::sample::Index),
+    GiveBack(prop::sample::Index),
+}
+
+fn queue_op() -> impl Strategy<Value = QueueOp> {
+    prop_oneof![
+        4 => (prop_oneof![1usize..16, 16usize..300], any::<u8>())
+            .prop_map(|(len, fill)| QueueOp::Put(len, fill)),
+        3 => Just(QueueOp::Get),
+        2 => Just(QueueOp::Lease),
+        1 => any::<prop::sample::Index>().prop_map(QueueOp::Ack),
+        1 => any::<prop::sample::Index>().prop_map(QueueOp::GiveBack),
+    ]
+}
+
+fn run_queue_ops(ops: &[QueueOp], limit: u64) {
+    let heap = heap();
+    let recipe = Recipe::Queue { limit, max_attempts: 0 };
+    let handle = heap
+        .with(|context| Directory.get_or_create(context, "queue", &recipe))
+        .expect("a queue");
+    let queue = Queue { handle };
+    let mut chain = VecDeque::new();
+    let mut returned = VecDeque::new();
+    let mut leased = Vec::new();
+    let mut out = Vec::new();
+    heap.with(|context| {
+        for op in ops {
+            match op {
+                QueueOp::Put(len, fill) => {
+                    let item = vec![*fill; *len];
+                    let is_full = limit != 0 && chain.len() as u64 >= limit;
+                    let expected = if is_full { Err(Error::Full) } else { Ok(()) };
+                    assert_eq!(queue.put(context, &item), expected);
+                    if !is_full {
+                        chain.push_back(item);
+                    }
+                }
+                QueueOp::Get => {
+                    let expected = returned.pop_front().or_else(|| chain.pop_front());
+                    let got = queue.get(context, &mut out);
+                    assert_eq!(got.is_ok().then(|| out.clone()), expected);
+                }
+                QueueOp::Lease => {
+                    let expected = returned.pop_front().or_else(|| chain.pop_front());
+                    match queue.lease(context, &mut out) {
+                        Ok(lease) => leased.push((lease, out.clone())),
+                        Err(Error::Empty) => {}
+                        Err(other) => return Err(other),
+                    }
+                    if expected.is_some() {
+                        assert_eq!(leased.last().map(|lease| lease.1.clone()), expected);
+                    }
+                }
+                QueueOp::Ack(index) if !leased.is_empty() => {
+                    let (lease, _) = leased.remove(index.index(leased.len()));
+                    queue.ack(context, &lease)?;
+                    assert_eq!(queue.ack(context, &lease), Err(Error::LeaseLost));
+                }
+                QueueOp::GiveBack(index) if !leased.is_empty() => {
+                    let (lease, item) = leased.remove(index.index(leased.len()));
+                    queue.nack(context, &lease, None)?;
+                    returned.push_back(item);
+                }
+                QueueOp::Ack(_) | QueueOp::GiveBack(_) => {}
+            }
+            assert_eq!(queue.len(context)?, (chain.len() + returned.len()) as u64);
+            assert_eq!(queue.leased(context)?, leased.len() as u64);
+        }
+        Ok(())
+    })
+    .expect("no operation fails");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_queue_cannot_be_told_from_a_deque(
+        ops in prop::collection::vec(queue_op(), 1..800),
+        limit in prop_oneof![Just(0u64), 1u64..200],
+    ) {
+        run_queue_ops(&ops, limit);
+    }
+}

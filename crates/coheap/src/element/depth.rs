@@ -1,0 +1,54 @@
+//! How deep values may nest, counted the same way by both sides.
+//!
+//! Containers are counted because each costs a stack frame. Wrappers (`Some`, newtype structs) are
+//! counted too, although they leave no byte behind: a type such as `struct Next(Option<Box<Next>>)`
+//! would otherwise ask for itself for ever without reading anything.
+
+use super::error::CodecError;
+
+/// Containers that may lie inside one another.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// Wrappers that may be open at once, over all levels together.
+const MAX_WRAPPERS: usize = 4 * MAX_DEPTH;
+
+/// What is open around the value at hand.
+#[derive(Default)]
+pub(super) struct Depth {
+    containers: usize,
+    wrappers: usize,
+}
+
+impl Depth {
+    /// Goes into a container. Every call that succeeds is paired with one of [`Depth::leave`].
+    #[inline]
+    pub(super) fn enter(&mut self) -> Result<(), CodecError> {
+        if self.containers == MAX_DEPTH {
+            return Err(CodecError::TooDeep);
+        }
+        self.containers += 1;
+        Ok(())
+    }
+
+    /// Comes out of a container.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        self.containers -= 1;
+    }
+
+    /// Goes into a wrapper. Every call that succeeds is paired with one of [`Depth::unwrap_one`].
+    #[inline]
+    pub(super) fn wrap_one(&mut self) -> Result<(), CodecError> {
+        if self.wrappers == MAX_WRAPPERS {
+            return Err(CodecError::TooDeep);
+        }
+        self.wrappers += 1;
+        Ok(())
+    }
+
+    /// Comes out of a wrapper.
+    #[inline]
+    pub(super) fn unwrap_one(&mut self) {
+        self.wrappers -= 1;
+    }
+}

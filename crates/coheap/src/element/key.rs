@@ -1,0 +1,62 @@
+//! Keys as bytes: equal keys are equal bytes, whichever language and type they come from.
+//!
+//! Python holds that `1 == 1.0 == True` and `0.0 == -0.0`; a map holds besides that a NaN is
+//! itself. So a key is written in one canonical form, at every depth: bools and whole floats as
+//! integers, every NaN as one. What Python cannot hash is no key. A key decodes like any value,
+//! which is why `bool` and the float types read integers.
+
+use serde::Serialize;
+
+use super::big_int::put_integral_float;
+use super::encode::{Form, append};
+use super::error::CodecError;
+use super::wire::{put_float, put_int};
+
+/// The one NaN that keys have.
+const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
+
+/// The form of keys.
+pub(super) struct Canonical;
+
+impl Form for Canonical {
+    #[inline]
+    fn put_bool(out: &mut Vec<u8>, value: bool) {
+        put_int(out, i64::from(value));
+    }
+
+    #[inline]
+    fn put_float(out: &mut Vec<u8>, value: f64) {
+        if value.is_nan() {
+            put_float(out, CANONICAL_NAN);
+        } else if !put_integral_float(out, value) {
+            put_float(out, value);
+        }
+    }
+
+    fn allow_unhashable(found: &'static str) -> Result<(), CodecError> {
+        Err(CodecError::NotAKey { found })
+    }
+}
+
+/// Appends `key` to `out` in the form in which keys are compared.
+///
+/// # Errors
+///
+/// - [`CodecError::NotAKey`] if `key` or a part of it is a sequence, a map, a struct or an enum
+///   variant with a payload. Tuples and arrays are keys if their items are.
+/// - [`CodecError::TooDeep`] beyond 64 tuples inside one another.
+/// - [`CodecError::Message`] if the type refuses to be serialized.
+///
+/// After an error `out` is as it was.
+///
+/// ```
+/// # use coheap::element::encode_key;
+/// let (mut one, mut same) = (Vec::new(), Vec::new());
+/// encode_key(&(1_u8, "a"), &mut one)?;
+/// encode_key(&(1.0_f64, 'a'), &mut same)?;
+/// assert_eq!(one, same);
+/// # Ok::<(), coheap::element::CodecError>(())
+/// ```
+pub fn encode_key<T: Serialize + ?Sized>(key: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    append::<Canonical, T>(key, out)
+}

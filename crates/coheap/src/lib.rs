@@ -1,0 +1,2 @@
+//! Rust face.
+pub mod element;
