@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
 use coheap_core::objects::directory::Recipe;
@@ -150,6 +151,10 @@ fn run_map_ops(ops: &[MapOp]) {
             assert_eq!(map.len(context)?, model.entries.len() as u64);
         }
         assert_eq!(map.snapshot(context)?, model.pairs());
+        check(context)?;
+        Directory.remove(context, "map")?;
+        assert_eq!(map.len(context), Err(Error::ObjectGone));
+        assert_eq!(check(context)?.objects, 0);
         Ok(())
     })
     .expect("no operation fails");
@@ -188,8 +193,10 @@ fn a_large_map_keeps_every_entry() {
             }
         }
         assert_eq!(map.snapshot(context)?, model.pairs());
+        check(context)?;
         map.clear(context)?;
         assert!(map.is_empty(context)?);
+        check(context)?;
         Ok(())
     })
     .expect("no operation fails");
@@ -269,6 +276,12 @@ fn run_queue_ops(ops: &[QueueOp], limit: u64) {
             assert_eq!(queue.len(context)?, (chain.len() + returned.len()) as u64);
             assert_eq!(queue.leased(context)?, leased.len() as u64);
         }
+        check(context)?;
+        Directory.remove(context, "queue")?;
+        for (lease, _) in &leased {
+            assert_eq!(queue.ack(context, lease), Err(Error::ObjectGone));
+        }
+        check(context)?;
         Ok(())
     })
     .expect("no operation fails");

@@ -20,4 +20,4 @@ pub mod size_class;
 pub mod span;
 
 pub use pending::{GIVE_WORDS, TAKE_WORDS, ensure, ensure_all, give, reclaim, take, tidy};
-pub use size_class::{HEADER_CLASS, Room};
+pub use size_class::{CLASS_COUNT, HEADER_CLASS, Room};

@@ -2,7 +2,8 @@
 //!
 //! A large map is cleared, packed or dropped by moving what hangs from its root into a husk, in
 //! one change. The husk hangs on the context's chain; its owner, or whoever has the context's row
-//! later, takes it apart by bounded changes that need no turn, for nobody else can reach it.
+//! later, takes it apart by bounded changes. Nobody else can reach it: the arena's turn that they
+//! hold is only for `check`, which stops all changes by holding every turn.
 //!
 //! | word | meaning                                                                |
 //! |------|------------------------------------------------------------------------|
@@ -14,7 +15,7 @@
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::layout::CONTEXT_COUNT;
+use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT};
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::segment_shape;
@@ -109,7 +110,7 @@ fn step(context: &Context, head: &Word) -> Result<()> {
     let region = context.region();
     let at = head.get();
     let husk = region.words(at, 8)?;
-    let held = context.hold_all(&[])?;
+    let held = context.hold(ARENA_TURNS + context.index() % ARENA_COUNT)?;
     let mut change = Change::begin(&held, STEP_WORDS)?;
     let stage = husk[1].get() & !0xff;
     match stage {
@@ -123,10 +124,54 @@ fn step(context: &Context, head: &Word) -> Result<()> {
         _ => return Err(Corrupt { what: "husk", at }.into()),
     }
     change.commit();
+    drop(held);
     allocator::tidy(context)
 }
 
-fn entry_words<'a>(region: &'a Region, husk: &[Word], position: u64) -> Result<&'a [Word], Error> {
+/// The words of a husk.
+pub(crate) fn words(region: &Region, at: u64) -> Result<&[Word], Corrupt> {
+    region.words(at, 8)
+}
+
+/// Whether the cells of a husk's entries are still to be freed, and how many entries are left.
+pub(crate) fn cells_left(husk: &[Word]) -> u64 {
+    if husk[1].get() == 1 { husk[7].get() } else { 0 }
+}
+
+/// The blocks that still hang from a husk, cells aside.
+pub(crate) fn parts(region: &Region, husk: &[Word]) -> Result<Vec<(u64, Room)>> {
+    let mut parts = Vec::new();
+    let (entries, capacity, places) = (husk[2].get(), husk[3].get(), husk[4].get());
+    if entries != 0 && places == 0 {
+        parts.push((entries, Room::of((capacity * ENTRY_BYTES) as usize)));
+    } else if entries != 0 {
+        parts.push((entries, Room::of(places as usize * 8)));
+        let directory = region.words(entries, places as usize)?;
+        let segments = directory.iter().take((capacity / SEGMENT) as usize);
+        let room = Room::of((SEGMENT * ENTRY_BYTES) as usize);
+        parts.extend(segments.map(|place| (place.get(), room)));
+    }
+    let (index, depth) = (husk[5].get(), husk[6].get() & 31);
+    if index == 0 {
+        return Ok(parts);
+    }
+    if depth == 0 {
+        parts.push((index, Room::of(8 << segment_shape(region, index)?.bits)));
+        return Ok(parts);
+    }
+    parts.push((index, Room::of(8 << depth)));
+    let is_at_index = husk[1].get() & !0xff == INDEX_STAGE;
+    let left = if is_at_index { husk[7].get() } else { 1 << depth };
+    let places = region.words(index, 1 << depth)?;
+    let mut segments: Vec<u64> = places.iter().take(left as usize).map(Word::get).collect();
+    segments.dedup();
+    for segment in segments {
+        parts.push((segment, Room::of(8 << segment_shape(region, segment)?.bits)));
+    }
+    Ok(parts)
+}
+
+pub(crate) fn entry_words<'a>(region: &'a Region, husk: &[Word], position: u64) -> Result<&'a [Word], Error> {
     let segment = match husk[4].get() {
         0 => husk[2].get(),
         _ => region.at::<Word>(husk[2].get() + position / SEGMENT * 8)?.get(),

@@ -18,16 +18,8 @@ pub(crate) const INSERT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
 /// Words that `delete` saves at most.
 pub(crate) const DELETE_WORDS: usize = 2 * allocator::GIVE_WORDS + 5;
 
-/// What a transaction wants done with one key.
-#[derive(Debug)]
-pub(crate) struct Planned<'a> {
-    pub(crate) key: Key<'a>,
-    /// `None`: remove it.
-    pub(crate) value: Option<&'a [u8]>,
-}
-
 /// Makes sure that `insert` finds its blocks.
-pub(super) fn ensure_insert(context: &Context, key: &Key<'_>, value: &[u8]) -> Result<()> {
+pub(crate) fn ensure_insert(context: &Context, key: &Key<'_>, value: &[u8]) -> Result<()> {
     match (cell::room_of(key.bytes), cell::room_of(value)) {
         (Some(first), Some(second)) => allocator::ensure_all(context, &mut [first, second]),
         (Some(_), None) => {

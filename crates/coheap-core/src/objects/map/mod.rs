@@ -24,9 +24,11 @@ mod index;
 mod read;
 mod table;
 
-pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, Planned, delete, insert, replace};
-pub(crate) use growth::reserve;
-pub(crate) use table::{ENTRY_WORDS, Table};
+pub use read::{Batch, Pair};
+
+pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, ensure_insert, insert, replace};
+pub(crate) use growth::{index_segments, reserve};
+pub(crate) use table::{ENTRY_WORDS, SEGMENT, Table};
 pub(crate) use index::{SlotWord, segment_shape};
 
 use crate::allocator;

@@ -126,21 +126,13 @@ impl Queue {
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
-            failed.push(Failed { value, attempts, why: why_of(record) });
+            failed.push(Failed { value, attempts, why: Why::of(record.state.get()) });
             at = record.next.get();
             if failed.len() as u64 > most {
                 return Err(broken(at));
             }
         }
         Ok(failed)
-    }
-}
-
-fn why_of(record: &Record) -> Why {
-    match record.state.get() >> 32 & 0xff {
-        2 => Why::Died,
-        3 => Why::Dropped,
-        _ => Why::Nacked,
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Why {
 }
 
 impl Why {
-    fn of(state: u64) -> Self {
+    pub(super) fn of(state: u64) -> Self {
         match state >> 32 & 0xff {
             2 => Self::Died,
             3 => Self::Dropped,

@@ -1,0 +1,166 @@
+//! Every block of the heap, and who claims it.
+//!
+//! What always holds: a block is claimed at most once; at the end every block that its span
+//! counts as used has been claimed, and every run.
+
+use std::collections::HashMap;
+
+use super::broken;
+use crate::allocator::arena::{Counts, link_of};
+use crate::allocator::size_class::{HEADER_CLASS, blocks_per_span, size_of_class};
+use crate::allocator::span::{self, Use};
+use crate::allocator::{CLASS_COUNT, Room};
+use crate::error::Result;
+use crate::memory::Region;
+use crate::memory::layout::{ARENA_COUNT, SPAN_BYTES};
+
+/// What is known of each span and of each block in use.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// Blocks in use and not claimed yet, with their room.
+    unclaimed: HashMap<u64, Room>,
+    claimed: u64,
+}
+
+impl Blocks {
+    /// Looks at all spans: they tile the heap, their lists and counts are right.
+    pub(super) fn survey(region: &Region) -> Result<Self> {
+        let mut blocks = Self::default();
+        let map = &region.header().spans;
+        let frontier = map.frontier.get();
+        if frontier > region.committed_spans() {
+            return Err(broken("frontier of the span map", frontier));
+        }
+        let (mut index, mut free, mut lowest) = (0, 0, frontier);
+        let mut partial = Vec::new();
+        while index < frontier {
+            let usage = Use::of(region.span(index)?, index)?;
+            match usage {
+                Use::Free(spans) => {
+                    free += spans;
+                    lowest = lowest.min(index);
+                }
+                Use::Run(spans) => {
+                    let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
+                    blocks.unclaimed.insert(span::start_of(region, index), room);
+                }
+                Use::Blocks { class, arena } => {
+                    if blocks.survey_span(region, index, class)? {
+                        partial.push((u32::from(arena), class, index));
+                    }
+                }
+            }
+            index += usage.spans();
+        }
+        if index != frontier || free != map.free.get() || lowest < map.hint.get() {
+            return Err(broken("numbers of the span map", index));
+        }
+        check_lists(region, partial)?;
+        Ok(blocks)
+    }
+
+    /// Answers whether the span has a free block.
+    fn survey_span(&mut self, region: &Region, index: u64, class: u8) -> Result<bool> {
+        if usize::from(class) >= CLASS_COUNT {
+            return Err(broken("class of a span", index));
+        }
+        let entry = region.span(index)?;
+        let (counts, total) = (Counts::of(entry), blocks_per_span(class));
+        let (start, size) = (span::start_of(region, index), size_of_class(class));
+        if counts.cut > total || counts.used > counts.cut {
+            return Err(broken("counts of a span", index));
+        }
+        let mut free = vec![false; counts.cut as usize];
+        let mut block = entry.free.get();
+        for _ in 0..counts.cut - counts.used {
+            let number = block.wrapping_sub(start) / size;
+            let is_block = block >= start && block < start + SPAN_BYTES
+                && (block - start).is_multiple_of(size);
+            match free.get_mut(number as usize) {
+                Some(seen) if is_block && !*seen => *seen = true,
+                _ => return Err(broken("free list of a span", block)),
+            }
+            block = link_of(region, class, block)?.get();
+        }
+        if block != 0 {
+            return Err(broken("free list of a span", block));
+        }
+        for (number, _) in free.iter().enumerate().filter(|(_, is_free)| !**is_free) {
+            self.unclaimed.insert(start + number as u64 * size, Room::Class(class));
+        }
+        Ok(counts.used < total)
+    }
+
+    /// Takes a block off the list of those that nobody claimed.
+    pub(super) fn claim(&mut self, at: u64, room: Room) -> Result<()> {
+        if self.unclaimed.get(&at) != Some(&room) {
+            return Err(broken("block that is free, owned twice, or of another size", at));
+        }
+        self.unclaimed.remove(&at);
+        self.claimed += 1;
+        Ok(())
+    }
+
+    /// Claims what is pending on a row. Answers how many blocks.
+    pub(super) fn claim_pending(&mut self, region: &Region, index: u32) -> Result<u64> {
+        if region.context(index).committed.get() != 1 {
+            return Ok(0);
+        }
+        let control = region.control(index);
+        let mut count = 0;
+        for class in 0..CLASS_COUNT as u8 {
+            let mut block = control.pending[usize::from(class)].get();
+            while block != 0 {
+                self.claim(block, Room::Class(class))?;
+                count += 1;
+                block = link_of(region, class, block)?.get();
+            }
+        }
+        let mut run = control.runs.get();
+        while let Some(first) = run.checked_sub(1) {
+            let entry = region.span(first)?;
+            let spans = Use::of(entry, first)?.spans();
+            let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
+            self.claim(span::start_of(region, first), room)?;
+            count += 1;
+            run = entry.free.get();
+        }
+        Ok(count)
+    }
+
+    /// Everything must have been claimed. Answers how many blocks that was.
+    pub(super) fn finish(self) -> Result<u64> {
+        match self.unclaimed.keys().min() {
+            Some(at) => Err(broken("block that nobody owns", *at)),
+            None => Ok(self.claimed),
+        }
+    }
+}
+
+/// Every span with a free block is in its arena's list, once, and no other is.
+fn check_lists(region: &Region, mut partial: Vec<(u32, u8, u64)>) -> Result<()> {
+    let mut listed = Vec::new();
+    for arena in 0..ARENA_COUNT {
+        for class in 0..CLASS_COUNT as u8 {
+            let (mut next, mut before) = (region.arena(arena).partial[usize::from(class)].get(), 0);
+            while let Some(index) = next.checked_sub(1) {
+                let links = region.span(index)?.links.get();
+                if links & 0xffff_ffff != before || listed.len() > partial.len() {
+                    return Err(broken("list of an arena", index));
+                }
+                listed.push((arena, class, index));
+                before = next;
+                next = links >> 32;
+            }
+        }
+    }
+    listed.sort_unstable();
+    partial.sort_unstable();
+    if listed != partial {
+        return Err(broken("lists of the arenas", listed.len() as u64));
+    }
+    Ok(())
+}
+
+/// Room of a header.
+pub(super) const HEADER: Room = Room::Class(HEADER_CLASS);

@@ -1,0 +1,259 @@
+//! Everything that can be reached from the directory, from slots and from husks.
+
+use super::blocks::{Blocks, HEADER};
+use super::broken;
+use crate::allocator::Room;
+use crate::error::Result;
+use crate::memory::layout::{Object, QueueBody, Record, SLOT_COUNT};
+use crate::memory::{Region, Word};
+use crate::objects::cell::Cell;
+use crate::objects::husk;
+use crate::objects::map::{self, ENTRY_WORDS, Key, SEGMENT, SlotWord, Table};
+use crate::objects::queue::{self, RESERVED};
+
+const RECORD: Room = Room::Class(3);
+
+/// Claims all objects. Answers how many there are.
+pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64> {
+    let directory = &region.header().directory;
+    claim_map(region, blocks, directory)?;
+    let table = Table::new(region, directory);
+    let mut objects = 0;
+    let mut queues = Vec::new();
+    for position in 0..table.used() {
+        let entry = table.entry(position)?;
+        if Cell::load(entry).is_removed() {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        Cell::load(&entry[2..]).read(region, &mut bytes)?;
+        let mut at = [0u8; 8];
+        at[..6].copy_from_slice(bytes.get(..6).ok_or_else(|| broken("directory", position))?);
+        let at = u64::from_le_bytes(at);
+        blocks.claim(at, HEADER)?;
+        let object: &Object = region.at(at)?;
+        if object.generation.get() & 1 == 0 {
+            return Err(broken("dead object in the directory", at));
+        }
+        match object.shape.get() as u8 {
+            1 | 4 => claim_cell(region, blocks, Cell::load(&object.root[..2]))?,
+            2 => claim_map(region, blocks, object)?,
+            3 => queues.push((at, claim_queue(region, blocks, object)?)),
+            _ => return Err(broken("kind of an object", at)),
+        }
+        objects += 1;
+    }
+    claim_slots(region, blocks, &mut queues)?;
+    for (at, (leased, reserved)) in queues {
+        if leased != 0 || reserved != 0 {
+            return Err(broken("leases of a queue", at));
+        }
+    }
+    Ok(objects)
+}
+
+fn claim_cell(region: &Region, blocks: &mut Blocks, cell: Cell) -> Result<()> {
+    if let Some((len, at)) = cell.block() {
+        region.words(at, (len as usize).div_ceil(8))?;
+        return blocks.claim(at, Room::of(len as usize));
+    }
+    if cell.is_nothing() || cell.len() > 15 {
+        return Err(broken("cell", cell.0));
+    }
+    Ok(())
+}
+
+fn claim_map(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<()> {
+    let table = Table::new(region, object);
+    claim_entry_segments(region, blocks, &table)?;
+    let mut living = 0;
+    for position in 0..table.used() {
+        let entry = table.entry(position)?;
+        let key = Cell::load(entry);
+        if key.is_removed() {
+            continue;
+        }
+        if position < object.root[7].get() {
+            return Err(broken("first entry of a map", position));
+        }
+        living += 1;
+        claim_cell(region, blocks, key)?;
+        claim_cell(region, blocks, Cell::load(&entry[2..]))?;
+        let mut bytes = Vec::new();
+        key.read(region, &mut bytes)?;
+        match table.find(&Key::new(region, &bytes)?)? {
+            Some(found) if found.position == position => {}
+            _ => return Err(broken("entry that its index does not find", position)),
+        }
+    }
+    let slots = claim_index(region, blocks, &table)?;
+    if living != table.live() || slots != living {
+        return Err(broken("number of entries of a map", living));
+    }
+    Ok(())
+}
+
+fn claim_entry_segments(region: &Region, blocks: &mut Blocks, table: &Table<'_>) -> Result<()> {
+    let (entries, places) = (table.root[2].get(), table.root[4].get());
+    if places == 0 {
+        let bytes = table.capacity() as usize * ENTRY_WORDS * 8;
+        return if entries == 0 { Ok(()) } else { blocks.claim(entries, Room::of(bytes)) };
+    }
+    blocks.claim(entries, Room::of(places as usize * 8))?;
+    let directory = region.words(entries, places as usize)?;
+    for place in &directory[..(table.capacity() / SEGMENT) as usize] {
+        blocks.claim(place.get(), Room::of(SEGMENT as usize * ENTRY_WORDS * 8))?;
+    }
+    Ok(())
+}
+
+/// Answers the number of living slots.
+fn claim_index(region: &Region, blocks: &mut Blocks, table: &Table<'_>) -> Result<u64> {
+    let depth = table.root[6].get();
+    if depth > 0 {
+        blocks.claim(table.root[5].get(), Room::of(8 << depth))?;
+    }
+    let mut living = 0;
+    for segment in map::index_segments(table)? {
+        let shape = map::segment_shape(region, segment)?;
+        blocks.claim(segment, Room::of(8 << shape.bits))?;
+        let slots = region.words(segment, 1 << shape.bits)?;
+        let filled = slots[1..].iter().filter(|slot| slot.get() != 0).count() as u64;
+        if filled != shape.filled || shape.depth > depth {
+            return Err(broken("index segment", segment));
+        }
+        living += slots[1..].iter().filter(|slot| SlotWord(slot.get()).is_living()).count() as u64;
+    }
+    Ok(living)
+}
+
+/// Answers how many items should be on leases, and how many places promised.
+fn claim_queue(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<(u64, u64)> {
+    let at = object.root[0].get();
+    blocks.claim(at, queue::BODY)?;
+    let body: &QueueBody = region.at(at)?;
+    claim_chain(region, blocks, body)?;
+    let returned = claim_records(region, blocks, &body.returned, &body.returned_last)?;
+    if returned != body.returned_count.get() {
+        return Err(broken("returned items of a queue", returned));
+    }
+    claim_records(region, blocks, &body.failed, &body.failed_last)?;
+    Ok((body.leased.get(), body.reserved.get()))
+}
+
+fn claim_chain(region: &Region, blocks: &mut Blocks, body: &QueueBody) -> Result<()> {
+    let mut position = body.head.get();
+    let mut at = body.head_segment.get();
+    let mut last = 0;
+    while at != 0 {
+        let segment = queue::segment_words(region, at)?;
+        blocks.claim(at, Room::of(segment.len() * 8))?;
+        let (base, places) = (segment[2].get(), segment[1].get());
+        if position < base {
+            return Err(broken("base of a queue's segment", at));
+        }
+        while position < body.tail.get() && position < base + places {
+            let place = 4 + 2 * (position - base) as usize;
+            claim_cell(region, blocks, Cell::load(&segment[place..]))?;
+            position += 1;
+        }
+        last = at;
+        at = segment[0].get();
+    }
+    if position != body.tail.get() || last != body.tail_segment.get() {
+        return Err(broken("chain of a queue", position));
+    }
+    Ok(())
+}
+
+fn claim_records(
+    region: &Region,
+    blocks: &mut Blocks,
+    first: &Word,
+    last: &Word,
+) -> Result<u64> {
+    let (mut at, mut before, mut count) = (first.get(), 0, 0);
+    while at != 0 {
+        blocks.claim(at, RECORD)?;
+        let record: &Record = region.at(at)?;
+        claim_cell(region, blocks, Cell::load(&record.cell))?;
+        count += 1;
+        before = at;
+        at = record.next.get();
+    }
+    if before != last.get() { Err(broken("list of a queue", before)) } else { Ok(count) }
+}
+
+/// Claims the leases and promises of all slots, and takes them off the queues' numbers.
+fn claim_slots(
+    region: &Region,
+    blocks: &mut Blocks,
+    queues: &mut [(u64, (u64, u64))],
+) -> Result<()> {
+    for index in 0..SLOT_COUNT {
+        let slot = region.slot(index);
+        let (mut at, mut before, mut count) = (slot.leases.get(), 0, 0);
+        while at != 0 {
+            blocks.claim(at, RECORD)?;
+            let record: &Record = region.at(at)?;
+            if record.previous.get() != before {
+                return Err(broken("list of a slot", at));
+            }
+            let is_promise = record.state.get() & RESERVED != 0;
+            if !is_promise {
+                claim_cell(region, blocks, Cell::load(&record.cell))?;
+            }
+            take_off(region, queues, record, is_promise)?;
+            count += 1;
+            before = at;
+            at = record.next.get();
+        }
+        if count != slot.lease_count.get() {
+            return Err(broken("number of leases of a slot", u64::from(index)));
+        }
+    }
+    Ok(())
+}
+
+fn take_off(
+    region: &Region,
+    queues: &mut [(u64, (u64, u64))],
+    record: &Record,
+    is_promise: bool,
+) -> Result<()> {
+    let at = record.queue.get();
+    let object: &Object = region.at(at)?;
+    if object.generation.get() != record.generation.get() {
+        return Ok(());
+    }
+    let queue = queues.iter_mut().find(|queue| queue.0 == at);
+    let (_, (leased, reserved)) = queue.ok_or_else(|| broken("queue of a lease", at))?;
+    let number = if is_promise { reserved } else { leased };
+    *number = number.checked_sub(1).ok_or_else(|| broken("leases of a queue", at))?;
+    Ok(())
+}
+
+/// Claims what hangs from the husks of a row.
+pub(super) fn claim_husks(region: &Region, blocks: &mut Blocks, index: u32) -> Result<()> {
+    if region.context(index).committed.get() != 1 {
+        return Ok(());
+    }
+    let mut at = region.control(index).husks.get();
+    while at != 0 {
+        blocks.claim(at, husk::ROOM)?;
+        let husk = husk::words(region, at)?;
+        for position in 0..husk::cells_left(husk) {
+            let entry = husk::entry_words(region, husk, position)?;
+            if !Cell::load(entry).is_removed() {
+                claim_cell(region, blocks, Cell::load(entry))?;
+                claim_cell(region, blocks, Cell::load(&entry[2..]))?;
+            }
+        }
+        let parts = husk::parts(region, husk)?;
+        for (block, room) in parts {
+            blocks.claim(block, room)?;
+        }
+        at = husk[0].get();
+    }
+    Ok(())
+}
