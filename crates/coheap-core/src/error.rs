@@ -56,6 +56,10 @@ pub enum Error {
     WouldBlock,
     /// The call needs an object that this thread's own open transaction holds.
     InTransaction,
+    /// This process was forked inside a transaction of its parent, which is not its own.
+    ForkedInside,
+    /// The objects belong to different heaps.
+    OtherHeap,
     /// The transaction was given up already; this is the reason.
     Doomed(Box<Error>),
     /// A lease was acked, given back or lost before.
@@ -167,6 +171,13 @@ impl fmt::Display for Error {
                 "this thread's open transaction holds the object: go through the transaction; \
                  nothing was changed",
             ),
+            Self::ForkedInside => f.write_str(
+                "this process was forked inside the transaction, which belongs to its parent; \
+                 nothing was changed; leave the block first",
+            ),
+            Self::OtherHeap => {
+                f.write_str("the objects belong to different heaps; nothing was changed")
+            }
             Self::Doomed(why) => write!(f, "the transaction was given up: {why}"),
             Self::LeaseLost => f.write_str("the lease is not held any more; nothing was changed"),
             Self::NotAnInteger => {

@@ -29,6 +29,8 @@ pub struct Context {
     pub(crate) highest: Cell<u32>,
     /// Whether a change is open.
     pub(crate) is_changing: Cell<bool>,
+    /// Whether a transaction of this thread is open.
+    pub(crate) in_transaction: Cell<bool>,
     /// Locks held by this very thread: its row must not pass to another meanwhile.
     pub(crate) own_locks: Cell<u32>,
 }
@@ -58,6 +60,7 @@ impl Context {
                 pending: Default::default(),
                 highest: Cell::new(0),
                 is_changing: Cell::new(false),
+                in_transaction: Cell::new(false),
                 own_locks: Cell::new(0),
             });
         }

@@ -15,7 +15,8 @@ use crate::memory::layout::{OBJECT_TURNS, Object};
 use crate::memory::{Region, Word};
 use crate::sync::owner::{Owner, WAITERS};
 use crate::sync::wait::{self, Pause};
-use crate::sync::{Patience, lock};
+use crate::os;
+use crate::sync::{Patience, deadlock, lock};
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,19 +86,60 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
+        let answer = self.wait_while_locked(context, |object, word| {
+            // Others may sleep still, and this writer will not pass the lock on.
+            if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
+                wait::wake(&object.signal, u32::MAX);
+            }
+            true
+        });
+        deadlock::withdraw(context.region(), context.index());
+        answer
+    }
+
+    /// Takes the object's transaction lock for the calling thread, waiting for others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`] when this thread is the one to give up; [`Error::Interrupted`];
+    /// [`Error::ObjectGone`].
+    pub fn lock_for_transaction(&self, context: &Context) -> Result<()> {
+        {
+            let _held = context.hold(self.turn)?;
+            if lock::try_take(&self.object(context.region())?.lock, context.me()) {
+                return Ok(());
+            }
+        }
+        let mut has_slept = false;
+        let answer = self.wait_while_locked(context, |object, _| {
+            has_slept = true;
+            lock::try_take_after_sleep(&object.lock, context.me())
+        });
+        deadlock::withdraw(context.region(), context.index());
+        answer.map(|_| ())
+    }
+
+    /// Holds the turn at a moment when no transaction has the object and `settle` agrees.
+    fn wait_while_locked<'a>(
+        &self,
+        context: &'a Context,
+        mut settle: impl FnMut(&Object, u64) -> bool,
+    ) -> Result<(Held<'a>, &'a Object)> {
+        let region = context.region();
         let mut patience = Patience::new(None);
+        let mut is_published = false;
         loop {
             let held = context.hold(self.turn)?;
-            let object = self.object(context.region())?;
+            let object = self.object(region)?;
             let seen = object.signal.seen();
             let word = object.lock.acquire();
             let owner = Owner::of(word);
             if owner.is_nobody() {
-                // Others may sleep still, and this writer will not pass the lock on.
-                if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
-                    wait::wake(&object.signal, u32::MAX);
+                if settle(object, word) {
+                    patience.leave(&object.signal);
+                    return Ok((held, object));
                 }
-                return Ok((held, object));
+                continue;
             }
             if owner == context.me() {
                 return Err(Error::InTransaction);
@@ -106,19 +148,30 @@ impl Handle {
                 continue;
             }
             drop(held);
-            match patience.pause(
-                context.member(),
-                context.index(),
-                &object.signal,
-                seen,
-                Some(owner),
-            )? {
+            if !is_published {
+                date_transaction(context);
+                deadlock::publish(region, context.index(), region.offset_of(&object.lock));
+                is_published = true;
+            }
+            let member = context.member();
+            if deadlock::is_victim(member, context.index()) {
+                return Err(Error::Deadlock);
+            }
+            match patience.pause(member, context.index(), &object.signal, seen, Some(owner))? {
                 Pause::OwnerGone(_) => break_dead_lock(object, owner),
                 Pause::Tick(part) => super::estate::tick(context, part)?,
                 Pause::Interrupted => return Err(Error::Interrupted),
                 Pause::Look | Pause::TimedOut => {}
             }
         }
+    }
+}
+
+/// The age of a transaction is told from its first wait on: who never waits needs none.
+fn date_transaction(context: &Context) {
+    let age = &context.entry().age;
+    if age.get() <= 1 {
+        Region::store(age, os::now());
     }
 }
 

@@ -102,6 +102,9 @@ impl Mutex {
                 return Ok(taken(root, context));
             }
         }
+        if context.in_transaction.get() {
+            return Err(Error::WouldBlock);
+        }
         let region = context.region();
         let mut patience = Patience::new(deadline);
         let answer = self.wait_for(root, context, &mut patience);

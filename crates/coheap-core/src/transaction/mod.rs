@@ -1,1 +1,422 @@
 //! What a user's block wants to change: private until it commits.
+//!
+//! A transaction takes an object's long lock at first touch and keeps it to the end. What it
+//! writes goes to a private overlay, where its own reads find it; the commit applies everything
+//! as one change. So nobody reads half of it, a death in user code has nothing to undo, and an
+//! error costs nothing.
+//!
+//! Queues are logical: an item is leased at once and acked by the commit, or given back without
+//! counting the attempt; a put takes its place at once and appears with the commit.
+//!
+//! What always holds:
+//!
+//! - **X1** Locks are taken one by one and given back together, after the commit or the abort.
+//! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction: everything is given back at
+//!   once, and every later call answers [`Error::Doomed`].
+//! - **X3** A copy of a transaction in a forked child touches nothing.
+
+mod commit;
+mod overlay;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::memory::Region;
+use crate::memory::layout::Object;
+use crate::objects::cell::{self, Cell};
+use crate::objects::queue::Promise;
+use crate::objects::{Handle, Lease, Map, Queue, Value};
+use crate::sync::lock;
+
+use overlay::Writes;
+
+/// A transaction that is open.
+#[derive(Debug)]
+pub struct Transaction {
+    context: Rc<Context>,
+    /// Locked objects by offset of their header.
+    touched: BTreeMap<u64, Touched>,
+    queues: Vec<Logical>,
+    doomed: Option<Error>,
+    is_over: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Touched {
+    Map { map: Map, writes: Writes },
+    Value { value: Value, new: Option<Vec<u8>> },
+}
+
+/// What happened to a queue.
+#[derive(Debug, Clone)]
+enum Logical {
+    /// Leased in this transaction: acked by the commit, given back by an abort.
+    Taken { queue: Queue, lease: Lease },
+    /// Leased before: acked by the commit.
+    Acked { queue: Queue, lease: Lease },
+    /// Appears with the commit.
+    Put { queue: Queue, promise: Promise, item: Vec<u8> },
+}
+
+/// A moment of a transaction that it can go back to.
+#[derive(Debug)]
+pub struct Savepoint {
+    touched: BTreeMap<u64, Touched>,
+    queues: usize,
+}
+
+impl Transaction {
+    /// Begins a transaction of the calling thread. `age`: that of the attempt before this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InTransaction`] when one is open already.
+    pub fn begin(context: Rc<Context>, age: Option<u64>) -> Result<Self> {
+        if context.in_transaction.replace(true) {
+            return Err(Error::InTransaction);
+        }
+        Region::store(&context.entry().age, age.unwrap_or(1).max(1));
+        Ok(Self {
+            context,
+            touched: BTreeMap::new(),
+            queues: Vec::new(),
+            doomed: None,
+            is_over: false,
+        })
+    }
+
+    /// How old it is, for the next attempt.
+    pub fn age(&self) -> u64 {
+        self.context.entry().age.get()
+    }
+
+    /// Why it was given up, if it was.
+    pub fn doom(&self) -> Option<&Error> {
+        self.doomed.as_ref()
+    }
+
+    /// Whether this transaction may go on at all.
+    fn check(&self) -> Result<()> {
+        if !self.context.is_own() {
+            return Err(Error::ForkedInside);
+        }
+        match &self.doomed {
+            Some(why) => Err(Error::Doomed(Box::new(why.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives everything back when `answer` is an error that nobody may ignore.
+    fn or_doom<T>(&mut self, answer: Result<T>) -> Result<T> {
+        if let Err(error @ (Error::Deadlock | Error::WouldBlock)) = &answer {
+            self.doomed = Some(error.clone());
+            self.give_everything_back();
+        }
+        answer
+    }
+
+    fn touch(&mut self, handle: Handle, fresh: impl FnOnce() -> Touched) -> Result<&mut Touched> {
+        self.check()?;
+        if !self.touched.contains_key(&handle.at) {
+            let locked = handle.lock_for_transaction(&self.context);
+            self.or_doom(locked)?;
+        }
+        Ok(self.touched.entry(handle.at).or_insert_with(fresh))
+    }
+
+    fn touch_map(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
+        let context = Rc::clone(&self.context);
+        match self.touch(map.handle, || Touched::Map { map: *map, writes: Writes::default() })? {
+            Touched::Map { writes, .. } => Ok((writes, context)),
+            Touched::Value { .. } => Err(Error::WrongKind { found: 1, wanted: 2 }),
+        }
+    }
+
+    fn touch_value(&mut self, value: &Value) -> Result<&mut Option<Vec<u8>>> {
+        match self.touch(value.handle, || Touched::Value { value: *value, new: None })? {
+            Touched::Value { new, .. } => Ok(new),
+            Touched::Map { .. } => Err(Error::WrongKind { found: 2, wanted: 1 }),
+        }
+    }
+
+    /// Locks a map without reading it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn lock_map(&mut self, map: &Map) -> Result<()> {
+        self.touch_map(map).map(|_| ())
+    }
+
+    /// As [`Map::get`], through this transaction's own writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::get`]; [`Error::Deadlock`].
+    pub fn map_get(&mut self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let (writes, context) = self.touch_map(map)?;
+        match writes.get(key) {
+            Some(Some(value)) => {
+                out.clear();
+                out.extend_from_slice(value);
+                Ok(true)
+            }
+            Some(None) => Ok(false),
+            None => map.get(&context, key, out),
+        }
+    }
+
+    /// As [`Map::set`], when this transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn map_set(&mut self, map: &Map, key: &[u8], value: &[u8]) -> Result<()> {
+        if key.is_empty() || value.is_empty() {
+            return Err(Error::BadArgument("keys and values have at least one byte"));
+        }
+        let (writes, context) = self.touch_map(map)?;
+        if !writes.knows(key) {
+            let is_there = map.contains(&context, key)?;
+            writes.learn(key, is_there);
+        }
+        writes.set(key, value);
+        Ok(())
+    }
+
+    /// As [`Map::remove`], when this transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn map_remove(&mut self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        if !self.map_get(map, key, out)? {
+            return Ok(false);
+        }
+        let (writes, _) = self.touch_map(map)?;
+        writes.learn(key, true);
+        writes.remove(key);
+        Ok(true)
+    }
+
+    /// As [`Map::add`], when this transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::add`]; [`Error::Deadlock`].
+    pub fn map_add(&mut self, map: &Map, key: &[u8], more: i64) -> Result<i64> {
+        let mut old = Vec::with_capacity(16);
+        let is_there = self.map_get(map, key, &mut old)?;
+        let before = if is_there { integer(&old)? } else { 0 };
+        let sum = before.checked_add(more).ok_or(Error::Overflow)?;
+        let (writes, _) = self.touch_map(map)?;
+        writes.learn(key, is_there);
+        writes.set(key, &encode_integer(sum));
+        Ok(sum)
+    }
+
+    /// As [`Map::len`], with this transaction's own writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::len`]; [`Error::Deadlock`].
+    pub fn map_len(&mut self, map: &Map) -> Result<u64> {
+        let (writes, context) = self.touch_map(map)?;
+        Ok(map.len(&context)?.wrapping_add_signed(writes.growth()))
+    }
+
+    /// As [`Map::snapshot`], with this transaction's own writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::snapshot`]; [`Error::Deadlock`].
+    pub fn map_snapshot(&mut self, map: &Map) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let (writes, context) = self.touch_map(map)?;
+        Ok(writes.applied_to(map.snapshot(&context)?))
+    }
+
+    /// As [`Value::get`], through this transaction's own writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::get`]; [`Error::Deadlock`].
+    pub fn value_get(&mut self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+        if let Some(new) = self.touch_value(value)? {
+            out.clone_from(new);
+            return Ok(());
+        }
+        value.get(&self.context, out)
+    }
+
+    /// As [`Value::set`], when this transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn value_set(&mut self, value: &Value, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Err(Error::BadArgument("a value has at least one byte"));
+        }
+        *self.touch_value(value)? = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    /// As [`Value::add`], when this transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::add`]; [`Error::Deadlock`].
+    pub fn value_add(&mut self, value: &Value, more: i64) -> Result<i64> {
+        let mut old = Vec::with_capacity(16);
+        self.value_get(value, &mut old)?;
+        let sum = integer(&old)?.checked_add(more).ok_or(Error::Overflow)?;
+        self.value_set(value, &encode_integer(sum))?;
+        Ok(sum)
+    }
+
+    /// Takes the item at the front on lease; the commit acks it, an abort gives it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::lease`].
+    pub fn queue_get(&mut self, queue: &Queue, out: &mut Vec<u8>) -> Result<Lease> {
+        self.check()?;
+        let lease = queue.lease(&self.context, out)?;
+        self.queues.push(Logical::Taken { queue: *queue, lease });
+        Ok(lease)
+    }
+
+    /// Acks a lease that was taken before, when this transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it was acked in this transaction already.
+    pub fn queue_ack(&mut self, queue: &Queue, lease: &Lease) -> Result<()> {
+        self.check()?;
+        let is_known = self.queues.iter().any(|logical| match logical {
+            Logical::Acked { lease: known, .. } => known == lease,
+            _ => false,
+        });
+        if is_known {
+            return Err(Error::LeaseLost);
+        }
+        self.queues.push(Logical::Acked { queue: *queue, lease: *lease });
+        Ok(())
+    }
+
+    /// Puts an item at the back, when this transaction commits; its place is taken now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put`].
+    pub fn queue_put(&mut self, queue: &Queue, item: &[u8]) -> Result<()> {
+        self.check()?;
+        if item.is_empty() {
+            return Err(Error::BadArgument("a value has at least one byte"));
+        }
+        let promise = queue.promise(&self.context)?;
+        self.queues.push(Logical::Put { queue: *queue, promise, item: item.to_vec() });
+        Ok(())
+    }
+
+    /// A moment to go back to.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint { touched: self.touched.clone(), queues: self.queues.len() }
+    }
+
+    /// Forgets everything since a savepoint. Locks taken since are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Doomed`] when there is nothing to go back to.
+    pub fn roll_back_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        self.check()?;
+        let Savepoint { mut touched, queues } = savepoint;
+        for (at, locked) in &self.touched {
+            touched.entry(*at).or_insert_with(|| locked.without_writes());
+        }
+        self.touched = touched;
+        for logical in self.queues.split_off(queues).into_iter().rev() {
+            logical.give_back(&self.context)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything real, at once, and ends the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`], [`Error::TransactionTooLarge`], [`Error::LeaseLost`],
+    /// [`Error::ObjectGone`], [`Error::Doomed`]; nothing was changed and the transaction is over.
+    pub fn commit(mut self) -> Result<()> {
+        self.check()?;
+        let done = commit::commit(&self.context, &self.touched, &self.queues);
+        if done.is_ok() {
+            self.queues.clear();
+        }
+        self.give_everything_back();
+        let tidied = crate::allocator::tidy(&self.context);
+        done.and(tidied)
+    }
+
+    /// Forgets everything and ends the transaction.
+    pub fn abort(mut self) {
+        self.give_everything_back();
+    }
+
+    fn give_everything_back(&mut self) {
+        if self.is_over || !self.context.is_own() {
+            return;
+        }
+        self.is_over = true;
+        for logical in std::mem::take(&mut self.queues).into_iter().rev() {
+            // A queue that was removed meanwhile has nothing to take back.
+            let _ = logical.give_back(&self.context);
+        }
+        let region = self.context.region();
+        for at in self.touched.keys() {
+            if let Ok(object) = region.at::<Object>(*at) {
+                lock::give(&object.lock, &object.signal, self.context.me());
+            }
+        }
+        Region::store(&self.context.entry().age, 0);
+        self.context.in_transaction.set(false);
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.give_everything_back();
+    }
+}
+
+impl Touched {
+    fn without_writes(&self) -> Self {
+        match self {
+            Self::Map { map, .. } => Self::Map { map: *map, writes: Writes::default() },
+            Self::Value { value, .. } => Self::Value { value: *value, new: None },
+        }
+    }
+}
+
+impl Logical {
+    fn give_back(self, context: &Context) -> Result<()> {
+        match self {
+            Self::Taken { queue, lease } => queue.nack(context, &lease, None),
+            Self::Acked { .. } => Ok(()),
+            Self::Put { queue, promise, .. } => queue.cancel(context, promise),
+        }
+    }
+}
+
+fn integer(bytes: &[u8]) -> Result<i64> {
+    Cell::inline(bytes).and_then(Cell::as_integer).ok_or(Error::NotAnInteger)
+}
+
+fn encode_integer(value: i64) -> [u8; 9] {
+    let mut bytes = [cell::INT_TAG; 9];
+    bytes[1..].copy_from_slice(&value.to_le_bytes());
+    bytes
+}

@@ -19,7 +19,7 @@ pub(crate) const INSERT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
 pub(crate) const DELETE_WORDS: usize = 2 * allocator::GIVE_WORDS + 5;
 
 /// Makes sure that `insert` finds its blocks.
-pub(crate) fn ensure_insert(context: &Context, key: &Key<'_>, value: &[u8]) -> Result<()> {
+pub(super) fn ensure_insert(context: &Context, key: &Key<'_>, value: &[u8]) -> Result<()> {
     match (cell::room_of(key.bytes), cell::room_of(value)) {
         (Some(first), Some(second)) => allocator::ensure_all(context, &mut [first, second]),
         (Some(_), None) => {

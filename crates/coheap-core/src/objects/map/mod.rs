@@ -26,9 +26,9 @@ mod table;
 
 pub use read::{Batch, Pair};
 
-pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, ensure_insert, insert, replace};
+pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert, replace};
 pub(crate) use growth::{index_segments, reserve};
-pub(crate) use table::{ENTRY_WORDS, SEGMENT, Table};
+pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table};
 pub(crate) use index::{SlotWord, segment_shape};
 
 use crate::allocator;

@@ -8,7 +8,7 @@
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
-use crate::journal::{Change, Context, Held};
+use crate::journal::{Change, Held};
 use crate::memory::layout::QueueBody;
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
@@ -60,31 +60,40 @@ pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> 
             }
         }
     }
-    ensure_append(held.context(), body, 1)?;
+    let plan = AppendPlan::new(region, body, 1)?;
+    allocator::ensure_all(held.context(), &mut plan.rooms())?;
     let mut change = Change::begin(held, PUT_WORDS)?;
-    append(&mut change, body, item)?;
+    append(&mut change, body, item, plan)?;
     change.commit();
     Ok(())
 }
 
-/// Makes sure that `append` finds segments for `count` items; blocks for long items come apart.
-pub(crate) fn ensure_append(context: &Context, body: &QueueBody, count: u64) -> Result<()> {
-    let region = context.region();
-    let at = body.tail_segment.get();
-    let (left, places) = match at {
-        0 => (0, LEAST),
-        _ => {
-            let segment = segment_words(region, at)?;
-            let places = (segment.len() - SEGMENT_HEADER) as u64 / 2;
-            let end = segment[2].get() + places;
-            (end.saturating_sub(body.tail.get()), next_size(body, places))
+/// The segments that appending some items takes: decided once, for the head moves meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppendPlan {
+    /// Places of each new segment.
+    places: u64,
+    segments: u64,
+}
+
+impl AppendPlan {
+    /// Plans for `count` items. The tail's turn is held from here to the last `append`.
+    pub(crate) fn new(region: &Region, body: &QueueBody, count: u64) -> Result<Self> {
+        let at = body.tail_segment.get();
+        if at == 0 {
+            return Ok(Self { places: LEAST, segments: count.div_ceil(LEAST) });
         }
-    };
-    if count <= left {
-        return Ok(());
+        let segment = segment_words(region, at)?;
+        let places = (segment.len() - SEGMENT_HEADER) as u64 / 2;
+        let left = (segment[2].get() + places).saturating_sub(body.tail.get());
+        let places = next_size(body, places);
+        Ok(Self { places, segments: count.saturating_sub(left).div_ceil(places) })
     }
-    let segments = (count - left).div_ceil(places) as u32;
-    allocator::ensure(context, room(places), segments)
+
+    /// The rooms to make sure of; blocks for long items come on top.
+    pub(crate) fn rooms(self) -> Vec<Room> {
+        vec![room(self.places); self.segments as usize]
+    }
 }
 
 /// How many places the next segment gets: a backlog makes them larger.
@@ -94,12 +103,13 @@ fn next_size(body: &QueueBody, places: u64) -> u64 {
 }
 
 /// Puts an item at the tail within an open change.
-pub(crate) fn append(change: &mut Change<'_>, body: &QueueBody, item: &[u8]) -> Result<()> {
+pub(crate) fn append(
+    change: &mut Change<'_>,
+    body: &QueueBody,
+    item: &[u8],
+    plan: AppendPlan,
+) -> Result<()> {
     let cell = cell::make(change, item)?;
-    append_cell(change, body, cell)
-}
-
-fn append_cell(change: &mut Change<'_>, body: &QueueBody, cell: Cell) -> Result<()> {
     let region = change.region();
     let tail = body.tail.get();
     let at = body.tail_segment.get();
@@ -108,13 +118,9 @@ fn append_cell(change: &mut Change<'_>, body: &QueueBody, cell: Cell) -> Result<
         _ => place(segment_words(region, at)?, tail),
     };
     if words.is_none() {
-        let places = match at {
-            0 => LEAST,
-            _ => next_size(body, region.words(at, SEGMENT_HEADER)?[1].get()),
-        };
-        let new = allocator::take(change, room(places))?;
+        let new = allocator::take(change, room(plan.places))?;
         let header = region.words(new, SEGMENT_HEADER)?;
-        for (word, value) in header.iter().zip([0, places, tail, 0]) {
+        for (word, value) in header.iter().zip([0, plan.places, tail, 0]) {
             change.put(word, value);
         }
         match at {

@@ -63,7 +63,7 @@ impl Queue {
             change.commit();
             Lease { record: at, serial, attempt: 1 }
         };
-        self.after_get(context, held, body);
+        self.after_get(held, body);
         Ok(lease)
     }
 
@@ -80,7 +80,7 @@ impl Queue {
         let mut change = Change::begin(&held, MOVE_WORDS)?;
         ack_within(&mut change, body, record)?;
         change.commit();
-        self.after_get(context, held, body);
+        self.after_get(held, body);
         allocator::tidy(context)
     }
 

@@ -18,12 +18,16 @@
 
 mod ends;
 mod lease;
+mod promise;
 mod records;
 mod waiting;
 
-pub(crate) use ends::{PUT_WORDS, append, ensure_append, segment_words};
+pub use records::Why;
+
+pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
 pub(crate) use lease::{ack_within, find_lease};
-pub(crate) use records::{RESERVED, Why, forget_queue, give_back, settle_first};
+pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
+pub(crate) use records::{MOVE_WORDS, RESERVED, forget_queue, settle_first};
 
 use crate::allocator::{self, Room};
 use crate::error::{Error, Result};
@@ -125,7 +129,7 @@ impl Queue {
     }
 
     #[inline(always)]
-    fn after_put(&self, held: Held<'_>, body: &QueueBody, count: u32) {
+    pub(crate) fn after_put(&self, held: Held<'_>, body: &QueueBody, count: u32) {
         let wanted = body.wants_items.get() != 0;
         if wanted {
             Region::store(&body.wants_items, 0);
@@ -152,7 +156,7 @@ impl Queue {
             }
             ends::take(&held, body, out)?;
         }
-        self.after_get(context, held, body);
+        self.after_get(held, body);
         if out.len() > cell::INLINE {
             allocator::tidy(context)?;
         }
@@ -160,7 +164,7 @@ impl Queue {
     }
 
     #[inline(always)]
-    fn after_get(&self, _context: &Context, held: Held<'_>, body: &QueueBody) {
+    pub(crate) fn after_get(&self, held: Held<'_>, body: &QueueBody) {
         let wanted = body.wants_room.get() != 0;
         if wanted {
             Region::store(&body.wants_room, 0);
@@ -255,7 +259,7 @@ pub(crate) fn check_place(body: &QueueBody, count: u64) -> Result<()> {
 }
 
 /// Whether everything that was put is done. The head's turn is held.
-fn is_idle(body: &QueueBody) -> bool {
+pub(crate) fn is_idle(body: &QueueBody) -> bool {
     body.head.get() == body.tail.acquire()
         && body.returned.get() == 0
         && body.leased.get() == 0

@@ -18,7 +18,7 @@ use super::{Queue, read_item};
 /// The room of a record.
 pub(super) const RECORD: Room = Room::Class(3);
 /// Words that moving a record saves at most.
-pub(super) const MOVE_WORDS: usize = 12;
+pub(crate) const MOVE_WORDS: usize = 12;
 /// Bit of a record's state: a place promised to a transaction.
 pub(crate) const RESERVED: u64 = 1 << 40;
 
@@ -114,7 +114,7 @@ pub(super) fn pop_returned(change: &mut Change<'_>, body: &QueueBody, record: &R
 /// Moves a leased item, already off its slot's list, to the returned or the failed list.
 ///
 /// `why` says whether the attempt counts; `None`: a transaction gave it back, it does not.
-pub(crate) fn give_back(
+pub(super) fn give_back(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,

@@ -196,6 +196,9 @@ impl Queue {
         seen: u32,
         late: Error,
     ) -> Result<()> {
+        if context.in_transaction.get() {
+            return Err(Error::WouldBlock);
+        }
         match patience.pause(context.member(), context.index(), signal, seen, None)? {
             Pause::Look | Pause::OwnerGone(_) => Ok(()),
             Pause::Tick(part) => estate::tick(context, part),

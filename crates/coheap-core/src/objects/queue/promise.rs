@@ -1,0 +1,80 @@
+//! Places promised to transactions: what a transaction puts appears with its commit, but its
+//! place is taken at once, so that the commit cannot find the queue full or closed.
+//!
+//! What always holds: a promise is a record on the list of its process's slot, and counts as one
+//! in the queue's `reserved`.
+
+use crate::allocator;
+use crate::error::{Error, Result};
+use crate::journal::{Change, Context};
+use crate::memory::Region;
+use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
+
+use super::records::{self, MOVE_WORDS, RECORD, RESERVED};
+use super::{Queue, check_place};
+
+/// A place that is promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Promise {
+    record: u64,
+    serial: u64,
+}
+
+/// Words that keeping or cancelling a promise saves at most.
+pub(crate) const FULFIL_WORDS: usize = 8;
+
+impl Queue {
+    /// Takes a place at the back without putting anything there yet.
+    pub(crate) fn promise(&self, context: &Context) -> Result<Promise> {
+        let region = context.region();
+        let own = context.member().slot();
+        allocator::ensure(context, RECORD, 1)?;
+        let held = context.hold_all(&[self.handle.second_turn, SLOT_TURNS + own])?;
+        let body = self.body(region)?;
+        check_place(body, 1)?;
+        let serial = Region::add(&region.header().serial, 1) + 1;
+        let mut change = Change::begin(&held, MOVE_WORDS)?;
+        let at = allocator::take(&mut change, RECORD)?;
+        let record: &Record = region.at(at)?;
+        change.put(&record.queue, self.handle.at);
+        change.put(&record.generation, self.handle.generation);
+        change.put(&record.cell[0], 0);
+        change.put(&record.cell[1], 0);
+        change.put(&record.state, RESERVED);
+        change.put(&record.serial, serial);
+        records::link(&mut change, region.slot(own), record, true)?;
+        change.set(&body.reserved, body.reserved.get() + 1);
+        change.commit();
+        Ok(Promise { record: at, serial })
+    }
+
+    /// Gives a promised place up.
+    pub(crate) fn cancel(&self, context: &Context, promise: Promise) -> Result<()> {
+        let own = context.member().slot();
+        let held = context.hold_all(&[self.handle.second_turn, SLOT_TURNS + own])?;
+        let body = self.body(context.region())?;
+        let mut change = Change::begin(&held, FULFIL_WORDS)?;
+        fulfil_within(&mut change, body, promise)?;
+        change.commit();
+        drop(held);
+        crate::sync::wait::wake(&body.not_full, u32::MAX);
+        Ok(())
+    }
+}
+
+/// Ends a promise within an open change under the tail's and the slot's turn.
+pub(crate) fn fulfil_within(
+    change: &mut Change<'_>,
+    body: &QueueBody,
+    promise: Promise,
+) -> Result<()> {
+    let region = change.region();
+    let record: &Record = region.at(promise.record)?;
+    if record.serial.get() != promise.serial {
+        return Err(Error::LeaseLost);
+    }
+    records::unlink(change, region.slot(change.context().member().slot()), record)?;
+    allocator::give(change, RECORD, promise.record)?;
+    change.set(&body.reserved, body.reserved.get().saturating_sub(1));
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! The end of a transaction: get everything ready, then one change.
+//!
+//! ```text
+//! take all turns -> validate -> make room (changes that keep state) -> ONE change -> let go
+//! ```
+//!
+//! What always holds: every error comes before the first store of the one change.
+
+use smallvec::SmallVec;
+
+use super::overlay::{Action, Writes};
+use super::{Logical, Touched};
+use crate::allocator::{self, Room};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::{Region, Signal};
+use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
+use crate::objects::cell::{self, Cell};
+use crate::objects::map::{self, Key, Map, Table};
+use crate::objects::queue::{self, AppendPlan, Promise};
+use crate::objects::{Handle, Lease, Queue, Value};
+use crate::sync::{Owner, wait};
+use std::collections::BTreeMap;
+
+/// Applies everything as one change.
+pub(super) fn commit(
+    context: &Context,
+    touched: &BTreeMap<u64, Touched>,
+    queues: &[Logical],
+) -> Result<()> {
+    let turns = turns(context, touched, queues);
+    if turns.is_empty() {
+        return Ok(());
+    }
+    let held = context.hold_all(&turns)?;
+    let ready = Ready::new(&held, touched, queues)?;
+    let mut change = Change::begin(&held, ready.words)?;
+    ready.apply(&mut change)?;
+    change.commit();
+    ready.wake(held);
+    Ok(())
+}
+
+fn turns(
+    context: &Context,
+    touched: &BTreeMap<u64, Touched>,
+    queues: &[Logical],
+) -> SmallVec<[u32; 8]> {
+    let mut turns = SmallVec::new();
+    for thing in touched.values() {
+        match thing {
+            Touched::Map { map, writes } if writes.iter().next().is_some() => {
+                turns.push(map.handle.turn);
+            }
+            Touched::Value { value, new: Some(_) } => turns.push(value.handle.turn),
+            _ => {}
+        }
+    }
+    for logical in queues {
+        let (Logical::Taken { queue, .. } | Logical::Acked { queue, .. } | Logical::Put { queue, .. }) =
+            logical;
+        turns.push(match logical {
+            Logical::Put { .. } => queue.handle.second_turn,
+            _ => queue.handle.turn,
+        });
+        turns.push(SLOT_TURNS + context.member().slot());
+    }
+    turns
+}
+
+/// Everything that the change needs, looked up and made sure of.
+struct Ready<'a> {
+    maps: SmallVec<[(&'a Object, &'a Writes); 4]>,
+    values: SmallVec<[(&'a Object, &'a [u8]); 4]>,
+    acks: Vec<(Queue, &'a QueueBody, Lease)>,
+    puts: Vec<Puts<'a>>,
+    words: usize,
+}
+
+/// What goes to the back of one queue.
+struct Puts<'a> {
+    queue: Queue,
+    body: &'a QueueBody,
+    items: Vec<(Promise, &'a [u8])>,
+    plan: AppendPlan,
+}
+
+impl<'a> Ready<'a> {
+    fn new(
+        held: &Held<'a>,
+        touched: &'a BTreeMap<u64, Touched>,
+        queues: &'a [Logical],
+    ) -> Result<Self> {
+        let mut ready = Self {
+            maps: SmallVec::new(),
+            values: SmallVec::new(),
+            acks: Vec::new(),
+            puts: Vec::new(),
+            words: 0,
+        };
+        let mut rooms: SmallVec<[Room; 8]> = SmallVec::new();
+        for thing in touched.values() {
+            match thing {
+                Touched::Map { map, writes } => ready.add_map(held, map, writes, &mut rooms)?,
+                Touched::Value { value, new: Some(new) } => {
+                    ready.add_value(held, value, new, &mut rooms)?;
+                }
+                Touched::Value { new: None, .. } => {}
+            }
+        }
+        for logical in queues {
+            ready.add_queue(held, logical, &mut rooms)?;
+        }
+        for puts in &mut ready.puts {
+            let count = puts.items.len() as u64;
+            puts.plan = AppendPlan::new(held.context().region(), puts.body, count)?;
+            rooms.extend(puts.plan.rooms());
+        }
+        if !rooms.is_empty() {
+            allocator::ensure_all(held.context(), &mut rooms)?;
+        }
+        Ok(ready)
+    }
+
+    fn add_map(
+        &mut self,
+        held: &Held<'a>,
+        map: &Map,
+        writes: &'a Writes,
+        rooms: &mut SmallVec<[Room; 8]>,
+    ) -> Result<()> {
+        let region = held.context().region();
+        let object = locked(held, &map.handle)?;
+        let mut new: SmallVec<[u32; 4]> = SmallVec::new();
+        for write in writes.iter() {
+            match &write.action {
+                Action::Insert(value) => {
+                    new.push(Key::new(region, &write.key)?.hash);
+                    rooms.extend(cell::room_of(&write.key));
+                    rooms.extend(cell::room_of(value));
+                    self.words += map::INSERT_WORDS;
+                }
+                Action::Replace(value) => {
+                    let found = find(region, object, &write.key)?;
+                    self.replace_words(region, Cell::load(&found.entry[2..]), value, rooms)?;
+                }
+                Action::Remove => self.words += map::DELETE_WORDS,
+                Action::Known(_) | Action::Nothing => {}
+            }
+        }
+        if !new.is_empty() {
+            map::reserve(held, object, &new)?;
+        }
+        self.maps.push((object, writes));
+        Ok(())
+    }
+
+    fn add_value(
+        &mut self,
+        held: &Held<'a>,
+        value: &Value,
+        new: &'a [u8],
+        rooms: &mut SmallVec<[Room; 8]>,
+    ) -> Result<()> {
+        let object = locked(held, &value.handle)?;
+        let old = Cell::load(&object.root[..2]);
+        self.replace_words(held.context().region(), old, new, rooms)?;
+        self.values.push((object, new));
+        Ok(())
+    }
+
+    fn replace_words(
+        &mut self,
+        region: &Region,
+        old: Cell,
+        new: &[u8],
+        rooms: &mut SmallVec<[Room; 8]>,
+    ) -> Result<()> {
+        let in_place = if cell::fits(region, old, new)? && new.len() > cell::INLINE {
+            new.len().div_ceil(8)
+        } else {
+            rooms.extend(cell::room_of(new));
+            allocator::TAKE_WORDS + allocator::GIVE_WORDS
+        };
+        self.words += 2 + in_place;
+        Ok(())
+    }
+
+    fn add_queue(
+        &mut self,
+        held: &Held<'a>,
+        logical: &'a Logical,
+        rooms: &mut SmallVec<[Room; 8]>,
+    ) -> Result<()> {
+        let context = held.context();
+        match logical {
+            Logical::Taken { queue, lease } | Logical::Acked { queue, lease } => {
+                let body = queue.body(context.region())?;
+                queue::find_lease(context, queue, lease)?;
+                self.acks.push((*queue, body, *lease));
+                self.words += queue::MOVE_WORDS;
+            }
+            Logical::Put { queue, promise, item } => {
+                rooms.extend(cell::room_of(item));
+                self.words += queue::PUT_WORDS + queue::FULFIL_WORDS;
+                let body = queue.body(context.region())?;
+                match self.puts.iter_mut().find(|puts| puts.queue == *queue) {
+                    Some(puts) => puts.items.push((*promise, item)),
+                    None => self.puts.push(Puts {
+                        queue: *queue,
+                        body,
+                        items: vec![(*promise, item)],
+                        plan: AppendPlan::new(context.region(), body, 1)?,
+                    }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The change itself.
+    fn apply(&self, change: &mut Change<'_>) -> Result<()> {
+        let region = change.region();
+        for (object, writes) in &self.maps {
+            for write in writes.iter() {
+                match &write.action {
+                    Action::Insert(value) => {
+                        map::insert(change, object, &Key::new(region, &write.key)?, value)?;
+                    }
+                    Action::Replace(value) => {
+                        map::replace(change, &find(region, object, &write.key)?, value)?;
+                    }
+                    Action::Remove => {
+                        let found = find(region, object, &write.key)?;
+                        map::delete(change, object, &found, false)?;
+                    }
+                    Action::Known(_) | Action::Nothing => {}
+                }
+            }
+        }
+        for (object, new) in &self.values {
+            cell::replace(change, &object.root[..2], new)?;
+        }
+        for (queue, body, lease) in &self.acks {
+            let record = queue::find_lease(change.context(), queue, lease)?;
+            queue::ack_within(change, body, record)?;
+        }
+        for puts in &self.puts {
+            for (promise, item) in &puts.items {
+                queue::fulfil_within(change, puts.body, *promise)?;
+                queue::append(change, puts.body, item, puts.plan)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the turns go and wakes those who wait for what changed.
+    fn wake(self, held: Held<'_>) {
+        let mut signals: SmallVec<[(&Signal, u32); 4]> = SmallVec::new();
+        for puts in &self.puts {
+            if puts.body.wants_items.get() != 0 {
+                Region::store(&puts.body.wants_items, 0);
+                signals.push((&puts.body.not_empty, puts.items.len() as u32));
+            }
+        }
+        for (_, body, _) in &self.acks {
+            if body.wants_done.get() != 0 && queue::is_idle(body) {
+                Region::store(&body.wants_done, 0);
+                signals.push((&body.all_done, u32::MAX));
+                signals.push((&body.not_empty, u32::MAX));
+            }
+        }
+        drop(held);
+        for (signal, count) in signals {
+            wait::wake(signal, count);
+        }
+    }
+}
+
+/// The object, which this thread must have locked.
+fn locked<'a>(held: &Held<'a>, handle: &Handle) -> Result<&'a Object> {
+    let object = handle.object(held.context().region())?;
+    let owner = Owner::of(object.lock.get());
+    if owner == held.context().me() {
+        return Ok(object);
+    }
+    Err(Error::Corrupt(Corrupt { what: "lock of a transaction", at: owner.bits() }))
+}
+
+/// The entry of a key that the transaction knows to be there, and nobody else may remove.
+fn find<'a>(region: &'a Region, object: &'a Object, key: &[u8]) -> Result<map::Found<'a>> {
+    let key = Key::new(region, key)?;
+    let found = Table::new(region, object).find(&key)?;
+    found.ok_or(Error::Corrupt(Corrupt { what: "entry under a lock", at: u64::from(key.hash) }))
+}

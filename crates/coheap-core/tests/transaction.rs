@@ -1,0 +1,281 @@
+//! Transactions against a plain copy: what commits is what the copy says, what aborts is nothing.
+//!
+//! One process; death in the middle is the business of the crash sweep and of torture.
+
+use coheap_core::check::check;
+use coheap_core::error::{Error, Result};
+use coheap_core::heap::Heap;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::{Directory, Map, Queue, Value};
+use coheap_core::transaction::Transaction;
+use proptest::prelude::*;
+
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+struct World {
+    heap: Heap,
+    maps: [Map; 2],
+    value: Value,
+    queue: Queue,
+}
+
+impl World {
+    fn new() -> Self {
+        let heap = Heap::anonymous(64 << 20).expect("an anonymous heap");
+        let make = |name: &str, recipe: &Recipe<'_>| {
+            heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
+        };
+        let maps = ["first", "second"].map(|name| Map { handle: make(name, &Recipe::Map) });
+        let value = Value { handle: make("value", &Recipe::Value(&int(0))) };
+        let recipe = Recipe::Queue { limit: 40, max_attempts: 3 };
+        let queue = Queue { handle: make("queue", &recipe) };
+        Self { heap, maps, value, queue }
+    }
+
+    fn begin(&self) -> Transaction {
+        let context = self.heap.context().expect("a context");
+        Transaction::begin(context, None).expect("no other transaction")
+    }
+}
+
+fn int(value: i64) -> Vec<u8> {
+    let mut bytes = vec![3];
+    bytes.extend_from_slice(&value.to_le_bytes());
+    bytes
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Set(usize, u8, usize),
+    Remove(usize, u8),
+    Add(usize, u8, i64),
+    AddValue(i64),
+    Savepoint,
+    RollBack,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = 0u8..40;
+    prop_oneof![
+        6 => (0usize..2, key.clone(), prop_oneof![1usize..16, 20usize..300])
+            .prop_map(|(map, key, len)| Op::Set(map, key, len)),
+        4 => (0usize..2, key.clone()).prop_map(|(map, key)| Op::Remove(map, key)),
+        3 => (0usize..2, key, -5i64..5).prop_map(|(map, key, more)| Op::Add(map, key, more)),
+        1 => (-9i64..9).prop_map(Op::AddValue),
+        1 => Just(Op::Savepoint),
+        1 => Just(Op::RollBack),
+    ]
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plain {
+    maps: [Pairs; 2],
+    value: i64,
+}
+
+impl Plain {
+    fn set(&mut self, map: usize, key: &[u8], value: Vec<u8>) {
+        match self.maps[map].iter_mut().find(|pair| pair.0 == key) {
+            Some(pair) => pair.1 = value,
+            None => self.maps[map].push((key.to_vec(), value)),
+        }
+    }
+
+    fn get(&self, map: usize, key: &[u8]) -> Option<&Vec<u8>> {
+        self.maps[map].iter().find(|pair| pair.0 == key).map(|pair| &pair.1)
+    }
+}
+
+fn long_key(key: u8) -> Vec<u8> {
+    if key.is_multiple_of(4) { vec![key; 30] } else { vec![key + 1] }
+}
+
+fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
+    let mut transaction = world.begin();
+    let mut savepoints = Vec::new();
+    let mut out = Vec::new();
+    for op in ops {
+        match op {
+            Op::Set(map, key, len) => {
+                let (key, value) = (long_key(*key), vec![9; *len]);
+                transaction.map_set(&world.maps[*map], &key, &value)?;
+                plain.set(*map, &key, value);
+            }
+            Op::Remove(map, key) => {
+                let key = long_key(*key);
+                let expected = plain.get(*map, &key).cloned();
+                let found = transaction.map_remove(&world.maps[*map], &key, &mut out)?;
+                assert_eq!(found.then(|| out.clone()), expected);
+                plain.maps[*map].retain(|pair| pair.0 != key);
+            }
+            Op::Add(map, key, more) => {
+                let key = long_key(*key);
+                let old = plain.get(*map, &key).cloned().unwrap_or_else(|| int(0));
+                let sum = transaction.map_add(&world.maps[*map], &key, *more);
+                if old[0] == 3 && old.len() == 9 {
+                    let before = i64::from_le_bytes(old[1..].try_into().expect("eight bytes"));
+                    assert_eq!(sum, Ok(before + more));
+                    plain.set(*map, &key, int(before + more));
+                } else {
+                    assert_eq!(sum, Err(Error::NotAnInteger));
+                }
+            }
+            Op::AddValue(more) => {
+                plain.value += more;
+                assert_eq!(transaction.value_add(&world.value, *more)?, plain.value);
+            }
+            Op::Savepoint => savepoints.push((transaction.savepoint(), plain.clone())),
+            Op::RollBack => {
+                if let Some((savepoint, before)) = savepoints.pop() {
+                    transaction.roll_back_to(savepoint)?;
+                    *plain = before;
+                }
+            }
+        }
+        for (map, pairs) in world.maps.iter().zip(&plain.maps) {
+            assert_eq!(transaction.map_len(map)?, pairs.len() as u64);
+            assert_eq!(&transaction.map_snapshot(map)?, pairs);
+        }
+    }
+    transaction.commit()
+}
+
+fn observe(world: &World) -> Plain {
+    let mut out = Vec::new();
+    world
+        .heap
+        .with(|context| {
+            check(context)?;
+            world.value.get(context, &mut out)?;
+            let maps = [world.maps[0].snapshot(context)?, world.maps[1].snapshot(context)?];
+            let value = i64::from_le_bytes(out[1..].try_into().expect("eight bytes"));
+            Ok(Plain { maps, value })
+        })
+        .expect("a whole heap")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_commits_is_what_the_copy_says(
+        blocks in prop::collection::vec((prop::collection::vec(op(), 1..60), any::<bool>()), 1..8),
+    ) {
+        let world = World::new();
+        let mut plain = observe(&world);
+        for (ops, _) in &blocks {
+            run(&world, &mut plain, ops).expect("the commit succeeds");
+            assert_eq!(observe(&world), plain);
+        }
+    }
+}
+
+#[test]
+fn an_abort_leaves_nothing_behind() {
+    let world = World::new();
+    let before = observe(&world);
+    let mut transaction = world.begin();
+    transaction.map_set(&world.maps[0], b"key", b"value").expect("a write");
+    transaction.value_set(&world.value, &int(7)).expect("a write");
+    transaction.queue_put(&world.queue, b"item").expect("a put");
+    transaction.abort();
+    assert_eq!(observe(&world), before);
+    world.heap.with(|context| world.maps[0].set(context, b"key", b"other")).expect("not locked");
+    assert_eq!(world.heap.with(|context| world.queue.len(context)), Ok(0));
+}
+
+#[test]
+fn a_queue_gives_and_takes_with_the_commit() {
+    let world = World::new();
+    let queue = &world.queue;
+    let mut out = Vec::new();
+    world.heap.with(|context| queue.put(context, b"first")).expect("a put");
+    let mut transaction = world.begin();
+    transaction.queue_get(queue, &mut out).expect("an item");
+    assert_eq!(out, b"first");
+    transaction.queue_put(queue, b"second").expect("a put");
+    assert_eq!(transaction.queue_get(queue, &mut out), Err(Error::Empty));
+    transaction.abort();
+    let lease = world.heap.with(|context| queue.lease(context, &mut out)).expect("it came back");
+    assert_eq!((out.as_slice(), lease.attempt), (b"first".as_slice(), 1));
+
+    let mut transaction = world.begin();
+    transaction.queue_ack(queue, &lease).expect("held");
+    assert_eq!(transaction.queue_ack(queue, &lease), Err(Error::LeaseLost));
+    transaction.queue_put(queue, &[5; 100]).expect("a put");
+    transaction.commit().expect("a commit");
+    world
+        .heap
+        .with(|context| {
+            assert_eq!(queue.leased(context)?, 0);
+            queue.get(context, &mut out)?;
+            assert_eq!(out, [5; 100]);
+            assert_eq!(queue.get(context, &mut out), Err(Error::Empty));
+            check(context).map(|_| ())
+        })
+        .expect("a whole heap");
+}
+
+#[test]
+fn a_lost_lease_aborts_everything() {
+    let world = World::new();
+    let mut out = Vec::new();
+    let lease = world
+        .heap
+        .with(|context| {
+            world.queue.put(context, b"job")?;
+            world.queue.lease(context, &mut out)
+        })
+        .expect("a lease");
+    let before = observe(&world);
+    let mut transaction = world.begin();
+    transaction.map_set(&world.maps[0], b"done", b"job").expect("a write");
+    transaction.queue_ack(&world.queue, &lease).expect("held so far");
+    world.heap.with(|context| world.queue.ack(context, &lease)).expect("acked elsewhere");
+    assert_eq!(transaction.commit(), Err(Error::LeaseLost));
+    assert_eq!(observe(&world), before);
+}
+
+/// Goal: two transactions that lock the same objects in opposite order do not wait for ever.
+/// Method: two threads meet at a barrier between their first and second lock; exactly one is told
+/// `Deadlock`, everything it held is free, and the other commits.
+#[test]
+fn a_deadlock_dooms_exactly_one() {
+    let world = World::new();
+    let barrier = std::sync::Barrier::new(2);
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let run = |first: usize| {
+            let (world, barrier) = (&world, &barrier);
+            scope.spawn(move || {
+                let mut transaction = world.begin();
+                transaction.map_set(&world.maps[first], b"key", b"value")?;
+                barrier.wait();
+                let second = transaction.map_set(&world.maps[1 - first], b"key", b"value");
+                if second == Err(Error::Deadlock) {
+                    let doomed = Err(Error::Doomed(Box::new(Error::Deadlock)));
+                    assert_eq!(transaction.map_set(&world.maps[first], b"a", b"b"), doomed);
+                    assert_eq!(transaction.commit(), doomed);
+                    return Err(Error::Deadlock);
+                }
+                second?;
+                transaction.commit()
+            })
+        };
+        let threads = [run(0), run(1)];
+        threads.map(|thread| thread.join().expect("no panic")).into()
+    });
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    assert!(results.contains(&Err(Error::Deadlock)));
+}
+
+#[test]
+fn a_single_operation_on_a_locked_object_of_ones_own_is_refused() {
+    let world = World::new();
+    let mut transaction = world.begin();
+    transaction.map_set(&world.maps[0], b"key", b"value").expect("a write");
+    let single = world.heap.with(|context| world.maps[0].set(context, b"key", b"other"));
+    assert_eq!(single, Err(Error::InTransaction));
+    let read = world.heap.with(|context| world.maps[0].contains(context, b"key"));
+    assert_eq!(read, Ok(false), "readers do not wait and see nothing uncommitted");
+    transaction.commit().expect("a commit");
+}
