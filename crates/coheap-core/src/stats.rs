@@ -1,1 +1,54 @@
-//! Numbers.
+//! Numbers of a heap, for people and for tests.
+//!
+//! Nothing is pushed: the counters lie in the heap, and whoever wants them reads them. They are
+//! read one by one, so they may belong to slightly different moments.
+
+use crate::allocator::span;
+use crate::error::Result;
+use crate::heap::Heap;
+use crate::memory::layout::SLOT_COUNT;
+use crate::sync::life::{State, StateWord};
+
+/// Numbers of a heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Bytes of spans in use: objects, and what is kept ready for more.
+    pub used_bytes: u64,
+    /// Most bytes of spans.
+    pub max_bytes: u64,
+    /// Bytes of memory behind both files.
+    pub allocated_bytes: u64,
+    /// Processes attached.
+    pub members: u64,
+    /// Processes recovered since the heap was made.
+    pub recovered: u64,
+    /// Half-done changes undone for the dead.
+    pub undone: u64,
+    /// Transactions that died before they committed.
+    pub abandoned: u64,
+    /// Leases and promises given back for the dead.
+    pub returned: u64,
+}
+
+/// Reads a heap's numbers.
+///
+/// # Errors
+///
+/// [`Error::Os`](crate::Error::Os) when a file cannot be asked for its size.
+pub fn stats(heap: &Heap) -> Result<Stats> {
+    let region = heap.region();
+    let header = region.header();
+    let members = (0..SLOT_COUNT)
+        .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
+        .count();
+    Ok(Stats {
+        used_bytes: span::used_bytes(region),
+        max_bytes: header.max_bytes.get(),
+        allocated_bytes: region.file().allocated_bytes()? + heap.life_file().allocated_bytes()?,
+        members: members as u64,
+        recovered: header.tally.recovered.get(),
+        undone: header.tally.undone.get(),
+        abandoned: header.tally.abandoned.get(),
+        returned: header.tally.returned.get(),
+    })
+}

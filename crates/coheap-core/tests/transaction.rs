@@ -49,6 +49,7 @@ enum Op {
     Set(usize, u8, usize),
     Remove(usize, u8),
     Add(usize, u8, i64),
+    AddMany(usize, Vec<u8>),
     AddValue(i64),
     Savepoint,
     RollBack,
@@ -61,6 +62,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(map, key, len)| Op::Set(map, key, len)),
         4 => (0usize..2, key.clone()).prop_map(|(map, key)| Op::Remove(map, key)),
         3 => (0usize..2, key, -5i64..5).prop_map(|(map, key, more)| Op::Add(map, key, more)),
+        2 => (0usize..2, prop::collection::vec(40u8..90, 1..30))
+            .prop_map(|(map, keys)| Op::AddMany(map, keys)),
         1 => (-9i64..9).prop_map(Op::AddValue),
         1 => Just(Op::Savepoint),
         1 => Just(Op::RollBack),
@@ -119,6 +122,18 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
                 } else {
                     assert_eq!(sum, Err(Error::NotAnInteger));
                 }
+            }
+            Op::AddMany(map, keys) => {
+                // Only these operations write these keys, so they hold integers or nothing.
+                let keys: Vec<Vec<u8>> = keys.iter().map(|key| vec![*key; 3]).collect();
+                let additions = keys.iter().map(|key| (key, 1));
+                transaction.map_add_many(&world.maps[*map], additions)?;
+                for key in &keys {
+                    let old = plain.get(*map, key).cloned().unwrap_or_else(|| int(0));
+                    let before = i64::from_le_bytes(old[1..].try_into().expect("eight bytes"));
+                    plain.set(*map, key, int(before + 1));
+                }
+                continue;
             }
             Op::AddValue(more) => {
                 plain.value += more;

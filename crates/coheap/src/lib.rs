@@ -1,2 +1,50 @@
-//! Rust face.
+//! One shared-memory heap for many processes, always consistent.
+//!
+//! A [`Heap`] holds maps, queues, values and locks that any number of processes use at once, at
+//! memory speed and without a server. Whatever dies, at whichever instruction, what is in the heap
+//! stays whole: each operation happens completely or not at all.
+//!
+//! ```
+//! use coheap::Heap;
+//!
+//! let heap = Heap::anonymous(16 << 20)?;
+//! let counts = heap.map::<String, i64>("counts")?;
+//! let jobs = heap.work_queue::<String>("jobs")?;
+//! jobs.put(&"hello hello".to_owned())?;
+//!
+//! let job = jobs.get()?;
+//! heap.transaction(|tx| {
+//!     for word in job.value().split(' ') {
+//!         tx.add(&counts, &word.to_owned(), 1)?;
+//!     }
+//!     tx.ack(&job)
+//! })?;
+//! assert_eq!(counts.get(&"hello".to_owned())?, Some(2));
+//! # Ok::<(), coheap::Error>(())
+//! ```
+//!
+//! Other processes of the same program come in through [`worker`]; unrelated programs of the same
+//! user find a heap by its name, with [`Heap::open`].
+
+#![forbid(unsafe_code)]
+
 pub mod element;
+mod buffer;
+mod error;
+mod heap;
+mod map;
+mod mutex;
+mod queue;
+mod transaction;
+mod value;
+mod work_queue;
+pub mod worker;
+
+pub use error::{Error, Result};
+pub use heap::{Builder, Heap, Integrity, Stats};
+pub use map::Map;
+pub use mutex::{Mutex, MutexGuard};
+pub use queue::Queue;
+pub use transaction::Tx;
+pub use value::Value;
+pub use work_queue::{Failed, Lease, Reason, WorkQueue};

@@ -379,7 +379,8 @@ pub struct Record {
     pub generation: Word,
     /// The item.
     pub cell: [Word; 2],
-    /// Attempts in the low half; bits 32..40 why it came back; bit 40: a promised place.
+    /// Attempts in the low half; bits 32..40 why it came back; bit 40: a promised place; bits 48..
+    /// the slot that has it, plus one.
     pub state: Word,
     /// Number that no other lease has.
     pub serial: Word,

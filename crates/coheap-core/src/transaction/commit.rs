@@ -144,6 +144,16 @@ impl<'a> Ready<'a> {
                     let found = find(region, object, &write.key)?;
                     self.replace_words(region, Cell::load(&found.entry[2..]), value, rooms)?;
                 }
+                Action::Add(more) => {
+                    let key = Key::new(region, &write.key)?;
+                    if sum(region, object, &key, *more)?.is_some() {
+                        self.words += 2;
+                    } else {
+                        new.push(key.hash);
+                        rooms.extend(cell::room_of(&write.key));
+                        self.words += map::INSERT_WORDS;
+                    }
+                }
                 Action::Remove => self.words += map::DELETE_WORDS,
                 Action::Known(_) | Action::Nothing => {}
             }
@@ -230,6 +240,18 @@ impl<'a> Ready<'a> {
                     Action::Replace(value) => {
                         map::replace(change, &find(region, object, &write.key)?, value)?;
                     }
+                    Action::Add(more) => {
+                        let key = Key::new(region, &write.key)?;
+                        match sum(region, object, &key, *more)? {
+                            Some((found, sum)) => {
+                                cell::store(change, &found.entry[2..], Cell::integer(sum));
+                            }
+                            None => {
+                                let value = super::encode_integer(*more);
+                                map::insert(change, object, &key, &value)?;
+                            }
+                        }
+                    }
                     Action::Remove => {
                         let found = find(region, object, &write.key)?;
                         map::delete(change, object, &found, false)?;
@@ -285,6 +307,18 @@ fn locked<'a>(held: &Held<'a>, handle: &Handle) -> Result<&'a Object> {
         return Ok(object);
     }
     Err(Error::Corrupt(Corrupt { what: "lock of a transaction", at: owner.bits() }))
+}
+
+/// The entry of an integer and what it is with `more`; `None` when there is no entry.
+fn sum<'a>(
+    region: &'a Region,
+    object: &'a Object,
+    key: &Key<'_>,
+    more: i64,
+) -> Result<Option<(map::Found<'a>, i64)>> {
+    let Some(found) = Table::new(region, object).find(key)? else { return Ok(None) };
+    let before = Cell::load(&found.entry[2..]).as_integer().ok_or(Error::NotAnInteger)?;
+    Ok(Some((found, before.checked_add(more).ok_or(Error::Overflow)?)))
 }
 
 /// The entry of a key that the transaction knows to be there, and nobody else may remove.

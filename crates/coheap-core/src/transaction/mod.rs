@@ -126,7 +126,16 @@ impl Transaction {
         Ok(self.touched.entry(handle.at).or_insert_with(fresh))
     }
 
+    /// As `touch_map_unseen`, with every addition looked at.
     fn touch_map(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
+        let unseen = self.touch_map_unseen(map)?.0.take_unseen();
+        for (key, more) in unseen {
+            self.map_add(map, &key, more)?;
+        }
+        self.touch_map_unseen(map)
+    }
+
+    fn touch_map_unseen(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
         let context = Rc::clone(&self.context);
         match self.touch(map.handle, || Touched::Map { map: *map, writes: Writes::default() })? {
             Touched::Map { writes, .. } => Ok((writes, context)),
@@ -215,6 +224,30 @@ impl Transaction {
         writes.learn(key, is_there);
         writes.set(key, &encode_integer(sum));
         Ok(sum)
+    }
+
+    /// Adds to many integers at once, each under its own key. What is there is looked at by the
+    /// commit: it fails where one is no integer, or a sum does not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn map_add_many<K: AsRef<[u8]>>(
+        &mut self,
+        map: &Map,
+        additions: impl IntoIterator<Item = (K, i64)>,
+    ) -> Result<()> {
+        self.touch_map_unseen(map)?;
+        for (key, more) in additions {
+            let key = key.as_ref();
+            if key.is_empty() {
+                return Err(Error::BadArgument("a key has at least one byte"));
+            }
+            if !self.touch_map_unseen(map)?.0.add_unseen(key, more) {
+                self.map_add(map, key, more)?;
+            }
+        }
+        Ok(())
     }
 
     /// As [`Map::len`], with this transaction's own writes.

@@ -24,6 +24,8 @@ pub(super) enum Action {
     Replace(Vec<u8>),
     /// Take it out.
     Remove,
+    /// Add to the integer there, or to 0 where there is none; nobody looked yet which.
+    Add(i64),
     /// Nothing: it was there, or it was not, and nothing was written.
     Known(bool),
     /// A later write undid this one.
@@ -35,6 +37,8 @@ pub(super) enum Action {
 pub(super) struct Writes {
     writes: Vec<Write>,
     index: HashMap<Vec<u8>, usize>,
+    /// Whether there may be an `Action::Add`.
+    has_unseen: bool,
 }
 
 impl Writes {
@@ -84,8 +88,36 @@ impl Writes {
             Action::Insert(value) | Action::Replace(value) => Some(Some(value)),
             Action::Remove => Some(None),
             Action::Known(false) => Some(None),
-            Action::Known(true) | Action::Nothing => None,
+            Action::Known(true) | Action::Nothing | Action::Add(_) => None,
         }
+    }
+
+    /// Adds to the integer under a key of which nothing is known. `false`: something is.
+    pub(super) fn add_unseen(&mut self, key: &[u8], more: i64) -> bool {
+        if self.knows(key) {
+            return false;
+        }
+        self.has_unseen = true;
+        self.push(key, Action::Add(more));
+        true
+    }
+
+    /// Takes the additions that nobody looked at out of the writes.
+    pub(super) fn take_unseen(&mut self) -> Vec<(Vec<u8>, i64)> {
+        if !std::mem::take(&mut self.has_unseen) {
+            return Vec::new();
+        }
+        let mut unseen = Vec::new();
+        for write in &mut self.writes {
+            if let Action::Add(more) = write.action {
+                unseen.push((write.key.clone(), more));
+                write.action = Action::Nothing;
+            }
+        }
+        for (key, _) in &unseen {
+            self.index.remove(key);
+        }
+        unseen
     }
 
     /// Writes a value under a key of which it is known whether the map has it.
@@ -103,7 +135,7 @@ impl Writes {
                 *action = Action::Nothing;
                 self.push(key, Action::Insert(value.to_vec()));
             }
-            Action::Remove | Action::Nothing => self.push(key, Action::Insert(value.to_vec())),
+            Action::Remove | Action::Nothing | Action::Add(_) => self.push(key, Action::Insert(value.to_vec())),
         }
     }
 
@@ -165,7 +197,7 @@ impl Writes {
                         pairs[at] = None;
                     }
                 }
-                Action::Known(_) | Action::Nothing => {}
+                Action::Known(_) | Action::Nothing | Action::Add(_) => {}
             }
         }
         pairs.into_iter().flatten().collect()

@@ -27,7 +27,6 @@ impl Queue {
         allocator::ensure(context, RECORD, 1)?;
         let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
         let body = self.body(region)?;
-        let slot = region.slot(own);
         let serial = Region::add(&region.header().serial, 1) + 1;
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
@@ -36,7 +35,7 @@ impl Queue {
             let attempt = (record.state.get() & 0xffff_ffff) as u32 + 1;
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
-            records::link(&mut change, slot, record, false)?;
+            records::link(&mut change, own, record, false)?;
             change.set(&record.serial, serial);
             change.set(&body.leased, body.leased.get() + 1);
             change.commit();
@@ -57,7 +56,7 @@ impl Queue {
             change.put(&record.cell[1], cell.1);
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
-            records::link(&mut change, slot, record, true)?;
+            records::link(&mut change, own, record, true)?;
             change.set(&body.head, body.head.get() + 1);
             change.set(&body.leased, body.leased.get() + 1);
             change.commit();
@@ -147,21 +146,14 @@ pub(crate) fn find_lease<'a>(
         return Ok(region.at(lease.record)?);
     }
     let record: &Record = region.at(lease.record)?;
-    // A record that is free or serves another lease carries another serial number, or none.
+    // A record that is free or serves another lease carries another serial number; one that came
+    // back, or belongs to the parent of a forked child, is not signed by this process.
+    let signed = record.state.get() >> records::SIGNED;
     let is_ours = record.serial.get() == lease.serial
+        && signed == u64::from(context.member().slot() + 1)
         && record.queue.get() == queue.handle.at
         && record.generation.get() == queue.handle.generation;
-    if is_ours && is_listed(region, context, record)? { Ok(record) } else { Err(Error::LeaseLost) }
-}
-
-/// Whether a record's neighbours on this process's list agree that it is there.
-fn is_listed(region: &Region, context: &Context, record: &Record) -> Result<bool> {
-    let at = region.offset_of(record);
-    let slot = region.slot(context.member().slot());
-    match record.previous.get() {
-        0 => Ok(slot.leases.get() == at),
-        before => Ok(region.at::<Record>(before).is_ok_and(|before| before.next.get() == at)),
-    }
+    if is_ours { Ok(record) } else { Err(Error::LeaseLost) }
 }
 
 /// Ends a lease within an open change under the head's and the slot's turn.

@@ -22,6 +22,9 @@ pub(crate) const MOVE_WORDS: usize = 12;
 /// Bit of a record's state: a place promised to a transaction.
 pub(crate) const RESERVED: u64 = 1 << 40;
 
+/// First bit of the slot that has a record on its list, plus one.
+pub(super) const SIGNED: u32 = 48;
+
 /// Why an item came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -59,21 +62,24 @@ pub(super) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> R
     Ok(())
 }
 
-/// Puts a record on a slot's list. `is_fresh`: nobody else knows the record yet.
+/// Puts a record on the list of slot `own`, and signs it. `is_fresh`: nobody else knows it yet.
 pub(super) fn link(
     change: &mut Change<'_>,
-    slot: &Slot,
+    own: u32,
     record: &Record,
     is_fresh: bool,
 ) -> Result<()> {
+    let slot = change.region().slot(own);
     let at = change.region().offset_of(record);
     let next = slot.leases.get();
     if !is_fresh {
         change.save(&record.next);
         change.save(&record.previous);
+        change.save(&record.state);
     }
     change.put(&record.next, next);
     change.put(&record.previous, 0);
+    change.put(&record.state, record.state.get() | u64::from(own + 1) << SIGNED);
     if next != 0 {
         change.set(&change.region().at::<Record>(next)?.previous, at);
     }

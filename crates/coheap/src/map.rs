@@ -1,0 +1,287 @@
+//! A map that many processes share.
+
+use std::marker::PhantomData;
+
+use coheap_core::objects::{Handle, Map as Engine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Heap;
+use crate::buffer::Buffer;
+use crate::element;
+use crate::error::Result;
+
+/// Keys to values, in the order of insertion. Made by [`Heap::map`].
+///
+/// Keys are compared as Python does: `1`, `1.0` and `true` are one key.
+#[derive(Debug, Clone)]
+pub struct Map<K, V> {
+    pub(crate) heap: Heap,
+    pub(crate) engine: Engine,
+    types: PhantomData<fn(K, V) -> (K, V)>,
+}
+
+impl<K, V> Map<K, V>
+where
+    K: Serialize + DeserializeOwned,
+    V: Serialize + DeserializeOwned,
+{
+    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
+        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    }
+
+    /// The value under a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Element`](crate::Error::Element) when the bytes there are no `V`;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let ages = heap.map::<String, u32>("ages")?;
+    /// assert_eq!(ages.get(&"Ada".to_owned())?, None);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn get(&self, key: &K) -> Result<Option<V>> {
+        let key = Buffer::key(key)?;
+        let mut out = Buffer::new();
+        if !self.heap.with(|context| self.engine.get(context, &key.0, &mut out.0))? {
+            return Ok(None);
+        }
+        Ok(Some(element::decode(&out.0)?))
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert!(!heap.map::<u8, u8>("small")?.contains_key(&1)?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn contains_key(&self, key: &K) -> Result<bool> {
+        let key = Buffer::key(key)?;
+        self.heap.with(|context| self.engine.contains(context, &key.0))
+    }
+
+    /// Stores a value under a key. Answers whether the key is new.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`](crate::Error::HeapFull),
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let ages = heap.map::<String, u32>("ages")?;
+    /// assert!(ages.set(&"Ada".to_owned(), &36)?);
+    /// assert!(!ages.set(&"Ada".to_owned(), &37)?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn set(&self, key: &K, value: &V) -> Result<bool> {
+        let (key, value) = (Buffer::key(key)?, Buffer::value(value)?);
+        self.heap.with(|context| self.engine.set(context, &key.0, &value.0))
+    }
+
+    /// Removes a key and answers its value.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let ages = heap.map::<String, u32>("ages")?;
+    /// ages.set(&"Ada".to_owned(), &36)?;
+    /// assert_eq!(ages.remove(&"Ada".to_owned())?, Some(36));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn remove(&self, key: &K) -> Result<Option<V>> {
+        let key = Buffer::key(key)?;
+        let mut out = Buffer::new();
+        if !self.heap.with(|context| self.engine.remove(context, &key.0, &mut out.0))? {
+            return Ok(None);
+        }
+        Ok(Some(element::decode(&out.0)?))
+    }
+
+    /// Adds to the integer under a key (0 where there is none) and answers the sum.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`](crate::Error::Engine) when there is no integer of 64 bits, or the sum is
+    /// none.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let hits = heap.map::<String, i64>("hits")?;
+    /// hits.add(&"/".to_owned(), 2)?;
+    /// assert_eq!(hits.add(&"/".to_owned(), 3)?, 5);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn add(&self, key: &K, more: i64) -> Result<i64> {
+        let key = Buffer::key(key)?;
+        self.heap.with(|context| self.engine.add(context, &key.0, more))
+    }
+
+    /// Puts `new` under a key if `expected` is there (`None`: nothing). Answers whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let owner = heap.map::<String, String>("owner")?;
+    /// let (seat, me) = ("A1".to_owned(), "me".to_owned());
+    /// assert!(owner.compare_and_set(&seat, None, Some(&me))?);
+    /// assert!(!owner.compare_and_set(&seat, None, Some(&me))?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn compare_and_set(
+        &self,
+        key: &K,
+        expected: Option<&V>,
+        new: Option<&V>,
+    ) -> Result<bool> {
+        let key = Buffer::key(key)?;
+        let expected = expected.map(Buffer::value).transpose()?;
+        let new = new.map(Buffer::value).transpose()?;
+        let bytes = |buffer: &'_ Option<Buffer>| buffer.as_ref().map(|buffer| buffer.0.clone());
+        let (expected, new) = (bytes(&expected), bytes(&new));
+        self.heap.with(|context| {
+            self.engine.compare_and_set(context, &key.0, expected.as_deref(), new.as_deref())
+        })
+    }
+
+    /// Replaces the value under a key by what `change` makes of it (`None`: nothing there), and
+    /// answers that. `change` may run several times when others write to the key meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let lists = heap.map::<u8, Vec<u8>>("lists")?;
+    /// lists.update_with(&1, |list| [list.unwrap_or_default(), vec![7]].concat())?;
+    /// assert_eq!(lists.get(&1)?, Some(vec![7]));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn update_with(&self, key: &K, mut change: impl FnMut(Option<V>) -> V) -> Result<V> {
+        let key = Buffer::key(key)?;
+        loop {
+            let mut old = Buffer::new();
+            let is_there =
+                self.heap.with(|context| self.engine.get(context, &key.0, &mut old.0))?;
+            let before = if is_there { Some(element::decode(&old.0)?) } else { None };
+            let value = change(before);
+            let new = Buffer::value(&value)?;
+            let expected = is_there.then_some(old.0.as_slice());
+            let done = self.heap.with(|context| {
+                self.engine.compare_and_set(context, &key.0, expected, Some(&new.0))
+            })?;
+            if done {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// Removes the entry that came last and answers it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let stack = heap.map::<u8, u8>("stack")?;
+    /// stack.set(&1, &10)?;
+    /// stack.set(&2, &20)?;
+    /// assert_eq!(stack.pop_last()?, Some((2, 20)));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn pop_last(&self) -> Result<Option<(K, V)>> {
+        let (mut key, mut value) = (Buffer::new(), Buffer::new());
+        let popped =
+            self.heap.with(|context| self.engine.pop_last(context, &mut key.0, &mut value.0))?;
+        if !popped {
+            return Ok(None);
+        }
+        Ok(Some((element::decode(&key.0)?, element::decode(&value.0)?)))
+    }
+
+    /// How many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert_eq!(heap.map::<u8, u8>("small")?.len()?, 0);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn len(&self) -> Result<u64> {
+        self.heap.with(|context| self.engine.len(context))
+    }
+
+    /// Whether there are no entries.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert!(heap.map::<u8, u8>("small")?.is_empty()?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// All entries as they were at one moment, in the order of insertion.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let ages = heap.map::<String, u32>("ages")?;
+    /// ages.set(&"Ada".to_owned(), &36)?;
+    /// assert_eq!(ages.snapshot()?, [("Ada".to_owned(), 36)]);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn snapshot(&self) -> Result<Vec<(K, V)>> {
+        let pairs = self.heap.with(|context| self.engine.snapshot(context))?;
+        let decode = |(key, value): (Vec<u8>, Vec<u8>)| {
+            Ok((element::decode(&key)?, element::decode(&value)?))
+        };
+        pairs.into_iter().map(decode).collect()
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`](crate::Error::HeapFull),
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let ages = heap.map::<String, u32>("ages")?;
+    /// ages.set(&"Ada".to_owned(), &36)?;
+    /// ages.clear()?;
+    /// assert!(ages.is_empty()?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn clear(&self) -> Result<()> {
+        self.heap.with(|context| self.engine.clear(context))
+    }
+}

@@ -1,0 +1,160 @@
+//! A lock that no death can keep.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use coheap_core::objects::mutex::Acquired;
+use coheap_core::objects::{Handle, Mutex as Engine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Heap;
+use crate::buffer::Buffer;
+use crate::element;
+use crate::error::{Error, Result};
+
+/// A lock around a value. Made by [`Heap::mutex`].
+///
+/// When its holder dies the next one gets the lock and is told, see
+/// [`MutexGuard::died`]. Holders that wait for each other in a circle are told too.
+#[derive(Debug, Clone)]
+pub struct Mutex<T> {
+    heap: Heap,
+    engine: Engine,
+    types: PhantomData<fn(T) -> T>,
+}
+
+/// The lock, held; dropping it lets go.
+#[derive(Debug)]
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    died: Option<u32>,
+    /// A lock is let go by the thread that took it.
+    not_send: PhantomData<*const ()>,
+}
+
+impl<T: Serialize + DeserializeOwned> Mutex<T> {
+    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
+        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    }
+
+    /// Takes the lock, waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`] with `Deadlock` when all wait for each other, this thread included.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let total = heap.mutex("total", &0i64)?;
+    /// let guard = total.lock()?;
+    /// guard.set(&(guard.get()? + 1))?;
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn lock(&self) -> Result<MutexGuard<'_, T>> {
+        self.lock_before(None)
+    }
+
+    /// As [`lock`](Self::lock), but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let total = heap.mutex("total", &0i64)?;
+    /// let guard = total.lock()?;
+    /// assert!(total.lock_timeout(Duration::from_millis(5)).is_err());
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<'_, T>> {
+        self.lock_before(Some(timeout))
+    }
+
+    fn lock_before(&self, timeout: Option<Duration>) -> Result<MutexGuard<'_, T>> {
+        let acquired =
+            self.heap.wait(timeout, |context, deadline| self.engine.lock(context, deadline))?;
+        Ok(self.guard(acquired))
+    }
+
+    /// Takes the lock if it is free or its holder is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`].
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let total = heap.mutex("total", &0i64)?;
+    /// assert!(total.try_lock()?.is_some());
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>> {
+        let acquired = self.heap.with(|context| self.engine.try_lock(context))?;
+        Ok(acquired.map(|acquired| self.guard(acquired)))
+    }
+
+    fn guard(&self, acquired: Acquired) -> MutexGuard<'_, T> {
+        let died = match acquired {
+            Acquired::Clean => None,
+            Acquired::OwnerDied(pid) => Some(pid),
+        };
+        MutexGuard { mutex: self, died, not_send: PhantomData }
+    }
+
+    /// Process id of the holder, dead or alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`].
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let total = heap.mutex("total", &0i64)?;
+    /// assert_eq!(total.holder()?, None);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn holder(&self) -> Result<Option<u32>> {
+        let holder = self.heap.with(|context| self.engine.holder(context))?;
+        Ok(holder.map(|holder| holder.pid))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
+    /// Process id of the last holder if it died with the lock: what it guards may be half done.
+    pub fn died(&self) -> Option<u32> {
+        self.died
+    }
+
+    /// The value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Element`] when the bytes are no `T`; [`Error::ObjectGone`].
+    pub fn get(&self) -> Result<T> {
+        let mut out = Buffer::new();
+        let value = self.mutex.engine.value();
+        self.mutex.heap.with(|context| value.get(context, &mut out.0))?;
+        Ok(element::decode(&out.0)?)
+    }
+
+    /// Replaces the value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`], [`Error::ObjectGone`].
+    pub fn set(&self, new: &T) -> Result<()> {
+        let new = Buffer::value(new)?;
+        let value = self.mutex.engine.value();
+        self.mutex.heap.with(|context| value.set(context, &new.0))
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        // A lock that was removed, or a closed heap, has nothing to let go.
+        let _: Result<(), Error> = self.mutex.heap.with(|context| self.mutex.engine.unlock(context));
+    }
+}

@@ -1,0 +1,207 @@
+//! A queue that many processes share.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use coheap_core::objects::{Handle, Queue as Engine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Heap;
+use crate::buffer::Buffer;
+use crate::element;
+use crate::error::Result;
+
+/// First in, first out. Made by [`Heap::queue`].
+///
+/// An item that was put is there when `put` returns; one that was got belongs to its getter alone
+/// and goes with it. Where that is not enough there is [`WorkQueue`](crate::WorkQueue).
+#[derive(Debug, Clone)]
+pub struct Queue<T> {
+    pub(crate) heap: Heap,
+    pub(crate) engine: Engine,
+    types: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Queue<T> {
+    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
+        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    }
+
+    /// Puts an item at the back, waiting while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShutDown`](crate::Error::ShutDown) after `close`;
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when the heap itself has no room.
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// queue.put(&7)?;
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn put(&self, item: &T) -> Result<()> {
+        self.put_before(item, None)
+    }
+
+    /// As [`put`](Self::put), but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`](crate::Error::Full) when the time ran out; else as `put`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.bounded_queue::<u64>("one", 1)?;
+    /// queue.put_timeout(&7, Duration::from_millis(5))?;
+    /// assert!(queue.put_timeout(&8, Duration::from_millis(5)).is_err());
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn put_timeout(&self, item: &T, timeout: Duration) -> Result<()> {
+        self.put_before(item, Some(timeout))
+    }
+
+    fn put_before(&self, item: &T, timeout: Option<Duration>) -> Result<()> {
+        let item = Buffer::value(item)?;
+        self.heap.wait(timeout, |context, deadline| {
+            self.engine.put_wait(context, deadline, &item.0)
+        })
+    }
+
+    /// As [`put`](Self::put), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`](crate::Error::Full); else as `put`.
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// queue.try_put(&7)?;
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn try_put(&self, item: &T) -> Result<()> {
+        let item = Buffer::value(item)?;
+        self.heap.with(|context| self.engine.put(context, &item.0))
+    }
+
+    /// Takes the item at the front, waiting until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and empty;
+    /// [`Error::Element`](crate::Error::Element) when the item is no `T`: it is gone then.
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// queue.put(&7)?;
+    /// assert_eq!(queue.get()?, 7);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn get(&self) -> Result<T> {
+        self.get_before(None)
+    }
+
+    /// As [`get`](Self::get), but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`](crate::Error::Empty) when the time ran out; else as `get`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// assert!(queue.get_timeout(Duration::from_millis(5)).is_err());
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
+        self.get_before(Some(timeout))
+    }
+
+    fn get_before(&self, timeout: Option<Duration>) -> Result<T> {
+        let mut out = Buffer::new();
+        self.heap.wait(timeout, |context, deadline| {
+            self.engine.get_wait(context, deadline, &mut out.0)
+        })?;
+        Ok(element::decode(&out.0)?)
+    }
+
+    /// As [`get`](Self::get), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`](crate::Error::Empty); else as `get`.
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// assert!(matches!(queue.try_get(), Err(coheap::Error::Empty)));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn try_get(&self) -> Result<T> {
+        let mut out = Buffer::new();
+        self.heap.with(|context| self.engine.get(context, &mut out.0))?;
+        Ok(element::decode(&out.0)?)
+    }
+
+    /// Puts items at the back, in order, as many as there are places for. Answers how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_put`](Self::try_put), if not even the first one could be put.
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// assert_eq!(queue.put_many(&[1, 2, 3])?, 3);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn put_many(&self, items: &[T]) -> Result<usize> {
+        let buffers = items.iter().map(Buffer::value).collect::<Result<Vec<_>>>()?;
+        let slices: Vec<&[u8]> = buffers.iter().map(AsRef::as_ref).collect();
+        self.heap.with(|context| self.engine.put_many(context, &slices))
+    }
+
+    /// How many items wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// assert_eq!(queue.len()?, 0);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn len(&self) -> Result<u64> {
+        self.heap.with(|context| self.engine.len(context))
+    }
+
+    /// Whether no item waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// assert!(queue.is_empty()?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Lets nothing more be put. What is there can still be got.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
+    /// queue.close()?;
+    /// assert!(matches!(queue.get(), Err(coheap::Error::ShutDown)));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn close(&self) -> Result<()> {
+        self.heap.with(|context| self.engine.close(context))
+    }
+}

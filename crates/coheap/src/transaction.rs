@@ -1,0 +1,261 @@
+//! Changes to several objects that happen together or not at all.
+
+use std::time::Duration;
+
+use coheap_core::transaction::Transaction;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::buffer::Buffer;
+use crate::error::{Error, Result};
+use crate::{Heap, Lease, Map, Queue, Value, WorkQueue, element};
+
+/// Attempts at a transaction that others keep from finishing.
+const ATTEMPTS: u32 = 100;
+
+/// An open transaction; see [`Heap::transaction`].
+///
+/// It locks each object at first touch, for reading too, and keeps what it writes to itself until
+/// it commits.
+#[derive(Debug)]
+pub struct Tx {
+    heap: Heap,
+    engine: Transaction,
+}
+
+impl Heap {
+    /// Runs `block` and makes all its changes real at once, or none of them when it answers an
+    /// error or the process dies.
+    ///
+    /// Where transactions lock the same objects in different order, one of them is undone and its
+    /// block runs again: it should have no other effects.
+    ///
+    /// # Errors
+    ///
+    /// What `block` answered; [`Error::HeapFull`], [`Error::LeaseLost`] from the commit;
+    /// [`Error::Engine`] with `Deadlock` after a hundred attempts. Nothing was changed.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let accounts = heap.map::<String, i64>("accounts")?;
+    /// let (a, b) = ("a".to_owned(), "b".to_owned());
+    /// heap.transaction(|tx| {
+    ///     tx.add(&accounts, &a, -5)?;
+    ///     tx.add(&accounts, &b, 5)
+    /// })?;
+    /// assert_eq!(accounts.get(&b)?, Some(5));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn transaction<T>(&self, mut block: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
+        let mut age = None;
+        for attempt in 1.. {
+            let engine = Transaction::begin(self.engine.context()?, age)?;
+            let mut tx = Tx { heap: self.clone(), engine };
+            age = Some(tx.engine.age()).filter(|age| *age > 1);
+            let answer = block(&mut tx);
+            let doom = tx.engine.doom().cloned();
+            let done = match (doom, answer) {
+                (Some(why), _) => Err(why.into()),
+                (None, Err(error)) => return Err(error),
+                (None, Ok(value)) => tx.engine.commit().map(|()| value).map_err(Error::from),
+            };
+            match done {
+                Err(Error::Engine(coheap_core::Error::Deadlock)) if attempt < ATTEMPTS => {
+                    std::thread::sleep(Duration::from_micros(50) * attempt.min(20));
+                }
+                other => return other,
+            }
+        }
+        Err(Error::Engine(coheap_core::Error::Deadlock))
+    }
+}
+
+impl Tx {
+    fn check(&self, heap: &Heap) -> Result<()> {
+        if heap.engine.is_same(&self.heap.engine) { Ok(()) } else { Err(Error::OtherHeap) }
+    }
+
+    /// As [`Map::get`], with what this transaction wrote.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::get`].
+    pub fn get<K, V>(&mut self, map: &Map<K, V>, key: &K) -> Result<Option<V>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        let key = Buffer::key(key)?;
+        let mut out = Buffer::new();
+        if !self.engine.map_get(&map.engine, &key.0, &mut out.0)? {
+            return Ok(None);
+        }
+        Ok(Some(element::decode(&out.0)?))
+    }
+
+    /// As [`Map::set`], with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::set`].
+    pub fn set<K, V>(&mut self, map: &Map<K, V>, key: &K, value: &V) -> Result<()>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        let (key, value) = (Buffer::key(key)?, Buffer::value(value)?);
+        Ok(self.engine.map_set(&map.engine, &key.0, &value.0)?)
+    }
+
+    /// As [`Map::remove`], with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::remove`].
+    pub fn remove<K, V>(&mut self, map: &Map<K, V>, key: &K) -> Result<Option<V>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        let key = Buffer::key(key)?;
+        let mut out = Buffer::new();
+        if !self.engine.map_remove(&map.engine, &key.0, &mut out.0)? {
+            return Ok(None);
+        }
+        Ok(Some(element::decode(&out.0)?))
+    }
+
+    /// As [`Map::add`], with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::add`].
+    pub fn add<K, V>(&mut self, map: &Map<K, V>, key: &K, more: i64) -> Result<()>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.add_many(map, [(key, more)])
+    }
+
+    /// Adds to many integers, each under its own key, with the commit; which fails where one is
+    /// no integer of 64 bits, or a sum is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Element`] when a key cannot be one.
+    pub fn add_many<'a, K, V>(
+        &mut self,
+        map: &Map<K, V>,
+        additions: impl IntoIterator<Item = (&'a K, i64)>,
+    ) -> Result<()>
+    where
+        K: Serialize + DeserializeOwned + 'a,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        let mut key_bytes = Buffer::new();
+        for (key, more) in additions {
+            key_bytes.0.clear();
+            element::encode_key(key, &mut key_bytes.0)?;
+            self.engine.map_add_many(&map.engine, [(&key_bytes.0, more)])?;
+        }
+        Ok(())
+    }
+
+    /// How many entries a map will have.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::len`].
+    pub fn len<K, V>(&mut self, map: &Map<K, V>) -> Result<u64>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        Ok(self.engine.map_len(&map.engine)?)
+    }
+
+    /// As [`Value::get`], with what this transaction wrote.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::get`].
+    pub fn read<T: Serialize + DeserializeOwned>(&mut self, value: &Value<T>) -> Result<T> {
+        self.check(&value.heap)?;
+        let mut out = Buffer::new();
+        self.engine.value_get(&value.engine, &mut out.0)?;
+        Ok(element::decode(&out.0)?)
+    }
+
+    /// As [`Value::set`], with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::set`].
+    pub fn write<T: Serialize + DeserializeOwned>(
+        &mut self,
+        value: &Value<T>,
+        new: &T,
+    ) -> Result<()> {
+        self.check(&value.heap)?;
+        let new = Buffer::value(new)?;
+        Ok(self.engine.value_set(&value.engine, &new.0)?)
+    }
+
+    /// Puts an item at the back of a queue, with the commit; its place is taken now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::try_put`].
+    pub fn put<T: Serialize + DeserializeOwned>(
+        &mut self,
+        queue: &Queue<T>,
+        item: &T,
+    ) -> Result<()> {
+        self.check(&queue.heap)?;
+        let item = Buffer::value(item)?;
+        Ok(self.engine.queue_put(&queue.engine, &item.0)?)
+    }
+
+    /// Puts a job at the back of a work queue, with the commit; its place is taken now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::try_put`].
+    pub fn put_job<T: Serialize + DeserializeOwned>(
+        &mut self,
+        queue: &WorkQueue<T>,
+        job: &T,
+    ) -> Result<()> {
+        self.check(&queue.heap)?;
+        let job = Buffer::value(job)?;
+        Ok(self.engine.queue_put(&queue.engine, &job.0)?)
+    }
+
+    /// Takes the item at the front of a queue, for good with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::try_get`].
+    pub fn take<T: Serialize + DeserializeOwned>(&mut self, queue: &Queue<T>) -> Result<T> {
+        self.check(&queue.heap)?;
+        let mut out = Buffer::new();
+        self.engine.queue_get(&queue.engine, &mut out.0)?;
+        Ok(element::decode(&out.0)?)
+    }
+
+    /// Acks a job, with the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it was acked in this transaction already.
+    pub fn ack<T>(&mut self, lease: &Lease<T>) -> Result<()> {
+        self.check(&lease.heap)?;
+        Ok(self.engine.queue_ack(&lease.engine, &lease.token)?)
+    }
+}

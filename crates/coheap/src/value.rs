@@ -1,0 +1,97 @@
+//! One value that many processes share.
+
+use std::marker::PhantomData;
+
+use coheap_core::objects::{Handle, Value as Engine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Heap;
+use crate::buffer::Buffer;
+use crate::element;
+use crate::error::Result;
+
+/// One value. Made by [`Heap::value`].
+#[derive(Debug, Clone)]
+pub struct Value<T> {
+    pub(crate) heap: Heap,
+    pub(crate) engine: Engine,
+    types: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Value<T> {
+    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
+        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    }
+
+    /// The value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Element`](crate::Error::Element) when the bytes are no `T`;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert_eq!(heap.value("answer", &42u8)?.get()?, 42);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn get(&self) -> Result<T> {
+        let mut out = Buffer::new();
+        self.heap.with(|context| self.engine.get(context, &mut out.0))?;
+        Ok(element::decode(&out.0)?)
+    }
+
+    /// Replaces the value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`](crate::Error::HeapFull),
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let answer = heap.value("answer", &0u8)?;
+    /// answer.set(&42)?;
+    /// assert_eq!(answer.get()?, 42);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn set(&self, value: &T) -> Result<()> {
+        let value = Buffer::value(value)?;
+        self.heap.with(|context| self.engine.set(context, &value.0))
+    }
+
+    /// Adds to an integer and answers the sum.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`](crate::Error::Engine) when it is no integer of 64 bits, or the sum is
+    /// none.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert_eq!(heap.value("hits", &40i64)?.add(2)?, 42);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn add(&self, more: i64) -> Result<i64> {
+        self.heap.with(|context| self.engine.add(context, more))
+    }
+
+    /// Replaces the value if it is `expected`. Answers whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let state = heap.value("state", &"new".to_owned())?;
+    /// assert!(state.compare_exchange(&"new".to_owned(), &"old".to_owned())?);
+    /// assert!(!state.compare_exchange(&"new".to_owned(), &"old".to_owned())?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn compare_exchange(&self, expected: &T, new: &T) -> Result<bool> {
+        let (expected, new) = (Buffer::value(expected)?, Buffer::value(new)?);
+        self.heap.with(|context| self.engine.compare_and_set(context, &expected.0, &new.0))
+    }
+}
