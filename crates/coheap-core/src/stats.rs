@@ -26,6 +26,8 @@ pub struct Stats {
     pub undone: u64,
     /// Transactions that died before they committed.
     pub abandoned: u64,
+    /// Processes that died inside a change or a transaction.
+    pub interrupted: u64,
     /// Leases and promises given back for the dead.
     pub returned: u64,
 }
@@ -49,6 +51,7 @@ pub fn stats(heap: &Heap) -> Result<Stats> {
         recovered: header.tally.recovered.get(),
         undone: header.tally.undone.get(),
         abandoned: header.tally.abandoned.get(),
+        interrupted: header.tally.interrupted.get(),
         returned: header.tally.returned.get(),
     })
 }

@@ -114,7 +114,7 @@ impl Heap {
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let ages = heap.map::<String, u32>("ages")?;
-    /// ages.set(&"Ada".to_owned(), &36)?;
+    /// ages.set("Ada", &36)?;
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn map<K, V>(&self, name: &str) -> Result<Map<K, V>>

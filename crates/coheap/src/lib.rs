@@ -15,11 +15,11 @@
 //! let job = jobs.get()?;
 //! heap.transaction(|tx| {
 //!     for word in job.value().split(' ') {
-//!         tx.add(&counts, &word.to_owned(), 1)?;
+//!         tx.add(&counts, word, 1)?;
 //!     }
 //!     tx.ack(&job)
 //! })?;
-//! assert_eq!(counts.get(&"hello".to_owned())?, Some(2));
+//! assert_eq!(counts.get("hello")?, Some(2));
 //! # Ok::<(), coheap::Error>(())
 //! ```
 //!

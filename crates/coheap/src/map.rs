@@ -1,5 +1,6 @@
 //! A map that many processes share.
 
+use std::borrow::Borrow;
 use std::marker::PhantomData;
 
 use coheap_core::objects::{Handle, Map as Engine};
@@ -40,10 +41,14 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let ages = heap.map::<String, u32>("ages")?;
-    /// assert_eq!(ages.get(&"Ada".to_owned())?, None);
+    /// assert_eq!(ages.get("Ada")?, None);
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn get(&self, key: &K) -> Result<Option<V>> {
+    pub fn get<Q>(&self, key: &Q) -> Result<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let key = Buffer::key(key)?;
         let mut out = Buffer::new();
         if !self.heap.with(|context| self.engine.get(context, &key.0, &mut out.0))? {
@@ -63,7 +68,11 @@ where
     /// assert!(!heap.map::<u8, u8>("small")?.contains_key(&1)?);
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn contains_key(&self, key: &K) -> Result<bool> {
+    pub fn contains_key<Q>(&self, key: &Q) -> Result<bool>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let key = Buffer::key(key)?;
         self.heap.with(|context| self.engine.contains(context, &key.0))
     }
@@ -78,11 +87,15 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let ages = heap.map::<String, u32>("ages")?;
-    /// assert!(ages.set(&"Ada".to_owned(), &36)?);
-    /// assert!(!ages.set(&"Ada".to_owned(), &37)?);
+    /// assert!(ages.set("Ada", &36)?);
+    /// assert!(!ages.set("Ada", &37)?);
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn set(&self, key: &K, value: &V) -> Result<bool> {
+    pub fn set<Q>(&self, key: &Q, value: &V) -> Result<bool>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let (key, value) = (Buffer::key(key)?, Buffer::value(value)?);
         self.heap.with(|context| self.engine.set(context, &key.0, &value.0))
     }
@@ -96,11 +109,15 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let ages = heap.map::<String, u32>("ages")?;
-    /// ages.set(&"Ada".to_owned(), &36)?;
-    /// assert_eq!(ages.remove(&"Ada".to_owned())?, Some(36));
+    /// ages.set("Ada", &36)?;
+    /// assert_eq!(ages.remove("Ada")?, Some(36));
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn remove(&self, key: &K) -> Result<Option<V>> {
+    pub fn remove<Q>(&self, key: &Q) -> Result<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let key = Buffer::key(key)?;
         let mut out = Buffer::new();
         if !self.heap.with(|context| self.engine.remove(context, &key.0, &mut out.0))? {
@@ -119,11 +136,15 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let hits = heap.map::<String, i64>("hits")?;
-    /// hits.add(&"/".to_owned(), 2)?;
-    /// assert_eq!(hits.add(&"/".to_owned(), 3)?, 5);
+    /// hits.add("/", 2)?;
+    /// assert_eq!(hits.add("/", 3)?, 5);
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn add(&self, key: &K, more: i64) -> Result<i64> {
+    pub fn add<Q>(&self, key: &Q, more: i64) -> Result<i64>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let key = Buffer::key(key)?;
         self.heap.with(|context| self.engine.add(context, &key.0, more))
     }
@@ -137,25 +158,28 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let owner = heap.map::<String, String>("owner")?;
-    /// let (seat, me) = ("A1".to_owned(), "me".to_owned());
-    /// assert!(owner.compare_and_set(&seat, None, Some(&me))?);
-    /// assert!(!owner.compare_and_set(&seat, None, Some(&me))?);
+    /// let me = "me".to_owned();
+    /// assert!(owner.compare_and_set("A1", None, Some(&me))?);
+    /// assert!(!owner.compare_and_set("A1", None, Some(&me))?);
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn compare_and_set(
+    pub fn compare_and_set<Q>(
         &self,
-        key: &K,
+        key: &Q,
         expected: Option<&V>,
         new: Option<&V>,
-    ) -> Result<bool> {
+    ) -> Result<bool>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let key = Buffer::key(key)?;
         let expected = expected.map(Buffer::value).transpose()?;
         let new = new.map(Buffer::value).transpose()?;
-        let bytes = |buffer: &'_ Option<Buffer>| buffer.as_ref().map(|buffer| buffer.0.clone());
-        let (expected, new) = (bytes(&expected), bytes(&new));
-        self.heap.with(|context| {
-            self.engine.compare_and_set(context, &key.0, expected.as_deref(), new.as_deref())
-        })
+        let (expected, new) =
+            (expected.as_ref().map(AsRef::as_ref), new.as_ref().map(AsRef::as_ref));
+        self.heap
+            .with(|context| self.engine.compare_and_set(context, &key.0, expected, new))
     }
 
     /// Replaces the value under a key by what `change` makes of it (`None`: nothing there), and
@@ -172,7 +196,11 @@ where
     /// assert_eq!(lists.get(&1)?, Some(vec![7]));
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn update_with(&self, key: &K, mut change: impl FnMut(Option<V>) -> V) -> Result<V> {
+    pub fn update_with<Q>(&self, key: &Q, mut change: impl FnMut(Option<V>) -> V) -> Result<V>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         let key = Buffer::key(key)?;
         loop {
             let mut old = Buffer::new();
@@ -254,7 +282,7 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let ages = heap.map::<String, u32>("ages")?;
-    /// ages.set(&"Ada".to_owned(), &36)?;
+    /// ages.set("Ada", &36)?;
     /// assert_eq!(ages.snapshot()?, [("Ada".to_owned(), 36)]);
     /// # Ok::<(), coheap::Error>(())
     /// ```
@@ -276,7 +304,7 @@ where
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let ages = heap.map::<String, u32>("ages")?;
-    /// ages.set(&"Ada".to_owned(), &36)?;
+    /// ages.set("Ada", &36)?;
     /// ages.clear()?;
     /// assert!(ages.is_empty()?);
     /// # Ok::<(), coheap::Error>(())

@@ -1,5 +1,6 @@
 //! Changes to several objects that happen together or not at all.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use coheap_core::transaction::Transaction;
@@ -38,12 +39,11 @@ impl Heap {
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
     /// let accounts = heap.map::<String, i64>("accounts")?;
-    /// let (a, b) = ("a".to_owned(), "b".to_owned());
     /// heap.transaction(|tx| {
-    ///     tx.add(&accounts, &a, -5)?;
-    ///     tx.add(&accounts, &b, 5)
+    ///     tx.add(&accounts, "a", -5)?;
+    ///     tx.add(&accounts, "b", 5)
     /// })?;
-    /// assert_eq!(accounts.get(&b)?, Some(5));
+    /// assert_eq!(accounts.get("b")?, Some(5));
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn transaction<T>(&self, mut block: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
@@ -80,9 +80,10 @@ impl Tx {
     /// # Errors
     ///
     /// As [`Map::get`].
-    pub fn get<K, V>(&mut self, map: &Map<K, V>, key: &K) -> Result<Option<V>>
+    pub fn get<K, V, Q>(&mut self, map: &Map<K, V>, key: &Q) -> Result<Option<V>>
     where
-        K: Serialize + DeserializeOwned,
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
@@ -99,9 +100,10 @@ impl Tx {
     /// # Errors
     ///
     /// As [`Map::set`].
-    pub fn set<K, V>(&mut self, map: &Map<K, V>, key: &K, value: &V) -> Result<()>
+    pub fn set<K, V, Q>(&mut self, map: &Map<K, V>, key: &Q, value: &V) -> Result<()>
     where
-        K: Serialize + DeserializeOwned,
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
@@ -114,9 +116,10 @@ impl Tx {
     /// # Errors
     ///
     /// As [`Map::remove`].
-    pub fn remove<K, V>(&mut self, map: &Map<K, V>, key: &K) -> Result<Option<V>>
+    pub fn remove<K, V, Q>(&mut self, map: &Map<K, V>, key: &Q) -> Result<Option<V>>
     where
-        K: Serialize + DeserializeOwned,
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
@@ -133,10 +136,10 @@ impl Tx {
     /// # Errors
     ///
     /// As [`Map::add`].
-    pub fn add<K, V>(&mut self, map: &Map<K, V>, key: &K, more: i64) -> Result<()>
+    pub fn add<K, V, Q>(&mut self, map: &Map<K, V>, key: &Q, more: i64) -> Result<()>
     where
-        K: Serialize + DeserializeOwned,
-        V: Serialize + DeserializeOwned,
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
     {
         self.add_many(map, [(key, more)])
     }
@@ -147,14 +150,14 @@ impl Tx {
     /// # Errors
     ///
     /// [`Error::Element`] when a key cannot be one.
-    pub fn add_many<'a, K, V>(
+    pub fn add_many<'a, K, V, Q>(
         &mut self,
         map: &Map<K, V>,
-        additions: impl IntoIterator<Item = (&'a K, i64)>,
+        additions: impl IntoIterator<Item = (&'a Q, i64)>,
     ) -> Result<()>
     where
-        K: Serialize + DeserializeOwned + 'a,
-        V: Serialize + DeserializeOwned,
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized + 'a,
     {
         self.check(&map.heap)?;
         let mut key_bytes = Buffer::new();
@@ -171,11 +174,7 @@ impl Tx {
     /// # Errors
     ///
     /// As [`Map::len`].
-    pub fn len<K, V>(&mut self, map: &Map<K, V>) -> Result<u64>
-    where
-        K: Serialize + DeserializeOwned,
-        V: Serialize + DeserializeOwned,
-    {
+    pub fn len<K, V>(&mut self, map: &Map<K, V>) -> Result<u64> {
         self.check(&map.heap)?;
         Ok(self.engine.map_len(&map.engine)?)
     }

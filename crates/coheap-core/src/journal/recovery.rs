@@ -89,11 +89,13 @@ fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
     if defect(9) {
         free_turns(region, victim);
     }
+    let mut was_open = false;
     for index in 0..CONTEXT_COUNT {
         let entry = region.context(index);
         if !is_victims(entry.owner.acquire(), victim) {
             continue;
         }
+        was_open |= entry.entries.get() > 0 || entry.age.get() != 0;
         if entry.entries.get() > 0 {
             change::undo(region, index, entry, true)?;
             Region::add(&region.header().tally.undone, 1);
@@ -115,6 +117,9 @@ fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
             Region::store(&entry.age, 0);
             free_if_victims(&entry.owner, victim);
         }
+    }
+    if was_open {
+        Region::add(&region.header().tally.interrupted, 1);
     }
     Ok(())
 }

@@ -164,8 +164,10 @@ pub struct Tally {
     pub abandoned: Word,
     /// Leases given back for the dead.
     pub returned: Word,
+    /// Processes that died inside a change or a transaction.
+    pub interrupted: Word,
     /// To the end of the line.
-    pub spare: [Word; 4],
+    pub spare: [Word; 3],
 }
 
 /// Short exclusion: one of a fixed table, never used again for something else.
