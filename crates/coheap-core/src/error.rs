@@ -132,6 +132,43 @@ impl From<Corrupt> for Error {
     }
 }
 
+impl Error {
+    /// The sentence of an error without numbers.
+    fn sentence(&self) -> &'static str {
+        match self {
+            Self::Closed => "the heap is closed; nothing was changed; open it again",
+            Self::ObjectGone => "the object was removed; nothing was changed; get a new handle",
+            Self::NoSuchName => "no object has that name; nothing was changed",
+            Self::TimedOut => "the time ran out; nothing was changed",
+            Self::Interrupted => "a signal ended the wait; nothing was changed",
+            Self::Empty => "the queue is empty",
+            Self::Full => "the queue is full; nothing was added",
+            Self::ShutDown => "the queue is closed; nothing was changed",
+            Self::Deadlock => {
+                "waiting would never end: the owners wait for each other; nothing was changed; \
+                 run the transaction again"
+            }
+            Self::WouldBlock => {
+                "the call would wait while the transaction holds locks; nothing was changed"
+            }
+            Self::InTransaction => {
+                "this thread's open transaction holds the object: go through the transaction; \
+                 nothing was changed"
+            }
+            Self::ForkedInside => {
+                "this process was forked inside the transaction, which belongs to its parent; \
+                 nothing was changed; leave the block first"
+            }
+            Self::OtherHeap => "the objects belong to different heaps; nothing was changed",
+            Self::LeaseLost => "the lease is not held any more; nothing was changed",
+            Self::NotAnInteger => "the value is not an integer of 64 bits; nothing was changed",
+            Self::Overflow => "the sum does not fit 64 bits; nothing was changed",
+            Self::NotOwner => "the lock is not held by the caller; nothing was changed",
+            _ => "nothing was changed",
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -145,45 +182,12 @@ impl fmt::Display for Error {
                 "the heap is damaged: {what} at {at:#x} cannot be; nothing was changed; \
                  make a new heap"
             ),
-            Self::Closed => f.write_str("the heap is closed; nothing was changed; open it again"),
-            Self::ObjectGone => {
-                f.write_str("the object was removed; nothing was changed; get a new handle")
-            }
             Self::WrongKind { found, wanted } => write!(
                 f,
                 "the name belongs to an object of kind {found}, not {wanted}; nothing was changed"
             ),
-            Self::NoSuchName => f.write_str("no object has that name; nothing was changed"),
             Self::BadName(why) => write!(f, "the name {why}; nothing was changed"),
-            Self::TimedOut => f.write_str("the time ran out; nothing was changed"),
-            Self::Interrupted => f.write_str("a signal ended the wait; nothing was changed"),
-            Self::Empty => f.write_str("the queue is empty"),
-            Self::Full => f.write_str("the queue is full; nothing was added"),
-            Self::ShutDown => f.write_str("the queue is closed; nothing was changed"),
-            Self::Deadlock => f.write_str(
-                "waiting would never end: the owners wait for each other; nothing was changed; \
-                 run the transaction again",
-            ),
-            Self::WouldBlock => f.write_str(
-                "the call would wait while the transaction holds locks; nothing was changed",
-            ),
-            Self::InTransaction => f.write_str(
-                "this thread's open transaction holds the object: go through the transaction; \
-                 nothing was changed",
-            ),
-            Self::ForkedInside => f.write_str(
-                "this process was forked inside the transaction, which belongs to its parent; \
-                 nothing was changed; leave the block first",
-            ),
-            Self::OtherHeap => {
-                f.write_str("the objects belong to different heaps; nothing was changed")
-            }
             Self::Doomed(why) => write!(f, "the transaction was given up: {why}"),
-            Self::LeaseLost => f.write_str("the lease is not held any more; nothing was changed"),
-            Self::NotAnInteger => {
-                f.write_str("the value is not an integer of 64 bits; nothing was changed")
-            }
-            Self::Overflow => f.write_str("the sum does not fit 64 bits; nothing was changed"),
             Self::TransactionTooLarge { words, max } => write!(
                 f,
                 "one change would save {words} words and may save {max}; nothing was changed; \
@@ -192,11 +196,9 @@ impl fmt::Display for Error {
             Self::TableFull { table, rows } => {
                 write!(f, "all {rows} {table} are taken by living ones; nothing was changed")
             }
-            Self::NotOwner => f.write_str("the lock is not held by the caller; nothing was changed"),
-            Self::OwnerDied { pid } => write!(
-                f,
-                "process {pid} died holding the lock: what it guards may be half done"
-            ),
+            Self::OwnerDied { pid } => {
+                write!(f, "process {pid} died holding the lock: what it guards may be half done")
+            }
             Self::NotYours { owner, user } => write!(
                 f,
                 "the heap belongs to user {owner} and the caller is {user}; nothing was changed"
@@ -208,11 +210,11 @@ impl fmt::Display for Error {
             ),
             Self::NotAHeap(why) => write!(f, "not a heap: {why}; nothing was changed"),
             Self::BadArgument(what) => write!(f, "{what}; nothing was changed"),
-            Self::Os { call, code } => write!(
-                f,
-                "{call}: {}; nothing was changed",
-                std::io::Error::from_raw_os_error(*code)
-            ),
+            Self::Os { call, code } => {
+                let system = std::io::Error::from_raw_os_error(*code);
+                write!(f, "{call}: {system}; nothing was changed")
+            }
+            other => f.write_str(other.sentence()),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
 use crate::objects::{estate, queue};
-use crate::os::{HeapFile, PoisonError, PrivateMutex};
+use crate::os::{HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord};
 
 /// A heap that this process is attached to.
@@ -157,7 +157,7 @@ impl Heap {
 
     /// This process's membership; a forked child gets one of its own.
     fn member(&self) -> Result<Arc<Member>> {
-        let mut member = self.shared.member.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut member = self.shared.member.lock();
         if !member.is_own() {
             *member = Arc::new(enter(&self.shared.region, &self.shared.life)?);
         }
@@ -211,7 +211,7 @@ impl Heap {
     }
 
     fn member_if_own(&self) -> Option<Arc<Member>> {
-        let member = self.shared.member.lock().unwrap_or_else(PoisonError::into_inner);
+        let member = self.shared.member.lock();
         member.is_own().then(|| Arc::clone(&member))
     }
 
@@ -224,9 +224,9 @@ impl Heap {
         }
         let _held = context.hold(DIRECTORY_TURN)?;
         let own = context.member().slot();
-        let is_last = (0..SLOT_COUNT).filter(|slot| *slot != own).all(|slot| {
-            StateWord(region.slot(slot).state.acquire()).state() == State::Free
-        });
+        let is_last = (0..SLOT_COUNT)
+            .filter(|slot| *slot != own)
+            .all(|slot| StateWord(region.slot(slot).state.acquire()).state() == State::Free);
         match &self.shared.path {
             Some(path) if is_last => named::unlink_files(path, region),
             _ => Ok(()),
@@ -236,7 +236,7 @@ impl Heap {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let member = self.member.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let member = self.member.get_mut();
         if self.closed.get().is_none() && member.is_own() {
             let _ = member.leave();
         }

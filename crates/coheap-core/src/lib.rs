@@ -1,5 +1,7 @@
 //! The engine of coheap: bytes in shared memory that stay consistent whatever dies.
 //!
+//! # Floors
+//!
 //! The floors in reading order, from the ground up. A floor may use those above it in this list
 //! and none below it.
 //!
@@ -16,12 +18,17 @@
 //! | `heap`, `check`, `stats` | is it whole? |
 
 #![deny(unsafe_code)]
+#![warn(clippy::disallowed_types)]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "inner floors answer what `Error` says of itself; objects and faces say which"
+)]
 
 pub mod error;
 mod defect;
-#[expect(unsafe_code, reason = "system calls")]
+#[expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
 pub mod os;
-#[expect(unsafe_code, reason = "turns offsets into addresses")]
+#[expect(unsafe_code, clippy::disallowed_types, reason = "turns offsets into addresses")]
 pub mod memory;
 pub mod sync;
 pub mod journal;

@@ -17,9 +17,8 @@ fn heap() -> Heap {
 }
 
 fn map(heap: &Heap) -> Map {
-    let handle = heap
-        .with(|context| Directory.get_or_create(context, "map", &Recipe::Map))
-        .expect("a map");
+    let handle =
+        heap.with(|context| Directory.get_or_create(context, "map", &Recipe::Map)).expect("a map");
     Map { handle }
 }
 
@@ -225,9 +224,8 @@ fn queue_op() -> impl Strategy<Value = QueueOp> {
 fn run_queue_ops(ops: &[QueueOp], limit: u64) {
     let heap = heap();
     let recipe = Recipe::Queue { limit, max_attempts: 0 };
-    let handle = heap
-        .with(|context| Directory.get_or_create(context, "queue", &recipe))
-        .expect("a queue");
+    let handle =
+        heap.with(|context| Directory.get_or_create(context, "queue", &recipe)).expect("a queue");
     let queue = Queue { handle };
     let mut chain = VecDeque::new();
     let mut returned = VecDeque::new();

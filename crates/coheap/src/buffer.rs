@@ -1,4 +1,7 @@
 //! Buffers that a thread uses again and again, so that an operation asks for no memory.
+//!
+//! What always holds: a buffer is empty when it is handed out, and goes back to the thread that
+//! drops it; a very large one is let go.
 
 use std::cell::RefCell;
 

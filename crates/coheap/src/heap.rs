@@ -1,4 +1,7 @@
 //! The door to a heap.
+//!
+//! A `Heap` hands out typed handles by name. What always holds: a handle belongs to one heap and
+//! knows it; errors of the engine come out as this crate's.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! A map that many processes share.
+//!
+//! What always holds: a key is encoded canonically and a value exactly, both before any turn is
+//! taken; what comes back is decoded after.
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;
@@ -163,12 +166,7 @@ where
     /// assert!(!owner.compare_and_set("A1", None, Some(&me))?);
     /// # Ok::<(), coheap::Error>(())
     /// ```
-    pub fn compare_and_set<Q>(
-        &self,
-        key: &Q,
-        expected: Option<&V>,
-        new: Option<&V>,
-    ) -> Result<bool>
+    pub fn compare_and_set<Q>(&self, key: &Q, expected: Option<&V>, new: Option<&V>) -> Result<bool>
     where
         K: Borrow<Q>,
         Q: Serialize + ?Sized,
@@ -178,8 +176,7 @@ where
         let new = new.map(Buffer::value).transpose()?;
         let (expected, new) =
             (expected.as_ref().map(AsRef::as_ref), new.as_ref().map(AsRef::as_ref));
-        self.heap
-            .with(|context| self.engine.compare_and_set(context, &key.0, expected, new))
+        self.heap.with(|context| self.engine.compare_and_set(context, &key.0, expected, new))
     }
 
     /// Replaces the value under a key by what `change` makes of it (`None`: nothing there), and

@@ -1,4 +1,7 @@
 //! A lock that no death can keep.
+//!
+//! What always holds: a guard is held by the thread that took it and lets go when it is dropped.
+//! The value beside the lock is replaced whole or not at all.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -155,6 +158,7 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         // A lock that was removed, or a closed heap, has nothing to let go.
-        let _: Result<(), Error> = self.mutex.heap.with(|context| self.mutex.engine.unlock(context));
+        let _: Result<(), Error> =
+            self.mutex.heap.with(|context| self.mutex.engine.unlock(context));
     }
 }

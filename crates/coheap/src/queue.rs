@@ -1,4 +1,7 @@
 //! A queue that many processes share.
+//!
+//! What always holds: an item is encoded before it is put and decoded after it is got, so no
+//! user code runs while others wait.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -63,9 +66,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     fn put_before(&self, item: &T, timeout: Option<Duration>) -> Result<()> {
         let item = Buffer::value(item)?;
-        self.heap.wait(timeout, |context, deadline| {
-            self.engine.put_wait(context, deadline, &item.0)
-        })
+        self.heap
+            .wait(timeout, |context, deadline| self.engine.put_wait(context, deadline, &item.0))
     }
 
     /// As [`put`](Self::put), without waiting.

@@ -1,4 +1,7 @@
 //! Changes to several objects that happen together or not at all.
+//!
+//! What always holds: a block that answers an error, panics or dies leaves nothing behind; one
+//! that is doomed by a deadlock runs again, as old as it was.
 
 use std::borrow::Borrow;
 use std::time::Duration;

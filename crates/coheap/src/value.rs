@@ -1,4 +1,7 @@
 //! One value that many processes share.
+//!
+//! What always holds: a value is replaced whole or not at all; readers never wait for a
+//! transaction.
 
 use std::marker::PhantomData;
 

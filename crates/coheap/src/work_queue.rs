@@ -1,4 +1,7 @@
 //! A queue whose items are not lost with the worker that has them.
+//!
+//! What always holds: a job is waiting, on one lease, given up, or done. A lease that is dropped
+//! without a word gives its job back.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -147,8 +150,7 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
                 value,
             }),
             Err(error) => {
-                self.heap
-                    .with(|context| self.engine.nack(context, &token, Some(Why::Nacked)))?;
+                self.heap.with(|context| self.engine.nack(context, &token, Some(Why::Nacked)))?;
                 Err(error.into())
             }
         }

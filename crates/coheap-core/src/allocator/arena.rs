@@ -8,7 +8,9 @@
 //! - **A1** Every span of the arena with a free block is in the list of its class, others are not.
 //! - **A2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
 
-use crate::allocator::size_class::{HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class};
+use crate::allocator::size_class::{
+    HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class,
+};
 use crate::allocator::span::{self, CLAIM_WORDS, RELEASE_WORDS, Use};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -147,7 +149,14 @@ fn free_list(region: &Region, entry: &Span, class: u8, wanted: u32) -> Result<Fr
 }
 
 /// Cuts fresh blocks and links them before `next`. Nobody can see them yet.
-fn cut(change: &Change<'_>, index: u64, class: u8, from: u64, count: u64, next: u64) -> Result<u64> {
+fn cut(
+    change: &Change<'_>,
+    index: u64,
+    class: u8,
+    from: u64,
+    count: u64,
+    next: u64,
+) -> Result<u64> {
     let region = change.region();
     let start = span::start_of(region, index);
     let size = size_of_class(class);
@@ -217,9 +226,7 @@ pub fn drain(context: &Context, owner: u32, class: u8, mut count: u32, keep: u32
 fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
     let index = span::index_of(region, block)?;
     match Use::of(region.span(index)?, index)? {
-        Use::Blocks { class: found, arena }
-            if found == class && u32::from(arena) < ARENA_COUNT =>
-        {
+        Use::Blocks { class: found, arena } if found == class && u32::from(arena) < ARENA_COUNT => {
             Ok((index, u32::from(arena)))
         }
         _ => Err(Corrupt { what: "block of another class", at: block }.into()),
@@ -228,13 +235,7 @@ fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
 
 /// Moves up to `most` blocks that lie first in the chain and belong to one span. Answers how many,
 /// and whether the span is empty now.
-fn move_in(
-    held: &Held<'_>,
-    head: &Word,
-    arena: u32,
-    class: u8,
-    most: u32,
-) -> Result<(u32, bool)> {
+fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Result<(u32, bool)> {
     let region = held.context().region();
     let (index, _) = home_of(region, class, head.get())?;
     let entry = region.span(index)?;

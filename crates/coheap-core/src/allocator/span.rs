@@ -3,6 +3,8 @@
 //! The table is walked by *heads*: the entry of the first span of a free run, a run in use, or a
 //! span of blocks says how many spans to step over. Entries between heads say nothing.
 //!
+//! # The word `info`
+//!
 //! | bits of `info` | meaning                          |
 //! |----------------|----------------------------------|
 //! | 0..8           | kind: free, blocks, run           |

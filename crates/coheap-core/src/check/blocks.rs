@@ -74,7 +74,8 @@ impl Blocks {
         let mut block = entry.free.get();
         for _ in 0..counts.cut - counts.used {
             let number = block.wrapping_sub(start) / size;
-            let is_block = block >= start && block < start + SPAN_BYTES
+            let is_block = block >= start
+                && block < start + SPAN_BYTES
                 && (block - start).is_multiple_of(size);
             match free.get_mut(number as usize) {
                 Some(seen) if is_block && !*seen => *seen = true,

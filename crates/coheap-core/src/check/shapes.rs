@@ -1,4 +1,7 @@
 //! Everything that can be reached from the directory, from slots and from husks.
+//!
+//! What always holds: each block on the way is claimed exactly once, and every number that a
+//! structure keeps of itself is counted again.
 
 use super::blocks::{Blocks, HEADER};
 use super::broken;
@@ -166,12 +169,7 @@ fn claim_chain(region: &Region, blocks: &mut Blocks, body: &QueueBody) -> Result
     Ok(())
 }
 
-fn claim_records(
-    region: &Region,
-    blocks: &mut Blocks,
-    first: &Word,
-    last: &Word,
-) -> Result<u64> {
+fn claim_records(region: &Region, blocks: &mut Blocks, first: &Word, last: &Word) -> Result<u64> {
     let (mut at, mut before, mut count) = (first.get(), 0, 0);
     while at != 0 {
         blocks.claim(at, RECORD)?;

@@ -128,8 +128,8 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
 fn check_committed(region: &Region, len: u64) -> Result<()> {
     let map = &region.header().spans;
     let committed = map.committed.get();
-    let is_real = committed <= region.span_limit()
-        && region.data_start() + committed * SPAN_BYTES <= len;
+    let is_real =
+        committed <= region.span_limit() && region.data_start() + committed * SPAN_BYTES <= len;
     if !is_real {
         return Err(Error::NotAHeap("it was cut off"));
     }

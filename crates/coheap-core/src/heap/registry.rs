@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use super::{Heap, Shared};
 use crate::error::Result;
-use crate::os::{FileId, HeapFile, PoisonError, PrivateGuard, PrivateMutex};
+use crate::os::{FileId, HeapFile, PrivateGuard, PrivateMutex};
 
 #[derive(Debug)]
 struct Known {
@@ -21,7 +21,7 @@ struct Known {
 static KNOWN: PrivateMutex<Vec<Known>> = PrivateMutex::new(Vec::new());
 
 fn known() -> PrivateGuard<'static, Vec<Known>> {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.lock();
     known.retain(|known| known.life.strong_count() > 0);
     known
 }
@@ -36,7 +36,8 @@ pub(super) fn attached(data: FileId) -> Option<Heap> {
 /// The life file of a heap: the descriptor in use, or a new one.
 pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
     let mut known = known();
-    let in_use = known.iter().find(|known| known.data == data).and_then(|known| known.life.upgrade());
+    let in_use =
+        known.iter().find(|known| known.data == data).and_then(|known| known.life.upgrade());
     if let Some(life) = in_use {
         return Ok(life);
     }

@@ -184,8 +184,7 @@ pub fn sweep(census: &Census, by: Option<Gone>, part: u32, parts: u32) -> Result
         if !is_candidate || by == Some(who) {
             continue;
         }
-        if census.standing(who)? == Standing::Dead && recover(census, by, who)? == Recovered::Done
-        {
+        if census.standing(who)? == Standing::Dead && recover(census, by, who)? == Recovered::Done {
             recovered += 1;
         }
     }

@@ -14,5 +14,5 @@ pub mod word;
 
 pub use plain::Plain;
 pub use region::Region;
-pub use word::{Signal, Word};
 pub use std::sync::atomic::{Ordering, fence};
+pub use word::{Signal, Word};

@@ -59,7 +59,12 @@ impl Directory {
     ///
     /// [`Error::WrongKind`] when the name has another kind of object; [`Error::BadName`];
     /// [`Error::HeapFull`]; nothing was changed.
-    pub fn get_or_create(&self, context: &Context, name: &str, recipe: &Recipe<'_>) -> Result<Handle> {
+    pub fn get_or_create(
+        &self,
+        context: &Context,
+        name: &str,
+        recipe: &Recipe<'_>,
+    ) -> Result<Handle> {
         check_name(name)?;
         let region = context.region();
         let key = Key::new(region, name.as_bytes())?;
@@ -203,7 +208,12 @@ fn handle_in(region: &Region, cell: Cell, kind: Kind) -> Result<Handle> {
 }
 
 /// Makes an object and enters it under a name, in one change.
-fn create(held: &Held<'_>, directory: &Object, key: &Key<'_>, recipe: &Recipe<'_>) -> Result<Handle> {
+fn create(
+    held: &Held<'_>,
+    directory: &Object,
+    key: &Key<'_>,
+    recipe: &Recipe<'_>,
+) -> Result<Handle> {
     let context = held.context();
     map::reserve(held, directory, &[key.hash])?;
     header::ensure(context)?;

@@ -13,9 +13,9 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{OBJECT_TURNS, Object};
 use crate::memory::{Region, Word};
+use crate::os;
 use crate::sync::owner::{Owner, WAITERS};
 use crate::sync::wait::{self, Pause};
-use crate::os;
 use crate::sync::{Patience, deadlock, lock};
 
 /// What an object is.

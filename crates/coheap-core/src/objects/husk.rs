@@ -171,7 +171,11 @@ pub(crate) fn parts(region: &Region, husk: &[Word]) -> Result<Vec<(u64, Room)>> 
     Ok(parts)
 }
 
-pub(crate) fn entry_words<'a>(region: &'a Region, husk: &[Word], position: u64) -> Result<&'a [Word], Error> {
+pub(crate) fn entry_words<'a>(
+    region: &'a Region,
+    husk: &[Word],
+    position: u64,
+) -> Result<&'a [Word], Error> {
     let segment = match husk[4].get() {
         0 => husk[2].get(),
         _ => region.at::<Word>(husk[2].get() + position / SEGMENT * 8)?.get(),

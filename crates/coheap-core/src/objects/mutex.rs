@@ -8,8 +8,8 @@
 
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::memory::layout::MutexRoot;
 use crate::memory::Region;
+use crate::memory::layout::MutexRoot;
 use crate::objects::header::Handle;
 use crate::objects::{Value, estate};
 use crate::sync::wait::{self, Pause};

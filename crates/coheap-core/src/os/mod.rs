@@ -12,10 +12,12 @@
 //! Not here: what is stored in the mapped bytes, and what a death means.
 
 pub mod failpoint;
+mod private;
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
 mod system;
 
+pub use private::{PrivateGuard, PrivateMutex};
 pub use system::file::{FileId, HeapFile, Ownership, user};
 pub use system::fork::generation;
 pub use system::futex::{Wake, wait, wake};
@@ -23,5 +25,3 @@ pub use system::identity::{Identity, boot_id, random_u64};
 pub use system::life;
 pub use system::mapping::Mapping;
 pub use system::{adopt_descriptor, inheritable, memory_bytes, now};
-/// Exclusion among the threads of one process; nothing in a heap is guarded by it.
-pub use std::sync::{Mutex as PrivateMutex, MutexGuard as PrivateGuard, PoisonError};

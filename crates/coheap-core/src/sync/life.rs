@@ -20,7 +20,7 @@ use super::Gone;
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, Slot};
-use crate::os::{self, FileId, HeapFile, Identity, PoisonError, PrivateGuard, PrivateMutex, life};
+use crate::os::{self, FileId, HeapFile, Identity, PrivateGuard, PrivateMutex, life};
 
 /// What a slot is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,14 +142,13 @@ impl Census {
         }
         let dead = identity.is_foreign_to(&self.me)
             || identity.is_gone(&self.me)
-            || (identity.pid != self.me.pid
-                && identity.maps_inode(self.data_inode) == Some(false));
+            || (identity.pid != self.me.pid && identity.maps_inode(self.data_inode) == Some(false));
         Ok(if dead { Standing::Dead } else { Standing::Alive })
     }
 
     /// Serialises byte calls of this process's threads.
     pub fn byte_calls(&self) -> PrivateGuard<'_, ()> {
-        self.byte_calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.byte_calls.lock()
     }
 
     /// Takes the byte of a dead process. `false`: somebody has it.

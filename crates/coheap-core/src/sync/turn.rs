@@ -10,12 +10,12 @@
 //!   by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
 //! - **T2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
 
+use super::Gone;
 use super::life::{Census, Standing};
 use super::owner::{Owner, WAITERS};
-use super::Gone;
 use crate::error::{Error, Result};
-use crate::memory::{Ordering, Region, fence};
 use crate::memory::layout::Turn;
+use crate::memory::{Ordering, Region, fence};
 use crate::os;
 
 /// Looks before a waiter goes to sleep.

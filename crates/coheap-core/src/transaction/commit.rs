@@ -13,8 +13,8 @@ use super::{Logical, Touched};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::{Region, Signal};
 use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
+use crate::memory::{Region, Signal};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::{self, Key, Map, Table};
 use crate::objects::queue::{self, AppendPlan, Promise};
@@ -57,8 +57,9 @@ fn turns(
         }
     }
     for logical in queues {
-        let (Logical::Taken { queue, .. } | Logical::Acked { queue, .. } | Logical::Put { queue, .. }) =
-            logical;
+        let (Logical::Taken { queue, .. }
+        | Logical::Acked { queue, .. }
+        | Logical::Put { queue, .. }) = logical;
         turns.push(match logical {
             Logical::Put { .. } => queue.handle.second_turn,
             _ => queue.handle.turn,

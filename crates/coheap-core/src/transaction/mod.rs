@@ -8,7 +8,7 @@
 //! Queues are logical: an item is leased at once and acked by the commit, or given back without
 //! counting the attempt; a put takes its place at once and appears with the commit.
 //!
-//! What always holds:
+//! # What always holds
 //!
 //! - **X1** Locks are taken one by one and given back together, after the commit or the abort.
 //! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction: everything is given back at

@@ -52,9 +52,7 @@ impl Writes {
         if self.writes.len() > FEW {
             return self.index.get(key).copied();
         }
-        self.writes
-            .iter()
-            .rposition(|write| write.key == key && write.action != Action::Nothing)
+        self.writes.iter().rposition(|write| write.key == key && write.action != Action::Nothing)
     }
 
     fn push(&mut self, key: &[u8], action: Action) {
@@ -122,7 +120,9 @@ impl Writes {
 
     /// Writes a value under a key of which it is known whether the map has it.
     pub(super) fn set(&mut self, key: &[u8], value: &[u8]) {
-        let Some(at) = self.last(key) else { return self.push(key, Action::Insert(value.to_vec())) };
+        let Some(at) = self.last(key) else {
+            return self.push(key, Action::Insert(value.to_vec()));
+        };
         let action = &mut self.writes[at].action;
         match action {
             Action::Insert(old) | Action::Replace(old) => {
@@ -135,7 +135,9 @@ impl Writes {
                 *action = Action::Nothing;
                 self.push(key, Action::Insert(value.to_vec()));
             }
-            Action::Remove | Action::Nothing | Action::Add(_) => self.push(key, Action::Insert(value.to_vec())),
+            Action::Remove | Action::Nothing | Action::Add(_) => {
+                self.push(key, Action::Insert(value.to_vec()))
+            }
         }
     }
 

@@ -25,7 +25,11 @@ impl Image {
             let base = region.mapping.base().as_ptr();
             // SAFETY: the part was inside when it was read, and mappings do not shrink (R1).
             unsafe {
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), base.add(*start as usize), bytes.len());
+                std::ptr::copy_nonoverlapping(
+                    bytes.as_ptr(),
+                    base.add(*start as usize),
+                    bytes.len(),
+                );
             }
         }
     }

@@ -109,9 +109,8 @@ fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
     let capacity = object.root[3].get();
     let place = capacity / SEGMENT;
     let directory = region.words(object.root[2].get(), object.root[4].get() as usize)?;
-    let word = directory
-        .get(place as usize)
-        .ok_or(Corrupt { what: "segment of a map", at: capacity })?;
+    let word =
+        directory.get(place as usize).ok_or(Corrupt { what: "segment of a map", at: capacity })?;
     let mut change = Change::begin(held, allocator::TAKE_WORDS + 1)?;
     let at = allocator::take(&mut change, segment_room(SEGMENT))?;
     change.put(word, at);
@@ -177,10 +176,8 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
             change.put(to, from.get());
         }
     }
-    let slots: Vec<u64> = (0u64..)
-        .zip(&living)
-        .map(|(number, (_, hash))| SlotWord::new(number, *hash).0)
-        .collect();
+    let slots: Vec<u64> =
+        (0u64..).zip(&living).map(|(number, (_, hash))| SlotWord::new(number, *hash).0).collect();
     let index = take_index(&mut change, layout.index, slots)?;
     cut_loose(&mut change, object, false)?;
     let root = &object.root;

@@ -112,10 +112,7 @@ pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
 
 /// The slots of the segment for a hash, word 0 among them.
 #[inline(always)]
-pub(super) fn segment_of<'a>(
-    table: &Table<'a>,
-    hash: u32,
-) -> Result<Option<&'a [Word]>, Corrupt> {
+pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
     let at = segment_at(table, hash)?;
     if at == 0 {
         return Ok(None);
@@ -244,9 +241,7 @@ fn split(
     let mut halves = [0; 2];
     for (bit, half) in halves.iter_mut().enumerate() {
         *half = allocator::take(&mut change, segment_room(MOST_BITS))?;
-        let belongs = |word: &u64| {
-            SlotWord(*word).hash() >> (31 - shape.depth) & 1 == bit as u32
-        };
+        let belongs = |word: &u64| SlotWord(*word).hash() >> (31 - shape.depth) & 1 == bit as u32;
         fill(&change, *half, living.iter().copied().filter(belongs), deeper)?;
     }
     redirect(&mut change, object, hash, shape.depth, &halves)?;
@@ -377,7 +372,9 @@ pub(super) fn plan(sorted: &[u32], more: u64) -> Plan {
 
 fn largest_share(sorted: &[u32], depth: u64) -> usize {
     sorted
-        .chunk_by(|left, right| u64::from(*left) >> (32 - depth) == u64::from(*right) >> (32 - depth))
+        .chunk_by(|left, right| {
+            u64::from(*left) >> (32 - depth) == u64::from(*right) >> (32 - depth)
+        })
         .map(<[u32]>::len)
         .max()
         .unwrap_or(0)

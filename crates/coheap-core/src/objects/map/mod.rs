@@ -3,6 +3,8 @@
 //! Entries lie in segments in the order they came, as in Python's dict; an index of hash slots,
 //! split one segment at a time, says at which position a key is.
 //!
+//! # Root words
+//!
 //! | root word | meaning                                                         |
 //! |-----------|-----------------------------------------------------------------|
 //! | 0         | living entries                                                  |
@@ -28,8 +30,8 @@ pub use read::{Batch, Pair};
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert, replace};
 pub(crate) use growth::{index_segments, reserve};
-pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table};
 pub(crate) use index::{SlotWord, segment_shape};
+pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table};
 
 use crate::allocator;
 use crate::error::{Error, Result};
@@ -214,9 +216,9 @@ impl Map {
         let entry = table.entry(position)?;
         Cell::load(&entry[..2]).read(region, key)?;
         Cell::load(&entry[2..]).read(region, value)?;
-        let found = table.find(&Key::new(region, key)?)?.ok_or(Error::Corrupt(
-            crate::Corrupt { what: "entry without a slot", at: position },
-        ))?;
+        let found = table
+            .find(&Key::new(region, key)?)?
+            .ok_or(Error::Corrupt(crate::Corrupt { what: "entry without a slot", at: position }))?;
         let mut change = Change::begin(&held, DELETE_WORDS)?;
         delete(&mut change, object, &found, true)?;
         change.commit();

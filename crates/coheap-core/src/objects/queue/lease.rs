@@ -157,11 +157,7 @@ pub(crate) fn find_lease<'a>(
 }
 
 /// Ends a lease within an open change under the head's and the slot's turn.
-pub(crate) fn ack_within(
-    change: &mut Change<'_>,
-    body: &QueueBody,
-    record: &Record,
-) -> Result<()> {
+pub(crate) fn ack_within(change: &mut Change<'_>, body: &QueueBody, record: &Record) -> Result<()> {
     let region = change.region();
     let slot = region.slot(change.context().member().slot());
     records::unlink(change, slot, record)?;

@@ -5,11 +5,13 @@
 //! head; nothing is saved for it. An item that is *leased* moves to a record on the list of its
 //! process, until it is acked or comes back; what came back is given out first.
 //!
+//! # Root words
+//!
 //! | root word | meaning                         |
 //! |-----------|---------------------------------|
 //! | 0         | the body: `layout::QueueBody`   |
 //!
-//! What always holds:
+//! # What always holds
 //!
 //! - **Q1** Positions below `head` are taken, those from `tail` on are not there yet; both only
 //!   grow.
@@ -272,11 +274,7 @@ pub(crate) const CREATE_WORDS: usize = allocator::TAKE_WORDS;
 pub(crate) const BODY: Room = Room::Class(9);
 
 /// Makes a body with an empty chain. The block is pending.
-pub(crate) fn create_body(
-    change: &mut Change<'_>,
-    limit: u64,
-    max_attempts: u64,
-) -> Result<u64> {
+pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64) -> Result<u64> {
     let at = allocator::take(change, BODY)?;
     for word in change.region().words(at, size_of::<QueueBody>() / 8)? {
         change.put(word, 0);

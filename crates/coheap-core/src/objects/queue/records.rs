@@ -7,8 +7,8 @@ use crate::allocator::{self, Room};
 use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::layout::{Object, QueueBody, Record, SLOT_TURNS, Slot};
 use crate::memory::Region;
+use crate::memory::layout::{Object, QueueBody, Record, SLOT_TURNS, Slot};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::{Handle, Kind};
 use crate::sync::wait;
@@ -89,11 +89,7 @@ pub(super) fn link(
 }
 
 /// Takes the first of the items that came back.
-pub(super) fn take_returned(
-    held: &Held<'_>,
-    body: &QueueBody,
-    out: &mut Vec<u8>,
-) -> Result<()> {
+pub(super) fn take_returned(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
     let region = held.context().region();
     let at = body.returned.get();
     let record: &Record = region.at(at)?;
@@ -198,11 +194,7 @@ pub(crate) fn settle_first(context: &Context, dead: u32) -> Result<bool> {
     Ok(true)
 }
 
-fn settle_record(
-    change: &mut Change<'_>,
-    body: Option<&QueueBody>,
-    record: &Record,
-) -> Result<()> {
+fn settle_record(change: &mut Change<'_>, body: Option<&QueueBody>, record: &Record) -> Result<()> {
     let at = change.region().offset_of(record);
     let is_promise = record.state.get() & RESERVED != 0;
     match body {

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::{Region, Signal};
 use crate::objects::estate;
-use crate::sync::wait::{self, Pause};
 use crate::sync::Patience;
+use crate::sync::wait::{self, Pause};
 
 /// Looks before a waiter goes to sleep.
 const SPINS: u32 = 300;
@@ -132,12 +132,7 @@ impl Queue {
     }
 
     #[cold]
-    fn sleep_for_place(
-        &self,
-        context: &Context,
-        deadline: Option<u64>,
-        item: &[u8],
-    ) -> Result<()> {
+    fn sleep_for_place(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
         for _ in 0..SPINS {
             let body = self.body(context.region())?;
             if body.tail.acquire() - body.head.acquire() < body.limit.get() {

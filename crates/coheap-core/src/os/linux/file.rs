@@ -91,8 +91,7 @@ impl HeapFile {
 
     fn moved_high(low: OwnedFd) -> Result<Self> {
         // SAFETY: `fcntl` with F_DUPFD_CLOEXEC takes no pointer.
-        let high =
-            unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
+        let high = unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
         if high == -1 {
             // A low limit on descriptors is no reason to fail: stay where we are.
             return Ok(Self { descriptor: low });
@@ -200,9 +199,7 @@ impl HeapFile {
 fn within_file_limit(len: u64) -> Result<()> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
     match limit.current {
-        Some(most) if len > most => {
-            Err(Error::Os { call: "fallocate", code: libc::EFBIG })
-        }
+        Some(most) if len > most => Err(Error::Os { call: "fallocate", code: libc::EFBIG }),
         _ => Ok(()),
     }
 }
@@ -217,5 +214,9 @@ pub(super) fn random_u64() -> Result<u64> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer has the stated length.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got == bytes.len() as isize { Ok(u64::from_le_bytes(bytes)) } else { Err(last_error("getrandom")) }
+    if got == bytes.len() as isize {
+        Ok(u64::from_le_bytes(bytes))
+    } else {
+        Err(last_error("getrandom"))
+    }
 }

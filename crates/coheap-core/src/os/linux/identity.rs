@@ -106,9 +106,8 @@ fn namespace(kind: &str) -> u64 {
 pub fn boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    let half = |range| {
-        digits.get(range).and_then(|part| u64::from_str_radix(part, 16).ok()).unwrap_or(0)
-    };
+    let half =
+        |range| digits.get(range).and_then(|part| u64::from_str_radix(part, 16).ok()).unwrap_or(0);
     [half(0..16), half(16..32)]
 }
 

@@ -52,6 +52,7 @@ impl Mapping {
     }
 
     /// Number of bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a heap is never empty")]
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.len
@@ -60,11 +61,7 @@ impl Mapping {
     /// Forbids this process to write to the mapping: tests count what faults.
     #[cfg(feature = "failpoints")]
     pub fn protect(&self, writable: bool) {
-        let wanted = if writable {
-            libc::PROT_READ | libc::PROT_WRITE
-        } else {
-            libc::PROT_READ
-        };
+        let wanted = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
         // SAFETY: the range is ours; readers and writers above know of the test.
         unsafe { libc::mprotect(self.base.as_ptr().cast(), self.len, wanted) };
     }
