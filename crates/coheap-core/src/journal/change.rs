@@ -182,7 +182,8 @@ pub(super) fn undo(
     entry: &ContextEntry,
     is_recovery: bool,
 ) -> Result<()> {
-    let count = (entry.entries.get() as usize).min(MAX_WORDS);
+    let count = entry.entries.get() as usize;
+    let count = count.min(if defect(28) { FIRST_ENTRIES } else { MAX_WORDS });
     let order: &mut dyn Iterator<Item = usize> =
         if defect(6) { &mut (0..count) } else { &mut (0..count).rev() };
     for number in order {

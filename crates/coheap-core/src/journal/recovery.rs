@@ -131,7 +131,9 @@ fn free_turns(region: &Region, victim: Gone) {
         if !is_victims(word, victim) {
             continue;
         }
-        if turn.sequence.get() & 1 == 1 && !defect(10) {
+        if defect(11) {
+            Region::store(&turn.sequence, turn.sequence.get() & !1);
+        } else if turn.sequence.get() & 1 == 1 && !defect(10) {
             turn::close(turn);
         }
         // The victim is dead, so only a waiter's flag can come between.
@@ -150,6 +152,9 @@ fn free_turns(region: &Region, victim: Gone) {
 }
 
 fn is_victims(word: u64, victim: Gone) -> bool {
+    if defect(15) {
+        return Owner::of(word).slot() == Some(victim.slot);
+    }
     Owner::of(word).is_process(victim.slot, victim.epoch)
 }
 

@@ -7,7 +7,7 @@
 //! What always holds: a slot becomes free only when its list is empty.
 
 use crate::defect::defect;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
@@ -28,14 +28,31 @@ pub fn sweep(context: &Context) -> Result<u32> {
     Ok(recovered)
 }
 
-/// Sweeps unless somebody did within the last 20 ms.
-pub fn sweep_if_due(context: &Context) -> Result<()> {
+/// Sweeps unless somebody did within the last 20 ms. Answers whether it did.
+pub fn sweep_if_due(context: &Context) -> Result<bool> {
     let swept = &context.region().header().swept;
     let (last, now) = (swept.get(), os::now());
-    if now.abs_diff(last) > FRESH && Region::compare_exchange(swept, last, now).is_ok() {
+    let is_due = now.abs_diff(last) > FRESH && !defect(20);
+    if is_due && Region::compare_exchange(swept, last, now).is_ok() {
         sweep(context)?;
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
+}
+
+/// Runs an operation again if it found nothing, no place or no room, and the dead may have what
+/// it looked for. No turn may be held.
+#[inline(always)]
+pub(crate) fn or_after_sweep<T>(
+    context: &Context,
+    mut operation: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    match operation() {
+        Err(Error::Empty | Error::Full | Error::HeapFull { .. }) if sweep_if_due(context)? => {
+            operation()
+        }
+        other => other,
+    }
 }
 
 /// A ticker's look at a part of the slots.

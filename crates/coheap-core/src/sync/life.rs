@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use super::Gone;
+use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, Slot};
@@ -140,9 +141,12 @@ impl Census {
         if StateWord(slot.state.acquire()).epoch() != who.epoch {
             return Ok(Standing::Settled);
         }
-        let dead = identity.is_foreign_to(&self.me)
+        let dead = defect(17)
+            || identity.is_foreign_to(&self.me)
             || identity.is_gone(&self.me)
-            || (identity.pid != self.me.pid && identity.maps_inode(self.data_inode) == Some(false));
+            || !defect(19)
+                && (identity.pid != self.me.pid
+                    && identity.maps_inode(self.data_inode) == Some(false));
         Ok(if dead { Standing::Dead } else { Standing::Alive })
     }
 
@@ -230,7 +234,7 @@ impl Member {
     /// Whether the calling process is the one that entered, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
-        self.generation == os::generation()
+        self.generation == os::generation() || defect(27)
     }
 
     /// The fork generation this membership belongs to.

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::overlay::{Action, Writes};
 use super::{Logical, Touched};
 use crate::allocator::{self, Room};
+use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
@@ -255,7 +256,7 @@ impl<'a> Ready<'a> {
                     }
                     Action::Remove => {
                         let found = find(region, object, &write.key)?;
-                        map::delete(change, object, &found, false)?;
+                        map::delete(change, object, &found, defect(29))?;
                     }
                     Action::Known(_) | Action::Nothing => {}
                 }

@@ -21,12 +21,13 @@ mod overlay;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
-use crate::objects::queue::Promise;
+use crate::objects::queue::{Promise, Why};
 use crate::objects::{Handle, Lease, Map, Queue, Value};
 use crate::sync::lock;
 
@@ -110,7 +111,7 @@ impl Transaction {
 
     /// Gives everything back when `answer` is an error that nobody may ignore.
     fn or_doom<T>(&mut self, answer: Result<T>) -> Result<T> {
-        if let Err(error @ (Error::Deadlock | Error::WouldBlock)) = &answer {
+        if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) = (&answer, defect(21)) {
             self.doomed = Some(error.clone());
             self.give_everything_back();
         }
@@ -437,7 +438,10 @@ impl Touched {
 impl Logical {
     fn give_back(self, context: &Context) -> Result<()> {
         match self {
-            Self::Taken { queue, lease } => queue.nack(context, &lease, None),
+            Self::Taken { queue, lease } => {
+                let counted = defect(22).then_some(Why::Dropped);
+                queue.nack(context, &lease, counted)
+            }
             Self::Acked { .. } => Ok(()),
             Self::Put { queue, promise, .. } => queue.cancel(context, promise),
         }

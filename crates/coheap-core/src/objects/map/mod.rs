@@ -40,7 +40,7 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
-use crate::objects::husk;
+use crate::objects::{estate, husk};
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +77,10 @@ impl Map {
     /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn set(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let (held, object) = self.handle.hold(context)?;
-        let is_new = store(&held, object, &key, value)?;
-        drop(held);
+        let is_new = estate::or_after_sweep(context, || {
+            let (held, object) = self.handle.hold(context)?;
+            store(&held, object, &key, value)
+        })?;
         self.tidy(context)?;
         Ok(is_new)
     }

@@ -7,6 +7,7 @@
 //! segment is freed by the getter that moves on to the next one.
 
 use crate::allocator::{self, Room};
+use crate::defect::defect;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::QueueBody;
@@ -53,6 +54,9 @@ pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> 
         if let Some(inline) = Cell::inline(item) {
             let segment = segment_words(region, at)?;
             if let Some(words) = place(segment, tail) {
+                if defect(26) {
+                    Region::publish(&body.tail, tail + 1);
+                }
                 Region::store(&words[0], inline.0);
                 Region::store(&words[1], inline.1);
                 Region::publish(&body.tail, tail + 1);

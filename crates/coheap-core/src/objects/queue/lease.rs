@@ -10,6 +10,7 @@ use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
+use crate::objects::estate;
 
 use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
 use super::{Failed, Lease, Queue, ends, is_idle, read_item};
@@ -22,6 +23,11 @@ impl Queue {
     /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::HeapFull`],
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
+        estate::or_after_sweep(context, || self.try_lease(context, out))
+    }
+
+    /// As `lease`, whoever may be dead.
+    pub(super) fn try_lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
         let region = context.region();
         let own = context.member().slot();
         allocator::ensure(context, RECORD, 1)?;
@@ -57,7 +63,11 @@ impl Queue {
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
             records::link(&mut change, own, record, true)?;
-            change.set(&body.head, body.head.get() + 1);
+            if defect(18) {
+                change.put(&body.head, body.head.get() + 1);
+            } else {
+                change.set(&body.head, body.head.get() + 1);
+            }
             change.set(&body.leased, body.leased.get() + 1);
             change.commit();
             Lease { record: at, serial, attempt: 1 }

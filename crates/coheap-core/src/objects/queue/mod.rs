@@ -37,6 +37,7 @@ use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::{Object, QueueBody};
 use crate::objects::cell::{self, Cell};
+use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::sync::wait;
 
@@ -97,6 +98,12 @@ impl Queue {
     /// was changed.
     #[inline]
     pub fn put(&self, context: &Context, item: &[u8]) -> Result<()> {
+        estate::or_after_sweep(context, || self.try_put(context, item))
+    }
+
+    /// As `put`, whoever may be dead.
+    #[inline(always)]
+    fn try_put(&self, context: &Context, item: &[u8]) -> Result<()> {
         cell::ensure(context, item)?;
         let (held, body) = self.hold_tail(context)?;
         check_place(body, 1)?;
@@ -149,6 +156,12 @@ impl Queue {
     /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::ObjectGone`].
     #[inline]
     pub fn get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
+        estate::or_after_sweep(context, || self.try_get(context, out))
+    }
+
+    /// As `get`, whoever may be dead.
+    #[inline(always)]
+    fn try_get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
         let (held, body) = self.hold_head(context)?;
         if body.returned.get() != 0 {
             records::take_returned(&held, body, out)?;

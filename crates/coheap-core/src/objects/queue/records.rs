@@ -199,6 +199,9 @@ fn settle_record(change: &mut Change<'_>, body: Option<&QueueBody>, record: &Rec
     let is_promise = record.state.get() & RESERVED != 0;
     match body {
         Some(body) if is_promise => {
+            if defect(23) {
+                return allocator::give(change, RECORD, at);
+            }
             change.set(&body.reserved, body.reserved.get().saturating_sub(1));
             allocator::give(change, RECORD, at)
         }

@@ -28,7 +28,7 @@ impl Queue {
         deadline: Option<u64>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        self.wait_for_item(context, deadline, || self.get(context, out))
+        self.wait_for_item(context, deadline, || self.try_get(context, out))
     }
 
     /// As [`lease`](Self::lease), waiting until `deadline` or for ever.
@@ -42,7 +42,7 @@ impl Queue {
         deadline: Option<u64>,
         out: &mut Vec<u8>,
     ) -> Result<Lease> {
-        self.wait_for_item(context, deadline, || self.lease(context, out))
+        self.wait_for_item(context, deadline, || self.try_lease(context, out))
     }
 
     #[inline]
@@ -125,7 +125,7 @@ impl Queue {
     /// [`Error::Full`] when the time ran out; [`Error::Interrupted`]; else as `put`.
     #[inline]
     pub fn put_wait(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
-        match self.put(context, item) {
+        match self.try_put(context, item) {
             Err(Error::Full) => self.sleep_for_place(context, deadline, item),
             other => other,
         }
@@ -136,7 +136,7 @@ impl Queue {
         for _ in 0..SPINS {
             let body = self.body(context.region())?;
             if body.tail.acquire() - body.head.acquire() < body.limit.get() {
-                match self.put(context, item) {
+                match self.try_put(context, item) {
                     Err(Error::Full) => {}
                     other => return other,
                 }
@@ -150,13 +150,13 @@ impl Queue {
             Region::store(&body.wants_room, 1);
             let seen = body.not_full.seen();
             drop(held);
-            match self.put(context, item) {
+            match self.try_put(context, item) {
                 Err(Error::Full) => {}
                 other => return other,
             }
             match self.pause(context, &mut patience, &body.not_full, seen, Error::Full) {
                 Ok(()) => {}
-                Err(Error::Full) => return self.put(context, item),
+                Err(Error::Full) => return self.try_put(context, item),
                 Err(error) => return Err(error),
             }
         }
