@@ -1,13 +1,13 @@
 //! Making a heap, finding one, attaching to it, leaving it.
 //!
-//! An anonymous heap is two files in memory, data and life; it vanishes with its last process. A
-//! named heap is two files in a folder: the life file is named by the heap's uuid and made first,
-//! and the data file gets its name by one `link` when it is whole.
+//! An anonymous heap is three files in memory: data, life and birth; it vanishes with its last
+//! process. A named heap has them in a folder: life and birth file are named by the heap's uuid
+//! and made first, and the data file gets its name by one `link` when it is whole.
 //!
 //! What always holds:
 //!
 //! - A process is attached at most once to a heap, however many `Heap`s it has.
-//! - A forked child attaches anew, by itself, at its first operation.
+//! - A forked child attaches anew at its first operation, to the slot its parent took for it.
 //! - A thread's context is its own; it is found through the thread.
 
 mod create;
@@ -27,7 +27,7 @@ use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
 use crate::objects::{estate, queue};
 use crate::os::{HeapFile, PrivateMutex};
-use crate::sync::life::{Census, Member, State, StateWord};
+use crate::sync::life::{Census, Member, State, StateWord, Unborn};
 
 /// A heap that this process is attached to.
 #[derive(Debug, Clone)]
@@ -39,7 +39,10 @@ pub struct Heap {
 struct Shared {
     region: Arc<Region>,
     life: Arc<HeapFile>,
+    birth: Arc<HeapFile>,
     member: PrivateMutex<Arc<Member>>,
+    /// While this process forks, and then in the child: the slot taken for the child.
+    unborn: PrivateMutex<Option<Unborn>>,
     closed: OnceLock<()>,
     /// Name and file of a named heap.
     path: Option<PathBuf>,
@@ -63,8 +66,9 @@ impl Heap {
     pub fn anonymous(max_bytes: u64) -> Result<Self> {
         let data = HeapFile::anonymous("coheap")?;
         let life = HeapFile::anonymous("coheap-life")?;
+        let birth = HeapFile::anonymous("coheap-birth")?;
         let region = create::fill(data, max_bytes, &create::Birth::anonymous()?)?;
-        Self::attach(Arc::new(region), Arc::new(life), None)
+        Self::attach(Files::new(region, life, birth), None)
     }
 
     /// Opens or makes a named heap.
@@ -77,21 +81,23 @@ impl Heap {
         named::open(options)
     }
 
-    /// Attaches to the heap whose two files this process inherited.
+    /// Attaches to the heap whose three files this process inherited: data, life, birth.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn from_files(data: HeapFile, life: HeapFile) -> Result<Self> {
+    pub fn from_files([data, life, birth]: [HeapFile; 3]) -> Result<Self> {
         let region = create::map_checked(data)?;
-        Self::attach(Arc::new(region), Arc::new(life), None)
+        Self::attach(Files::new(region, life, birth), None)
     }
 
-    fn attach(region: Arc<Region>, life: Arc<HeapFile>, path: Option<PathBuf>) -> Result<Self> {
-        let member = enter(&region, &life)?;
-        let member = PrivateMutex::new(Arc::new(member));
-        let shared = Shared { region, life, member, closed: OnceLock::new(), path };
+    fn attach(files: Files, path: Option<PathBuf>) -> Result<Self> {
+        let member = PrivateMutex::new(Arc::new(enter(&files)?));
+        let Files { region, life, birth } = files;
+        let unborn = PrivateMutex::new(None);
+        let shared = Shared { region, life, birth, member, unborn, closed: OnceLock::new(), path };
         let heap = Self { shared: Arc::new(shared) };
+        registry::watch_forks(&heap);
         // Whoever died before us is settled by us, so that dead rows do not pile up.
         heap.with(|context| estate::sweep(context).map(|_| ()))?;
         Ok(heap)
@@ -159,7 +165,17 @@ impl Heap {
     fn member(&self) -> Result<Arc<Member>> {
         let mut member = self.shared.member.lock();
         if !member.is_own() {
-            *member = Arc::new(enter(&self.shared.region, &self.shared.life)?);
+            let shared = &self.shared;
+            let files = Files {
+                region: Arc::clone(&shared.region),
+                life: Arc::clone(&shared.life),
+                birth: Arc::clone(&shared.birth),
+            };
+            let born = match shared.unborn.lock().take() {
+                Some(unborn) => Member::be_born(files.census()?, unborn),
+                None => None,
+            };
+            *member = Arc::new(born.map_or_else(|| enter(&files), Ok)?);
         }
         Ok(Arc::clone(&member))
     }
@@ -169,9 +185,9 @@ impl Heap {
         &self.shared.region
     }
 
-    /// The file with everybody's life bytes.
-    pub fn life_file(&self) -> &HeapFile {
-        &self.shared.life
+    /// The three files: data, life, birth.
+    pub fn files(&self) -> [&HeapFile; 3] {
+        [self.shared.region.file(), &self.shared.life, &self.shared.birth]
     }
 
     /// File of a named heap.
@@ -243,18 +259,45 @@ impl Drop for Shared {
     }
 }
 
+impl Shared {
+    /// Before this process forks: takes a slot for the child. Without one it takes its own later.
+    fn expect_child(&self) {
+        let member = Arc::clone(&self.member.lock());
+        if self.closed.get().is_none() && member.is_own() {
+            *self.unborn.lock() = member.expect_child().ok().flatten();
+        }
+    }
+}
+
+/// The files of a heap, its data mapped.
+#[derive(Debug)]
+struct Files {
+    region: Arc<Region>,
+    life: Arc<HeapFile>,
+    birth: Arc<HeapFile>,
+}
+
+impl Files {
+    fn new(region: Region, life: HeapFile, birth: HeapFile) -> Self {
+        Self { region: Arc::new(region), life: Arc::new(life), birth: Arc::new(birth) }
+    }
+
+    fn census(&self) -> Result<Census> {
+        Census::new(Arc::clone(&self.region), Arc::clone(&self.life), Arc::clone(&self.birth))
+    }
+}
+
 /// Takes a slot, recovering the dead first where every slot is taken.
-fn enter(region: &Arc<Region>, life: &Arc<HeapFile>) -> Result<Member> {
-    let census = Census::new(Arc::clone(region), Arc::clone(life))?;
-    let (census, full) = match Member::enter(census) {
+fn enter(files: &Files) -> Result<Member> {
+    let (census, full) = match Member::enter(files.census()?).map_err(|refused| *refused) {
         Ok(member) => return Ok(member),
         Err((census, full @ Error::TableFull { .. })) => (census, full),
         Err((_, other)) => return Err(other),
     };
     recovery::sweep(&census, None, 0, 1)?;
     create::free_empty_estates(&census)?;
-    Member::enter(census).map_err(|(_, error)| match error {
-        Error::TableFull { .. } => full,
-        other => other,
+    Member::enter(census).map_err(|refused| match *refused {
+        (_, Error::TableFull { .. }) => full,
+        (_, other) => other,
     })
 }

@@ -4,7 +4,7 @@
 //! read one by one, so they may belong to slightly different moments.
 
 use crate::allocator::span;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::memory::layout::SLOT_COUNT;
 use crate::sync::life::{State, StateWord};
@@ -16,7 +16,7 @@ pub struct Stats {
     pub used_bytes: u64,
     /// Most bytes of spans.
     pub max_bytes: u64,
-    /// Bytes of memory behind both files.
+    /// Bytes of memory behind all files.
     pub allocated_bytes: u64,
     /// Processes attached.
     pub members: u64,
@@ -46,7 +46,10 @@ pub fn stats(heap: &Heap) -> Result<Stats> {
     Ok(Stats {
         used_bytes: span::used_bytes(region),
         max_bytes: header.max_bytes.get(),
-        allocated_bytes: region.file().allocated_bytes()? + heap.life_file().allocated_bytes()?,
+        allocated_bytes: heap
+            .files()
+            .iter()
+            .try_fold(0, |sum, file| Ok::<_, Error>(sum + file.allocated_bytes()?))?,
         members: members as u64,
         recovered: header.tally.recovered.get(),
         undone: header.tally.undone.get(),

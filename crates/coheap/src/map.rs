@@ -22,7 +22,7 @@ use crate::error::Result;
 pub struct Map<K, V> {
     pub(crate) heap: Heap,
     pub(crate) engine: Engine,
-    types: PhantomData<fn(K, V) -> (K, V)>,
+    types: PhantomData<fn() -> (K, V)>,
 }
 
 impl<K, V> Map<K, V>

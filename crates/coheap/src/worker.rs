@@ -25,7 +25,7 @@ use coheap_core::os::{self, HeapFile};
 use crate::Heap;
 use crate::error::{Error, Result};
 
-/// Tells a started process the numbers of its inherited descriptors: data, life.
+/// Tells a started process the numbers of its inherited descriptors: data, life, birth.
 const VARIABLE: &str = "COHEAP_WORKER";
 
 /// What a worker process was started with.
@@ -53,10 +53,11 @@ pub fn spawn(heap: &Heap, args: &[&str]) -> Result<Child> {
 /// Lets the program that `command` starts attach to `heap` by [`attach`]: for those who want to
 /// say more about the process than [`spawn`] does.
 pub fn prepare(heap: &Heap, command: &mut Command) {
-    let (data, life) = (heap.engine.region().file(), heap.engine.life_file());
-    command.env(VARIABLE, format!("{},{}", data.number(), life.number()));
-    os::inheritable(command, data.descriptor());
-    os::inheritable(command, life.descriptor());
+    let files = heap.engine.files();
+    command.env(VARIABLE, files.map(|file| file.number().to_string()).join(","));
+    for file in files {
+        os::inheritable(command, file.descriptor());
+    }
 }
 
 /// Attaches to the heap that this process was started with. `None`: it is no worker. Call it once.
@@ -68,15 +69,15 @@ pub fn prepare(heap: &Heap, command: &mut Command) {
 pub fn attach() -> Result<Option<Worker>> {
     let Ok(numbers) = std::env::var(VARIABLE) else { return Ok(None) };
     let broken = || {
-        let text = format!("{VARIABLE}={numbers} does not name two inherited descriptors");
+        let text = format!("{VARIABLE}={numbers} does not name three inherited descriptors");
         Error::Worker(io::Error::new(io::ErrorKind::InvalidInput, text))
     };
-    let (data, life) = numbers.split_once(',').ok_or_else(broken)?;
     let adopt = |number: &str| {
         let number = number.parse().map_err(|_| broken())?;
         let descriptor = os::adopt_descriptor(number).map_err(|_| broken())?;
         Ok::<_, Error>(HeapFile::from_descriptor(descriptor))
     };
-    let engine = Engine::from_files(adopt(data)?, adopt(life)?)?;
+    let files = numbers.split(',').map(adopt).collect::<Result<Vec<_>>>()?;
+    let engine = Engine::from_files(files.try_into().map_err(|_| broken())?)?;
     Ok(Some(Worker { heap: Heap { engine }, args: std::env::args().skip(1).collect() }))
 }

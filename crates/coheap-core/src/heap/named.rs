@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::create::{self, Birth};
-use super::{Heap, registry};
+use super::{Files, Heap, registry};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::DIRECTORY_TURN;
@@ -105,7 +105,14 @@ fn attach(path: &Path) -> Result<Option<Heap>> {
         Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its life file is missing")),
         Err(other) => return Err(other),
     };
-    let heap = Heap::attach(Arc::new(region), life, Some(path.to_owned()))?;
+    let birth = match HeapFile::open(&birth_path(path, &region)) {
+        Ok(birth) => Arc::new(birth),
+        Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
+        Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its birth file is missing")),
+        Err(other) => return Err(other),
+    };
+    let files = Files { region: Arc::new(region), life, birth };
+    let heap = Heap::attach(files, Some(path.to_owned()))?;
     let is_named = heap.with(|context| {
         let _held = context.hold(DIRECTORY_TURN)?;
         Ok(context.region().file().ownership()?.links > 0)
@@ -127,22 +134,28 @@ fn make(options: &Options, path: &Path) -> Result<()> {
     };
     let max_bytes = options.max_bytes.unwrap_or_else(default_max_bytes);
     let region = create::fill(HeapFile::unnamed_in(&folder)?, max_bytes, &birth)?;
-    let life = life_path(path, &region);
-    HeapFile::unnamed_in(&folder)?.publish(&life)?;
-    match region.file().publish(path) {
-        Ok(true) => Ok(()),
-        Ok(false) => HeapFile::unlink(&life),
-        Err(error) => {
-            HeapFile::unlink(&life)?;
-            Err(error)
-        }
+    let beside = [life_path(path, &region), birth_path(path, &region)];
+    let published = beside
+        .iter()
+        .try_for_each(|path| HeapFile::unnamed_in(&folder)?.publish(path).map(|_| ()))
+        .and_then(|()| region.file().publish(path));
+    if published != Ok(true) {
+        beside.iter().try_for_each(|path| HeapFile::unlink(path))?;
     }
+    published.map(|_| ())
 }
 
 fn life_path(path: &Path, region: &Region) -> PathBuf {
+    beside(path, region, "life")
+}
+
+fn birth_path(path: &Path, region: &Region) -> PathBuf {
+    beside(path, region, "birth")
+}
+
+fn beside(path: &Path, region: &Region, what: &str) -> PathBuf {
     let [first, second] = &region.header().uuid;
-    let name = format!(".coheap-{:016x}{:016x}.life", first.get(), second.get());
-    path.with_file_name(name)
+    path.with_file_name(format!(".coheap-{:016x}{:016x}.{what}", first.get(), second.get()))
 }
 
 /// Takes the names away. The heap goes on for those who are attached.
@@ -154,7 +167,8 @@ pub(super) fn unlink_files(path: &Path, region: &Region) -> Result<()> {
     if is_same {
         HeapFile::unlink(path)?;
     }
-    HeapFile::unlink(&life_path(path, region))
+    HeapFile::unlink(&life_path(path, region))?;
+    HeapFile::unlink(&birth_path(path, region))
 }
 
 impl Heap {

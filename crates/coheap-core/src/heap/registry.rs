@@ -5,11 +5,11 @@
 //! opening it, and its one descriptor is shared.
 
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::{Heap, Shared};
 use crate::error::Result;
-use crate::os::{FileId, HeapFile, PrivateGuard, PrivateMutex};
+use crate::os::{self, FileId, HeapFile, PrivateGuard, PrivateMutex};
 
 #[derive(Debug)]
 struct Known {
@@ -45,6 +45,33 @@ pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
     known.retain(|known| known.data != data);
     known.push(Known { data, heap: Weak::new(), life: Arc::downgrade(&life) });
     Ok(life)
+}
+
+/// All heaps that a fork would copy.
+static ALL: PrivateMutex<Vec<Weak<Shared>>> = PrivateMutex::new(Vec::new());
+
+/// From now on a fork of this process takes a slot in the heap for the child.
+pub(super) fn watch_forks(heap: &Heap) {
+    static HOOK: OnceLock<()> = OnceLock::new();
+    HOOK.get_or_init(|| os::on_fork(expect_children, leave_to_children));
+    let mut all = ALL.lock();
+    all.retain(|known| known.strong_count() > 0);
+    all.push(Arc::downgrade(&heap.shared));
+}
+
+fn for_all(act: impl Fn(&Shared)) {
+    let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
+    all.iter().for_each(|shared| act(shared));
+}
+
+/// Before a fork.
+extern "C" fn expect_children() {
+    for_all(Shared::expect_child);
+}
+
+/// After a fork, in the parent: the child has its own copy of what holds the slot.
+extern "C" fn leave_to_children() {
+    for_all(|shared| drop(shared.unborn.lock().take()));
 }
 
 /// From now on `attached` finds this heap.

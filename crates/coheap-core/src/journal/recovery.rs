@@ -48,9 +48,11 @@ pub fn recover(census: &Census, by: Option<Gone>, victim: Gone) -> Result<Recove
     }
     match seen.state() {
         State::Free | State::Estate => return Ok(Recovered::Done),
-        State::Live if census.standing(victim)? != Standing::Dead => return Ok(Recovered::Alive),
+        State::Live | State::Unborn if census.standing(victim)? != Standing::Dead => {
+            return Ok(Recovered::Alive);
+        }
         State::Recovering if recoverer_lives(census, seen, by)? => return Ok(Recovered::Busy),
-        State::Live | State::Recovering => {}
+        State::Live | State::Unborn | State::Recovering => {}
     }
     if !census.claim_byte(victim.slot)? {
         return Ok(Recovered::Busy);
@@ -185,7 +187,7 @@ pub fn sweep(census: &Census, by: Option<Gone>, part: u32, parts: u32) -> Result
     for index in (part..SLOT_COUNT).step_by(parts as usize) {
         let word = StateWord(census.region().slot(index).state.acquire());
         let who = Gone { slot: index, epoch: word.epoch() };
-        let is_candidate = matches!(word.state(), State::Live | State::Recovering);
+        let is_candidate = matches!(word.state(), State::Live | State::Unborn | State::Recovering);
         if !is_candidate || by == Some(who) {
             continue;
         }

@@ -423,5 +423,5 @@ const _: () = {
     assert!(size_of::<Control>() == 1024 && size_of::<Entry>() == 16);
     assert!(size_of::<Header>() <= TURNS as usize && size_of::<Word>() == 8);
     assert!(1024 + FIRST_ENTRIES * 16 == JOURNAL_BYTES as usize);
-    assert!(SPAN_TABLE % AREA_ALIGNMENT == 0 && CHUNKS % AREA_ALIGNMENT == 0);
+    assert!(SPAN_TABLE.is_multiple_of(AREA_ALIGNMENT) && CHUNKS.is_multiple_of(AREA_ALIGNMENT));
 };

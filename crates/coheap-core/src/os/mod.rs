@@ -19,7 +19,7 @@ mod system;
 
 pub use private::{PrivateGuard, PrivateMutex};
 pub use system::file::{FileId, HeapFile, Ownership, user};
-pub use system::fork::generation;
+pub use system::fork::{generation, on_fork};
 pub use system::futex::{Wake, wait, wake};
 pub use system::identity::{Identity, boot_id, random_u64};
 pub use system::life;

@@ -10,9 +10,11 @@
 //! What always holds:
 //!
 //! - **L1** `standing` never answers `Dead` of a process whose threads may still run.
-//! - **L2** A state goes FREE, LIVE, RECOVERING, ESTATE, FREE, each step by compare-and-swap; the
-//!   epoch goes up when a slot is taken.
-//! - **L3** The life descriptor is never closed while this process is attached.
+//! - **L2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
+//!   compare-and-swap; the epoch goes up when a slot is taken.
+//! - **L3** An UNBORN slot is alive as long as anyone holds its byte of the birth file: a lock on
+//!   an open description that parent and child share, until the child's own byte stands.
+//! - **L4** The life descriptor is never closed while this process is attached.
 
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub enum State {
     Free,
     /// A process is attached.
     Live,
+    /// Taken for a child that is being forked.
+    Unborn,
     /// A dead process is being recovered.
     Recovering,
     /// Recovered, but what it owned is not settled yet.
@@ -48,6 +52,7 @@ impl StateWord {
             State::Live => 1,
             State::Recovering => 2,
             State::Estate => 3,
+            State::Unborn => 4,
         };
         let by = by.map_or(0, |by| u64::from(by.slot + 1) << 40 | u64::from(by.epoch) << 50);
         Self(u64::from(epoch) | state << 32 | by)
@@ -64,6 +69,7 @@ impl StateWord {
             1 => State::Live,
             2 => State::Recovering,
             3 => State::Estate,
+            4 => State::Unborn,
             _ => State::Free,
         }
     }
@@ -92,6 +98,7 @@ pub struct Census {
     region: Arc<Region>,
     life: Arc<HeapFile>,
     life_id: FileId,
+    birth: Arc<HeapFile>,
     data_inode: u64,
     me: Identity,
     /// The kernel grants a byte to every thread of a process: this elects one.
@@ -100,11 +107,11 @@ pub struct Census {
 
 impl Census {
     /// Takes the life file into use. It must not have been open in this process before.
-    pub fn new(region: Arc<Region>, life: Arc<HeapFile>) -> Result<Self> {
+    pub fn new(region: Arc<Region>, life: Arc<HeapFile>, birth: Arc<HeapFile>) -> Result<Self> {
         let life_id = life.id()?;
         let data_inode = region.file().inode()?;
         let me = Identity::mine();
-        Ok(Self { region, life, life_id, data_inode, me, byte_calls: PrivateMutex::new(()) })
+        Ok(Self { region, life, life_id, birth, data_inode, me, byte_calls: PrivateMutex::new(()) })
     }
 
     /// The heap's bytes.
@@ -135,6 +142,10 @@ impl Census {
         }
         if life::is_held(self.checked_life()?, u64::from(who.slot))? {
             return Ok(Standing::Alive);
+        }
+        if word.state() == State::Unborn {
+            let is_held = life::is_held(&self.birth, u64::from(who.slot))?;
+            return Ok(if is_held { Standing::Alive } else { Standing::Dead });
         }
         let identity = identity_in(slot);
         // The slot may have changed hands while we read: then the answer is about somebody else.
@@ -183,17 +194,49 @@ impl Member {
     ///
     /// [`Error::TableFull`] when every slot is taken, by living processes or by dead ones that
     /// nobody recovered yet.
-    pub fn enter(census: Census) -> Result<Self, (Census, Error)> {
+    pub fn enter(census: Census) -> Result<Self, Box<(Census, Error)>> {
         match take_slot(&census) {
             Ok(Some((slot, epoch))) => {
                 Ok(Self { census, slot, epoch, generation: os::generation() })
             }
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
-                Err((census, full))
+                Err(Box::new((census, full)))
             }
-            Err(error) => Err((census, error)),
+            Err(error) => Err(Box::new((census, error))),
         }
+    }
+
+    /// Takes the slot that the parent prepared before it forked this process. `None`: it is lost.
+    pub fn be_born(census: Census, unborn: Unborn) -> Option<Self> {
+        match take_unborn(&census, &unborn) {
+            Ok(true) => {
+                let (slot, epoch) = (unborn.slot, unborn.epoch);
+                Some(Self { census, slot, epoch, generation: os::generation() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a slot for a child that is about to be forked. `None`: there is none, and the child
+    /// will look for one itself.
+    pub fn expect_child(&self) -> Result<Option<Unborn>> {
+        let held = self.census.birth.reopened()?;
+        for slot in 0..SLOT_COUNT {
+            let state = &self.region().slot(slot).state;
+            let word = StateWord(state.acquire());
+            if word.state() != State::Free || !life::claim_shared(&held, u64::from(slot))? {
+                continue;
+            }
+            let epoch = word.epoch().wrapping_add(1);
+            let unborn = StateWord::new(epoch, State::Unborn, None).0;
+            let is_free = !life::is_held(self.census.checked_life()?, u64::from(slot))?;
+            if is_free && Region::compare_exchange(state, word.0, unborn).is_ok() {
+                return Ok(Some(Unborn { slot, epoch, _held: held }));
+            }
+            life::release_shared(&held, u64::from(slot))?;
+        }
+        Ok(None)
     }
 
     /// The heap's bytes.
@@ -264,12 +307,38 @@ impl Member {
     }
 }
 
+/// A slot for a child that is not there yet; dropping it leaves it to the child alone.
+#[derive(Debug)]
+pub struct Unborn {
+    slot: u32,
+    epoch: u32,
+    /// Holds the byte of the birth file, together with the copy that the child inherits.
+    _held: HeapFile,
+}
+
+fn take_unborn(census: &Census, unborn: &Unborn) -> Result<bool> {
+    let _elected = census.byte_calls();
+    let slot = census.region.slot(unborn.slot);
+    let expected = StateWord::new(unborn.epoch, State::Unborn, None).0;
+    if slot.state.acquire() != expected || !census.claim_byte(unborn.slot)? {
+        return Ok(false);
+    }
+    write_identity(slot, census);
+    let live = StateWord::new(unborn.epoch, State::Live, None).0;
+    Ok(Region::compare_exchange(&slot.state, expected, live).is_ok())
+}
+
 fn take_slot(census: &Census) -> Result<Option<(u32, u32)>> {
     let _elected = census.byte_calls();
     for index in 0..SLOT_COUNT {
         let slot = census.region.slot(index);
         let word = StateWord(slot.state.acquire());
         if word.state() != State::Free || !census.claim_byte(index)? {
+            continue;
+        }
+        // Held for a child that another process is forking just now.
+        if life::is_held(&census.birth, u64::from(index))? {
+            census.release_byte(index)?;
             continue;
         }
         if slot.state.acquire() != word.0 {

@@ -68,6 +68,11 @@ impl HeapFile {
         Self::moved_high(opened)
     }
 
+    /// The same file with a description of its own: locks on it are apart from those on `self`.
+    pub fn reopened(&self) -> Result<Self> {
+        Self::open_of_process(std::process::id(), self.number().unsigned_abs())
+    }
+
     /// Opens a descriptor of another process of the same user.
     pub fn open_of_process(pid: u32, number: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/fd/{number}");

@@ -55,6 +55,12 @@ fn wiped_page() -> &'static AtomicU64 {
     unsafe { AtomicU64::from_ptr(page.cast()) }
 }
 
+/// Has `prepare` run before every fork of this process, and `parent` after it in the parent.
+pub fn on_fork(prepare: extern "C" fn(), parent: extern "C" fn()) {
+    // SAFETY: both are functions that stay loaded; they are called by the forking thread.
+    unsafe { libc::pthread_atfork(Some(prepare), Some(parent), None) };
+}
+
 fn fallback() -> &'static AtomicU64 {
     static WORD: AtomicU64 = AtomicU64::new(0);
     extern "C" fn forget() {

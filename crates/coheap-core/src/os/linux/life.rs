@@ -52,6 +52,16 @@ pub fn claim_shared(file: &HeapFile, byte: u64) -> Result<bool> {
     set_lock(file, libc::F_OFD_SETLK, byte)
 }
 
+/// Gives back a byte that `claim_shared` took.
+pub fn release_shared(file: &HeapFile, byte: u64) -> Result<()> {
+    let range = byte_range(libc::F_UNLCK, byte);
+    // SAFETY: the range is a valid `flock` that outlives the call.
+    match unsafe { libc::fcntl(file.number(), libc::F_OFD_SETLK, &raw const range) } {
+        -1 => Err(last_error("fcntl")),
+        _ => Ok(()),
+    }
+}
+
 fn set_lock(file: &HeapFile, command: i32, byte: u64) -> Result<bool> {
     let range = byte_range(libc::F_WRLCK, byte);
     loop {
