@@ -10,7 +10,6 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::journal::held::Held;
 use crate::memory::Region;
@@ -126,9 +125,7 @@ fn make_real(region: &Region, index: u32, entry: &ContextEntry) -> Result<()> {
     if entry.committed.get() == 1 {
         return Ok(());
     }
-    if !defect(7) {
-        region.commit_journal(index)?;
-    }
+    region.commit_journal(index)?;
     Region::store(&entry.committed, 1);
     Ok(())
 }

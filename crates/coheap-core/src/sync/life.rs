@@ -7,7 +7,7 @@
 //! State word of a slot: epoch in bits 0..32, state in bits 32..40, and while a recovery runs the
 //! recoverer: slot plus one in bits 40..50, low bits of its epoch in 50..64.
 //!
-//! What always holds:
+//! # What always holds
 //!
 //! - **L1** `standing` never answers `Dead` of a process whose threads may still run.
 //! - **L2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
