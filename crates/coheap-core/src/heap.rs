@@ -19,7 +19,7 @@ pub use named::Options;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
@@ -40,7 +40,8 @@ struct Shared {
     region: Arc<Region>,
     life: Arc<HeapFile>,
     birth: Arc<HeapFile>,
-    member: PrivateMutex<Arc<Member>>,
+    /// `None` once this process has left.
+    member: PrivateMutex<Option<Arc<Member>>>,
     /// While this process forks, and then in the child: the slot taken for the child.
     unborn: PrivateMutex<Option<Unborn>>,
     closed: OnceLock<()>,
@@ -49,7 +50,7 @@ struct Shared {
 }
 
 struct Row {
-    shared: Arc<Shared>,
+    shared: Weak<Shared>,
     context: Rc<Context>,
 }
 
@@ -92,7 +93,7 @@ impl Heap {
     }
 
     fn attach(files: Files, path: Option<PathBuf>) -> Result<Self> {
-        let member = PrivateMutex::new(Arc::new(enter(&files)?));
+        let member = PrivateMutex::new(Some(Arc::new(enter(&files)?)));
         let Files { region, life, birth } = files;
         let unborn = PrivateMutex::new(None);
         let shared = Shared { region, life, birth, member, unborn, closed: OnceLock::new(), path };
@@ -123,7 +124,7 @@ impl Heap {
     pub fn context(&self) -> Result<Rc<Context>> {
         let known = ROWS.with(|rows| {
             let rows = rows.try_borrow().ok()?;
-            let row = rows.iter().find(|row| Arc::ptr_eq(&row.shared, &self.shared))?;
+            let row = rows.iter().find(|row| row.belongs_to(&self.shared))?;
             row.context.is_own().then(|| Rc::clone(&row.context))
         });
         match known {
@@ -134,50 +135,35 @@ impl Heap {
 
     #[cold]
     fn new_context(&self) -> Result<Rc<Context>> {
-        if self.shared.closed.get().is_some() {
-            self.forget_rows();
-            return Err(Error::Closed);
-        }
-        let member = self.member()?;
-        let context = Rc::new(Context::claim(member)?);
-        ROWS.with(|rows| {
-            let mut rows = rows.borrow_mut();
-            rows.retain(|row| {
-                row.shared.closed.get().is_none() && !Arc::ptr_eq(&row.shared, &self.shared)
-            });
-            rows.push(Row { shared: Arc::clone(&self.shared), context: Rc::clone(&context) });
-        });
+        // Rows of heaps that are gone, and of this process's parent, go at this occasion.
+        take_rows(|row| row.shared.strong_count() == 0 || row.belongs_to(&self.shared));
+        let context = Rc::new(Context::claim(self.member()?)?);
+        let row = Row { shared: Arc::downgrade(&self.shared), context: Rc::clone(&context) };
+        ROWS.with(|rows| rows.borrow_mut().push(row));
         Ok(context)
-    }
-
-    fn forget_rows(&self) {
-        let gone: Vec<Row> = ROWS.with(|rows| {
-            let mut rows = rows.borrow_mut();
-            let (gone, kept) =
-                rows.drain(..).partition(|row| Arc::ptr_eq(&row.shared, &self.shared));
-            *rows = kept;
-            gone
-        });
-        drop(gone);
     }
 
     /// This process's membership; a forked child gets one of its own.
     fn member(&self) -> Result<Arc<Member>> {
-        let mut member = self.shared.member.lock();
-        if !member.is_own() {
-            let shared = &self.shared;
-            let files = Files {
-                region: Arc::clone(&shared.region),
-                life: Arc::clone(&shared.life),
-                birth: Arc::clone(&shared.birth),
-            };
-            let born = match shared.unborn.lock().take() {
-                Some(unborn) => Member::be_born(files.census()?, unborn),
-                None => None,
-            };
-            *member = Arc::new(born.map_or_else(|| enter(&files), Ok)?);
+        let shared = &self.shared;
+        let mut member = shared.member.lock();
+        match member.as_ref() {
+            Some(member) if member.is_own() => return Ok(Arc::clone(member)),
+            _ if shared.closed.get().is_some() => return Err(Error::Closed),
+            _ => {}
         }
-        Ok(Arc::clone(&member))
+        let files = Files {
+            region: Arc::clone(&shared.region),
+            life: Arc::clone(&shared.life),
+            birth: Arc::clone(&shared.birth),
+        };
+        let born = match shared.unborn.lock().take() {
+            Some(unborn) => Member::be_born(files.census()?, unborn),
+            None => None,
+        };
+        let new = Arc::new(born.map_or_else(|| enter(&files), Ok)?);
+        *member = Some(Arc::clone(&new));
+        Ok(new)
     }
 
     /// The heap's bytes, for those who read numbers.
@@ -207,28 +193,68 @@ impl Heap {
     ///
     /// [`Error::Os`] when the system refused; the process has left all the same.
     pub fn close(&self) -> Result<()> {
-        if self.shared.closed.get().is_some() || !self.is_attached() {
-            let _ = self.shared.closed.set(());
-            return Ok(());
-        }
-        let left = self.with(|context| {
-            while queue::settle_first(context, context.member().slot())? {}
-            crate::allocator::reclaim(context)?;
-            self.unlink_if_last(context)
-        });
+        let context = match self.shared.closed.get() {
+            Some(()) => return Ok(()),
+            None => self.context().ok(),
+        };
         let _ = self.shared.closed.set(());
-        self.forget_rows();
-        let member = self.member_if_own();
-        member.map_or(Ok(()), |member| member.leave()).and(left)
+        self.shared.leave(context)
+    }
+}
+
+impl Row {
+    fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
+        std::ptr::eq(self.shared.as_ptr(), Arc::as_ptr(shared))
+    }
+}
+
+/// Takes rows of the calling thread away, and drops them when nothing is borrowed any more.
+fn take_rows(mut is_going: impl FnMut(&Row) -> bool) {
+    // A thread that is ending may have no rows any more.
+    let going: Option<Vec<Row>> = ROWS
+        .try_with(|rows| {
+            let mut rows = rows.try_borrow_mut().ok()?;
+            let (going, kept) = rows.drain(..).partition(|row| is_going(row));
+            *rows = kept;
+            Some(going)
+        })
+        .ok()
+        .flatten();
+    drop(going);
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.closed.get().is_some() {
+            return;
+        }
+        let member = self.member.lock().clone().filter(|member| member.is_own());
+        let context = member.and_then(|member| Context::claim(member).ok()).map(Rc::new);
+        // Nobody is left to hear of an error; what stays behind is settled by others.
+        let _ = self.leave(context);
+    }
+}
+
+impl Shared {
+    /// Gives back what this process owns; its slot goes with the last thread that used the heap.
+    fn leave(&self, context: Option<Rc<Context>>) -> Result<()> {
+        let given_back = match &context {
+            Some(context) if context.is_own() => self.give_back(context),
+            _ => Ok(()),
+        };
+        drop(context);
+        let this: *const Self = self;
+        take_rows(|row| std::ptr::eq(row.shared.as_ptr(), this));
+        let member = self.member.lock().take();
+        drop(member);
+        given_back
     }
 
-    fn is_attached(&self) -> bool {
-        self.member_if_own().is_some()
-    }
-
-    fn member_if_own(&self) -> Option<Arc<Member>> {
-        let member = self.shared.member.lock();
-        member.is_own().then(|| Arc::clone(&member))
+    fn give_back(&self, context: &Context) -> Result<()> {
+        while queue::settle_first(context, context.member().slot())? {}
+        estate::sweep(context)?;
+        crate::allocator::reclaim(context)?;
+        self.unlink_if_last(context)
     }
 
     /// A temporary heap goes with its last member. Under the directory's turn nobody else can
@@ -243,27 +269,16 @@ impl Heap {
         let is_last = (0..SLOT_COUNT)
             .filter(|slot| *slot != own)
             .all(|slot| StateWord(region.slot(slot).state.acquire()).state() == State::Free);
-        match &self.shared.path {
+        match &self.path {
             Some(path) if is_last => named::unlink_files(path, region),
             _ => Ok(()),
         }
     }
-}
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let member = self.member.get_mut();
-        if self.closed.get().is_none() && member.is_own() {
-            let _ = member.leave();
-        }
-    }
-}
-
-impl Shared {
     /// Before this process forks: takes a slot for the child. Without one it takes its own later.
     fn expect_child(&self) {
-        let member = Arc::clone(&self.member.lock());
-        if self.closed.get().is_none() && member.is_own() {
+        let member = self.member.lock().clone();
+        if let Some(member) = member.filter(|member| member.is_own()) {
             *self.unborn.lock() = member.expect_child().ok().flatten();
         }
     }

@@ -119,18 +119,30 @@ pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     change.chain(head, link_of(change.region(), class, block)?, block);
     let hint = &context.pending[usize::from(class)];
     hint.set(hint.get() + 1);
+    if hint.get() > most(class) {
+        context.is_untidy.set(true);
+    }
     Ok(())
+}
+
+/// Blocks of a class that may be pending before some are given back.
+fn most(class: u8) -> u32 {
+    4 * batch(class) + 4
 }
 
 /// Gives back what the caller has too much of. Call it with no turn held.
 #[inline]
 pub fn tidy(context: &Context) -> Result<()> {
-    if context.control().runs.get() != 0 {
-        span::drain_runs(context, context.index())?;
-    }
+    if context.is_untidy.get() { tidy_slowly(context) } else { Ok(()) }
+}
+
+#[cold]
+fn tidy_slowly(context: &Context) -> Result<()> {
+    context.is_untidy.set(false);
+    span::drain_runs(context, context.index())?;
     for class in 0..CLASS_COUNT as u8 {
         let hint = &context.pending[usize::from(class)];
-        if hint.get() > 4 * batch(class) + 4 {
+        if hint.get() > most(class) {
             let left = arena::drain(context, context.index(), class, hint.get(), batch(class))?;
             hint.set(left);
         }

@@ -24,6 +24,8 @@ pub struct Context {
     me: Owner,
     /// About how many blocks of each class are pending: decides when to give some back.
     pub(crate) pending: [Cell<u32>; CLASS_ROWS],
+    /// Whether more is pending than should be.
+    pub(crate) is_untidy: Cell<bool>,
     /// Highest turn held, plus one: turns are taken in index order.
     pub(crate) highest: Cell<u32>,
     /// Whether a change is open.
@@ -57,6 +59,7 @@ impl Context {
                 index,
                 me,
                 pending: Default::default(),
+                is_untidy: Cell::new(false),
                 highest: Cell::new(0),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),

@@ -59,8 +59,8 @@ pub fn recover(census: &Census, by: Option<Gone>, victim: Gone) -> Result<Recove
     }
     let ours = StateWord::new(victim.epoch, State::Recovering, by);
     if Region::compare_exchange(&slot.state, seen.0, ours.0).is_err() {
-        // Only a second copy of the engine in this process can have come between; the byte is
-        // one for both, so it stays with the winner.
+        // Somebody was done with it before we had the byte.
+        census.release_unless_siblings(victim.slot)?;
         return Ok(Recovered::Busy);
     }
     put_in_order(region, victim)?;

@@ -181,7 +181,9 @@ impl Region {
     /// `count` words at an offset in a span.
     #[inline(always)]
     pub fn words(&self, at: u64, count: usize) -> Result<&[Word], Corrupt> {
-        self.bounded(at, count as u64 * 8)?;
+        let len =
+            (count as u64).checked_mul(8).ok_or(Corrupt { what: "length", at: count as u64 })?;
+        self.bounded(at, len)?;
         let first: &Word = if count == 0 { self.resolve(0) } else { self.resolve(at) };
         // SAFETY: `count` words from `at` lie inside (checked above, R1, R2), each is valid (R3).
         Ok(unsafe { std::slice::from_raw_parts(first, count) })

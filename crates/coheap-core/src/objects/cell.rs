@@ -117,7 +117,10 @@ impl Cell {
         if let Some((len, at)) = self.block() {
             // The range is checked before memory is asked for: a torn length costs nothing.
             region.words(at, usize::try_from(len).unwrap_or(usize::MAX).div_ceil(8))?;
-            out.resize(len as usize, 0);
+            let len = len as usize;
+            out.try_reserve(len)
+                .map_err(|_| Corrupt { what: "length of a value", at: len as u64 })?;
+            out.resize(len, 0);
             return region.copy_out(at, out);
         }
         let len = (self.0 & 0xff) as usize;

@@ -64,6 +64,17 @@ pub fn tick(context: &Context, part: u32) -> Result<()> {
     Ok(())
 }
 
+/// Recovers a process that was found dead, and settles what it owned.
+pub(crate) fn bury(context: &Context, dead: Gone) -> Result<()> {
+    let member = context.member();
+    recovery::recover(member.census(), Some(member.who()), dead)?;
+    let word = StateWord(context.region().slot(dead.slot).state.acquire());
+    if word.state() == State::Estate && word.epoch() == dead.epoch {
+        settle(context, dead)?;
+    }
+    Ok(())
+}
+
 /// Settles every estate there is.
 pub fn settle_all(context: &Context) -> Result<()> {
     let mut has_settled = false;

@@ -163,7 +163,10 @@ impl Handle {
                 return Err(Error::Deadlock);
             }
             match patience.pause(member, context.index(), &object.signal, seen, Some(owner))? {
-                Pause::OwnerGone(_) => break_dead_lock(object, owner),
+                Pause::OwnerGone(dead) => {
+                    super::estate::bury(context, dead)?;
+                    break_dead_lock(object, owner);
+                }
                 Pause::Tick(part) => super::estate::tick(context, part)?,
                 Pause::Interrupted => return Err(Error::Interrupted),
                 Pause::Look | Pause::TimedOut => {}

@@ -68,10 +68,16 @@ impl Mutex {
             return Ok(Some(taken(root, context)));
         }
         let owner = Owner::of(root.lock.acquire());
-        if owner.is_nobody() || wait::gone_owner(context.member(), owner)?.is_none() {
+        if owner.is_nobody() {
             return Ok(None);
         }
-        Ok(inherit(root, owner, context))
+        match wait::gone_owner(context.member(), owner)? {
+            Some(dead) => {
+                estate::bury(context, dead)?;
+                Ok(inherit(root, owner, context))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Takes the lock, waiting until `deadline` or for ever.
@@ -146,7 +152,8 @@ impl Mutex {
                 Pause::TimedOut => {
                     return self.try_lock(context)?.ok_or(Error::TimedOut);
                 }
-                Pause::OwnerGone(_) => {
+                Pause::OwnerGone(dead) => {
+                    estate::bury(context, dead)?;
                     if let Some(acquired) = inherit(root, owner, context) {
                         return Ok(acquired);
                     }

@@ -172,6 +172,22 @@ impl Census {
         Ok(!life::is_held(file, u64::from(slot))? && life::claim(file, u64::from(slot))?)
     }
 
+    /// Gives back the byte of a slot that turned out to be somebody's: unless that somebody is a
+    /// second copy of the engine in this process, for then the byte is the sibling's as well.
+    pub fn release_unless_siblings(&self, index: u32) -> Result<()> {
+        let pid_in = |index: u32| self.region.slot(index).pid.get();
+        let word = StateWord(self.region.slot(index).state.acquire());
+        let holder = match word.state() {
+            State::Live => Some(index),
+            State::Recovering => word.recoverer().map(|by| by.0).filter(|by| *by < SLOT_COUNT),
+            State::Free | State::Unborn | State::Estate => None,
+        };
+        if holder.is_some_and(|holder| pid_in(holder) == u64::from(self.me.pid)) {
+            return Ok(());
+        }
+        self.release_byte(index)
+    }
+
     /// Gives a byte back.
     pub fn release_byte(&self, slot: u32) -> Result<()> {
         life::release(self.checked_life()?, u64::from(slot))
@@ -294,8 +310,7 @@ impl Member {
         Ok(())
     }
 
-    /// Gives the slot back. Everything that this process owned must be settled before.
-    pub fn leave(&self) -> Result<()> {
+    fn leave(&self) -> Result<()> {
         let slot = self.region().slot(self.slot);
         let live = StateWord::new(self.epoch, State::Live, None).0;
         let free = StateWord::new(self.epoch, State::Free, None).0;
@@ -304,6 +319,17 @@ impl Member {
             self.census.release_byte(self.slot)?;
         }
         Ok(())
+    }
+}
+
+/// The last thread that used the heap gives the slot back. What the process owned was settled
+/// before; a forked copy has nothing to give.
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.generation == os::generation() {
+            // A slot that stays is recovered by others once this process is gone.
+            let _ = self.leave();
+        }
     }
 }
 
@@ -341,16 +367,15 @@ fn take_slot(census: &Census) -> Result<Option<(u32, u32)>> {
             census.release_byte(index)?;
             continue;
         }
-        if slot.state.acquire() != word.0 {
-            // A second copy of the engine in this process took it: the byte is the sibling's too.
-            continue;
+        if slot.state.acquire() == word.0 {
+            write_identity(slot, census);
+            let epoch = word.epoch().wrapping_add(1);
+            let live = StateWord::new(epoch, State::Live, None).0;
+            if Region::compare_exchange(&slot.state, word.0, live).is_ok() {
+                return Ok(Some((index, epoch)));
+            }
         }
-        write_identity(slot, census);
-        let epoch = word.epoch().wrapping_add(1);
-        let live = StateWord::new(epoch, State::Live, None).0;
-        if Region::compare_exchange(&slot.state, word.0, live).is_ok() {
-            return Ok(Some((index, epoch)));
-        }
+        census.release_unless_siblings(index)?;
     }
     Ok(None)
 }

@@ -80,9 +80,8 @@ impl Map {
         let is_new = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             store(&held, object, &key, value)
-        })?;
-        self.tidy(context)?;
-        Ok(is_new)
+        });
+        self.tidy(context).and(is_new)
     }
 
     /// Stores a value under a key that is not there yet. Otherwise answers `false` and replaces
