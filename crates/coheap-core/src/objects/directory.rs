@@ -15,6 +15,7 @@ use crate::objects::cell::{self, Cell};
 use crate::objects::header::{self, Handle, Kind};
 use crate::objects::map::{self, Key, Table};
 use crate::objects::{husk, queue};
+use crate::sync::Owner;
 
 /// Longest name in bytes.
 pub const LONGEST_NAME: usize = 255;
@@ -58,7 +59,8 @@ impl Directory {
     /// # Errors
     ///
     /// [`Error::WrongKind`] when the name has another kind of object; [`Error::BadName`];
-    /// [`Error::HeapFull`]; nothing was changed.
+    /// [`Error::HeapFull`]; [`Error::BadArgument`] when it would be made inside a transaction;
+    /// nothing was changed.
     pub fn get_or_create(
         &self,
         context: &Context,
@@ -73,6 +75,7 @@ impl Directory {
         if let Some(found) = Table::new(region, directory).find(&key)? {
             return handle_in(region, Cell::load(&found.entry[2..]), recipe.kind());
         }
+        refuse_inside(context)?;
         let handle = create(&held, directory, &key, recipe)?;
         drop(held);
         allocator::tidy(context)?;
@@ -128,9 +131,12 @@ impl Directory {
     /// be taken apart; nothing was changed.
     pub fn remove(&self, context: &Context, name: &str) -> Result<()> {
         check_name(name)?;
+        refuse_inside(context)?;
         let region = context.region();
         loop {
             let (handle, kind) = self.look_up(context, name)?;
+            // A transaction that has the object ends first.
+            drop(handle.hold(context)?);
             let turns = [handle.turn, handle.second_turn, DIRECTORY_TURN];
             let held = context.hold_all(&turns)?;
             let key = Key::new(region, name.as_bytes())?;
@@ -139,7 +145,9 @@ impl Directory {
                 return Err(Error::NoSuchName);
             };
             let reference = reference_in(region, Cell::load(&found.entry[2..]))?;
-            if reference != (handle.at, handle.generation) {
+            if reference != (handle.at, handle.generation)
+                || !Owner::of(handle.object(region)?.lock.get()).is_nobody()
+            {
                 continue;
             }
             husk::ensure(context)?;
@@ -172,6 +180,14 @@ impl Directory {
 }
 
 const REMOVE_WORDS: usize = map::DELETE_WORDS + header::DESTROY_WORDS + husk::CUT_WORDS + 8;
+
+/// What a transaction makes or removes could not be undone with it.
+fn refuse_inside(context: &Context) -> Result<()> {
+    if context.in_transaction.get() {
+        return Err(Error::BadArgument("objects are made and removed outside of transactions"));
+    }
+    Ok(())
+}
 
 /// Whether a string may name an object.
 fn check_name(name: &str) -> Result<()> {
