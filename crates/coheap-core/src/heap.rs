@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
+use crate::objects::queue::Why;
 use crate::objects::{estate, queue};
 use crate::os::{HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord, Unborn};
@@ -251,7 +252,7 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        while queue::settle_first(context, context.member().slot())? {}
+        while queue::settle_first(context, context.member().slot(), Why::Dropped)? {}
         estate::sweep(context)?;
         crate::allocator::reclaim(context)?;
         self.unlink_if_last(context)

@@ -48,3 +48,8 @@ pub use queue::Queue;
 pub use transaction::Tx;
 pub use value::Value;
 pub use work_queue::{Failed, Lease, Reason, WorkQueue};
+
+/// The examples of README.md, run as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -12,9 +12,7 @@ use crate::memory::{Region, Word};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
 use crate::objects::map::{self, ENTRY_WORDS, Key, SEGMENT, SlotWord, Table};
-use crate::objects::queue::{self, RESERVED};
-
-const RECORD: Room = Room::Class(3);
+use crate::objects::queue::{self, RECORD, RESERVED};
 
 /// Claims all objects. Answers how many there are.
 pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64> {
@@ -136,11 +134,11 @@ fn claim_queue(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<
     blocks.claim(at, queue::BODY)?;
     let body: &QueueBody = region.at(at)?;
     claim_chain(region, blocks, body)?;
-    let returned = claim_records(region, blocks, &body.returned, &body.returned_last)?;
+    let returned = claim_records(region, blocks, &body.returned, Some(&body.returned_last))?;
     if returned != body.returned_count.get() {
         return Err(broken("returned items of a queue", returned));
     }
-    claim_records(region, blocks, &body.failed, &body.failed_last)?;
+    claim_records(region, blocks, &body.failed, Some(&body.failed_last))?;
     Ok((body.leased.get(), body.reserved.get()))
 }
 
@@ -169,7 +167,12 @@ fn claim_chain(region: &Region, blocks: &mut Blocks, body: &QueueBody) -> Result
     Ok(())
 }
 
-fn claim_records(region: &Region, blocks: &mut Blocks, first: &Word, last: &Word) -> Result<u64> {
+fn claim_records(
+    region: &Region,
+    blocks: &mut Blocks,
+    first: &Word,
+    last: Option<&Word>,
+) -> Result<u64> {
     let (mut at, mut before, mut count) = (first.get(), 0, 0);
     while at != 0 {
         blocks.claim(at, RECORD)?;
@@ -179,7 +182,10 @@ fn claim_records(region: &Region, blocks: &mut Blocks, first: &Word, last: &Word
         before = at;
         at = record.next.get();
     }
-    if before != last.get() { Err(broken("list of a queue", before)) } else { Ok(count) }
+    match last {
+        Some(last) if last.get() != before => Err(broken("list of a queue", before)),
+        _ => Ok(count),
+    }
 }
 
 /// Claims the leases and promises of all slots, and takes them off the queues' numbers.
@@ -240,6 +246,12 @@ pub(super) fn claim_husks(region: &Region, blocks: &mut Blocks, index: u32) -> R
     while at != 0 {
         blocks.claim(at, husk::ROOM)?;
         let husk = husk::words(region, at)?;
+        let next = husk[0].get();
+        if let Some(body) = husk::queue_body(husk) {
+            claim_remains(region, blocks, body)?;
+            at = next;
+            continue;
+        }
         for position in 0..husk::cells_left(husk) {
             let entry = husk::entry_words(region, husk, position)?;
             if !Cell::load(entry).is_removed() {
@@ -251,7 +263,16 @@ pub(super) fn claim_husks(region: &Region, blocks: &mut Blocks, index: u32) -> R
         for (block, room) in parts {
             blocks.claim(block, room)?;
         }
-        at = husk[0].get();
+        at = next;
     }
     Ok(())
+}
+
+/// Claims what is left of a removed queue.
+fn claim_remains(region: &Region, blocks: &mut Blocks, at: u64) -> Result<()> {
+    blocks.claim(at, queue::BODY)?;
+    let body: &QueueBody = region.at(at)?;
+    claim_records(region, blocks, &body.returned, None)?;
+    claim_records(region, blocks, &body.failed, None)?;
+    if body.head_segment.get() == 0 { Ok(()) } else { claim_chain(region, blocks, body) }
 }

@@ -63,7 +63,12 @@ pub fn recover(census: &Census, by: Option<Gone>, victim: Gone) -> Result<Recove
         census.release_unless_siblings(victim.slot)?;
         return Ok(Recovered::Busy);
     }
-    put_in_order(region, victim)?;
+    if let Err(error) = put_in_order(region, victim) {
+        // A damaged journal: the next one shall find the process dead, not for ever in our hands.
+        let _ = Region::compare_exchange(&slot.state, ours.0, seen.0);
+        census.release_byte(victim.slot)?;
+        return Err(error);
+    }
     let settled = StateWord::new(victim.epoch, State::Estate, None);
     let done = Region::compare_exchange(&slot.state, ours.0, settled.0).is_ok();
     if done {

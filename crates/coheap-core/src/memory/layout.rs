@@ -188,7 +188,7 @@ pub struct Turn {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Slot {
-    /// State, epoch and recoverer: see `sync::life`.
+    /// State (free, unborn, live, recovering, estate), epoch, recoverer: see `sync::life`.
     pub state: Word,
     /// Process id in its own namespace.
     pub pid: Word,

@@ -10,7 +10,7 @@ use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held, recovery};
 use crate::memory::Region;
-use crate::memory::layout::{DIRECTORY_TURN, Object, QueueBody};
+use crate::memory::layout::{DIRECTORY_TURN, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::{self, Handle, Kind};
 use crate::objects::map::{self, Key, Table};
@@ -151,9 +151,6 @@ impl Directory {
                 continue;
             }
             husk::ensure(context)?;
-            if kind == Kind::Queue {
-                while queue::forget_queue(&held, handle.object(region)?)? {}
-            }
             let mut change = Change::begin(&held, REMOVE_WORDS)?;
             map::delete(&mut change, directory, &found, true)?;
             take_apart(&mut change, &handle, kind)?;
@@ -270,10 +267,6 @@ fn take_apart(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()
     match kind {
         Kind::Value | Kind::Mutex => cell::free(change, Cell::load(&object.root[..2])),
         Kind::Map => map::cut_loose(change, object, true),
-        Kind::Queue => {
-            let at = object.root[0].get();
-            change.region().at::<QueueBody>(at)?;
-            allocator::give(change, queue::BODY, at)
-        }
+        Kind::Queue => husk::cut_queue(change, object.root[0].get()),
     }
 }

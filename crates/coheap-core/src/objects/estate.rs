@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
+use crate::objects::queue::Why;
 use crate::objects::{husk, queue};
 use crate::os;
 use crate::sync::Gone;
@@ -58,10 +59,8 @@ pub(crate) fn or_after_sweep<T>(
 /// A ticker's look at a part of the slots.
 pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
-    if recovery::sweep(member.census(), Some(member.who()), part, PARTS)? > 0 {
-        settle_all(context)?;
-    }
-    Ok(())
+    recovery::sweep(member.census(), Some(member.who()), part, PARTS)?;
+    settle_part(context, part, PARTS)
 }
 
 /// Recovers a process that was found dead, and settles what it owned.
@@ -77,8 +76,12 @@ pub(crate) fn bury(context: &Context, dead: Gone) -> Result<()> {
 
 /// Settles every estate there is.
 pub fn settle_all(context: &Context) -> Result<()> {
+    settle_part(context, 0, 1)
+}
+
+fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     let mut has_settled = false;
-    for index in 0..SLOT_COUNT {
+    for index in (part..SLOT_COUNT).step_by(parts as usize) {
         let word = StateWord(context.region().slot(index).state.acquire());
         if word.state() == State::Estate {
             settle(context, Gone { slot: index, epoch: word.epoch() })?;
@@ -94,7 +97,7 @@ pub fn settle_all(context: &Context) -> Result<()> {
 
 /// Settles one estate and frees its slot.
 pub fn settle(context: &Context, dead: Gone) -> Result<()> {
-    while !defect(14) && queue::settle_first(context, dead.slot)? {}
+    while !defect(14) && queue::settle_first(context, dead.slot, Why::Died)? {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
     if slot.leases.get() == 0 || defect(14) {

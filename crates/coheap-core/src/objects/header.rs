@@ -178,7 +178,7 @@ impl Handle {
 /// The age of a transaction is told from its first wait on: who never waits needs none.
 fn date_transaction(context: &Context) {
     let age = &context.entry().age;
-    if age.get() <= 1 {
+    if context.in_transaction.get() && age.get() <= 1 {
         Region::store(age, os::now());
     }
 }

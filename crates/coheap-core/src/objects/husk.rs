@@ -8,9 +8,11 @@
 //! | word | meaning                                                                |
 //! |------|------------------------------------------------------------------------|
 //! | 0    | next husk                                                              |
-//! | 1    | bit 0: the cells are to be freed; bits 8..: stage (cells, entries, index) |
+//! | 1    | bit 0: the cells are to be freed; bits 8..: stage (cells, entries, index; or queue) |
 //! | 2..7 | as in the map: entries, capacity, places, index, depth                  |
 //! | 7    | positions left, then places of the index left                           |
+//!
+//! The husk of a queue has its body in word 2 and nothing else.
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
@@ -19,6 +21,7 @@ use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT};
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::segment_shape;
+use crate::objects::queue;
 
 /// The room of a husk.
 pub(crate) const ROOM: Room = Room::Class(3);
@@ -32,6 +35,7 @@ const SEGMENT: u64 = 512;
 const ENTRY_BYTES: u64 = 32;
 const ENTRIES_STAGE: u64 = 1 << 8;
 const INDEX_STAGE: u64 = 2 << 8;
+const QUEUE: u64 = 3 << 8;
 
 /// What hangs from a map.
 #[derive(Debug)]
@@ -52,20 +56,21 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
 
 /// Moves a map's parts into a husk on the context's chain.
 pub(crate) fn cut(change: &mut Change<'_>, parts: &MapParts) -> Result<()> {
+    let MapParts { entries, capacity, places, index, depth, used, .. } = *parts;
+    hang(change, [u64::from(parts.with_cells), entries, capacity, places, index, depth, used])
+}
+
+/// Moves a queue's body into a husk on the context's chain.
+pub(crate) fn cut_queue(change: &mut Change<'_>, body: u64) -> Result<()> {
+    hang(change, [QUEUE, body, 0, 0, 0, 0, 0])
+}
+
+fn hang(change: &mut Change<'_>, values: [u64; 7]) -> Result<()> {
     let at = allocator::take(change, ROOM)?;
     let head = &change.context().control().husks;
     let words = change.region().words(at, 8)?;
-    let values = [
-        head.get(),
-        u64::from(parts.with_cells),
-        parts.entries,
-        parts.capacity,
-        parts.places,
-        parts.index,
-        parts.depth,
-        parts.used,
-    ];
-    for (word, value) in words.iter().zip(values) {
+    change.put(&words[0], head.get());
+    for (word, value) in words[1..].iter().zip(values) {
         change.put(word, value);
     }
     change.set(head, at);
@@ -116,6 +121,12 @@ fn step(context: &Context, head: &Word) -> Result<()> {
     match stage {
         0 => free_cells(&mut change, husk)?,
         ENTRIES_STAGE => free_entries(&mut change, husk)?,
+        QUEUE if queue::take_apart(&mut change, region.at(husk[2].get())?)? => {}
+        QUEUE => {
+            change.set(head, husk[0].get());
+            allocator::give(&mut change, queue::BODY, husk[2].get())?;
+            allocator::give(&mut change, ROOM, at)?;
+        }
         INDEX_STAGE if husk[5].get() != 0 => free_index(&mut change, husk)?,
         INDEX_STAGE => {
             change.set(head, husk[0].get());
@@ -138,7 +149,12 @@ pub(crate) fn cells_left(husk: &[Word]) -> u64 {
     if husk[1].get() == 1 { husk[7].get() } else { 0 }
 }
 
-/// The blocks that still hang from a husk, cells aside.
+/// The body in the husk of a queue.
+pub(crate) fn queue_body(husk: &[Word]) -> Option<u64> {
+    (husk[1].get() == QUEUE).then(|| husk[2].get())
+}
+
+/// The blocks that still hang from the husk of a map, cells aside.
 pub(crate) fn parts(region: &Region, husk: &[Word]) -> Result<Vec<(u64, Room)>> {
     let mut parts = Vec::new();
     let (entries, capacity, places) = (husk[2].get(), husk[3].get(), husk[4].get());

@@ -18,11 +18,11 @@
 
 use std::sync::Arc;
 
-use super::Gone;
+use super::{Gone, Owner};
 use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::memory::Region;
-use crate::memory::layout::{SLOT_COUNT, Slot};
+use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
 use crate::os::{self, FileId, HeapFile, Identity, PrivateGuard, PrivateMutex, life};
 
 /// What a slot is in.
@@ -311,6 +311,14 @@ impl Member {
     }
 
     fn leave(&self) -> Result<()> {
+        // Rows of threads that ended with a lock of their own in hand.
+        for index in 0..CONTEXT_COUNT {
+            let owner = &self.region().context(index).owner;
+            let word = owner.acquire();
+            if Owner::of(word).is_process(self.slot, self.epoch) {
+                let _ = Region::compare_exchange(owner, word, 0);
+            }
+        }
         let slot = self.region().slot(self.slot);
         let live = StateWord::new(self.epoch, State::Live, None).0;
         let free = StateWord::new(self.epoch, State::Free, None).0;

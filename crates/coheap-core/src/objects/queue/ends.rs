@@ -38,7 +38,7 @@ fn room(places: u64) -> Room {
 
 /// The place of a position in a segment, if it lies there.
 #[inline(always)]
-fn place(segment: &[Word], position: u64) -> Option<&[Word]> {
+pub(super) fn place(segment: &[Word], position: u64) -> Option<&[Word]> {
     let inside = position.wrapping_sub(segment[2].get()) as usize;
     let places = (segment.len() - SEGMENT_HEADER) / 2;
     (inside < places).then(|| &segment[SEGMENT_HEADER + 2 * inside..][..2])

@@ -22,6 +22,7 @@ mod ends;
 mod lease;
 mod promise;
 mod records;
+mod remains;
 mod waiting;
 
 pub use records::Why;
@@ -29,7 +30,8 @@ pub use records::Why;
 pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
 pub(crate) use lease::{ack_within, find_lease};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
-pub(crate) use records::{MOVE_WORDS, RESERVED, forget_queue, settle_first};
+pub(crate) use records::{MOVE_WORDS, RECORD, RESERVED, settle_first};
+pub(crate) use remains::take_apart;
 
 use crate::allocator::{self, Room};
 use crate::error::{Error, Result};

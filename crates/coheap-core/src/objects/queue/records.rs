@@ -8,7 +8,7 @@ use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
-use crate::memory::layout::{Object, QueueBody, Record, SLOT_TURNS, Slot};
+use crate::memory::layout::{QueueBody, Record, SLOT_TURNS, Slot};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::{Handle, Kind};
 use crate::sync::wait;
@@ -16,7 +16,7 @@ use crate::sync::wait;
 use super::{Queue, read_item};
 
 /// The room of a record.
-pub(super) const RECORD: Room = Room::Class(3);
+pub(crate) const RECORD: Room = Room::Class(3);
 /// Words that moving a record saves at most.
 pub(crate) const MOVE_WORDS: usize = 12;
 /// Bit of a record's state: a place promised to a transaction.
@@ -147,8 +147,9 @@ pub(super) fn give_back(
     Ok(())
 }
 
-/// Settles the first thing on a dead process's list. `false`: the list is empty.
-pub(crate) fn settle_first(context: &Context, dead: u32) -> Result<bool> {
+/// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
+/// empty.
+pub(crate) fn settle_first(context: &Context, dead: u32, why: Why) -> Result<bool> {
     let region = context.region();
     let slot = region.slot(dead);
     let (at, handle) = {
@@ -182,11 +183,13 @@ pub(crate) fn settle_first(context: &Context, dead: u32) -> Result<bool> {
     };
     let mut change = Change::begin(&held, 2 * MOVE_WORDS)?;
     unlink(&mut change, slot, record)?;
-    settle_record(&mut change, body, record)?;
+    settle_record(&mut change, body, record, why)?;
     change.commit();
     drop(held);
     if let Some(body) = body {
-        Region::add(&region.header().tally.returned, 1);
+        if why == Why::Died {
+            Region::add(&region.header().tally.returned, 1);
+        }
         wait::wake(&body.not_empty, u32::MAX);
         wait::wake(&body.not_full, u32::MAX);
         wait::wake(&body.all_done, u32::MAX);
@@ -194,7 +197,12 @@ pub(crate) fn settle_first(context: &Context, dead: u32) -> Result<bool> {
     Ok(true)
 }
 
-fn settle_record(change: &mut Change<'_>, body: Option<&QueueBody>, record: &Record) -> Result<()> {
+fn settle_record(
+    change: &mut Change<'_>,
+    body: Option<&QueueBody>,
+    record: &Record,
+    why: Why,
+) -> Result<()> {
     let at = change.region().offset_of(record);
     let is_promise = record.state.get() & RESERVED != 0;
     match body {
@@ -205,47 +213,12 @@ fn settle_record(change: &mut Change<'_>, body: Option<&QueueBody>, record: &Rec
             change.set(&body.reserved, body.reserved.get().saturating_sub(1));
             allocator::give(change, RECORD, at)
         }
-        Some(body) => give_back(change, body, record, Some(Why::Died)),
+        Some(body) => give_back(change, body, record, Some(why)),
         None => {
             cell::free(change, Cell::load(&record.cell))?;
             allocator::give(change, RECORD, at)
         }
     }
-}
-
-/// Frees one thing that still hangs from a queue: an item, a record, a segment. `false`: nothing
-/// is left but the body. Both turns are held, and nobody will find the queue again.
-pub(crate) fn forget_queue(held: &Held<'_>, object: &Object) -> Result<bool> {
-    let context = held.context();
-    let region = context.region();
-    let body: &QueueBody = region.at(object.root[0].get())?;
-    let mut out = Vec::new();
-    if body.returned.get() != 0 {
-        take_returned(held, body, &mut out)?;
-        return Ok(true);
-    }
-    if body.head.get() != body.tail.get() {
-        super::ends::take(held, body, &mut out)?;
-        return Ok(true);
-    }
-    let at = body.failed.get();
-    let mut change = Change::begin(held, MOVE_WORDS)?;
-    if at != 0 {
-        let record: &Record = region.at(at)?;
-        change.set(&body.failed, record.next.get());
-        cell::free(&mut change, Cell::load(&record.cell))?;
-        allocator::give(&mut change, RECORD, at)?;
-    } else if body.head_segment.get() != 0 {
-        let segment = body.head_segment.get();
-        let bytes = super::segment_words(region, segment)?.len() * 8;
-        change.set(&body.head_segment, 0);
-        change.set(&body.tail_segment, 0);
-        allocator::give(&mut change, Room::of(bytes), segment)?;
-    } else {
-        return Ok(false);
-    }
-    change.commit();
-    Ok(true)
 }
 
 /// The corrupt-list error of this file.

@@ -1,8 +1,8 @@
 //! Who a process is, so that a number used again is not taken for the process that had it.
 //!
 //! What always holds: `is_gone` answers `true` only when the process can never run again, or has
-//! replaced its program by `exec`. A doubt (a namespace we cannot look into) is answered by
-//! `Standing::Foreign`; the life byte then decides alone.
+//! replaced its program by `exec`. Of a process in another pid namespace it cannot tell: who asks
+//! finds that out by `is_foreign_to`, and lets the life byte decide alone.
 
 use std::os::fd::AsFd;
 

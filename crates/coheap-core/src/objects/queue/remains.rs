@@ -1,0 +1,62 @@
+//! Taking a removed queue apart.
+//!
+//! What always holds: the body hangs from a husk, so nobody else reaches it; every step is one
+//! bounded change after which what is left is whole. Items on lease are not here: they are on the
+//! lists of their slots, and are freed there when it turns out that their queue is gone.
+
+use crate::allocator::{self, Room};
+use crate::error::Result;
+use crate::journal::Change;
+use crate::memory::Word;
+use crate::memory::layout::{QueueBody, Record};
+use crate::objects::cell::{self, Cell};
+
+use super::ends;
+use super::records::RECORD;
+
+/// Things freed in one step.
+const STEP: u64 = 16;
+
+/// Frees some of what hangs from a body. `false`: nothing is left but the body.
+pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
+    if free_records(change, &body.returned)? || free_records(change, &body.failed)? {
+        return Ok(true);
+    }
+    let region = change.region();
+    let at = body.head_segment.get();
+    if at == 0 {
+        return Ok(false);
+    }
+    let segment = ends::segment_words(region, at)?;
+    let end = (segment[2].get() + segment[1].get()).min(body.tail.get());
+    let head = body.head.get();
+    let stop = end.min(head + STEP);
+    for position in head..stop {
+        if let Some(words) = ends::place(segment, position) {
+            cell::free(change, Cell::load(words))?;
+        }
+    }
+    change.set(&body.head, stop.max(head));
+    if stop >= end {
+        change.set(&body.head_segment, segment[0].get());
+        allocator::give(change, Room::of(segment.len() * 8), at)?;
+    }
+    Ok(true)
+}
+
+/// Frees records from the front of a list. `false`: there were none.
+fn free_records(change: &mut Change<'_>, first: &Word) -> Result<bool> {
+    let mut at = first.get();
+    let mut freed = 0;
+    while at != 0 && freed < STEP {
+        let record: &Record = change.region().at(at)?;
+        cell::free(change, Cell::load(&record.cell))?;
+        allocator::give(change, RECORD, at)?;
+        at = record.next.get();
+        freed += 1;
+    }
+    if freed > 0 {
+        change.set(first, at);
+    }
+    Ok(freed > 0)
+}

@@ -1,0 +1,179 @@
+//! The pages about the engine against the engine: a page is wrong as soon as the source has moved.
+//!
+//! Goal: nobody changes a struct of shared memory, or plants a defect, without changing the page
+//! that describes it.
+//! Method: each section of `docs/format.md` that is named like a struct tells its size and has a
+//! table of its fields; both are compared with what the compiler says. The defects that
+//! `docs/testing.md` lists, with their files, are compared with those in the source.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::mem::offset_of;
+use std::path::Path;
+
+use coheap_core::journal::change::MAX_WORDS;
+use coheap_core::memory::layout::{
+    self, Arena, ContextEntry, Control, Entry, Header, MutexRoot, Object, QueueBody, Record, Slot,
+    Span, SpanMap, Tally, Turn,
+};
+
+const PAGE: &str = include_str!("../../../docs/format.md");
+const DEFECTS: &str = include_str!("../../../docs/testing.md");
+
+type Fields = Vec<(usize, &'static str)>;
+
+/// Name, size and fields of structs, as the compiler has them.
+macro_rules! structs {
+    ($($name:ident { $($field:ident),* })*) => {
+        vec![$((
+            stringify!($name),
+            size_of::<$name>(),
+            vec![$((offset_of!($name, $field), stringify!($field))),*],
+        )),*]
+    };
+}
+
+fn compiled() -> Vec<(&'static str, usize, Fields)> {
+    structs! {
+        Header {
+            magic, format, read_features, write_features, uuid, boot, user, flags, max_bytes, seed,
+            spare, dealt, serial, spare_dealt, spans, tickers, swept, spare_tickers, tally,
+            directory
+        }
+        SpanMap { committed, frontier, free, hint, spare }
+        Tally { recovered, undone, abandoned, returned, interrupted, spare }
+        Turn { owner, sequence, signal, spare }
+        Slot {
+            state, pid, pidfd_inode, start_time, pid_namespace, time_namespace, life_descriptor,
+            data_descriptor, leases, lease_count, spare
+        }
+        ContextEntry {
+            owner, entries, chunks, sleeps_on, waits_for, wait_number, age, committed
+        }
+        Arena { partial }
+        Control { pending, runs, husks, spare, chunks }
+        Entry { at, old }
+        Span { info, free, counts, links }
+        Object { generation, shape, references, lock, signal, root }
+        MutexRoot { cell, lock, signal, pid, died }
+        QueueBody {
+            head, head_segment, returned, returned_last, returned_count, leased, wants_room,
+            wants_done, tail, tail_segment, reserved, closed, wants_items, spare_tail, limit,
+            max_attempts, failed, failed_last, not_empty, not_full, all_done, spare
+        }
+        Record { next, previous, queue, generation, cell, state, serial }
+    }
+}
+
+/// The sections of the page about structs: name, size, fields.
+fn written() -> Vec<(&'static str, usize, Fields)> {
+    let mut structs: Vec<(&str, usize, Fields)> = Vec::new();
+    let mut is_inside = false;
+    for line in PAGE.lines() {
+        if line.starts_with('#') {
+            let title = line.strip_prefix("### `").and_then(|rest| rest.split_once("`, "));
+            is_inside = title.is_some();
+            if let Some((name, size)) = title {
+                let size = size.strip_suffix(" bytes").and_then(|size| size.parse().ok());
+                structs.push((name, size.expect("a size in bytes"), Vec::new()));
+            }
+        } else if is_inside {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            let (Some(offset), Some(field)) = (cells.next(), cells.next()) else { continue };
+            let name = field.strip_prefix('`').and_then(|name| name.strip_suffix('`'));
+            if let (Ok(offset), Some(name), Some(last)) = (offset.parse(), name, structs.last_mut())
+            {
+                last.2.push((offset, name));
+            }
+        }
+    }
+    structs
+}
+
+#[test]
+fn the_page_has_every_struct_as_the_compiler_has_it() {
+    let (compiled, mut written) = (compiled(), written());
+    for expected in compiled {
+        let at = written.iter().position(|found| found.0 == expected.0);
+        let found = written.remove(at.unwrap_or_else(|| panic!("no section on {}", expected.0)));
+        assert_eq!(found, expected);
+    }
+    assert!(written.is_empty(), "sections on what there is not: {written:?}");
+}
+
+#[test]
+fn the_page_names_the_areas_where_they_are() {
+    let areas = [
+        layout::TURNS,
+        layout::SLOTS,
+        layout::CONTEXTS,
+        layout::CHUNK_OWNERS,
+        layout::ARENAS,
+        layout::FIXED_END,
+        layout::JOURNALS,
+        layout::CHUNKS,
+        layout::SPAN_TABLE,
+    ];
+    let drawing = PAGE.split("```").nth(1).expect("a drawing");
+    let drawn: Vec<&str> = drawing
+        .lines()
+        .filter_map(|line| line.split_whitespace().next().filter(|first| first.starts_with("0x")))
+        .collect();
+    let expected: Vec<String> = areas.iter().map(|at| format!("{at:#x}")).collect();
+    assert_eq!(drawn, expected);
+}
+
+#[test]
+fn the_page_numbers_the_turns_as_the_engine_does() {
+    let rows = [
+        format!("| 0..{} | objects", layout::OBJECT_TURNS),
+        format!("| {} | the directory", layout::DIRECTORY_TURN),
+        format!("| {}..{} | the lease list", layout::SLOT_TURNS, layout::ARENA_TURNS),
+        format!("| {}..{} | arena", layout::ARENA_TURNS, layout::SPAN_TURN),
+        format!("| {} | the span map", layout::SPAN_TURN),
+    ];
+    for row in rows {
+        assert!(PAGE.contains(&row), "the page lacks {row:?}");
+    }
+    assert_eq!(layout::TURN_COUNT, layout::SPAN_TURN + 1);
+}
+
+#[test]
+fn the_page_says_how_much_one_change_can_save() {
+    assert_eq!(MAX_WORDS, 262_592);
+    assert!(PAGE.contains("saves at most 262,592 words"));
+}
+
+#[test]
+fn the_page_on_testing_lists_every_planted_defect() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut planted = BTreeSet::new();
+    find_defects(&source, &source, &mut planted);
+    let table = DEFECTS.split("## Planted defects").nth(1).expect("a section");
+    let listed: BTreeSet<(u32, String)> = table
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            let number = cells.next()?.parse().ok()?;
+            Some((number, cells.nth(1)?.trim_matches('`').to_owned()))
+        })
+        .collect();
+    assert_eq!(listed, planted);
+}
+
+/// Collects number and file of each `defect(n)` below a folder.
+fn find_defects(folder: &Path, root: &Path, found: &mut BTreeSet<(u32, String)>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            find_defects(&path, root, found);
+            continue;
+        }
+        let name = path.strip_prefix(root).expect("below the root").display().to_string();
+        let text = fs::read_to_string(&path).expect("a source file");
+        for rest in text.split("defect(").skip(1) {
+            let number = rest.split(')').next().and_then(|number| number.parse().ok());
+            found.extend(number.map(|number| (number, name.clone())));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! How things end: an object that is removed, a process that closes, a journal that is damaged.
+//!
+//! Real processes: each child is forked, does one thing, and ends or is killed by its failpoint.
+
+use coheap_core::check::check;
+use coheap_core::error::Error;
+use coheap_core::heap::Heap;
+use coheap_core::memory::Region;
+use coheap_core::memory::layout::CONTEXT_COUNT;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::queue::Why;
+use coheap_core::objects::{Directory, Map, Queue, estate};
+use coheap_core::os::failpoint;
+use coheap_core::transaction::Transaction;
+
+fn in_child(act: impl FnOnce()) {
+    // SAFETY: the child runs plain code and leaves by `_exit`, without this process's destructors.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        act();
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: the status outlives the call.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+}
+
+fn heap() -> Heap {
+    Heap::anonymous(4 << 20).expect("an anonymous heap")
+}
+
+fn queue(heap: &Heap) -> Queue {
+    let recipe = Recipe::Queue { limit: 0, max_attempts: 1 };
+    let handle = heap.with(|context| Directory.get_or_create(context, "queue", &recipe));
+    Queue { handle: handle.expect("a queue") }
+}
+
+fn map(heap: &Heap) -> Map {
+    let handle = heap.with(|context| Directory.get_or_create(context, "map", &Recipe::Map));
+    Map { handle: handle.expect("a map") }
+}
+
+/// Goal: a queue is removed whole or not at all.
+/// Method: kill the remover before each of its stores; the queue has all items, or is gone.
+#[test]
+fn removing_a_queue_happens_whole_or_not_at_all() {
+    let mut has_survived = false;
+    for die_at in 0.. {
+        assert!(die_at < 2_000, "the remover never got through");
+        let heap = heap();
+        let (queue, map) = (queue(&heap), map(&heap));
+        for item in 1..4u8 {
+            heap.with(|context| queue.put(context, &[item; 40])).expect("a put");
+        }
+        in_child(|| {
+            let context = heap.context().expect("a context");
+            failpoint::arm(die_at);
+            Directory.remove(&context, "queue").expect("a removal");
+            failpoint::disarm();
+            heap.with(|context| map.set(context, b"done", b"yes")).expect("a note");
+        });
+        heap.with(estate::sweep).expect("a sweep");
+        heap.with(check).expect("a whole heap");
+        match heap.with(|context| queue.len(context)) {
+            Ok(count) => assert_eq!(count, 3, "death before store {die_at}"),
+            Err(error) => assert_eq!(error, Error::ObjectGone),
+        }
+        has_survived = heap.with(|context| map.contains(context, b"done")).expect("an answer");
+        if has_survived {
+            break;
+        }
+    }
+    assert!(has_survived);
+}
+
+/// Goal: a dead process's damaged journal is an error for everyone, again and again, and not a
+/// wait without end.
+#[test]
+fn a_damaged_journal_is_an_error_each_time() {
+    let heap = heap();
+    let map = map(&heap);
+    heap.with(|context| map.set(context, b"key", b"value")).expect("a write");
+    let damaged = (0..200).find_map(|die_at| {
+        in_child(|| {
+            let context = heap.context().expect("a context");
+            failpoint::arm(die_at);
+            map.set(&context, b"other", b"value").expect("a write");
+            failpoint::disarm();
+        });
+        let row = (0..CONTEXT_COUNT).find(|row| heap.region().context(*row).entries.get() > 1);
+        if row.is_none() {
+            heap.with(estate::sweep).expect("a sweep");
+        }
+        row
+    });
+    let row = damaged.expect("a death inside a change");
+    Region::store(&heap.region().first_entry(row, 0).at, 0xffff_ffff_fff8);
+    for _ in 0..3 {
+        let answer = heap.with(|context| map.set(context, b"third", b"value"));
+        assert!(matches!(answer, Err(Error::Corrupt(_))), "{answer:?}");
+    }
+}
+
+/// Goal: a single write that waited for a transaction is not taken for one afterwards.
+#[test]
+fn who_waited_for_a_transaction_is_no_transaction() {
+    let heap = heap();
+    let map = map(&heap);
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let context = heap.context().expect("a context");
+            let mut transaction = Transaction::begin(context, None).expect("a transaction");
+            transaction.map_set(&map, b"a", b"b").expect("a write");
+            locked.send(heap.context().expect("a context").index()).expect("a listener");
+            let region = heap.region();
+            while (0..CONTEXT_COUNT).all(|row| region.context(row).sleeps_on.get() == 0) {
+                std::thread::yield_now();
+            }
+            transaction.commit().expect("a commit");
+        });
+        is_locked.recv().expect("a transaction");
+        heap.with(|context| map.set(context, b"x", b"y")).expect("a write");
+    });
+    let age = heap.with(|context| Ok(context.entry().age.get()));
+    assert_eq!(age, Ok(0));
+}
+
+/// Goal: a process that closes leaves no rows behind, not even those of threads that still run.
+#[test]
+fn a_process_that_closes_leaves_no_rows() {
+    let heap = heap();
+    for _ in 0..5 {
+        in_child(|| {
+            let other = heap.clone();
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                other.context().expect("a context");
+                ready.send(()).expect("a listener");
+                loop {
+                    std::thread::park();
+                }
+            });
+            is_ready.recv().expect("a thread");
+            heap.close().expect("a close");
+        });
+        heap.with(estate::sweep).expect("a sweep");
+    }
+    let rows = 0..CONTEXT_COUNT;
+    let owned = rows.filter(|row| heap.region().context(*row).owner.get() != 0).count();
+    assert_eq!(owned, 1);
+}
+
+/// Goal: closing is not dying: a lease that was open then counts as dropped.
+#[test]
+fn a_lease_open_at_close_counts_as_dropped() {
+    let heap = heap();
+    let queue = queue(&heap);
+    heap.with(|context| queue.put(context, b"item")).expect("a put");
+    in_child(|| {
+        heap.with(|context| queue.lease(context, &mut Vec::new())).expect("a lease");
+        heap.close().expect("a close");
+    });
+    let failed = heap.with(|context| queue.failed(context)).expect("a list");
+    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, Why::Dropped));
+    assert_eq!(heap.region().header().tally.returned.get(), 0);
+}
