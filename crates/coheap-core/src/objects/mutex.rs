@@ -12,6 +12,7 @@ use crate::memory::Region;
 use crate::memory::layout::MutexRoot;
 use crate::objects::header::Handle;
 use crate::objects::{Value, estate};
+use crate::sync::life::StateWord;
 use crate::sync::wait::{self, Pause};
 use crate::sync::{Owner, Patience, deadlock, lock};
 
@@ -200,7 +201,8 @@ impl Mutex {
         let root = self.root(context.region())?;
         let owner = Owner::of(root.lock.acquire());
         let holder = owner.context().filter(|_| !owner.is_nobody());
-        Ok(holder.map(|context| Holder { pid: root.pid.get() as u32, context }))
+        let pid = pid_of(root, owner, context.region()) as u32;
+        Ok(holder.map(|context| Holder { pid, context }))
     }
 }
 
@@ -217,9 +219,17 @@ fn taken(root: &MutexRoot, context: &Context) -> Acquired {
     }
 }
 
+/// Process id of a holder. It may have died between taking the lock and writing the number down:
+/// then its slot says it, as long as nobody else has the slot.
+fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u64 {
+    let Some(slot) = holder.slot().map(|slot| region.slot(slot)) else { return root.pid.get() };
+    let pid = slot.pid.get();
+    if StateWord(slot.state.acquire()).epoch() == holder.epoch() { pid } else { root.pid.get() }
+}
+
 /// Takes the lock over from a dead holder. `None`: somebody was faster.
 fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Option<Acquired> {
-    let pid = root.pid.get();
+    let pid = pid_of(root, dead, context.region());
     if !lock::take_over(&root.lock, dead, context.me()) {
         return None;
     }
