@@ -288,7 +288,7 @@ impl<'a> Ready<'a> {
             }
         }
         for (_, body, _) in &self.acks {
-            if body.wants_done.get() != 0 && queue::is_idle(body) {
+            if queue::is_over(body) {
                 Region::store(&body.wants_done, 0);
                 signals.push((&body.all_done, u32::MAX));
                 signals.push((&body.not_empty, u32::MAX));

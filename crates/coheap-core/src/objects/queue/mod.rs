@@ -186,7 +186,7 @@ impl Queue {
         if wanted {
             Region::store(&body.wants_room, 0);
         }
-        let done = body.wants_done.get() != 0 && is_idle(body);
+        let done = is_over(body);
         if done {
             Region::store(&body.wants_done, 0);
         }
@@ -281,6 +281,13 @@ pub(crate) fn is_idle(body: &QueueBody) -> bool {
         && body.returned.get() == 0
         && body.leased.get() == 0
         && body.reserved.acquire() == 0
+}
+
+/// Whether somebody must hear now that everything is done: who asked for it, and who waits for an
+/// item that will never come. The head's turn is held.
+pub(crate) fn is_over(body: &QueueBody) -> bool {
+    let is_asked = || body.wants_done.get() != 0 || body.closed.acquire() != 0;
+    body.leased.get() == 0 && is_asked() && is_idle(body)
 }
 
 /// Words that making a queue saves.
