@@ -1,0 +1,80 @@
+//! The command line: what can be said, and which numbers make sense.
+//!
+//! What always holds: a request that gets past here has workers and kills within their limits;
+//! whether its paths are there is seen by the command itself.
+//! Not here: what the commands do.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Most worker processes.
+const MAX_WORKERS: i64 = 64;
+/// Most kills in a second.
+const MAX_KILLS: f64 = 50.0;
+
+/// One shared-memory heap for many processes, always consistent.
+#[derive(Debug, Parser)]
+#[command(name = "coheap", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Count words in many processes while some of them are being killed
+    ///
+    /// Worker processes take pieces of the text files below PATH from a shared queue and add
+    /// their words to a shared map; meanwhile random workers get SIGKILL and are replaced. At the
+    /// end every count is compared with that of a single process. A word is a match of
+    /// [A-Za-z0-9_]+. Links to files are followed, linked folders are not entered; what is not
+    /// UTF-8 is skipped.
+    Demo(Request),
+    /// A worker of `demo`, which starts it itself
+    #[command(hide = true)]
+    Worker,
+    /// A worker of `demo --compare`, which starts it itself
+    #[command(hide = true)]
+    CompareWorker {
+        /// Where the database and the list of items are.
+        folder: PathBuf,
+    },
+}
+
+/// What `coheap demo` is asked for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Request {
+    /// Files and folders with text [default: the standard library of the Python on the path, or
+    /// the Rust sources, or /usr/share/doc]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// How many processes count, 1 to 64 [default: one for each CPU, at least 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MAX_WORKERS))]
+    pub(crate) workers: Option<u8>,
+    /// How many workers are killed in a second, on average, 0 to 50
+    #[arg(long, value_name = "K", default_value = "5", value_parser = kills)]
+    pub(crate) kills_per_second: f64,
+    /// Do the same with LMDB and a pipe, without kills, and print both times
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Write counts, skipped files and figures to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Request {
+    /// How many processes count.
+    pub(crate) fn workers(&self) -> usize {
+        let cpus = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        self.workers.map_or(cpus.clamp(2, MAX_WORKERS as usize), usize::from)
+    }
+}
+
+fn kills(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(kills) if (0.0..=MAX_KILLS).contains(&kills) => Ok(kills),
+        _ => Err(format!("{text} is not a number from 0 to {MAX_KILLS}")),
+    }
+}

@@ -1,0 +1,32 @@
+//! The terminal of coheap: what `coheap demo` does, and how it says no.
+//!
+//! The exit status is 0 when all went well, 1 when something failed or a result is wrong, 2 for
+//! arguments and paths that make no sense, 128 plus the signal after Ctrl-C or a polite `kill`.
+//!
+//! Not here: shared memory. The terminal uses the crate `coheap` as any program would.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod failure;
+mod signals;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+/// Does what the command line says and answers the exit status.
+pub fn run() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Demo(request) => demo::run(&request),
+        Command::Worker => demo::worker::work(),
+        Command::CompareWorker { folder } => demo::compare::work(&folder),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
