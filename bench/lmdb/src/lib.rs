@@ -79,7 +79,10 @@ impl Counts {
     /// What LMDB says.
     pub fn all(&self) -> Result<Vec<(Vec<u8>, i64)>> {
         let transaction = self.env.read_txn()?;
-        self.database.iter(&transaction)?.map(|pair| pair.map(|(key, n)| (key.to_vec(), n))).collect()
+        self.database
+            .iter(&transaction)?
+            .map(|pair| pair.map(|(key, n)| (key.to_vec(), n)))
+            .collect()
     }
 }
 

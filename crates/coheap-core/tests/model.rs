@@ -160,7 +160,7 @@ fn run_map_ops(ops: &[MapOp]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_map_cannot_be_told_from_a_dict(ops in prop::collection::vec(map_op(), 1..600)) {
@@ -286,7 +286,7 @@ fn run_queue_ops(ops: &[QueueOp], limit: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_queue_cannot_be_told_from_a_deque(

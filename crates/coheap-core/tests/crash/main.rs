@@ -1,0 +1,80 @@
+//! The crash sweep: a process dies before every single store of every operation.
+//!
+//! Goal: whichever store a process is killed at, the heap is afterwards in the state before the
+//! operation or in the state after it, nothing is lost, nothing is owned twice, and nobody is
+//! stuck; the same when the process that recovers is killed at any of its own stores.
+//!
+//! Method: real children, really killed (`world`), over a table of operations and start states
+//! that is held against the source (`source`). `cargo test` tries some points of every cell,
+//! `make crash` all of them. `COHEAP_CRASH=Map::set` sweeps only what has that in its title.
+
+#![cfg(feature = "failpoints")]
+#![allow(clippy::print_stdout, reason = "the table is what this program is run for")]
+
+mod world;
+mod points;
+mod neighbours;
+mod sweep;
+mod workers;
+mod source;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use points::Plan;
+use world::operation::{self, Operation, State};
+
+#[test]
+fn the_table_has_every_operation_of_the_source() {
+    let known: BTreeSet<String> =
+        operation::all().iter().flat_map(|row| row.names).map(|name| (*name).to_owned()).collect();
+    let real = source::operations();
+    let missing: Vec<&String> = real.difference(&known).collect();
+    let invented: Vec<&String> = known.difference(&real).collect();
+    assert!(missing.is_empty(), "operations that nobody dies in: {missing:?}");
+    assert!(invented.is_empty(), "drivers for what is not there: {invented:?}");
+}
+
+#[test]
+fn an_operation_is_found_in_the_source_wherever_its_signature_breaks() {
+    let text = "impl Map {\n    pub fn set(\n        &self,\n        context: &Context,\n    ) -> u8 {\n\
+                    }\n    pub fn name(&self) -> u8 {\n    }\n}\n\npub fn sweep(context: &Context) {\n}\n";
+    assert_eq!(source::operations_in(text, "estate"), ["Map::set", "estate::sweep"]);
+}
+
+#[test]
+fn a_death_at_some_stores_leaves_all_or_nothing() {
+    run(Plan::part);
+}
+
+#[test]
+#[ignore = "takes many minutes: make crash"]
+fn a_death_at_any_store_leaves_all_or_nothing() {
+    run(|_| Plan::whole());
+}
+
+/// Sweeps all cells and prints the table.
+fn run(plan: impl Fn(usize) -> Plan) {
+    let only = std::env::var("COHEAP_CRASH").unwrap_or_default();
+    let operations = operation::all();
+    let cells: Vec<(&Operation, &State)> = operations
+        .iter()
+        .filter(|operation| operation.title().contains(&only))
+        .flat_map(|operation| operation.states.iter().map(move |state| (operation, state)))
+        .collect();
+    let started = Instant::now();
+    println!(
+        "{:<44} {:<30} {:>7} {:>7} {:>9} {:>7}",
+        "operation", "state", "stores", "crashes", "recovery", "seconds"
+    );
+    let totals = workers::sweep_all(&cells, plan);
+    println!(
+        "{} cells, {} deaths, {} deaths of a recovery, in {:.0} s",
+        totals.cells,
+        totals.crash_points,
+        totals.recovery_points,
+        started.elapsed().as_secs_f64()
+    );
+    let failures = totals.failures;
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}

@@ -1,0 +1,117 @@
+//! Sweeps many cells at once, each in one of a few processes.
+//!
+//! Processes and not threads: a fork stops every thread of its process, and copies what all of
+//! them have in memory.
+//!
+//! What always holds: a cell is swept by one worker; what a worker has to tell comes as whole
+//! messages; a worker that ends without having said so fails the run.
+
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::points::Plan;
+use crate::sweep::{self, Row};
+use crate::world::child::{self, Shared};
+use crate::world::operation::{Operation, State};
+
+/// Workers at once.
+const WORKERS: usize = 2;
+/// Longest message.
+const MESSAGE: usize = 16 << 10;
+/// Longest silence of all workers.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// What all cells came to.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) cells: u64,
+    pub(crate) crash_points: u64,
+    pub(crate) recovery_points: u64,
+    pub(crate) failures: Vec<String>,
+}
+
+/// Sweeps all cells and prints a line for each.
+pub(crate) fn sweep_all(cells: &[(&Operation, &State)], plan: impl Fn(usize) -> Plan) -> Totals {
+    let (ours, theirs) = UnixDatagram::pair().expect("two sockets");
+    ours.set_read_timeout(Some(SILENCE)).expect("a socket");
+    let next = Shared::new();
+    let mut pids = Vec::new();
+    for _ in 0..WORKERS {
+        pids.push(child::fork_free(|| {
+            child::watch();
+            loop {
+                let number = next.number(0).fetch_add(1, Ordering::Relaxed) as usize;
+                let Some((operation, state)) = cells.get(number) else { break };
+                let began = Instant::now();
+                if let Some(row) = sweep::sweep(operation, state, &plan(number)) {
+                    tell(&theirs, &row, &line(operation, state, &row, began.elapsed()));
+                }
+            }
+            theirs.send(b"end").map(|_| ()).map_err(|error| error.to_string())
+        }));
+    }
+    let stop = || next.number(0).store(cells.len() as u64, Ordering::Relaxed);
+    let totals = collect(&ours, plan(0).most_failures, stop);
+    for pid in pids {
+        child::wait_for(pid);
+    }
+    totals
+}
+
+fn line(operation: &Operation, state: &State, row: &Row, took: Duration) -> String {
+    let commit = row.commits_at.map_or(String::new(), |at| format!("  real from store {at}"));
+    let mut line = format!(
+        "{:<44} {:<30} {:>7} {:>7} {:>9} {:>7.1}{commit}",
+        operation.title(),
+        state.name,
+        row.stores,
+        row.crash_points,
+        row.recovery_points,
+        took.as_secs_f64()
+    );
+    for failure in &row.failures {
+        let title = format!("{}, {}", operation.title(), state.name);
+        line += &format!("\n    FAILED {title}: {failure}");
+    }
+    line
+}
+
+fn tell(socket: &UnixDatagram, row: &Row, line: &str) {
+    let mut message = format!("{} {}\n", row.crash_points, row.recovery_points).into_bytes();
+    message.extend_from_slice(line.as_bytes());
+    message.truncate(MESSAGE);
+    socket.send(&message).expect("the parent listens");
+}
+
+/// Prints what the workers tell, until all have come to their end; stops them after too many
+/// failures.
+fn collect(socket: &UnixDatagram, most_failures: usize, stop: impl Fn()) -> Totals {
+    let mut totals = Totals::default();
+    let mut message = vec![0; MESSAGE];
+    let mut ended = 0;
+    while ended < WORKERS {
+        let len = match socket.recv(&mut message) {
+            Ok(len) => len,
+            Err(error) => {
+                totals.failures.push(format!("the workers fell silent: {error}"));
+                break;
+            }
+        };
+        let text = String::from_utf8_lossy(&message[..len]);
+        let Some((numbers, line)) = text.split_once('\n') else {
+            ended += 1;
+            continue;
+        };
+        let mut numbers = numbers.split(' ').map(|number| number.parse().unwrap_or(0));
+        totals.cells += 1;
+        totals.crash_points += numbers.next().unwrap_or(0);
+        totals.recovery_points += numbers.next().unwrap_or(0);
+        println!("{line}");
+        totals.failures.extend(line.lines().skip(1).map(|line| line.trim().to_owned()));
+        if totals.failures.len() >= most_failures {
+            stop();
+        }
+    }
+    totals
+}

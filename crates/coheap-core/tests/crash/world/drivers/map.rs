@@ -1,0 +1,92 @@
+//! Maps: inserting at every threshold, replacing, removing, clearing.
+//!
+//! Which entries are there says `states::entry`: number 0 has a short key and an integer, number
+//! 2 a long value, number 3 a long key, 11 both.
+
+use crate::world::operation::Operation;
+use crate::world::stage::int;
+use crate::world::states::{LARGE_MAPS, MAPS, entry};
+
+const MAP: &[&str] = &["map"];
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation::new(&["Map::set"], "new, short", MAPS, MAP, |stage, context| {
+        stage.map.set(context, b"fresh", b"new").map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "new, growing", LARGE_MAPS, MAP, |stage, context| {
+        stage.map.set(context, b"fresh", b"new").map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "new, long key and value", MAPS, MAP, |stage, context| {
+        stage.map.set(context, &[b'K'; 40], &[b'V'; 40]).map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "new, value of a run", MAPS, MAP, |stage, context| {
+        stage.map.set(context, b"fresh", &[b'V'; 20_000]).map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "existing, short to short", MAPS, MAP, |stage, context| {
+        stage.map.set(context, &entry(0).0, b"new").map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "existing, long in place", MAPS, MAP, |stage, context| {
+        stage.map.set(context, &entry(2).0, &[b'V'; 39]).map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "existing, long to longer", MAPS, MAP, |stage, context| {
+        stage.map.set(context, &entry(11).0, &[b'V'; 700]).map(|_| ())
+    }),
+    Operation::new(&["Map::set_default"], "new", MAPS, MAP, |stage, context| {
+        stage.map.set_default(context, b"fresh", b"new", &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::set_default"], "existing", MAPS, MAP, |stage, context| {
+        stage.map.set_default(context, &entry(0).0, b"new", &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::add"], "new", MAPS, MAP, |stage, context| {
+        stage.map.add(context, b"fresh", 3).map(|_| ())
+    }),
+    Operation::new(&["Map::add"], "existing", MAPS, MAP, |stage, context| {
+        stage.map.add(context, &entry(0).0, 3).map(|_| ())
+    }),
+    Operation::new(&["Map::compare_and_set"], "nothing to new", MAPS, MAP, |stage, context| {
+        stage.map.compare_and_set(context, b"fresh", None, Some(&[b'c'; 20])).map(|_| ())
+    }),
+    Operation::new(&["Map::compare_and_set"], "old to new", MAPS, MAP, |stage, context| {
+        let old = int(0);
+        stage.map.compare_and_set(context, &entry(0).0, Some(&old), Some(b"new")).map(|_| ())
+    }),
+    Operation::new(&["Map::compare_and_set"], "old to nothing", MAPS, MAP, |stage, context| {
+        let (key, old) = entry(2);
+        stage.map.compare_and_set(context, &key, Some(&old), None).map(|_| ())
+    }),
+    Operation::new(&["Map::compare_and_set"], "otherwise", MAPS, MAP, |stage, context| {
+        stage.map.compare_and_set(context, &entry(0).0, Some(b"?"), Some(b"new")).map(|_| ())
+    }),
+    Operation::new(&["Map::remove"], "the first", MAPS, MAP, |stage, context| {
+        stage.map.remove(context, &entry(0).0, &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::remove"], "long key and value", MAPS, MAP, |stage, context| {
+        stage.map.remove(context, &entry(11).0, &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::pop_last"], "any", MAPS, MAP, |stage, context| {
+        stage.map.pop_last(context, &mut Vec::new(), &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::clear"], "all", MAPS, MAP, |stage, context| stage.map.clear(context)),
+    Operation::new(&["Map::clear"], "many", LARGE_MAPS, MAP, |stage, context| {
+        stage.map.clear(context)
+    }),
+    Operation::new(&["Map::get"], "short and long", MAPS, MAP, |stage, context| {
+        stage.map.get(context, &entry(0).0, &mut Vec::new())?;
+        stage.map.get(context, &entry(11).0, &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::contains"], "a key", MAPS, MAP, |stage, context| {
+        stage.map.contains(context, &entry(3).0).map(|_| ())
+    }),
+    Operation::new(&["Map::len"], "any", MAPS, MAP, |stage, context| {
+        stage.map.len(context).map(|_| ())
+    }),
+    Operation::new(&["Map::is_empty"], "any", MAPS, MAP, |stage, context| {
+        stage.map.is_empty(context).map(|_| ())
+    }),
+    Operation::new(&["Map::snapshot"], "all", MAPS, MAP, |stage, context| {
+        stage.map.snapshot(context).map(|_| ())
+    }),
+    Operation::new(&["Map::scan"], "some", MAPS, MAP, |stage, context| {
+        stage.map.scan(context, 2, 5).map(|_| ())
+    }),
+];

@@ -1,0 +1,98 @@
+//! Coming, going, and putting the dead in order.
+//!
+//! Recovery is an operation too: a victim dies in the middle of it, and the next one goes on.
+
+use coheap_core::error::Result;
+use coheap_core::heap::Heap;
+use coheap_core::memory::layout::SLOT_COUNT;
+use coheap_core::objects::estate;
+use coheap_core::os::HeapFile;
+use coheap_core::sync::Gone;
+use coheap_core::sync::life::{State, StateWord};
+
+use crate::world::operation::{Operation, Run};
+use crate::world::stage::Stage;
+use crate::world::states::{ALL, DEATHS};
+
+const BOTH: &[&str] = &["queue", "work", "map"];
+
+fn attach(stage: &Stage) -> Result<()> {
+    stage.heap.with(|_| Ok(()))
+}
+
+/// Attaches as a process does that inherited the files and nothing else.
+fn attach_anew(stage: &Stage) -> Result<()> {
+    let inherited = |file: &HeapFile| {
+        let copy = file.descriptor().try_clone_to_owned().expect("a descriptor");
+        HeapFile::from_descriptor(copy)
+    };
+    let heap = Heap::from_files(stage.heap.files().map(inherited))?;
+    std::mem::forget(heap);
+    Ok(())
+}
+
+/// Has a child that ends at once.
+fn fork(_: &Stage) -> Result<()> {
+    // SAFETY: the child makes no use of anything.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: ends the process without running what belongs to its parent.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the answer.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!((waited, status), (pid, 0), "the child ends at once");
+    Ok(())
+}
+
+fn estates(stage: &Stage) -> impl Iterator<Item = Gone> + '_ {
+    (0..SLOT_COUNT).filter_map(|slot| {
+        let word = StateWord(stage.region().slot(slot).state.acquire());
+        (word.state() == State::Estate).then_some(Gone { slot, epoch: word.epoch() })
+    })
+}
+
+const ATTACH: Operation = Operation {
+    run: Run::Alone(attach),
+    ..Operation::new(&["Heap::context", "Heap::with"], "attach", DEATHS, BOTH, |_, _| Ok(()))
+};
+
+const ATTACH_ANEW: Operation = Operation {
+    run: Run::Alone(attach_anew),
+    ..Operation::new(&["Heap::from_files"], "attach anew", DEATHS, BOTH, |_, _| Ok(()))
+};
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    ATTACH,
+    ATTACH_ANEW,
+    Operation::new(&["Heap::context"], "fork", DEATHS, BOTH, |stage, _| fork(stage)),
+    Operation::new(&["Heap::close"], "with leases", ALL, BOTH, |stage, _| stage.heap.close())
+        .prepared(|stage, context| {
+            let _ = stage.queue.lease(context, &mut Vec::new());
+            let _ = stage.queue.lease(context, &mut Vec::new());
+            let _ = stage.work.lease(context, &mut Vec::new());
+            Ok(())
+        }),
+    Operation::new(&["estate::sweep"], "all", DEATHS, BOTH, |_, context| {
+        estate::sweep(context).map(|_| ())
+    }),
+    Operation::new(&["estate::sweep_if_due"], "due", DEATHS, BOTH, |_, context| {
+        estate::sweep_if_due(context).map(|_| ())
+    }),
+    Operation::new(&["estate::tick"], "a part", DEATHS, BOTH, |_, context| {
+        estate::tick(context, 1)
+    }),
+    Operation::new(
+        &["estate::settle_all", "estate::settle"],
+        "what is recovered",
+        DEATHS,
+        BOTH,
+        |stage, context| {
+            for dead in estates(stage) {
+                estate::settle(context, dead)?;
+            }
+            estate::settle_all(context)
+        },
+    ),
+];

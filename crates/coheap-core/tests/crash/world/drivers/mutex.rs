@@ -1,0 +1,36 @@
+//! Locks: free, held by the living, left by the dead, used as a signal.
+//!
+//! A lock that was asked for with no time to wait answers `TimedOut` where a living process has
+//! it; a dead holder's lock passes to the victim, which dies holding it.
+
+use coheap_core::os;
+
+use crate::world::operation::Operation;
+use crate::world::states::MUTEXES;
+
+const MUTEX: &[&str] = &["mutex"];
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation::new(&["Mutex::lock"], "no time", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.lock(context, Some(os::now())).map(|_| ())
+    }),
+    Operation::new(&["Mutex::try_lock"], "once", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.try_lock(context).map(|_| ())
+    }),
+    Operation::new(&["Mutex::unlock"], "own", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.unlock(context)
+    })
+    .prepared(|stage, context| stage.mutex.lock(context, Some(os::now())).map(|_| ())),
+    Operation::new(&["Mutex::unlock"], "not own", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.unlock(context)
+    }),
+    Operation::new(&["Mutex::unlock_for_another"], "any", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.unlock_for_another(context)
+    }),
+    Operation::new(&["Mutex::holder"], "any", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.holder(context).map(|_| ())
+    }),
+    Operation::new(&["Value::set"], "beside a lock", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.value().set(context, &[b'm'; 30])
+    }),
+];

@@ -1,0 +1,183 @@
+//! Transactions: many objects in one change, and all the ways to end without one.
+//!
+//! A victim of `commit` has done everything else in `prepare`; other victims die anywhere from
+//! `begin` on. An item that a transaction takes is leased at once, so a death counts an attempt.
+
+use std::rc::Rc;
+
+use coheap_core::error::Result;
+use coheap_core::journal::Context;
+use coheap_core::transaction::Transaction;
+
+use crate::world::operation::Operation;
+use crate::world::stage::Stage;
+use crate::world::states::{ALL, LARGE_MAPS, entry};
+
+const EVERYTHING: &[&str] = &["map", "other", "value", "text", "queue", "work"];
+
+fn begin(stage: &Stage) -> Result<()> {
+    stage.transaction.replace(Some(Transaction::begin(stage.context(), None)?));
+    Ok(())
+}
+
+fn with(stage: &Stage, act: impl FnOnce(&mut Transaction) -> Result<()>) -> Result<()> {
+    act(stage.transaction.borrow_mut().as_mut().expect("a transaction"))
+}
+
+fn commit(stage: &Stage) -> Result<()> {
+    stage.transaction.take().expect("a transaction").commit()
+}
+
+/// Writes of every kind, without taking from a queue.
+fn write(stage: &Stage, transaction: &mut Transaction) -> Result<()> {
+    let (map, other) = (&stage.map, &stage.other);
+    for number in [0, 2, 11] {
+        transaction.map_set(map, &entry(number).0, &[b'T'; 50])?;
+    }
+    transaction.map_add(map, b"count", 5)?;
+    transaction.map_remove(map, &entry(3).0, &mut Vec::new())?;
+    transaction.map_set(other, b"first", b"new")?;
+    transaction.map_remove(other, b"there", &mut Vec::new())?;
+    transaction.value_add(&stage.value, 100)?;
+    transaction.value_set(&stage.text, &[b'X'; 300])?;
+    transaction.queue_put(&stage.queue, b"put")?;
+    transaction.queue_put(&stage.queue, &[b'P'; 60])
+}
+
+fn write_everything(stage: &Stage, context: &Rc<Context>) -> Result<()> {
+    if let Ok(lease) = stage.work.lease(context, &mut Vec::new()) {
+        stage.leases.replace(vec![lease]);
+    }
+    begin(stage)?;
+    with(stage, |transaction| {
+        write(stage, transaction)?;
+        let _ = transaction.queue_get(&stage.queue, &mut Vec::new());
+        for lease in &*stage.leases.borrow() {
+            transaction.queue_ack(&stage.work, lease)?;
+        }
+        Ok(())
+    })
+}
+
+fn add_unseen(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| {
+        let keys = (0..24).map(|number| (format!("c{}", number % 20), i64::from(number)));
+        transaction.map_add_many(&stage.map, keys)?;
+        transaction.map_add_many(&stage.map, [(entry(0).0, 1000)])
+    })
+}
+
+fn add_many(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| {
+        for number in 0..60u32 {
+            let key = format!("t{number:04}");
+            transaction.map_set(&stage.map, key.as_bytes(), &[b'T'; 20])?;
+            transaction.map_set(&stage.other, key.as_bytes(), b"short")?;
+        }
+        transaction.map_add(&stage.map, b"count", 1).map(|_| ())
+    })
+}
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation::new(
+        &["Transaction::commit", "Transaction::queue_ack", "Transaction::queue_get"],
+        "six objects",
+        ALL,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(write_everything),
+    Operation::new(&["Transaction::commit"], "120 new keys", ALL, EVERYTHING, |stage, _| {
+        commit(stage)
+    })
+    .prepared(add_many),
+    Operation::new(
+        &["Transaction::commit", "Transaction::map_add_many"],
+        "20 sums",
+        ALL,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(add_unseen),
+    Operation::new(&["Transaction::commit"], "growing", LARGE_MAPS, EVERYTHING, |stage, _| {
+        commit(stage)
+    })
+    .prepared(add_many),
+    Operation::new(
+        &[
+            "Transaction::begin",
+            "Transaction::map_set",
+            "Transaction::map_add",
+            "Transaction::map_remove",
+            "Transaction::value_set",
+            "Transaction::value_add",
+            "Transaction::queue_put",
+            "Handle::lock_for_transaction",
+        ],
+        "from begin to commit",
+        ALL,
+        EVERYTHING,
+        |stage, _| {
+            begin(stage)?;
+            with(stage, |transaction| write(stage, transaction))?;
+            commit(stage)
+        },
+    ),
+    Operation::new(&["Transaction::abort"], "six objects", ALL, EVERYTHING, |stage, _| {
+        stage.transaction.take().expect("a transaction").abort();
+        Ok(())
+    })
+    .prepared(|stage, _| {
+        begin(stage)?;
+        with(stage, |transaction| {
+            write(stage, transaction)?;
+            let _ = transaction.queue_get(&stage.queue, &mut Vec::new());
+            Ok(())
+        })
+    }),
+    Operation::new(
+        &["Transaction::savepoint", "Transaction::roll_back_to"],
+        "and commit the rest",
+        ALL,
+        EVERYTHING,
+        |stage, _| {
+            begin(stage)?;
+            with(stage, |transaction| {
+                transaction.map_set(&stage.map, b"kept", b"new")?;
+                let savepoint = transaction.savepoint();
+                write(stage, transaction)?;
+                transaction.roll_back_to(savepoint)
+            })?;
+            commit(stage)
+        },
+    ),
+    Operation::new(
+        &[
+            "Transaction::map_get",
+            "Transaction::map_len",
+            "Transaction::map_snapshot",
+            "Transaction::value_get",
+            "Transaction::lock_map",
+            "Transaction::age",
+            "Transaction::doom",
+        ],
+        "questions",
+        ALL,
+        EVERYTHING,
+        |stage, _| {
+            begin(stage)?;
+            with(stage, |transaction| {
+                transaction.lock_map(&stage.other)?;
+                transaction.map_get(&stage.map, &entry(0).0, &mut Vec::new())?;
+                transaction.map_len(&stage.map)?;
+                transaction.map_snapshot(&stage.map)?;
+                transaction.value_get(&stage.value, &mut Vec::new())?;
+                assert!(transaction.age() > 0 && transaction.doom().is_none());
+                Ok(())
+            })?;
+            commit(stage)
+        },
+    ),
+];

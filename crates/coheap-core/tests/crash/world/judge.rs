@@ -1,0 +1,31 @@
+//! What is asked of a heap after a death: that it recovers, is whole, and holds what it may.
+//!
+//! What always holds: the judge is the parent, which was attached all along and held nothing.
+
+use coheap_core::check::check;
+use coheap_core::memory::layout::SLOT_COUNT;
+use coheap_core::objects::estate;
+use coheap_core::sync::life::{State, StateWord};
+
+use super::snapshot::{self, Snapshot};
+use super::stage::Stage;
+
+/// The parent recovers, walks the heap, and looks at every object.
+pub(crate) fn recover(stage: &Stage, victims: &[u32]) -> Result<Snapshot, String> {
+    let context = stage.context();
+    estate::sweep(&context).map_err(|error| format!("the sweep answers {error:?}"))?;
+    for slot in 0..SLOT_COUNT {
+        let state = StateWord(stage.region().slot(slot).state.acquire()).state();
+        if slot != context.member().slot() && state != State::Free {
+            return Err(format!("slot {slot} is {state:?} after the sweep"));
+        }
+    }
+    walk(stage)?;
+    snapshot::take(stage, victims).map_err(|error| format!("a look got {error:?}"))
+}
+
+/// The integrity walk.
+pub(crate) fn walk(stage: &Stage) -> Result<(), String> {
+    let walked = check(&stage.context());
+    walked.map(|_| ()).map_err(|error| format!("the walk found {error:?}"))
+}

@@ -1,0 +1,155 @@
+//! A copy of a heap's bytes, to start an experiment over from exactly the same state.
+//!
+//! The copy is taken and put back through a mapping of its own, so it passes neither of the
+//! engine's doors and needs none of its features.
+//!
+//! What always holds: after `restore` the heap is byte for byte what it was when the picture was
+//! taken, as far as anyone may look: what was first used since is zero or out of bounds again.
+
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use coheap_core::heap::Heap;
+use coheap_core::memory::Region;
+use coheap_core::memory::layout::{
+    CHUNK_BYTES, CHUNK_COUNT, CHUNKS, CONTEXT_COUNT, FIXED_END, JOURNAL_BYTES, JOURNALS,
+    SPAN_BYTES, SPAN_TABLE, Span,
+};
+
+/// A mapping of a heap's file for copying in and out.
+#[derive(Debug)]
+pub(crate) struct Camera {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+/// The bytes of everything in use, in memory that a child does not inherit: it would only make
+/// its birth slow.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    album: Album,
+    parts: Vec<Range<u64>>,
+    journals: Vec<u32>,
+}
+
+/// Memory of the parent alone.
+#[derive(Debug)]
+struct Album {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+impl Camera {
+    pub(crate) fn new(heap: &Heap) -> Self {
+        let region = heap.region();
+        let len = (region.data_start() + region.span_limit() * SPAN_BYTES) as usize;
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        let file = region.file().number();
+        // SAFETY: no address is asked for, so no other mapping is replaced.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, file, 0) };
+        assert!(base != libc::MAP_FAILED, "the heap can be mapped once more");
+        Self { base: NonNull::new(base.cast()).expect("an address"), len }
+    }
+
+    /// Copies what is in use. Nobody may write meanwhile.
+    pub(crate) fn take(&self, region: &Region) -> Picture {
+        let journals: Vec<u32> = committed_journals(region).collect();
+        let frontier = region.header().spans.frontier.get();
+        let mut parts: Vec<Range<u64>> = std::iter::once(0..FIXED_END).collect();
+        parts.extend(journals.iter().map(|context| journal(*context)));
+        let used = (0..CHUNK_COUNT).filter(|chunk| region.chunk_owner(*chunk).get() != 0);
+        parts.extend(
+            used.map(|chunk| CHUNKS + u64::from(chunk) * CHUNK_BYTES)
+                .map(|at| at..at + CHUNK_BYTES),
+        );
+        parts.push(SPAN_TABLE..SPAN_TABLE + frontier * size_of::<Span>() as u64);
+        parts.push(region.data_start()..region.data_start() + frontier * SPAN_BYTES);
+        let album = Album::new(parts.iter().map(|part| part.end - part.start).sum::<u64>());
+        let picture = Picture { album, parts, journals };
+        for (inside, part) in picture.places() {
+            let len = self.checked(&part);
+            // SAFETY: `part` is inside the mapping (checked above) and committed, `inside` is its
+            // place in the album; nobody writes meanwhile.
+            unsafe {
+                let from = self.base.as_ptr().add(part.start as usize);
+                std::ptr::copy_nonoverlapping(from, picture.album.base.as_ptr().add(inside), len);
+            }
+        }
+        picture
+    }
+
+    /// Puts the bytes back. No child may be attached.
+    pub(crate) fn restore(&self, region: &Region, picture: &Picture) {
+        for context in committed_journals(region) {
+            if !picture.journals.contains(&context) {
+                let len = self.checked(&journal(context));
+                // SAFETY: inside the mapping (checked above); nobody else writes.
+                unsafe {
+                    let to = self.base.as_ptr().add(journal(context).start as usize);
+                    std::ptr::write_bytes(to, 0, len);
+                }
+            }
+        }
+        for (inside, part) in picture.places() {
+            let len = self.checked(&part);
+            // SAFETY: as in `take`.
+            unsafe {
+                let to = self.base.as_ptr().add(part.start as usize);
+                std::ptr::copy_nonoverlapping(picture.album.base.as_ptr().add(inside), to, len);
+            }
+        }
+    }
+
+    fn checked(&self, part: &Range<u64>) -> usize {
+        assert!(part.end as usize <= self.len);
+        (part.end - part.start) as usize
+    }
+}
+
+impl Picture {
+    /// Each part with its place in the album.
+    fn places(&self) -> impl Iterator<Item = (usize, Range<u64>)> + '_ {
+        self.parts.iter().scan(0, |at, part| {
+            let inside = *at;
+            *at += (part.end - part.start) as usize;
+            Some((inside, part.clone()))
+        })
+    }
+}
+
+impl Album {
+    fn new(len: u64) -> Self {
+        let len = len as usize;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: no address is asked for, so no other mapping is replaced.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        assert!(base != libc::MAP_FAILED, "there is memory for a picture");
+        // SAFETY: the range is ours.
+        unsafe { libc::madvise(base, len, libc::MADV_DONTFORK) };
+        Self { base: NonNull::new(base.cast()).expect("an address"), len }
+    }
+}
+
+impl Drop for Album {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing borrows from it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing borrows from it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+fn committed_journals(region: &Region) -> impl Iterator<Item = u32> + '_ {
+    (0..CONTEXT_COUNT).filter(|context| region.context(*context).committed.get() == 1)
+}
+
+fn journal(context: u32) -> Range<u64> {
+    let start = JOURNALS + u64::from(context) * JOURNAL_BYTES;
+    start..start + JOURNAL_BYTES
+}

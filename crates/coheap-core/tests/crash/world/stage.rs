@@ -1,0 +1,133 @@
+//! A heap with one object of each kind, and the means to put it back.
+//!
+//! | name    | what it is                                         |
+//! |---------|----------------------------------------------------|
+//! | `value` | the integer 5                                      |
+//! | `text`  | a value of 40 bytes, so in a block                 |
+//! | `map`   | a map, empty unless the start state fills it       |
+//! | `other` | a second map, with one entry                       |
+//! | `queue` | a queue without limits                             |
+//! | `work`  | a queue of at most 4 items, 2 attempts at each     |
+//! | `mutex` | a lock, free                                       |
+//!
+//! What always holds: the parent is attached all along, in slot 0.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use coheap_core::error::{Error, Result};
+use coheap_core::heap::Heap;
+use coheap_core::journal::Context;
+use coheap_core::memory::Region;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::{Directory, Lease, Map, Mutex, Queue, Value};
+use coheap_core::transaction::Transaction;
+
+use super::child::{Fate, Shared, die};
+use super::picture::{Camera, Picture};
+
+/// An integer as the engine writes it.
+pub(crate) fn int(value: i64) -> Vec<u8> {
+    let mut bytes = vec![3];
+    bytes.extend_from_slice(&value.to_le_bytes());
+    bytes
+}
+
+/// Everything that an operation may need.
+pub(crate) struct Stage {
+    pub(crate) heap: Heap,
+    pub(crate) value: Value,
+    pub(crate) text: Value,
+    pub(crate) map: Map,
+    pub(crate) other: Map,
+    pub(crate) queue: Queue,
+    pub(crate) work: Queue,
+    pub(crate) mutex: Mutex,
+    /// What a driver's `prepare` leaves to its `run`.
+    pub(crate) leases: RefCell<Vec<Lease>>,
+    pub(crate) transaction: RefCell<Option<Transaction>>,
+    /// Room is so short that a snapshot may not ask for any.
+    pub(crate) is_full: Cell<bool>,
+    pub(crate) shared: Shared,
+    camera: Camera,
+}
+
+impl Stage {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        let heap = Heap::anonymous(max_bytes).expect("a heap");
+        let context = heap.context().expect("a context");
+        let make = |name: &str, recipe: Recipe<'_>| {
+            Directory.get_or_create(&context, name, &recipe).expect("an object")
+        };
+        let stage = Self {
+            value: Value { handle: make("value", Recipe::Value(&int(5))) },
+            text: Value { handle: make("text", Recipe::Value(&[b't'; 40])) },
+            map: Map { handle: make("map", Recipe::Map) },
+            other: Map { handle: make("other", Recipe::Map) },
+            queue: Queue { handle: make("queue", Recipe::Queue { limit: 0, max_attempts: 0 }) },
+            work: Queue { handle: make("work", Recipe::Queue { limit: 4, max_attempts: 2 }) },
+            mutex: Mutex { handle: make("mutex", Recipe::Mutex(&int(1))) },
+            leases: RefCell::default(),
+            transaction: RefCell::default(),
+            is_full: Cell::new(false),
+            shared: Shared::new(),
+            camera: Camera::new(&heap),
+            heap,
+        };
+        stage.other.set(&context, b"there", b"already").expect("an entry");
+        stage
+    }
+
+    pub(crate) fn context(&self) -> Rc<Context> {
+        self.heap.context().expect("the calling process can attach")
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        self.heap.region()
+    }
+
+    pub(crate) fn picture(&self) -> Picture {
+        self.camera.take(self.region())
+    }
+
+    pub(crate) fn restore(&self, picture: &Picture) {
+        self.camera.restore(self.region(), picture);
+    }
+
+    /// A child does `work` and dies; nobody recovers it.
+    pub(crate) fn leave_dead(&self, work: impl FnOnce(&Context) -> Result<()>) {
+        let end = self.shared.run(|| {
+            work(&self.context()).map_err(|error| format!("{error:?}"))?;
+            die()
+        });
+        assert_eq!(end.fate, Fate::Killed, "the start state needs a dead process");
+    }
+
+    /// Puts values of ever smaller sizes into a map of its own until there is no room for any.
+    pub(crate) fn fill_up(&self) {
+        let context = self.context();
+        let handle = Directory.get_or_create(&context, "filler", &Recipe::Map).expect("a map");
+        let filler = Map { handle };
+        let mut number = 0u32;
+        for size in [200_000, 16_384, 8_000, 2_000, 500, 240, 120, 60, 30, 16] {
+            for _ in 0..10_000 {
+                number += 1;
+                match filler.set(&context, &number.to_le_bytes(), &vec![b'f'; size]) {
+                    Ok(_) => {}
+                    Err(Error::HeapFull { .. }) => break,
+                    Err(other) => panic!("filling the heap answers {other:?}"),
+                }
+            }
+        }
+        coheap_core::allocator::reclaim(&context).expect("what is pending goes back");
+        self.is_full.set(true);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A thread remembers its heaps until they are closed. What is left of this one may be
+        // half an experiment, so an error is no news.
+        let _ = self.heap.close();
+    }
+}

@@ -1,0 +1,186 @@
+//! Limits that the system sets: a small file system, file size, address space, descriptors.
+//!
+//! Each limit is set in a child, which may not end by a signal: neither SIGBUS nor SIGXFSZ.
+
+use coheap_core::error::Error;
+use coheap_core::heap::{Heap, Options};
+use coheap_core::objects::Map;
+
+use crate::support::alone;
+use crate::support::child::{alarm, fork, limit, limit_memory};
+use crate::support::objects::{heap, map, settle_and_check};
+use crate::support::privilege::{Folder, skipped};
+
+const LARGE: usize = 50_000;
+
+/// Sets large values until an error. Answers how many fitted, and the error.
+fn fill(heap: &Heap, map: &Map) -> (u64, Error) {
+    let bytes = vec![7; LARGE];
+    let mut count = 0u64;
+    loop {
+        match heap.with(|context| map.set(context, &count.to_le_bytes(), &bytes)) {
+            Ok(_) => count += 1,
+            Err(error) => return (count, error),
+        }
+    }
+}
+
+fn empty(heap: &Heap, map: &Map, count: u64) {
+    let mut out = Vec::new();
+    heap.with(|context| {
+        for number in 0..count {
+            assert!(map.remove(context, &number.to_le_bytes(), &mut out)?);
+            assert_eq!(out, vec![7; LARGE]);
+        }
+        Ok(())
+    })
+    .expect("a full heap can be emptied");
+}
+
+fn named(folder: &Folder, max_bytes: u64) -> Options {
+    let mut options = Options::new("test");
+    options.folder = Some(folder.path().to_owned());
+    options.max_bytes = Some(max_bytes);
+    options
+}
+
+/// Goal: a file system without room is a full heap, and no store to it is ever a SIGBUS.
+/// Method: a heap that may grow to 64 MiB on a file system of 1 MiB is filled, emptied, and filled
+/// again; others attach while the file system is full, work, and refuse cleanly.
+#[test]
+fn a_tiny_file_system_is_a_full_heap() {
+    let _alone = alone();
+    for kibibytes in [600, 1024, 3072] {
+        let Some(folder) = Folder::tiny("tiny", kibibytes << 10) else {
+            return skipped("a_tiny_file_system_is_a_full_heap", "mounting is not allowed here");
+        };
+        let mut child = fork(|| {
+            alarm(60);
+            on_a_tiny_file_system(&folder);
+            0
+        });
+        child.must_succeed();
+    }
+}
+
+fn on_a_tiny_file_system(folder: &Folder) {
+    let heap = Heap::open(&named(folder, 64 << 20)).expect("a heap fits");
+    let map = map(&heap, "map");
+    let (first, error) = fill(&heap, &map);
+    assert!(matches!(error, Error::HeapFull { .. }), "{error:?}");
+    // Whatever is left of the file system goes, too, so that not even a journal fits.
+    let ballast = std::fs::write(folder.path().join("ballast"), vec![1; 8 << 20]);
+    assert!(ballast.is_err(), "the file system is larger than it should be");
+    for _ in 0..5 {
+        let mut late = fork(|| {
+            alarm(20);
+            late_on_a_full_file_system(folder, &heap, &map, first);
+            0
+        });
+        late.must_succeed();
+    }
+    settle_and_check(&heap);
+    empty(&heap, &map, first);
+    let (second, _) = fill(&heap, &map);
+    assert!(second >= first * 9 / 10, "{first} values fitted at first, then {second}");
+    empty(&heap, &map, second);
+    settle_and_check(&heap);
+}
+
+fn listing(folder: &Folder) -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir(folder.path()).expect("a listing");
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+    names.sort();
+    names
+}
+
+/// A process that comes when not a page is left: it works, or hears why not.
+fn late_on_a_full_file_system(folder: &Folder, heap: &Heap, map: &Map, count: u64) {
+    let before = listing(folder);
+    let mut out = Vec::new();
+    let read = heap.with(|context| map.get(context, &0u64.to_le_bytes(), &mut out));
+    match read {
+        Ok(found) => assert!(found == (count > 0)),
+        Err(Error::HeapFull { .. } | Error::Os { .. }) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+    let second = Heap::open(&Options { name: "second".into(), ..named(folder, 1 << 20) });
+    assert!(matches!(second, Err(Error::HeapFull { .. } | Error::Os { .. })), "{second:?}");
+    assert_eq!(listing(folder), before, "what failed left a file");
+}
+
+/// Goal: a file size limit is a full heap for the process that has it, and no SIGXFSZ.
+/// Method: a child sets the limit at several sizes and fills; its parent can still grow the heap.
+#[test]
+fn a_file_size_limit_is_a_full_heap() {
+    let _alone = alone();
+    for mebibytes in [1, 17, 18, 20] {
+        let heap = heap(64);
+        let map = map(&heap, "map");
+        let mut child = fork(|| {
+            limit(libc::RLIMIT_FSIZE, mebibytes << 20);
+            match heap.context() {
+                Ok(_) => {}
+                Err(Error::HeapFull { .. } | Error::Os { .. }) => return 0,
+                Err(other) => panic!("{other:?}"),
+            }
+            let (count, error) = fill(&heap, &map);
+            assert!(matches!(error, Error::HeapFull { .. }), "{error:?}");
+            empty(&heap, &map, count);
+            let made = Heap::anonymous(64 << 20);
+            if mebibytes < 17 {
+                let refused = matches!(made, Err(Error::HeapFull { .. } | Error::Os { .. }));
+                assert!(refused, "{made:?}");
+            }
+            0
+        });
+        child.must_succeed();
+        let (count, _) = fill(&heap, &map);
+        assert!(count > 1000, "the parent has no limit: {count}");
+        settle_and_check(&heap);
+    }
+}
+
+/// Goal: too little address space is an error when a heap is made or attached to.
+/// Method: a child limits its address space to what it has and a bit more.
+#[test]
+fn an_address_space_limit_is_an_error() {
+    let _alone = alone();
+    let mut child = fork(|| {
+        limit_memory(200 << 20);
+        let refused = Heap::anonymous(4 << 30);
+        assert!(matches!(refused, Err(Error::Os { call: "mmap", .. })), "{refused:?}");
+        let small = Heap::anonymous(32 << 20).expect("a small heap has its place");
+        let map = map(&small, "map");
+        let (count, error) = fill(&small, &map);
+        assert!(matches!(error, Error::HeapFull { .. }), "{error:?}");
+        empty(&small, &map, count);
+        settle_and_check(&small);
+        0
+    });
+    child.must_succeed();
+}
+
+/// Goal: a process with few descriptors can use a heap, and one with none hears why not.
+/// Method: a child limits its descriptors to what is open and two, then to what is open.
+#[test]
+fn a_descriptor_limit_is_an_error() {
+    let _alone = alone();
+    let heap = heap(8);
+    let books = map(&heap, "books");
+    let mut child = fork(|| {
+        limit(libc::RLIMIT_NOFILE, 3);
+        let refused = Heap::anonymous(1 << 20);
+        assert!(matches!(refused, Err(Error::Os { .. })), "{refused:?}");
+        let sum = heap.with(|context| books.add(context, b"key", 1));
+        assert_eq!(sum, Ok(1), "what is mapped already needs no new descriptor");
+        let mut victim = fork(|| {
+            let _ = heap.with(|context| books.add(context, b"key", 1));
+            crate::support::child::die()
+        });
+        victim.wait();
+        heap.with(|context| books.add(context, b"key", 1)).map_or(1, |_| 0)
+    });
+    child.must_succeed();
+    settle_and_check(&heap);
+}

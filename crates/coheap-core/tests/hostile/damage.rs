@@ -1,0 +1,206 @@
+//! One damage after the other, each in a heap that is whole but for it.
+//!
+//! A child does as many as it survives. What it was at lies in a page outside of the heap, so the
+//! parent knows which damage and which operation it did not survive.
+
+use coheap_core::heap::Heap;
+use coheap_core::memory::layout::{self, Header};
+use coheap_core::os::HeapFile;
+
+use crate::everything::{self, Objects};
+use crate::picture::Picture;
+use crate::support::child::{End, alarm, be_quiet, fork, limit_memory, note_panics};
+use crate::support::page::Page;
+use crate::support::random::Random;
+
+/// What one operation after a damage may take, in seconds, all of them together.
+const SECONDS: u32 = 5;
+const AT: usize = 0;
+const ANSWERED: usize = 1;
+const REFUSED: usize = 2;
+const DOING: usize = 3;
+const SAID: usize = 4;
+/// More address space than a small heap can ever want.
+const MEMORY: u64 = 256 << 20;
+
+/// One word of the heap, changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Damage {
+    at: u64,
+    /// The word becomes `(old & keep) ^ mix`.
+    keep: u64,
+    mix: u64,
+}
+
+impl Damage {
+    /// Flips bits of the byte at an offset.
+    pub(crate) fn flip(at: u64, pattern: u8) -> Self {
+        let mix = u64::from(pattern) << (at % 8 * 8);
+        Self { at: at / 8 * 8, keep: u64::MAX, mix }
+    }
+
+    /// Replaces a word.
+    fn replace(at: u64, word: u64) -> Self {
+        Self { at, keep: 0, mix: word }
+    }
+}
+
+/// What came of a row of damages.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) answered: u64,
+    pub(crate) refused: u64,
+    pub(crate) bad: Vec<(Damage, String)>,
+}
+
+/// The heap that is damaged.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    heap: Heap,
+    objects: Objects,
+    whole: Picture,
+    attaches: bool,
+}
+
+impl Trial {
+    /// Everything is run by a process that is attached when the damage is done.
+    pub(crate) fn new() -> Self {
+        let heap = Heap::anonymous(1 << 20).expect("a small heap");
+        let objects = everything::make(&heap);
+        let whole = Picture::take(&heap);
+        Self { heap, objects, whole, attaches: false }
+    }
+
+    /// Everything is run by a process that attaches after the damage was done.
+    pub(crate) fn attaching() -> Self {
+        Self { attaches: true, ..Self::new() }
+    }
+
+    /// Does the damages one after the other. A child that ends badly is replaced.
+    pub(crate) fn run(&self, damages: &[Damage]) -> Outcome {
+        let page = Page::new(64);
+        let mut bad = Vec::new();
+        while (page.get(AT) as usize) < damages.len() {
+            self.whole.restore_all();
+            page.set_text(SAID, "");
+            let mut child = fork(|| {
+                be_quiet();
+                limit_memory(MEMORY);
+                let copy = page.clone();
+                note_panics(move |said| copy.set_text(SAID, said));
+                match self.attaches {
+                    true => self.attach_to_one(damages[page.get(AT) as usize], &page),
+                    false => self.do_some(damages, &page),
+                }
+                0
+            });
+            let end = child.wait_for(std::time::Duration::from_secs(600));
+            let at = page.get(AT) as usize;
+            let doing = everything::NAMES.get(page.get(DOING) as usize).copied();
+            let said = match end {
+                Some(End::Exit(0)) if self.attaches => {
+                    page.set(AT, at as u64 + 1);
+                    continue;
+                }
+                Some(End::Exit(0)) => continue,
+                Some(End::Exit(_)) => format!("panic at {}", page.text(SAID)),
+                Some(End::Signal(libc::SIGALRM)) => format!("no end within {SECONDS} s"),
+                Some(End::Signal(libc::SIGABRT)) => "no memory, or an abort".to_owned(),
+                Some(End::Signal(signal)) => format!("signal {signal}"),
+                None => "no end at all".to_owned(),
+            };
+            bad.push((damages[at], format!("{said} in {}", doing.unwrap_or("attach"))));
+            page.set(AT, at as u64 + 1);
+        }
+        self.whole.restore_all();
+        Outcome { answered: page.get(ANSWERED), refused: page.get(REFUSED), bad }
+    }
+
+    /// A child's work: as many damages as it survives, up to a few hundred.
+    fn do_some(&self, damages: &[Damage], page: &Page) {
+        alarm(SECONDS);
+        self.heap.context().expect("attached before any damage");
+        let picture = Picture::take(&self.heap);
+        for _ in 0..400 {
+            let Some(damage) = damages.get(page.get(AT) as usize) else { break };
+            alarm(SECONDS);
+            picture.restore();
+            picture.put(damage.at, (picture.word(damage.at) & damage.keep) ^ damage.mix);
+            everything::run(&self.heap, &self.objects, &mut |name, answered| {
+                page.set(DOING, name as u64);
+                page.add(if answered { ANSWERED } else { REFUSED }, 1);
+            });
+            page.add(AT, 1);
+        }
+        alarm(0);
+    }
+
+    fn attach_to_one(&self, damage: Damage, page: &Page) {
+        alarm(SECONDS);
+        page.set(DOING, u64::MAX);
+        self.whole.put(damage.at, (self.whole.word(damage.at) & damage.keep) ^ damage.mix);
+        let again = |file: &HeapFile| {
+            let copy = file.descriptor().try_clone_to_owned().expect("a descriptor");
+            HeapFile::from_descriptor(copy)
+        };
+        match Heap::from_files(self.heap.files().map(again)) {
+            Ok(heap) => everything::run(&heap, &self.objects, &mut |name, answered| {
+                page.set(DOING, name as u64);
+                page.add(if answered { ANSWERED } else { REFUSED }, 1);
+            }),
+            Err(_) => {
+                page.add(REFUSED, 1);
+            }
+        }
+    }
+
+    /// Which word of what a damage hit.
+    pub(crate) fn describe(&self, damage: &Damage) -> String {
+        let rows = [
+            (layout::TURNS, 64, "turn"),
+            (layout::SLOTS, size_of::<layout::Slot>() as u64, "slot"),
+            (layout::CONTEXTS, 64, "context"),
+            (layout::CHUNK_OWNERS, 8, "chunk owner"),
+            (layout::ARENAS, 256, "arena"),
+            (layout::JOURNALS, layout::JOURNAL_BYTES, "journal"),
+            (layout::SPAN_TABLE, size_of::<layout::Span>() as u64, "span entry"),
+            (self.heap.region().data_start(), layout::SPAN_BYTES, "span"),
+        ];
+        let place = rows.iter().rev().find(|(start, _, _)| damage.at >= *start);
+        let place = match place {
+            Some((start, size, name)) => {
+                let (row, inside) = ((damage.at - start) / size, (damage.at - start) % size);
+                format!("{name} {row}, byte {inside}")
+            }
+            None => format!("header, byte {}", damage.at),
+        };
+        let old = self.whole.ranges().any(|range| range.contains(&damage.at));
+        let old = if old { self.whole.word(damage.at) } else { 0 };
+        let new = (old & damage.keep) ^ damage.mix;
+        format!("{place} (offset {:#x}): {old:#x} became {new:#x}", damage.at)
+    }
+}
+
+/// The bytes of the header that are in use.
+pub(crate) fn first_words() -> std::ops::Range<u64> {
+    0..size_of::<Header>() as u64
+}
+
+/// Every byte of the whole heap that is committed and was ever used.
+pub(crate) fn interesting_bytes(trial: &Trial) -> Vec<u64> {
+    trial.whole.ranges().flatten().collect()
+}
+
+/// Words of the heap in the place of others; half of them where zeros are not.
+pub(crate) fn swaps(trial: &Trial, dice: &mut Random, count: usize) -> Vec<Damage> {
+    let words: Vec<u64> = trial.whole.ranges().flat_map(|range| range.step_by(8)).collect();
+    let telling: Vec<u64> = words.iter().copied().filter(|at| trial.whole.word(*at) != 0).collect();
+    let mut one = |from: &[u64]| from[dice.below(from.len() as u64) as usize];
+    let mut damages = Vec::new();
+    for number in 0..count {
+        let at = if number % 8 == 0 { one(&words) } else { one(&telling) };
+        let word = trial.whole.word(one(&telling));
+        damages.push(Damage::replace(at, word));
+    }
+    damages
+}

@@ -1,0 +1,100 @@
+//! Any bytes are memory-safe: a damaged heap gives errors or answers, never a signal, a panic or
+//! an endless wait.
+//!
+//! A small heap with one of each object is damaged at one place, every operation there is is run
+//! on it in a child, and the heap is put back; then the next place. `COHEAP_SEED` repeats a
+//! sample, `COHEAP_FROM` starts the whole sweep at a byte.
+
+#[path = "../support/mod.rs"]
+mod support;
+mod damage;
+mod everything;
+mod picture;
+
+use damage::{Damage, Trial, first_words, interesting_bytes, swaps};
+use support::random::Random;
+use support::{alone, say};
+
+/// The flips that a byte can get.
+const PATTERNS: [u8; 4] = [0xff, 0x01, 0x80, 0x10];
+
+fn judge(trial: &Trial, name: &str, damages: &[Damage]) {
+    let most = std::env::var("COHEAP_SHOW").map_or(40, |text| text.parse().expect("a number"));
+    let outcome = trial.run(damages);
+    say(&format!(
+        "{name}: {} damages, {} operations answered, {} refused, {} bad ends",
+        damages.len(),
+        outcome.answered,
+        outcome.refused,
+        outcome.bad.len()
+    ));
+    for (damage, end) in outcome.bad.iter().take(most) {
+        say(&format!("  {} -> {end}", trial.describe(damage)));
+    }
+    assert!(outcome.bad.is_empty(), "{} damages ended badly", outcome.bad.len());
+}
+
+/// Goal: no flipped byte of the header, the tables or the objects does more than give an error.
+/// Method: every byte of the header's used part, and a random sample of all others.
+#[test]
+fn a_flipped_byte_is_an_error_or_does_not_matter() {
+    const SAMPLE: usize = 6_000;
+    let _alone = alone();
+    let mut dice = Random::for_run("a_flipped_byte_is_an_error_or_does_not_matter");
+    let trial = Trial::new();
+    let bytes = interesting_bytes(&trial);
+    let header = first_words().flat_map(|at| [Damage::flip(at, 0xff), Damage::flip(at, 0x01)]);
+    let sample = (0..SAMPLE).map(|_| {
+        let at = bytes[dice.below(bytes.len() as u64) as usize];
+        Damage::flip(at, PATTERNS[dice.below(4) as usize])
+    });
+    let damages: Vec<Damage> = header.collect::<Vec<_>>().into_iter().chain(sample).collect();
+    judge(&trial, "flips", &damages);
+}
+
+/// Goal: a word that says what another word should say leads nobody in a circle for ever.
+/// Method: put words of the heap, among them good offsets, in the place of others.
+#[test]
+fn a_word_in_the_place_of_another_is_an_error_or_does_not_matter() {
+    const SAMPLE: usize = 3_000;
+    let _alone = alone();
+    let mut dice = Random::for_run("a_word_in_the_place_of_another");
+    let trial = Trial::new();
+    let damages = swaps(&trial, &mut dice, SAMPLE);
+    judge(&trial, "words in the place of others", &damages);
+}
+
+/// Goal: whoever attaches to a damaged heap is told, or can work.
+/// Method: damage each byte of the header, attach anew each time, and do everything.
+#[test]
+fn a_damaged_header_is_seen_by_who_attaches() {
+    let _alone = alone();
+    let trial = Trial::attaching();
+    let flips = first_words().flat_map(|at| [Damage::flip(at, 0xff), Damage::flip(at, 0x01)]);
+    judge(&trial, "flips before attaching", &flips.collect::<Vec<_>>());
+}
+
+/// Goal: as the first test, for every single byte.
+/// Method: all bytes of tables, journals in use and spans, each with one of four patterns.
+#[test]
+#[ignore = "takes minutes"]
+fn every_flipped_byte_is_an_error_or_does_not_matter() {
+    let _alone = alone();
+    let from = std::env::var("COHEAP_FROM").map_or(0, |text| text.parse().expect("an offset"));
+    let trial = Trial::new();
+    let bytes = interesting_bytes(&trial).into_iter().filter(|at| *at >= from);
+    let flips = bytes.map(|at| Damage::flip(at, PATTERNS[(at / 3 % 4) as usize]));
+    judge(&trial, "all flips", &flips.collect::<Vec<_>>());
+}
+
+/// Goal: as the second test, for longer.
+/// Method: 200,000 words.
+#[test]
+#[ignore = "takes minutes"]
+fn many_words_in_the_place_of_others_do_not_matter() {
+    let _alone = alone();
+    let mut dice = Random::for_run("many_words_in_the_place_of_others");
+    let trial = Trial::new();
+    let damages = swaps(&trial, &mut dice, 200_000);
+    judge(&trial, "words in the place of others", &damages);
+}

@@ -1,0 +1,142 @@
+//! What is a death, and what only looks like one.
+//!
+//! Stopped, killed while stopped, dead but not reaped, an id used again, an exit without a word,
+//! and the end of a thread.
+
+use coheap_core::objects::mutex::Acquired;
+
+use crate::scene::{GO, OWN, Scene};
+use crate::support::child::{End, die, fork, fork_as, state_of};
+use crate::support::objects::settle_and_check;
+use crate::support::privilege::skipped;
+use crate::support::{alone, until};
+
+/// Goal: SIGSTOP is not death, however long it lasts.
+/// Method: stop the holder, look as hard as possible, let it go on and finish.
+#[test]
+fn a_stopped_process_is_not_robbed() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| ());
+    holder.signal(libc::SIGSTOP);
+    until("it is stopped", || holder.state() == 'T');
+    scene.assert_not_robbed("a stopped process");
+    holder.signal(libc::SIGCONT);
+    scene.release();
+    holder.must_succeed();
+    scene.assert_whole();
+}
+
+/// Goal: a process that died while it was stopped is dead.
+/// Method: stop the holder, then kill it.
+#[test]
+fn a_process_killed_while_stopped_is_recovered() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| ());
+    holder.signal(libc::SIGSTOP);
+    until("it is stopped", || holder.state() == 'T');
+    assert_eq!(holder.kill(), End::Signal(libc::SIGKILL));
+    scene.assert_handed_over(holder.pid() as u32);
+}
+
+/// Goal: a dead process whose parent never asks for its end is dead all the same.
+/// Method: the holder kills itself and stays a zombie during the whole test.
+#[test]
+fn a_zombie_holds_nobody_up() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let zombie = scene.holder(|| die());
+    until("it is a zombie", || zombie.state() == 'Z');
+    scene.assert_handed_over(zombie.pid() as u32);
+    assert_eq!(zombie.state(), 'Z', "nobody reaped it");
+}
+
+/// Goal: a process id that was given to somebody else does not keep the dead alive.
+/// Method: kill and reap the holder, make a process with its id, and take the lock.
+#[test]
+fn a_reused_process_id_is_another_process() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| ());
+    let pid = holder.pid();
+    holder.kill();
+    let namesake = fork_as(pid, || {
+        while scene.page.get(GO) == 0 {
+            std::hint::spin_loop();
+        }
+        0
+    });
+    let Some(mut namesake) = namesake else {
+        skipped("a_reused_process_id_is_another_process", "process ids cannot be chosen here");
+        scene.assert_handed_over(pid as u32);
+        return;
+    };
+    assert_eq!(namesake.pid(), pid);
+    scene.assert_handed_over(pid as u32);
+    assert!(state_of(pid) != '-', "the namesake was there all along");
+    scene.release();
+    namesake.must_succeed();
+}
+
+/// Goal: the namesake of a dead member may be a member itself.
+/// Method: kill the holder, make a process with its id that attaches and works.
+#[test]
+fn a_reused_process_id_may_attach_again() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| ());
+    let pid = holder.pid();
+    holder.kill();
+    let namesake = fork_as(pid, || {
+        let mut out = Vec::new();
+        let worked = scene.heap.with(|context| {
+            let acquired = scene.lock.lock(context, None)?;
+            scene.value.get(context, &mut out)?;
+            scene.lock.unlock(context)?;
+            Ok(acquired)
+        });
+        i32::from(worked != Ok(Acquired::OwnerDied(std::process::id())))
+    });
+    let Some(mut namesake) = namesake else {
+        return skipped("a_reused_process_id_may_attach_again", "ids cannot be chosen here");
+    };
+    namesake.must_succeed();
+    scene.assert_whole();
+}
+
+/// Goal: a process that ends normally without letting go is dead, too.
+/// Method: the holder exits in the midst of everything.
+#[test]
+fn an_exit_while_holding_is_a_death() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| crate::support::child::exit_now(0));
+    holder.must_succeed();
+    scene.assert_handed_over(holder.pid() as u32);
+}
+
+/// Goal: a thread that ends is not a death of its process: its lock stays held.
+/// Method: a thread of a child takes the lock and ends; the child lives, then dies.
+#[test]
+fn the_end_of_a_thread_is_no_death() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut child = fork(|| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                scene.heap.with(|context| scene.lock.lock(context, None)).expect("the lock");
+            });
+        });
+        scene.page.set(OWN, 1);
+        until("the word to go on", || scene.page.get(GO) != 0);
+        0
+    });
+    until("the thread has ended", || scene.page.get(OWN) == 1);
+    let tried = || scene.heap.with(|context| scene.lock.try_lock(context)).expect("a try");
+    assert_eq!(tried(), None, "the lock of a thread that ended was given away");
+    scene.release();
+    child.must_succeed();
+    assert_eq!(tried(), Some(Acquired::OwnerDied(child.pid() as u32)));
+    settle_and_check(&scene.heap);
+}
