@@ -46,9 +46,20 @@ pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
 /// As [`ensure`].
 pub fn ensure_all(context: &Context, rooms: &mut [Room]) -> Result<()> {
     rooms.sort_unstable();
+    match try_ensure_all(context, rooms) {
+        // What is pending here goes back, too, so all of them are asked for once more.
+        Err(Error::HeapFull { .. }) => {
+            reclaim(context)?;
+            try_ensure_all(context, rooms)
+        }
+        other => other,
+    }
+}
+
+fn try_ensure_all(context: &Context, rooms: &[Room]) -> Result<()> {
     rooms
         .chunk_by(|left, right| left == right)
-        .try_for_each(|same| ensure(context, same[0], same.len() as u32))
+        .try_for_each(|same| try_ensure(context, same[0], same.len() as u32))
 }
 
 #[cold]

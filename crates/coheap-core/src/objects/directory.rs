@@ -229,8 +229,8 @@ fn create(
 ) -> Result<Handle> {
     let context = held.context();
     map::reserve(held, directory, &[key.hash])?;
-    header::ensure(context)?;
-    let mut rooms: Vec<allocator::Room> = cell::room_of(key.bytes).into_iter().collect();
+    let mut rooms = vec![header::ROOM];
+    rooms.extend(cell::room_of(key.bytes));
     match recipe {
         Recipe::Value(bytes) | Recipe::Mutex(bytes) => {
             cell::ensure(context, bytes)?;

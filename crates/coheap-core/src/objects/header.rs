@@ -199,10 +199,8 @@ pub fn deal_turn(region: &Region) -> u32 {
     (Region::add(&region.header().dealt, 1) % u64::from(OBJECT_TURNS)) as u32
 }
 
-/// Makes sure that `create` finds a header.
-pub fn ensure(context: &Context) -> Result<()> {
-    allocator::ensure(context, Room::Class(HEADER_CLASS), 1)
-}
+/// The room of a header.
+pub const ROOM: Room = Room::Class(HEADER_CLASS);
 
 /// Makes a new object from a pending header. Nobody can have a handle to it before the change
 /// commits; `root` are the first root words.

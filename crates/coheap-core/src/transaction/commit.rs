@@ -287,8 +287,9 @@ impl<'a> Ready<'a> {
                 signals.push((&puts.body.not_empty, puts.items.len() as u32));
             }
         }
-        for (_, body, _) in &self.acks {
-            if queue::is_over(body) {
+        let region = held.context().region();
+        for (queue, body, _) in &self.acks {
+            if queue.is_over(region, body) {
                 Region::store(&body.wants_done, 0);
                 signals.push((&body.all_done, u32::MAX));
                 signals.push((&body.not_empty, u32::MAX));

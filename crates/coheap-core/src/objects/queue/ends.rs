@@ -65,7 +65,9 @@ pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> 
         }
     }
     let plan = AppendPlan::new(region, body, 1)?;
-    allocator::ensure_all(held.context(), &mut plan.rooms())?;
+    let mut rooms = plan.rooms();
+    rooms.extend(cell::room_of(item));
+    allocator::ensure_all(held.context(), &mut rooms)?;
     let mut change = Change::begin(held, PUT_WORDS)?;
     append(&mut change, body, item, plan)?;
     change.commit();

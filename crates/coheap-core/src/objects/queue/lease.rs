@@ -13,7 +13,7 @@ use crate::objects::cell::{self, Cell};
 use crate::objects::estate;
 
 use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
-use super::{Failed, Lease, Queue, ends, is_idle, read_item};
+use super::{Failed, Lease, Queue, ends, nothing, read_item};
 
 impl Queue {
     /// Takes the item at the front on lease and replaces `out` by it.
@@ -31,8 +31,7 @@ impl Queue {
         let region = context.region();
         let own = context.member().slot();
         allocator::ensure(context, RECORD, 1)?;
-        let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
-        let body = self.body(region)?;
+        let (held, body, tail) = self.hold_head_and_look(context, Some(SLOT_TURNS + own))?;
         let serial = Region::add(&region.header().serial, 1) + 1;
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
@@ -47,8 +46,8 @@ impl Queue {
             change.commit();
             Lease { record: at, serial, attempt }
         } else {
-            if body.head.get() == body.tail.acquire() {
-                return Err(self.nothing(body));
+            if body.head.get() == tail.moved {
+                return Err(nothing(body, tail));
             }
             let cell = ends::first(&held, body)?;
             read_item(region, cell, out)?;
@@ -72,7 +71,7 @@ impl Queue {
             change.commit();
             Lease { record: at, serial, attempt: 1 }
         };
-        self.after_get(held, body);
+        self.after_get(context.region(), held, body);
         Ok(lease)
     }
 
@@ -89,7 +88,7 @@ impl Queue {
         let mut change = Change::begin(&held, MOVE_WORDS)?;
         ack_within(&mut change, body, record)?;
         change.commit();
-        self.after_get(held, body);
+        self.after_get(context.region(), held, body);
         allocator::tidy(context)
     }
 
@@ -109,7 +108,7 @@ impl Queue {
         records::unlink(&mut change, region.slot(own), record)?;
         records::give_back(&mut change, body, record, why)?;
         change.commit();
-        let idle = is_idle(body);
+        let idle = self.is_over(region, body);
         drop(held);
         crate::sync::wait::wake(&body.not_empty, u32::MAX);
         if idle {

@@ -19,6 +19,7 @@
 //!   slot's leases.
 
 mod ends;
+mod far;
 mod lease;
 mod promise;
 mod records;
@@ -28,6 +29,7 @@ mod waiting;
 pub use records::Why;
 
 pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
+pub(crate) use far::Far;
 pub(crate) use lease::{ack_within, find_lease};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
 pub(crate) use records::{MOVE_WORDS, RECORD, RESERVED, settle_first};
@@ -41,6 +43,7 @@ use crate::memory::layout::{Object, QueueBody};
 use crate::objects::cell::{self, Cell};
 use crate::objects::estate;
 use crate::objects::header::Handle;
+use crate::objects::value::LOOKS;
 use crate::sync::wait;
 
 /// A handle to a queue.
@@ -107,8 +110,8 @@ impl Queue {
     #[inline(always)]
     fn try_put(&self, context: &Context, item: &[u8]) -> Result<()> {
         cell::ensure(context, item)?;
-        let (held, body) = self.hold_tail(context)?;
-        check_place(body, 1)?;
+        let (held, body, head) = self.hold_tail_and_look(context, None)?;
+        check_place(body, head, 1)?;
         ends::put(&held, body, item)?;
         self.after_put(held, body, 1);
         Ok(())
@@ -125,10 +128,10 @@ impl Queue {
             return Err(Error::BadArgument("a value has at least one byte"));
         }
         allocator::ensure_all(context, &mut rooms)?;
-        let (held, body) = self.hold_tail(context)?;
+        let (held, body, head) = self.hold_tail_and_look(context, None)?;
         let mut count = 0;
         for item in items {
-            let done = check_place(body, 1).and_then(|()| ends::put(&held, body, item));
+            let done = check_place(body, head, 1).and_then(|()| ends::put(&held, body, item));
             match done {
                 Ok(()) => count += 1,
                 Err(error) if count == 0 => return Err(error),
@@ -164,16 +167,16 @@ impl Queue {
     /// As `get`, whoever may be dead.
     #[inline(always)]
     fn try_get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
-        let (held, body) = self.hold_head(context)?;
+        let (held, body, tail) = self.hold_head_and_look(context, None)?;
         if body.returned.get() != 0 {
             records::take_returned(&held, body, out)?;
         } else {
-            if body.head.get() == body.tail.acquire() {
-                return Err(self.nothing(body));
+            if body.head.get() == tail.moved {
+                return Err(nothing(body, tail));
             }
             ends::take(&held, body, out)?;
         }
-        self.after_get(held, body);
+        self.after_get(context.region(), held, body);
         if out.len() > cell::INLINE {
             allocator::tidy(context)?;
         }
@@ -181,12 +184,12 @@ impl Queue {
     }
 
     #[inline(always)]
-    pub(crate) fn after_get(&self, held: Held<'_>, body: &QueueBody) {
+    pub(crate) fn after_get(&self, region: &Region, held: Held<'_>, body: &QueueBody) {
         let wanted = body.wants_room.get() != 0;
         if wanted {
             Region::store(&body.wants_room, 0);
         }
-        let done = is_over(body);
+        let done = self.is_over(region, body);
         if done {
             Region::store(&body.wants_done, 0);
         }
@@ -200,19 +203,14 @@ impl Queue {
         }
     }
 
-    /// Why there is nothing to take. The head's turn is held.
-    fn nothing(&self, body: &QueueBody) -> Error {
-        if body.closed.acquire() != 0 && is_idle(body) { Error::ShutDown } else { Error::Empty }
-    }
-
     /// How many items wait to be taken.
     ///
     /// # Errors
     ///
     /// [`Error::ObjectGone`] after the queue was removed.
     pub fn len(&self, context: &Context) -> Result<u64> {
-        let (_held, body) = self.hold_head(context)?;
-        Ok(body.tail.acquire() - body.head.get() + body.returned_count.get())
+        let (_held, body, tail) = self.hold_head_and_look(context, None)?;
+        Ok(tail.moved.saturating_sub(body.head.get()) + body.returned_count.get())
     }
 
     /// Whether no item waits to be taken.
@@ -259,16 +257,22 @@ impl Queue {
     }
 }
 
+/// Why there is nothing to take. The head's turn is held.
+fn nothing(body: &QueueBody, tail: Far) -> Error {
+    if body.closed.acquire() != 0 && is_idle(body, tail) { Error::ShutDown } else { Error::Empty }
+}
+
 /// Whether `count` more may be put. The tail's turn is held.
 #[inline(always)]
-pub(crate) fn check_place(body: &QueueBody, count: u64) -> Result<()> {
+pub(crate) fn check_place(body: &QueueBody, head: Far, count: u64) -> Result<()> {
     if body.closed.get() != 0 {
         return Err(Error::ShutDown);
     }
     let limit = body.limit.get();
     if limit != 0 {
-        let taken = body.tail.get() - body.head.acquire() + body.reserved.get();
-        if taken + count > limit {
+        let waiting = body.tail.get().saturating_sub(head.moved);
+        let taken = waiting.saturating_add(body.reserved.get());
+        if taken.saturating_add(count) > limit {
             return Err(Error::Full);
         }
     }
@@ -276,18 +280,22 @@ pub(crate) fn check_place(body: &QueueBody, count: u64) -> Result<()> {
 }
 
 /// Whether everything that was put is done. The head's turn is held.
-pub(crate) fn is_idle(body: &QueueBody) -> bool {
-    body.head.get() == body.tail.acquire()
+pub(crate) fn is_idle(body: &QueueBody, tail: Far) -> bool {
+    body.head.get() == tail.moved
         && body.returned.get() == 0
         && body.leased.get() == 0
-        && body.reserved.acquire() == 0
+        && tail.reserved == 0
 }
 
-/// Whether somebody must hear now that everything is done: who asked for it, and who waits for an
-/// item that will never come. The head's turn is held.
-pub(crate) fn is_over(body: &QueueBody) -> bool {
-    let is_asked = || body.wants_done.get() != 0 || body.closed.acquire() != 0;
-    body.leased.get() == 0 && is_asked() && is_idle(body)
+impl Queue {
+    /// Whether somebody must hear now that everything is done: who asked for it, and who waits
+    /// for an item that will never come. In doubt they hear it and look. The head's turn is held.
+    pub(crate) fn is_over(&self, region: &Region, body: &QueueBody) -> bool {
+        let is_asked = || body.wants_done.get() != 0 || body.closed.acquire() != 0;
+        body.leased.get() == 0
+            && is_asked()
+            && self.look_at_tail(region, body).is_none_or(|tail| is_idle(body, tail))
+    }
 }
 
 /// Words that making a queue saves.

@@ -29,9 +29,8 @@ impl Queue {
         let region = context.region();
         let own = context.member().slot();
         allocator::ensure(context, RECORD, 1)?;
-        let held = context.hold_all(&[self.handle.second_turn, SLOT_TURNS + own])?;
-        let body = self.body(region)?;
-        check_place(body, 1)?;
+        let (held, body, head) = self.hold_tail_and_look(context, Some(SLOT_TURNS + own))?;
+        check_place(body, head, 1)?;
         let serial = Region::add(&region.header().serial, 1) + 1;
         let mut change = Change::begin(&held, MOVE_WORDS)?;
         let at = allocator::take(&mut change, RECORD)?;

@@ -135,7 +135,8 @@ impl Queue {
     fn sleep_for_place(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
         for _ in 0..SPINS {
             let body = self.body(context.region())?;
-            if body.tail.acquire() - body.head.acquire() < body.limit.get() {
+            let head = body.head.acquire();
+            if body.tail.acquire().saturating_sub(head) < body.limit.get() {
                 match self.try_put(context, item) {
                     Err(Error::Full) => {}
                     other => return other,
@@ -171,8 +172,8 @@ impl Queue {
         let mut patience = Patience::new(deadline);
         loop {
             estate::sweep_if_due(context)?;
-            let (held, body) = self.hold_head(context)?;
-            if is_idle(body) {
+            let (held, body, tail) = self.hold_head_and_look(context, None)?;
+            if is_idle(body, tail) {
                 return Ok(());
             }
             Region::store(&body.wants_done, 1);
@@ -208,7 +209,7 @@ impl Queue {
     ///
     /// [`Error::Full`], [`Error::ShutDown`], [`Error::ObjectGone`].
     pub fn check_room(&self, context: &Context, count: u64) -> Result<()> {
-        let (_held, body) = self.hold_tail(context)?;
-        check_place(body, count)
+        let (_held, body, head) = self.hold_tail_and_look(context, None)?;
+        check_place(body, head, count)
     }
 }
