@@ -184,9 +184,12 @@ impl Region {
         let len =
             (count as u64).checked_mul(8).ok_or(Corrupt { what: "length", at: count as u64 })?;
         self.bounded(at, len)?;
-        let first: &Word = if count == 0 { self.resolve(0) } else { self.resolve(at) };
-        // SAFETY: `count` words from `at` lie inside (checked above, R1, R2), each is valid (R3).
-        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+        let at = if count == 0 { 0 } else { at as usize };
+        // SAFETY: `at` lies inside (checked above, R1). The pointer is the mapping's, for one made
+        // from a reference to the first word could not reach the others.
+        let first = unsafe { self.mapping.base().add(at) }.cast::<Word>();
+        // SAFETY: `count` words from `first` lie inside (checked above, R1, R2), each is valid (R3).
+        Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), count) })
     }
 
     /// Checks that `len` bytes at `at` lie in committed spans and that `at` is aligned.
