@@ -56,7 +56,10 @@ impl Queue {
         fulfil_within(&mut change, body, promise)?;
         change.commit();
         drop(held);
-        crate::sync::wait::wake(&body.not_full, u32::MAX);
+        // On a closed queue it may have been the last thing to be waited for.
+        for signal in [&body.not_full, &body.all_done, &body.not_empty] {
+            crate::sync::wait::wake(signal, u32::MAX);
+        }
         Ok(())
     }
 }
