@@ -15,7 +15,7 @@
 use super::life::{Member, Standing};
 use super::{Gone, Owner};
 use crate::error::Result;
-use crate::memory::{Region, Signal};
+use crate::memory::{Region, Signal, Word};
 use crate::os::{self, Wake};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -101,7 +101,7 @@ impl Patience {
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             return Ok(Pause::TimedOut);
         }
-        let role = self.role(member, signal, owner, now);
+        let role = self.role(member, context, signal, owner, now);
         let slice = match role {
             Role::Watcher => WATCH,
             Role::Ticker => TICK,
@@ -135,28 +135,29 @@ impl Patience {
         Ok(Pause::Look)
     }
 
-    fn role(&mut self, member: &Member, signal: &Signal, owner: Option<Owner>, now: u64) -> Role {
+    fn role(
+        &mut self,
+        member: &Member,
+        context: u32,
+        signal: &Signal,
+        owner: Option<Owner>,
+        now: u64,
+    ) -> Role {
         if owner.is_some() && self.is_watcher(signal, now) {
             return Role::Watcher;
         }
         if now - self.started < NEW {
             return Role::New;
         }
-        let header = member.region().header();
-        for (which, ticker) in header.tickers.iter().enumerate() {
-            let last = ticker.get();
-            // A time from before a reboot of a file on disk may lie in the future.
-            let lost = now.abs_diff(last & !0xfff) > TICKER_LOST;
-            let mine = last & 0xfff == u64::from(member.slot() + 1);
-            let stamp = (now & !0xfff) | u64::from(member.slot() + 1);
-            if (mine || lost) && Region::compare_exchange(ticker, last, stamp).is_ok() {
-                if lost {
-                    self.ticks = which as u32 * (PARTS / 2);
+        match elect_ticker(&member.region().header().tickers, context, now) {
+            Some(Elected { which, is_new }) => {
+                if is_new {
+                    self.ticks = which * (PARTS / 2);
                 }
-                return Role::Ticker;
+                Role::Ticker
             }
+            None => Role::Sleeper,
         }
-        Role::Sleeper
     }
 
     fn is_watcher(&mut self, signal: &Signal, now: u64) -> bool {
@@ -176,6 +177,36 @@ enum Role {
     Ticker,
     New,
     Sleeper,
+}
+
+/// One of the heap's tickers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elected {
+    /// Which of the two.
+    pub which: u32,
+    /// Whether it has just replaced one that was lost.
+    pub is_new: bool,
+}
+
+/// Makes the thread with row `context` a ticker, or lets it stay one. `None`: two others are, and
+/// were seen lately.
+pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elected> {
+    let own = u64::from(context + 1);
+    let stamp = (now & !0xfff) | own;
+    // Who has a row keeps it: were it to move to a lost one, its own would look alive for long.
+    for keeps in [true, false] {
+        for (which, ticker) in (0..).zip(tickers) {
+            let last = ticker.get();
+            let is_mine = last & 0xfff == own;
+            // A time from before a reboot of a file on disk may lie in the future.
+            let is_lost = now.abs_diff(last & !0xfff) > TICKER_LOST;
+            let is_wanted = if keeps { is_mine } else { is_lost };
+            if is_wanted && Region::compare_exchange(ticker, last, stamp).is_ok() {
+                return Some(Elected { which, is_new: !keeps });
+            }
+        }
+    }
+    None
 }
 
 /// Whether the owner of something can never let it go.
