@@ -1,7 +1,8 @@
 //! What the engine asks of an operating system: a dozen calls, named for what they are for.
 //!
-//! One file (or folder) per system, chosen here and nowhere else. Above this floor nobody knows
-//! which system it is, and nobody names a system call.
+//! One file (or folder) per system, chosen here and nowhere else; the pretend machine for loom, Miri
+//! and `--cfg sim` is one of them. Above this floor nobody knows which system it is, and nobody
+//! names a system call.
 //!
 //! What always holds:
 //!
@@ -12,11 +13,16 @@
 //! Not here: what is stored in the mapped bytes, and what a death means.
 
 pub mod failpoint;
+#[cfg(not(any(loom, miri, sim)))]
 mod private;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(any(loom, miri, sim))))]
 #[path = "linux/mod.rs"]
 mod system;
+#[cfg(any(loom, miri, sim))]
+#[path = "sim/mod.rs"]
+mod system;
 
+#[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
 pub use system::file::{FileId, HeapFile, Ownership, user};
 pub use system::fork::{generation, on_fork};
@@ -25,3 +31,9 @@ pub use system::identity::{Identity, boot_id, random_u64};
 pub use system::life;
 pub use system::mapping::Mapping;
 pub use system::{adopt_descriptor, inheritable, memory_bytes, now};
+
+/// What a test may do to the pretend machine.
+#[cfg(any(loom, miri, sim))]
+pub use system::machine;
+#[cfg(any(loom, miri, sim))]
+pub use system::private::{PrivateGuard, PrivateMutex};

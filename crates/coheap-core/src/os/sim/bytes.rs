@@ -1,0 +1,135 @@
+//! The bytes of a pretend file.
+//!
+//! What always holds:
+//!
+//! - **B1** The allocation, once made, is `room` bytes from `base`, a multiple of eight, and lives
+//!   as long as the value.
+//! - **B2** `parts` are the committed ranges, apart and in order; bytes outside of them were never
+//!   given a value (outside of Miri they are zero all the same).
+
+use std::alloc::{self, Layout};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::refused;
+use crate::error::Result;
+
+/// More than a word needs; with still more, allocators write the zeros one by one.
+const ALIGNMENT: usize = 16;
+/// What a machine without memory says.
+const NO_MEMORY: i32 = 12;
+
+/// A file's content.
+#[derive(Debug, Default)]
+pub(super) struct Bytes {
+    base: Option<NonNull<u8>>,
+    room: usize,
+    len: u64,
+    parts: Vec<(u64, u64)>,
+}
+
+// SAFETY: the allocation is owned by the value (B1) and reached through atomics.
+unsafe impl Send for Bytes {}
+
+impl Bytes {
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn set_len(&mut self, len: u64) {
+        self.len = len;
+    }
+
+    pub(super) fn committed(&self) -> u64 {
+        self.parts.iter().map(|(from, to)| to - from).sum()
+    }
+
+    /// Where the first `len` bytes are: allocated by the first who asks, for all.
+    pub(super) fn mapped(&mut self, len: usize) -> Result<NonNull<u8>> {
+        if let Some(base) = self.base {
+            assert!(len <= self.room, "a mapping is as large as the first one");
+            return Ok(base);
+        }
+        let room = len.next_multiple_of(ALIGNMENT);
+        let layout = layout(room);
+        // SAFETY: the size is above zero, for heaps are.
+        let made =
+            unsafe { if cfg!(miri) { alloc::alloc(layout) } else { alloc::alloc_zeroed(layout) } };
+        let base = NonNull::new(made).ok_or_else(|| refused("mmap", NO_MEMORY))?;
+        self.room = room;
+        self.base = Some(base);
+        for (from, to) in self.parts.clone() {
+            self.wipe(from, to);
+        }
+        Ok(base)
+    }
+
+    /// Makes bytes real: those that were not before become zero.
+    pub(super) fn commit(&mut self, offset: u64, len: u64) {
+        let end = offset + len;
+        self.len = self.len.max(end);
+        let mut at = offset;
+        let mut holes = Vec::new();
+        for (from, to) in self.parts.iter().copied().filter(|(_, to)| *to > offset) {
+            if at < from.min(end) {
+                holes.push((at, from.min(end)));
+            }
+            at = at.max(to);
+        }
+        if at < end {
+            holes.push((at, end));
+        }
+        for (from, to) in holes {
+            self.wipe(from, to);
+            self.parts.push((from, to));
+        }
+        self.parts.sort_unstable();
+    }
+
+    /// Gives bytes that were never committed the value zero.
+    fn wipe(&self, from: u64, to: u64) {
+        let Some(base) = self.base.filter(|_| cfg!(miri)) else { return };
+        assert!(from <= to && to <= self.room as u64);
+        // SAFETY: inside of the allocation (checked above, B1).
+        let start = unsafe { base.add(from as usize) };
+        // SAFETY: inside as well; no peer touches what nobody has committed yet.
+        unsafe { start.write_bytes(0, (to - from) as usize) };
+    }
+
+    fn word(&self, at: u64) -> &AtomicU64 {
+        let base = self.base.expect("only mapped bytes are touched");
+        assert!(at.is_multiple_of(8) && at + 8 <= self.room as u64);
+        // SAFETY: aligned and inside of the allocation (checked above, B1).
+        unsafe { AtomicU64::from_ptr(base.as_ptr().add(at as usize).cast()) }
+    }
+
+    /// Copies committed bytes out; what was never committed reads as zero.
+    pub(super) fn read(&self, offset: u64, bytes: &mut [u8]) -> usize {
+        let count = self.len.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        for (index, byte) in bytes[..count].iter_mut().enumerate() {
+            let at = offset + index as u64;
+            let is_real = self.parts.iter().any(|(from, to)| (*from..*to).contains(&at));
+            *byte = match self.base {
+                Some(_) if is_real => {
+                    let word = self.word(at / 8 * 8).load(Ordering::Acquire);
+                    word.to_le_bytes()[(at % 8) as usize]
+                }
+                _ => 0,
+            };
+        }
+        count
+    }
+}
+
+fn layout(room: usize) -> Layout {
+    Layout::from_size_align(room, ALIGNMENT).expect("a heap fits the address space")
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        if let Some(base) = self.base {
+            // SAFETY: allocated by `mapped` with this very layout (B1).
+            unsafe { alloc::dealloc(base.as_ptr(), layout(self.room)) };
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The engine on the pretend machine: peers that die, wakes that get lost, clocks that stop.
+//!
+//! Run with `RUSTFLAGS="--cfg sim" cargo test --package coheap-core --test sim`, or under Miri,
+//! which sees every access and every order that the language allows:
+//! `MIRIFLAGS=-Zmiri-ignore-leaks cargo +nightly miri test --package coheap-core --test sim`. A killed
+//! peer's thread is parked for ever, which is the leak.
+//!
+//! Not here: real processes (`tests/torture`) and a death at every single store (`tests/crash`).
+
+#![cfg(any(miri, sim))]
+
+mod death;
+mod scenario;
+mod time;
+
+use std::time::{Duration, Instant};
+
+use coheap_core::check::check;
+use coheap_core::heap::Heap;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
+use coheap_core::os::{self, HeapFile};
+
+/// Longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 20 });
+
+/// What all peers look for in the heap.
+#[derive(Clone, Copy)]
+struct Things {
+    map: Map,
+    queue: Queue,
+    value: Value,
+    mutex: Mutex,
+}
+
+impl Things {
+    fn find(heap: &Heap) -> Self {
+        let make = |name: &str, recipe: &Recipe<'_>| {
+            heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
+        };
+        Self {
+            map: Map { handle: make("map", &Recipe::Map) },
+            queue: Queue { handle: make("queue", &Recipe::Queue { limit: 0, max_attempts: 0 }) },
+            value: Value { handle: make("value", &Recipe::Value(&integer(0))) },
+            mutex: Mutex { handle: make("mutex", &Recipe::Mutex(&integer(0))) },
+        }
+    }
+}
+
+fn heap() -> Heap {
+    Heap::anonymous(1 << 20).expect("an anonymous heap")
+}
+
+/// The numbers by which another peer finds the files of a heap.
+fn descriptors(heap: &Heap) -> [i32; 3] {
+    heap.files().map(HeapFile::number)
+}
+
+/// Attaches the calling peer to a heap.
+fn attach(descriptors: [i32; 3]) -> Heap {
+    let files = descriptors.map(|number| {
+        HeapFile::from_descriptor(os::adopt_descriptor(number).expect("an open file"))
+    });
+    Heap::from_files(files).expect("a heap to attach to")
+}
+
+fn integer(value: i64) -> Vec<u8> {
+    let mut bytes = vec![3];
+    bytes.extend_from_slice(&value.to_le_bytes());
+    bytes
+}
+
+fn assert_whole(heap: &Heap) {
+    heap.with(check).expect("a heap that is whole");
+}
+
+/// Waits for something that other threads bring about.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
