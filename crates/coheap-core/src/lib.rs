@@ -28,7 +28,8 @@ pub mod error;
 mod defect;
 #[expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
 pub mod os;
-#[expect(unsafe_code, clippy::disallowed_types, reason = "turns offsets into addresses")]
+#[expect(unsafe_code, reason = "turns offsets into addresses")]
+#[cfg_attr(not(loom), expect(clippy::disallowed_types, reason = "the ground of the rest"))]
 pub mod memory;
 pub mod sync;
 pub mod journal;

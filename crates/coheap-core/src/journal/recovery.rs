@@ -23,8 +23,7 @@ use crate::memory::Region;
 use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::os;
 use crate::sync::life::{Standing, State, StateWord};
-use crate::sync::owner::{Owner, WAITERS};
-use crate::sync::{Census, Gone, turn};
+use crate::sync::{Census, Gone, Owner, turn};
 
 /// What became of an attempt to recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,18 +142,7 @@ fn free_turns(region: &Region, victim: Gone) {
         } else if turn.sequence.get() & 1 == 1 && !defect(10) {
             turn::close(turn);
         }
-        // The victim is dead, so only a waiter's flag can come between.
-        let mut seen = word;
-        while let Err(now) = Region::compare_exchange(&turn.owner, seen, 0) {
-            if !is_victims(now, victim) {
-                break;
-            }
-            seen = now;
-        }
-        if seen & WAITERS != 0 {
-            Region::bump(&turn.signal);
-            os::wake(turn.signal.futex(), 1);
-        }
+        turn::free_of_dead(turn, Owner::of(word));
     }
 }
 

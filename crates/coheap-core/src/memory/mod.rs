@@ -7,12 +7,13 @@
 //! There are two doors to memory, both on `Region`: `store` for words, and the named
 //! read-modify-writes for lock words and counters. Nothing else writes to a heap.
 
+pub mod atomic;
 pub mod layout;
 pub mod plain;
 pub mod region;
 pub mod word;
 
+pub use atomic::{Ordering, fence};
 pub use plain::Plain;
 pub use region::Region;
-pub use std::sync::atomic::{Ordering, fence};
 pub use word::{Signal, Word};

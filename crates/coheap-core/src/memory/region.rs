@@ -10,8 +10,7 @@
 //!
 //! Not here: who may write when (`sync`), and how half a write is undone (`journal`).
 
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
-
+use super::atomic::{AtomicU64, Ordering, compiler_fence};
 use super::layout::{
     self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextEntry, Control, Entry, Header,
     JOURNAL_BYTES, SPAN_BYTES, Slot, Span, Turn,

@@ -3,7 +3,7 @@
 //! What always holds: a word is read and written whole. Reading is free for everyone; writing is
 //! the business of [`Region`](super::Region), which owns the two doors.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Eight bytes of a heap.
 #[derive(Debug)]
@@ -50,5 +50,21 @@ impl Signal {
     /// The time of the last watcher.
     pub fn watched(&self) -> u32 {
         self.watcher.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(loom)]
+impl Word {
+    /// A word outside of every heap.
+    pub fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+}
+
+#[cfg(loom)]
+impl Signal {
+    /// A signal outside of every heap.
+    pub fn never_woken() -> Self {
+        Self { word: AtomicU32::new(0), watcher: AtomicU32::new(0) }
     }
 }

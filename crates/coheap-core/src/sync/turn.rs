@@ -19,7 +19,7 @@ use crate::memory::{Ordering, Region, fence};
 use crate::os;
 
 /// Looks before a waiter goes to sleep.
-const SPINS: u32 = 60;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 60 };
 /// Longest sleep between two looks whether the owner lives, in nanoseconds.
 const SLICE: u64 = 4_000_000;
 
@@ -40,6 +40,16 @@ pub fn try_take(turn: &Turn, me: Owner) -> bool {
 /// Waits for a turn until it is ours or its owner is found dead.
 #[cold]
 pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
+    wait_judging(turn, me, |turn| dead_owner(turn, census))
+}
+
+/// As [`wait_for`], with any way to find that the owner is dead.
+#[inline]
+pub fn wait_judging(
+    turn: &Turn,
+    me: Owner,
+    dead_owner: impl Fn(&Turn) -> Result<Option<Gone>>,
+) -> Result<Taken> {
     for _ in 0..SPINS {
         if turn.owner.get() & !WAITERS == 0 && try_take_with_flag(turn, me) {
             return Ok(Taken::Yes);
@@ -61,7 +71,7 @@ pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
             continue;
         }
         if os::wait(turn.signal.futex(), seen, os::now() + SLICE) == os::Wake::TimedOut {
-            if let Some(gone) = dead_owner(turn, census)? {
+            if let Some(gone) = dead_owner(turn)? {
                 return Ok(Taken::OwnerGone(gone));
             }
         }
@@ -97,6 +107,18 @@ pub fn give(turn: &Turn) {
     let word = Region::swap(&turn.owner, 0);
     if word & WAITERS != 0 {
         wake_one(turn);
+    }
+}
+
+/// Lets a turn go for its owner, which is dead: so only a waiter's flag can come between.
+pub fn free_of_dead(turn: &Turn, dead: Owner) {
+    let mut seen = turn.owner.acquire();
+    while Owner::of(seen) == dead {
+        match Region::compare_exchange(&turn.owner, seen, 0) {
+            Ok(_) if seen & WAITERS != 0 => return wake_one(turn),
+            Ok(_) => return,
+            Err(now) => seen = now,
+        }
     }
 }
 
