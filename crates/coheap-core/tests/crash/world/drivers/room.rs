@@ -55,7 +55,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["header::ensure", "cell::ensure"], "new spans", ALL, NOTHING, {
         |_, context| {
             allocator::ensure(context, Room::Class(HEADER_CLASS), 130)?;
-            header::ensure(context)?;
+            coheap_core::allocator::ensure(context, header::ROOM, 1)?;
             cell::ensure(context, &[b'c'; 5000])
         }
     }),
