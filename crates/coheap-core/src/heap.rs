@@ -239,6 +239,9 @@ impl Drop for Shared {
 impl Shared {
     /// Gives back what this process owns; its slot goes with the last thread that used the heap.
     fn leave(&self, context: Option<Rc<Context>>) -> Result<()> {
+        if let Some(member) = self.member.lock().as_ref() {
+            member.close();
+        }
         let given_back = match &context {
             Some(context) if context.is_own() => self.give_back(context),
             _ => Ok(()),

@@ -59,7 +59,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         QueueBody {
             head, head_segment, returned, returned_last, returned_count, leased, wants_room,
             wants_done, tail, tail_segment, reserved, closed, wants_items, spare_tail, limit,
-            max_attempts, failed, failed_last, not_empty, not_full, all_done, spare
+            max_attempts, failed, failed_last, not_empty, not_full, all_done, reserve
         }
         Record { next, previous, queue, generation, cell, state, serial }
     }

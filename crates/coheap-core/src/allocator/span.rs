@@ -190,10 +190,14 @@ fn grow(held: &Held<'_>, needed: u64) -> Result<()> {
     let generous = needed.max(committed + (committed / 8).clamp(LEAST, MOST)).min(limit);
     let reached = match region.commit_spans(committed, generous) {
         Ok(()) => generous,
-        Err(_) => {
-            region.commit_spans(committed, needed).map_err(|_| full())?;
+        Err(Error::Os { call: "fallocate", .. }) => {
+            region.commit_spans(committed, needed).map_err(|error| match error {
+                Error::Os { call: "fallocate", .. } => full(),
+                other => other,
+            })?;
             needed
         }
+        Err(other) => return Err(other),
     };
     let mut change = Change::begin(held, 1)?;
     change.set(&region.header().spans.committed, reached);
@@ -204,7 +208,7 @@ fn grow(held: &Held<'_>, needed: u64) -> Result<()> {
 /// Bytes of spans in use.
 pub fn used_bytes(region: &Region) -> u64 {
     let map = &region.header().spans;
-    map.frontier.get().saturating_sub(map.free.get()) * SPAN_BYTES
+    map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
 }
 
 /// Allocates a run and leaves it pending.

@@ -38,7 +38,10 @@ pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64>
         }
         match object.shape.get() as u8 {
             1 | 4 => claim_cell(region, blocks, Cell::load(&object.root[..2]))?,
-            2 => claim_map(region, blocks, object)?,
+            2 => {
+                claim_map(region, blocks, object)?;
+                claim_reserve(blocks, object.root[9].get())?;
+            }
             3 => queues.push((at, claim_queue(region, blocks, object)?)),
             _ => return Err(broken("kind of an object", at)),
         }
@@ -51,6 +54,11 @@ pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64>
         }
     }
     Ok(objects)
+}
+
+/// A block kept for a full heap, if there is one.
+fn claim_reserve(blocks: &mut Blocks, at: u64) -> Result<()> {
+    if at == 0 { Ok(()) } else { blocks.claim(at, husk::ROOM) }
 }
 
 fn claim_cell(region: &Region, blocks: &mut Blocks, cell: Cell) -> Result<()> {
@@ -66,6 +74,7 @@ fn claim_cell(region: &Region, blocks: &mut Blocks, cell: Cell) -> Result<()> {
 
 fn claim_map(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<()> {
     let table = Table::new(region, object);
+    table.check_numbers()?;
     claim_entry_segments(region, blocks, &table)?;
     let mut living = 0;
     for position in 0..table.used() {
@@ -133,6 +142,7 @@ fn claim_queue(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<
     let at = object.root[0].get();
     blocks.claim(at, queue::BODY)?;
     let body: &QueueBody = region.at(at)?;
+    claim_reserve(blocks, body.reserve.get())?;
     claim_chain(region, blocks, body)?;
     let returned = claim_records(region, blocks, &body.returned, Some(&body.returned_last))?;
     if returned != body.returned_count.get() {
@@ -272,6 +282,7 @@ pub(super) fn claim_husks(region: &Region, blocks: &mut Blocks, index: u32) -> R
 fn claim_remains(region: &Region, blocks: &mut Blocks, at: u64) -> Result<()> {
     blocks.claim(at, queue::BODY)?;
     let body: &QueueBody = region.at(at)?;
+    claim_reserve(blocks, body.reserve.get())?;
     claim_records(region, blocks, &body.returned, None)?;
     claim_records(region, blocks, &body.failed, None)?;
     if body.head_segment.get() == 0 { Ok(()) } else { claim_chain(region, blocks, body) }

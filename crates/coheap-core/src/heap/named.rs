@@ -105,7 +105,7 @@ fn attach(path: &Path) -> Result<Option<Heap>> {
         Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its life file is missing")),
         Err(other) => return Err(other),
     };
-    let birth = match HeapFile::open(&birth_path(path, &region)) {
+    let birth = match registry::open_own(&birth_path(path, &region)) {
         Ok(birth) => Arc::new(birth),
         Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
         Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its birth file is missing")),

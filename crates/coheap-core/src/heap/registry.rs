@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::{Heap, Shared};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::os::{self, FileId, HeapFile, PrivateGuard, PrivateMutex};
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
     if let Some(life) = in_use {
         return Ok(life);
     }
-    let life = Arc::new(HeapFile::open(path)?);
+    let life = Arc::new(open_own(path)?);
     known.retain(|known| known.data != data);
     known.push(Known { data, heap: Weak::new(), life: Arc::downgrade(&life) });
     Ok(life)
@@ -79,4 +79,14 @@ pub(super) fn remember(data: FileId, heap: &Heap) {
     for known in known().iter_mut().filter(|known| known.data == data) {
         known.heap = Arc::downgrade(&heap.shared);
     }
+}
+
+/// Opens a file beside a heap's data file, which must be ours as well.
+pub(super) fn open_own(path: &Path) -> Result<HeapFile> {
+    // Asked before it is opened: closing a life file that is in use would drop life bytes.
+    let (_, owner) = HeapFile::identify(path)?;
+    if owner.user != os::user() {
+        return Err(Error::NotYours { owner: owner.user, user: os::user() });
+    }
+    HeapFile::open(path)
 }

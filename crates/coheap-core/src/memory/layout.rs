@@ -363,8 +363,8 @@ pub struct QueueBody {
     pub not_full: Signal,
     /// Where those sleep who wait until everything is done.
     pub all_done: Signal,
-    /// To the end of the line.
-    pub spare: Word,
+    /// A block kept for a full heap: a record for one more lease, or the husk.
+    pub reserve: Word,
 }
 
 /// An item that was taken and may come back, or a place promised to a transaction.

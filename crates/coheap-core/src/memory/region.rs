@@ -17,14 +17,15 @@ use super::layout::{
 };
 use super::plain::Plain;
 use super::word::{Signal, Word};
-use crate::error::{Corrupt, Result};
-use crate::os::{HeapFile, Mapping, failpoint};
+use crate::error::{Corrupt, Error, Result};
+use crate::os::{FileId, HeapFile, Mapping, failpoint};
 
 /// The bytes of one heap as this process sees them.
 #[derive(Debug)]
 pub struct Region {
     mapping: Mapping,
     file: HeapFile,
+    file_id: FileId,
     data_start: u64,
     span_limit: u64,
     /// End of the committed spans as last read from the header.
@@ -37,13 +38,22 @@ impl Region {
         let data_start = layout::data_start(span_limit);
         let len = data_start + span_limit * SPAN_BYTES;
         let mapping = Mapping::new(&file, len as usize)?;
+        let file_id = file.id()?;
         let known_end = AtomicU64::new(data_start);
-        Ok(Self { mapping, file, data_start, span_limit, known_end })
+        Ok(Self { mapping, file, file_id, data_start, span_limit, known_end })
     }
 
     /// The file behind the mapping.
     pub fn file(&self) -> &HeapFile {
         &self.file
+    }
+
+    /// The file, or an error if user code closed the descriptor or put another file there.
+    fn checked_file(&self) -> Result<&HeapFile> {
+        match self.file.id() {
+            Ok(id) if id == self.file_id => Ok(&self.file),
+            _ => Err(Error::Os { call: "data descriptor was closed", code: 9 }),
+        }
     }
 
     /// Offset of the first span.
@@ -130,19 +140,21 @@ impl Region {
 
     /// Makes the pages of a context's journal real.
     pub fn commit_journal(&self, context: u32) -> Result<()> {
-        self.file.commit(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES, JOURNAL_BYTES)
+        self.checked_file()?
+            .commit(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES, JOURNAL_BYTES)
     }
 
     /// Makes the pages of an overflow chunk real.
     pub fn commit_chunk(&self, chunk: u32) -> Result<()> {
-        self.file.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
+        self.checked_file()?.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
     }
 
     /// Makes the pages and table entries of spans `from..to` real.
     pub fn commit_spans(&self, from: u64, to: u64) -> Result<()> {
         let entry = size_of::<Span>() as u64;
-        self.file.commit(layout::SPAN_TABLE + from * entry, (to - from) * entry)?;
-        self.file.commit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES)
+        let file = self.checked_file()?;
+        file.commit(layout::SPAN_TABLE + from * entry, (to - from) * entry)?;
+        file.commit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES)
     }
 
     /// Number of committed spans: what the header says, as far as the file really reaches.
@@ -151,7 +163,8 @@ impl Region {
         if said <= self.known_spans() {
             return said;
         }
-        let len = self.file.ownership().map_or(0, |file| file.len);
+        let file = self.checked_file().and_then(HeapFile::ownership);
+        let len = file.map_or(0, |file| file.len);
         let real = len.saturating_sub(self.data_start) / SPAN_BYTES;
         let spans = said.min(real);
         self.known_end.fetch_max(self.data_start + spans * SPAN_BYTES, Ordering::Relaxed);

@@ -150,7 +150,14 @@ impl Directory {
             {
                 continue;
             }
-            husk::ensure(context)?;
+            match kind {
+                Kind::Map => husk::ensure_or_reserve(context, &handle.object(region)?.root[9])?,
+                Kind::Queue => {
+                    let body = queue::Queue { handle }.body(region)?;
+                    husk::ensure_or_reserve(context, &body.reserve)?;
+                }
+                Kind::Value | Kind::Mutex => {}
+            }
             let mut change = Change::begin(&held, REMOVE_WORDS)?;
             map::delete(&mut change, directory, &found, true)?;
             take_apart(&mut change, &handle, kind)?;
@@ -176,7 +183,7 @@ impl Directory {
     }
 }
 
-const REMOVE_WORDS: usize = map::DELETE_WORDS + header::DESTROY_WORDS + husk::CUT_WORDS + 8;
+const REMOVE_WORDS: usize = map::DELETE_WORDS + header::DESTROY_WORDS + husk::CUT_WORDS + 10;
 
 /// What a transaction makes or removes could not be undone with it.
 fn refuse_inside(context: &Context) -> Result<()> {
@@ -236,11 +243,12 @@ fn create(
             cell::ensure(context, bytes)?;
             rooms.extend(cell::room_of(bytes));
         }
-        Recipe::Queue { .. } => rooms.push(queue::BODY),
-        Recipe::Map => {}
+        Recipe::Queue { .. } => rooms.extend([queue::BODY, husk::ROOM]),
+        Recipe::Map => rooms.push(husk::ROOM),
     }
     allocator::ensure_all(context, &mut rooms)?;
-    let words = header::CREATE_WORDS + map::INSERT_WORDS + queue::CREATE_WORDS;
+    let words =
+        header::CREATE_WORDS + map::INSERT_WORDS + queue::CREATE_WORDS + allocator::TAKE_WORDS;
     let mut change = Change::begin(held, words)?;
     let root = match recipe {
         Recipe::Value(bytes) | Recipe::Mutex(bytes) => {
@@ -250,7 +258,11 @@ fn create(
         Recipe::Queue { limit, max_attempts } => {
             vec![queue::create_body(&mut change, *limit, *max_attempts)?]
         }
-        Recipe::Map => Vec::new(),
+        Recipe::Map => {
+            let mut root = vec![0; 10];
+            root[9] = allocator::take(&mut change, husk::ROOM)?;
+            root
+        }
     };
     let handle = header::create(&mut change, recipe.kind(), &root)?;
     let mut value = [0u8; 14];
@@ -266,7 +278,13 @@ fn take_apart(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()
     let object = handle.object(change.region())?;
     match kind {
         Kind::Value | Kind::Mutex => cell::free(change, Cell::load(&object.root[..2])),
-        Kind::Map => map::cut_loose(change, object, true),
+        Kind::Map => {
+            map::cut_loose(change, object, true)?;
+            match object.root[9].get() {
+                0 => Ok(()),
+                reserve => allocator::give(change, husk::ROOM, reserve),
+            }
+        }
         Kind::Queue => husk::cut_queue(change, object.root[0].get()),
     }
 }

@@ -17,15 +17,16 @@
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT};
+use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT, QueueBody};
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::segment_shape;
 use crate::objects::queue;
 
 /// The room of a husk.
-pub(crate) const ROOM: Room = Room::Class(3);
-/// Words that `cut` saves.
+pub(crate) const ROOM: Room = Room::Class(CLASS);
+const CLASS: u8 = 3;
+/// Words that `cut` saves at most.
 pub(crate) const CUT_WORDS: usize = allocator::TAKE_WORDS + 1;
 /// Things freed in one step.
 const STEP: u64 = 32;
@@ -54,19 +55,29 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
     allocator::ensure(context, ROOM, 1)
 }
 
+/// Makes sure that `cut` finds a block: the one in reserve, where the heap has no other.
+pub(crate) fn ensure_or_reserve(context: &Context, reserve: &Word) -> Result<()> {
+    match ensure(context) {
+        Err(Error::HeapFull { .. }) if reserve.get() != 0 => Ok(()),
+        other => other,
+    }
+}
+
 /// Moves a map's parts into a husk on the context's chain.
-pub(crate) fn cut(change: &mut Change<'_>, parts: &MapParts) -> Result<()> {
+pub(crate) fn cut(change: &mut Change<'_>, parts: &MapParts, reserve: &Word) -> Result<()> {
     let MapParts { entries, capacity, places, index, depth, used, .. } = *parts;
-    hang(change, [u64::from(parts.with_cells), entries, capacity, places, index, depth, used])
+    let with_cells = u64::from(parts.with_cells);
+    hang(change, [with_cells, entries, capacity, places, index, depth, used], reserve)
 }
 
 /// Moves a queue's body into a husk on the context's chain.
 pub(crate) fn cut_queue(change: &mut Change<'_>, body: u64) -> Result<()> {
-    hang(change, [QUEUE, body, 0, 0, 0, 0, 0])
+    let reserve = &change.region().at::<QueueBody>(body)?.reserve;
+    hang(change, [QUEUE, body, 0, 0, 0, 0, 0], reserve)
 }
 
-fn hang(change: &mut Change<'_>, values: [u64; 7]) -> Result<()> {
-    let at = allocator::take(change, ROOM)?;
+fn hang(change: &mut Change<'_>, values: [u64; 7], reserve: &Word) -> Result<()> {
+    let at = take_or_reserve(change, reserve)?;
     let head = &change.context().control().husks;
     let words = change.region().words(at, 8)?;
     change.put(&words[0], head.get());
@@ -75,6 +86,17 @@ fn hang(change: &mut Change<'_>, values: [u64; 7]) -> Result<()> {
     }
     change.set(head, at);
     Ok(())
+}
+
+/// Takes a block of this room from the pending ones, or else the one in reserve.
+pub(crate) fn take_or_reserve(change: &mut Change<'_>, reserve: &Word) -> Result<u64> {
+    let kept = reserve.get();
+    let has_pending = change.context().control().pending[usize::from(CLASS)].get() != 0;
+    if has_pending || kept == 0 {
+        return allocator::take(change, ROOM);
+    }
+    change.set(reserve, 0);
+    Ok(kept)
 }
 
 /// Takes the caller's husks apart. Call it with no turn held.
@@ -123,6 +145,10 @@ fn step(context: &Context, head: &Word) -> Result<()> {
         ENTRIES_STAGE => free_entries(&mut change, husk)?,
         QUEUE if queue::take_apart(&mut change, region.at(husk[2].get())?)? => {}
         QUEUE => {
+            let reserve = region.at::<QueueBody>(husk[2].get())?.reserve.get();
+            if reserve != 0 {
+                allocator::give(&mut change, ROOM, reserve)?;
+            }
             change.set(head, husk[0].get());
             allocator::give(&mut change, queue::BODY, husk[2].get())?;
             allocator::give(&mut change, ROOM, at)?;

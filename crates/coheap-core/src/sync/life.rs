@@ -16,7 +16,7 @@
 //!   an open description that parent and child share, until the child's own byte stands.
 //! - **L4** The life descriptor is never closed while this process is attached.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Gone, Owner};
 use crate::defect::defect;
@@ -201,6 +201,7 @@ pub struct Member {
     slot: u32,
     epoch: u32,
     generation: u64,
+    closed: OnceLock<()>,
 }
 
 impl Member {
@@ -212,9 +213,13 @@ impl Member {
     /// nobody recovered yet.
     pub fn enter(census: Census) -> Result<Self, Box<(Census, Error)>> {
         match take_slot(&census) {
-            Ok(Some((slot, epoch))) => {
-                Ok(Self { census, slot, epoch, generation: os::generation() })
-            }
+            Ok(Some((slot, epoch))) => Ok(Self {
+                census,
+                slot,
+                epoch,
+                generation: os::generation(),
+                closed: OnceLock::new(),
+            }),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
                 Err(Box::new((census, full)))
@@ -228,7 +233,13 @@ impl Member {
         match take_unborn(&census, &unborn) {
             Ok(true) => {
                 let (slot, epoch) = (unborn.slot, unborn.epoch);
-                Some(Self { census, slot, epoch, generation: os::generation() })
+                Some(Self {
+                    census,
+                    slot,
+                    epoch,
+                    generation: os::generation(),
+                    closed: OnceLock::new(),
+                })
             }
             _ => None,
         }
@@ -294,6 +305,16 @@ impl Member {
     #[inline(always)]
     pub fn is_own(&self) -> bool {
         self.generation == os::generation() || defect(27)
+    }
+
+    /// From now on what is still open in this process answers that the heap is closed.
+    pub fn close(&self) {
+        let _ = self.closed.set(());
+    }
+
+    /// Whether this process has closed the heap.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
     }
 
     /// The fork generation this membership belongs to.

@@ -103,6 +103,9 @@ impl Transaction {
         if !self.context.is_own() {
             return Err(Error::ForkedInside);
         }
+        if self.context.member().is_closed() {
+            return Err(Error::Closed);
+        }
         match &self.doomed {
             Some(why) => Err(Error::Doomed(Box::new(why.clone()))),
             None => Ok(()),

@@ -37,19 +37,34 @@ impl Plan {
     /// A few points of the cell with this number.
     pub(crate) fn part(cell: usize) -> Self {
         let shift = cell as u64 * 7;
-        Self { most_deaths: 14, most_seconds: 2, most_recoveries: 7, shift, most_failures: 12 }
+        Self { most_deaths: 7, most_seconds: 2, most_recoveries: 7, shift, most_failures: 12 }
     }
 
-    /// Stores before which a victim dies; `stores` itself means that it survives.
-    pub(crate) fn first_level(&self, stores: u64) -> Vec<u64> {
-        self.pick(stores + 1, self.most_deaths, self.shift)
+    /// Whether every store is tried.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.most_deaths == u64::MAX
     }
 
-    pub(crate) fn second_levels(&self, stores: u64) -> Vec<u64> {
-        // Those after which there is a second level must be among those of the first.
-        let first = self.first_level(stores);
+    /// Stores before which a victim dies; `stores` itself means that it survives. Those around
+    /// the `moment` at which the operation becomes real are always among them.
+    pub(crate) fn first_level(&self, stores: u64, moment: Option<u64>) -> Vec<u64> {
+        let mut points = self.pick(stores + 1, self.most_deaths, self.shift);
+        if let Some(moment) = moment {
+            points.extend((moment.saturating_sub(2)..moment + 2).filter(|at| *at <= stores));
+        }
+        points.sort_unstable();
+        points.dedup();
+        points
+    }
+
+    /// Those of the first level after which there is a second one.
+    pub(crate) fn second_levels(&self, stores: u64, moment: Option<u64>) -> Vec<u64> {
+        let first = self.first_level(stores, moment);
         let chosen = self.pick(first.len() as u64, self.most_seconds, self.shift);
-        chosen.into_iter().map(|number| first[number as usize]).collect()
+        let mut points: Vec<u64> =
+            chosen.into_iter().map(|number| first[number as usize]).collect();
+        points.extend(moment.and_then(|moment| moment.checked_sub(1)));
+        points
     }
 
     /// Stores of a recovery before which it dies, after a victim's death at store `at`.

@@ -118,13 +118,17 @@ impl Cell<'_> {
     }
 
     fn level_one(&self, plan: &Plan, row: &mut Row) {
-        let seconds = plan.second_levels(row.stores);
-        for at in plan.first_level(row.stores) {
+        let moment = if plan.is_whole() { None } else { self.moment(row) };
+        let seconds = plan.second_levels(row.stores, moment);
+        for at in plan.first_level(row.stores, moment) {
             row.crash_points += 1;
-            let outcome = self.crash(at, row);
-            let outcome = outcome.and_then(|expected| match expected {
-                Some(expected) if seconds.contains(&at) => self.level_two(at, &expected, plan, row),
-                _ => Ok(()),
+            let outcome = self.crash(at, row).and_then(|left| {
+                let Some(expected) = left else { return Ok(()) };
+                self.crash_unnoticed(at, &expected)?;
+                if seconds.contains(&at) {
+                    return self.level_two(at, &expected, plan, row);
+                }
+                Ok(())
             });
             if let Err(failure) = outcome {
                 row.failures.push(format!("death at store {at} of {}: {failure}", row.stores));
@@ -133,6 +137,36 @@ impl Cell<'_> {
                 }
             }
         }
+    }
+
+    /// The store at which the operation becomes real, found by halving.
+    fn moment(&self, row: &Row) -> Option<u64> {
+        if !row.is_changing || self.allowed.len() > 2 {
+            return None;
+        }
+        let (mut undone, mut done) = (0, row.stores);
+        while done - undone > 1 {
+            let middle = undone.midpoint(done);
+            let (pid, _) = self.victim(Death::At(middle)).ok()?;
+            if judge::recover(&self.stage, &[pid]).ok()? == self.allowed[1] {
+                done = middle;
+            } else {
+                undone = middle;
+            }
+        }
+        Some(done)
+    }
+
+    /// A death that nobody has noticed while the neighbours go on.
+    fn crash_unnoticed(&self, at: u64, expected: &Snapshot) -> Result<(), String> {
+        let queues = ["queue", "work"];
+        let has_queue = self.operation.targets.iter().any(|target| queues.contains(target));
+        for turn in 0..1 + u64::from(has_queue) {
+            let (victim, _) = self.victim(Death::At(at))?;
+            self.judge_with_neighbours(&[victim], turn, expected)
+                .map_err(|why| format!("while nobody had noticed: {why}"))?;
+        }
+        Ok(())
     }
 
     /// One death, recovered by the parent. Answers the state that it left, or nothing where the
@@ -208,11 +242,22 @@ impl Cell<'_> {
         expected: &Snapshot,
     ) -> Result<(), String> {
         let recoverer = self.recoverer(crashed, step)?;
+        self.judge_with_neighbours(&[victim, recoverer], step, expected)
+    }
+
+    /// Reader, writer and collector go on; then the parent recovers and nothing may be lost.
+    fn judge_with_neighbours(
+        &self,
+        victims: &[u32],
+        turn: u64,
+        expected: &Snapshot,
+    ) -> Result<(), String> {
         let targets = self.operation.targets;
         neighbours::read(&self.stage, targets, expected)?;
-        let marks = neighbours::write(&self.stage, targets, step)?;
+        let marks = neighbours::write(&self.stage, targets, turn)?;
         neighbours::collect(&self.stage)?;
-        let found = judge::recover(&self.stage, &[victim, recoverer])?;
+        let found = judge::recover(&self.stage, victims)
+            .map_err(|why| format!("after {marks:?}: {why}"))?;
         let expected = neighbours::marked(expected, &marks, self.stage.is_full.get());
         let expected = neighbours::without_order(&expected, &marks, false);
         let found = neighbours::without_order(&found, &marks, true);

@@ -23,7 +23,7 @@ const LEAST: u64 = 8;
 /// Makes room to insert keys with these hashes. The turn is held, no change is open.
 pub(crate) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
     let table = Table::new(held.context().region(), object);
-    while table.used() + hashes.len() as u64 > table.capacity() {
+    while table.used().saturating_add(hashes.len() as u64) > table.capacity() {
         add_positions(held, object, hashes.len() as u64)?;
     }
     index::reserve(held, object, hashes)
@@ -32,6 +32,7 @@ pub(crate) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Resul
 #[cold]
 fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
+    table.check_numbers()?;
     if table.used() >= LEAST && table.live() * 4 <= table.used() * 3 {
         match pack(held, object, more) {
             Err(Error::HeapFull { .. }) => {}

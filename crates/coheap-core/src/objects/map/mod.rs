@@ -16,6 +16,7 @@
 //! | 6         | index depth: bits of the hash that choose a segment              |
 //! | 7         | no living entry lies before this position                       |
 //! | 8         | how often positions were given out anew                         |
+//! | 9         | a block kept for the husk, should the heap be full               |
 //!
 //! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is XXH3
 //! with the heap's seed, cut to 32 bits.
@@ -235,7 +236,7 @@ impl Map {
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn clear(&self, context: &Context) -> Result<()> {
         let (held, object) = self.handle.hold(context)?;
-        husk::ensure(context)?;
+        husk::ensure_or_reserve(context, &object.root[9])?;
         let mut change = Change::begin(&held, husk::CUT_WORDS + 9)?;
         cut_loose(&mut change, object, true)?;
         for word in &object.root[..8] {
@@ -244,7 +245,24 @@ impl Map {
         change.set(&object.root[8], object.root[8].get() + 1);
         change.commit();
         drop(held);
-        self.tidy(context)
+        self.tidy(context)?;
+        self.keep_reserve(context)
+    }
+
+    /// Puts a block in reserve again, if there is none and the heap has one.
+    fn keep_reserve(&self, context: &Context) -> Result<()> {
+        let (held, object) = match self.handle.hold(context) {
+            Err(Error::ObjectGone) => return Ok(()),
+            other => other?,
+        };
+        if object.root[9].get() != 0 || husk::ensure(context).is_err() {
+            return Ok(());
+        }
+        let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
+        let block = allocator::take(&mut change, husk::ROOM)?;
+        change.set(&object.root[9], block);
+        change.commit();
+        Ok(())
     }
 
     fn tidy(&self, context: &Context) -> Result<()> {
@@ -285,5 +303,5 @@ pub(crate) fn cut_loose(change: &mut Change<'_>, object: &Object, with_cells: bo
         depth: root[6].get(),
         used: root[1].get(),
     };
-    husk::cut(change, &parts)
+    husk::cut(change, &parts, &root[9])
 }

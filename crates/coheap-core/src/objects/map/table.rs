@@ -51,6 +51,18 @@ impl<'a> Table<'a> {
         self.root[3].get()
     }
 
+    /// Refuses numbers that no heap of this size can have, before something is computed from them.
+    pub(crate) fn check_numbers(&self) -> Result<(), Corrupt> {
+        let most = self.region.span_limit() * SEGMENT;
+        let (live, used, capacity) = (self.live(), self.used(), self.capacity());
+        let places = self.root[4].get();
+        let first = self.root[7].get();
+        if live <= used && used <= capacity && capacity <= most && places <= most && first <= used {
+            return Ok(());
+        }
+        Err(Corrupt { what: "numbers of a map", at: used })
+    }
+
     /// The entry of a key.
     #[inline]
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Found<'a>>, Corrupt> {

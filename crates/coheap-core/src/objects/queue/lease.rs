@@ -10,7 +10,7 @@ use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
-use crate::objects::estate;
+use crate::objects::{estate, husk};
 
 use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
@@ -30,7 +30,8 @@ impl Queue {
     pub(super) fn try_lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
         let region = context.region();
         let own = context.member().slot();
-        allocator::ensure(context, RECORD, 1)?;
+        // On a full heap the queue's own reserve will do for one lease at a time.
+        let ensured = allocator::ensure(context, RECORD, 1);
         let (held, body, tail) = self.hold_head_and_look(context, Some(SLOT_TURNS + own))?;
         let serial = Region::add(&region.header().serial, 1) + 1;
         let lease = if body.returned.get() != 0 {
@@ -49,10 +50,14 @@ impl Queue {
             if body.head.get() == tail.moved {
                 return Err(nothing(body, tail));
             }
+            match ensured {
+                Err(Error::HeapFull { .. }) if body.reserve.get() != 0 => {}
+                other => other?,
+            }
             let cell = ends::first(&held, body)?;
             read_item(region, cell, out)?;
             let mut change = Change::begin(&held, MOVE_WORDS)?;
-            let at = allocator::take(&mut change, RECORD)?;
+            let at = husk::take_or_reserve(&mut change, &body.reserve)?;
             let record: &Record = region.at(at)?;
             let queue = [self.handle.at, self.handle.generation];
             change.put(&record.queue, queue[0]);
@@ -172,7 +177,11 @@ pub(crate) fn ack_within(change: &mut Change<'_>, body: &QueueBody, record: &Rec
     records::unlink(change, slot, record)?;
     cell::free(change, Cell::load(&record.cell))?;
     change.set(&record.serial, 0);
-    allocator::give(change, RECORD, region.offset_of(record))?;
+    let at = region.offset_of(record);
+    match body.reserve.get() {
+        0 => change.set(&body.reserve, at),
+        _ => allocator::give(change, RECORD, at)?,
+    }
     change.set(&body.leased, body.leased.get().saturating_sub(1));
     Ok(())
 }

@@ -299,7 +299,7 @@ impl Queue {
 }
 
 /// Words that making a queue saves.
-pub(crate) const CREATE_WORDS: usize = allocator::TAKE_WORDS;
+pub(crate) const CREATE_WORDS: usize = 2 * allocator::TAKE_WORDS;
 /// The room of a body.
 pub(crate) const BODY: Room = Room::Class(9);
 
@@ -310,6 +310,8 @@ pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64
         change.put(word, 0);
     }
     let body: &QueueBody = change.region().at(at)?;
+    let reserve = allocator::take(change, RECORD)?;
+    change.put(&body.reserve, reserve);
     change.put(&body.limit, limit);
     change.put(&body.max_attempts, max_attempts);
     Ok(at)

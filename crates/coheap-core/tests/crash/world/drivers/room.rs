@@ -52,7 +52,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         span::drain_runs(context, context.index())
     })
     .prepared(hoard),
-    Operation::new(&["header::ensure", "cell::ensure"], "new spans", ALL, NOTHING, {
+    Operation::new(&["cell::ensure"], "new spans", ALL, NOTHING, {
         |_, context| {
             allocator::ensure(context, Room::Class(HEADER_CLASS), 130)?;
             coheap_core::allocator::ensure(context, header::ROOM, 1)?;
