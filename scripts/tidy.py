@@ -26,7 +26,7 @@ from sources import PythonSource, RustSource, Source, line_of
 ENGINE = "crates/coheap-core/src/"
 OS = ENGINE + "os/"
 MEMORY = ENGINE + "memory/"
-UNSAFE_WALL = (OS, MEMORY, "crates/coheap-py/src/buffer.rs")
+UNSAFE_WALL = (OS, MEMORY, "crates/coheap-py/src/buffer.rs", "bench/")
 PYTHON_OS_WALL = "python/coheap/_stdlib.py"
 
 FILE_LINES = 500

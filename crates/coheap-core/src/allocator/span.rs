@@ -103,8 +103,9 @@ pub fn find(held: &Held<'_>, wanted: u64) -> Result<u64> {
     }
     let map = &region.header().spans;
     let frontier = map.frontier.get();
-    if frontier + wanted > region.committed_spans() {
-        grow(held, frontier + wanted)?;
+    let needed = frontier.saturating_add(wanted);
+    if needed > region.committed_spans() {
+        grow(held, needed)?;
     }
     Ok(frontier)
 }
@@ -180,7 +181,7 @@ fn grow(held: &Held<'_>, needed: u64) -> Result<()> {
     let limit = region.span_limit();
     let committed = region.committed_spans();
     let full = || Error::HeapFull {
-        wanted: (needed - committed) * SPAN_BYTES,
+        wanted: needed.saturating_sub(committed).saturating_mul(SPAN_BYTES),
         used: used_bytes(region),
         max: limit * SPAN_BYTES,
     };

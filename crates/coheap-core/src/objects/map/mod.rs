@@ -293,6 +293,7 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
 
 /// Moves everything that hangs from a map into a husk; the caller resets the root words.
 pub(crate) fn cut_loose(change: &mut Change<'_>, object: &Object, with_cells: bool) -> Result<()> {
+    Table::new(change.region(), object).check_numbers()?;
     let root = &object.root;
     let parts = husk::MapParts {
         with_cells,
