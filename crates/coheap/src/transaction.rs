@@ -163,11 +163,18 @@ impl Tx {
         Q: Serialize + ?Sized + 'a,
     {
         self.check(&map.heap)?;
-        let mut key_bytes = Buffer::new();
+        let mut bytes = Buffer::new();
+        let mut seen: Vec<(Vec<u8>, i64)> = Vec::new();
+        let mut unseen = self.engine.map_additions(&map.engine)?;
         for (key, more) in additions {
-            key_bytes.0.clear();
-            element::encode_key(key, &mut key_bytes.0)?;
-            self.engine.map_add_many(&map.engine, [(&key_bytes.0, more)])?;
+            bytes.0.clear();
+            element::encode_key(key, &mut bytes.0)?;
+            if !unseen.add(&bytes.0, more)? {
+                seen.push((bytes.0.clone(), more));
+            }
+        }
+        for (key, more) in seen {
+            self.engine.map_add(&map.engine, &key, more)?;
         }
         Ok(())
     }

@@ -7,9 +7,11 @@
 //! Not here: what a worker does, and when one is to be killed.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 /// How long workers may take to leave by themselves.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,35 +25,45 @@ pub(crate) type Start<'a> = &'a dyn Fn() -> Result<Command, Failure>;
 
 /// The workers of a run.
 pub(crate) struct Crew {
-    workers: Vec<Child>,
+    shared: Arc<Mutex<Workers>>,
+    signals: Signals,
     /// Deaths that were not ours since the last item got done.
     deaths: u32,
 }
 
+/// Workers, which a signal ends from another thread: this one may be waiting for one of them.
+#[derive(Default)]
+struct Workers(Vec<Child>);
+
 impl Crew {
     /// Starts `count` workers.
-    pub(crate) fn new(count: usize, start: Start<'_>) -> Result<Self, Failure> {
-        let mut crew = Self { workers: Vec::new(), deaths: 0 };
+    pub(crate) fn new(count: usize, start: Start<'_>, signals: &Signals) -> Result<Self, Failure> {
+        let shared = Arc::new(Mutex::new(Workers::default()));
+        let crew = Self { shared: Arc::clone(&shared), signals: signals.clone(), deaths: 0 };
+        signals.at_signal(move || locked(&shared).kill_all());
         for _ in 0..count {
-            crew.workers.push(spawn(start)?);
+            let mut workers = crew.workers()?;
+            workers.0.push(spawn(start)?);
         }
         Ok(crew)
     }
 
-    /// How many workers there are.
-    pub(crate) fn len(&self) -> usize {
-        self.workers.len()
+    /// The workers, unless a signal ended them.
+    fn workers(&self) -> Result<MutexGuard<'_, Workers>, Failure> {
+        let workers = locked(&self.shared);
+        self.signals.check()?;
+        Ok(workers)
     }
 
-    /// Kills one worker with SIGKILL and waits until the kernel has ended it.
+    /// Kills one of the workers with SIGKILL and waits until the kernel has ended it.
     pub(crate) fn kill(&mut self, index: usize) -> Result<(), Failure> {
-        end(&mut self.workers[index])
+        end(&mut self.workers()?.0[index])
             .map_err(|error| Failure::Failed(format!("a worker could not be killed: {error}")))
     }
 
     /// Puts a new worker in the place of one that was killed.
     pub(crate) fn replace(&mut self, index: usize, start: Start<'_>) -> Result<(), Failure> {
-        self.workers[index] = spawn(start)?;
+        self.workers()?.0[index] = spawn(start)?;
         Ok(())
     }
 
@@ -62,39 +74,29 @@ impl Crew {
             self.deaths = 0;
         }
         let mut replaced = 0;
-        for index in 0..self.workers.len() {
-            let Ok(Some(status)) = self.workers[index].try_wait() else { continue };
+        for worker in &mut self.workers()?.0 {
+            let Ok(Some(status)) = worker.try_wait() else { continue };
             check_killed(status)?;
-            self.deaths += 1;
-            if self.deaths > DEATHS {
+            replaced += 1;
+            if self.deaths + replaced > DEATHS {
                 let text = format!("{DEATHS} workers were killed by others and no item was done");
                 return Err(Failure::Failed(text));
             }
-            self.replace(index, start)?;
-            replaced += 1;
+            *worker = spawn(start)?;
         }
+        self.deaths += replaced;
         Ok(replaced)
     }
 
     /// Waits until all workers have left by themselves.
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+    pub(crate) fn finish(self) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
-        for worker in &mut self.workers {
-            loop {
-                match worker.try_wait() {
-                    Ok(Some(status)) if status.success() => break,
-                    // Killed by somebody after the last item was done: nothing is lost by it.
-                    Ok(Some(status)) => break check_killed(status)?,
-                    Ok(None) if Instant::now() < until => std::thread::sleep(GLANCE),
-                    Ok(None) => {
-                        let text = "a worker does not leave although everything is done";
-                        return Err(Failure::Failed(text.to_owned()));
-                    }
-                    Err(error) => {
-                        return Err(Failure::Failed(format!("lost a worker: {error}")));
-                    }
-                }
+        while !self.workers()?.have_left()? {
+            if Instant::now() > until {
+                let text = "a worker does not leave although everything is done";
+                return Err(Failure::Failed(text.to_owned()));
             }
+            std::thread::sleep(GLANCE);
         }
         Ok(())
     }
@@ -103,13 +105,38 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         // First all, then wait: they die side by side.
-        for worker in &mut self.workers {
-            let _ = worker.kill();
-        }
-        for worker in &mut self.workers {
+        let mut workers = locked(&self.shared);
+        workers.kill_all();
+        for worker in &mut workers.0 {
             let _ = worker.wait();
         }
     }
+}
+
+impl Workers {
+    fn kill_all(&mut self) {
+        for worker in &mut self.0 {
+            // An error means that it has ended already.
+            let _ = worker.kill();
+        }
+    }
+
+    fn have_left(&mut self) -> Result<bool, Failure> {
+        for worker in &mut self.0 {
+            match worker.try_wait() {
+                Ok(Some(status)) if status.success() => {}
+                // Killed by somebody after the last item was done: nothing is lost by it.
+                Ok(Some(status)) => check_killed(status)?,
+                Ok(None) => return Ok(false),
+                Err(error) => return Err(Failure::Failed(format!("lost a worker: {error}"))),
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn locked(workers: &Mutex<Workers>) -> MutexGuard<'_, Workers> {
+    workers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a worker process of this program is started, but for what it works on.

@@ -45,6 +45,7 @@ struct Run<'a> {
     heap: Heap,
     items: WorkQueue<Item>,
     crew: Crew,
+    workers: usize,
     start: Start<'a>,
     random: Random,
     kills_per_second: f64,
@@ -78,7 +79,8 @@ pub(crate) fn execute(
     let mut run = Run {
         heap: heap.clone(),
         items,
-        crew: Crew::new(workers, &start)?,
+        crew: Crew::new(workers, &start, signals)?,
+        workers,
         start: &start,
         random,
         kills_per_second: request.kills_per_second,
@@ -154,7 +156,7 @@ impl Run<'_> {
 
     /// Kills a random worker, has what it held handed over, and replaces it.
     fn kill(&mut self) -> Result<(), Failure> {
-        let index = self.random.below(self.crew.len());
+        let index = self.random.below(self.workers);
         let recovered = self.heap.stats()?.recovered;
         let started = Instant::now();
         self.crew.kill(index)?;

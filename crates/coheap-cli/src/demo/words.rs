@@ -30,8 +30,12 @@ const WORD: [bool; 256] = {
     table
 };
 
+/// Bytes of ordinary text for each word that was not there before.
+const BYTES_PER_NEW_WORD: usize = 32;
+
 /// Adds the words of `text` to `counts`.
 pub(crate) fn count<'a>(text: &'a str, counts: &mut Counts<'a>) {
+    counts.reserve(text.len() / BYTES_PER_NEW_WORD);
     let bytes = text.as_bytes();
     let mut at = 0;
     loop {

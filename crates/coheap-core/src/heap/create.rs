@@ -72,6 +72,9 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
     Ok(region)
 }
 
+/// How often numbers that do not fit each other are looked at.
+const LOOKS: u32 = 10;
+
 /// Maps a heap that was found, after looking whether it is one and whether it is ours.
 pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     let owner = file.ownership()?;
@@ -121,20 +124,31 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
         return Err(Error::NotAHeap("it was cut off"));
     }
     let region = Region::open(file, spans)?;
-    check_committed(&region, owner.len)?;
+    let mut looks = 1;
+    while let Err(error) = check_committed(&region) {
+        // A recovery may have undone a change between two of our reads: then look again.
+        if looks == LOOKS {
+            return Err(error);
+        }
+        looks += 1;
+    }
     Ok(region)
 }
 
-fn check_committed(region: &Region, len: u64) -> Result<()> {
+/// The heap may grow while it is looked at, so what follows is read first: each of these numbers
+/// stays below the next one, and below the length of the file, whatever grows in between.
+fn check_committed(region: &Region) -> Result<()> {
     let map = &region.header().spans;
-    let committed = map.committed.get();
+    let (hint, frontier) = (map.hint.acquire(), map.frontier.acquire());
+    let committed = map.committed.acquire();
+    let len = region.file().ownership()?.len;
     let is_real =
         committed <= region.span_limit() && region.data_start() + committed * SPAN_BYTES <= len;
     if !is_real {
         return Err(Error::NotAHeap("it was cut off"));
     }
-    if map.frontier.get() > committed || map.hint.get() > map.frontier.get() {
-        return Err(Corrupt { what: "span map", at: map.frontier.get() }.into());
+    if frontier > committed || hint > frontier {
+        return Err(Corrupt { what: "span map", at: frontier }.into());
     }
     Ok(())
 }

@@ -207,6 +207,16 @@ pub fn store(change: &mut Change<'_>, words: &[Word], cell: Cell) {
     change.set(&words[1], cell.1);
 }
 
+/// As [`store`], without saving a word that stays what it is.
+#[inline]
+pub fn update(change: &mut Change<'_>, words: &[Word], cell: Cell) {
+    for (word, value) in words.iter().zip([cell.0, cell.1]) {
+        if word.get() != value {
+            change.set(word, value);
+        }
+    }
+}
+
 fn overwrite(change: &mut Change<'_>, words: &[Word], old: Cell, bytes: &[u8]) -> Result<()> {
     let region = change.region();
     let block = region.words(old.1, bytes.len().div_ceil(8))?;

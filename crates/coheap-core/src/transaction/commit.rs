@@ -15,7 +15,7 @@ use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
-use crate::memory::{Region, Signal};
+use crate::memory::{Region, Signal, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::{self, Key, Map, Table};
 use crate::objects::queue::{self, AppendPlan, Promise};
@@ -50,7 +50,7 @@ fn turns(
     let mut turns = SmallVec::new();
     for thing in touched.values() {
         match thing {
-            Touched::Map { map, writes } if writes.iter().next().is_some() => {
+            Touched::Map { map, writes, .. } if !writes.is_empty() => {
                 turns.push(map.handle.turn);
             }
             Touched::Value { value, new: Some(_) } => turns.push(value.handle.turn),
@@ -72,12 +72,16 @@ fn turns(
 
 /// Everything that the change needs, looked up and made sure of.
 struct Ready<'a> {
-    maps: SmallVec<[(&'a Object, &'a Writes); 4]>,
+    maps: SmallVec<[(&'a Object, &'a Writes, Positions); 4]>,
     values: SmallVec<[(&'a Object, &'a [u8]); 4]>,
     acks: Vec<(Queue, &'a QueueBody, Lease)>,
     puts: Vec<Puts<'a>>,
     words: usize,
 }
+
+/// Where the integers of a map are that are added to, in the order of the additions; `None` for a
+/// key that is new. Empty where it has to be looked up again.
+type Positions = Vec<Option<u64>>;
 
 /// What goes to the back of one queue.
 struct Puts<'a> {
@@ -103,7 +107,10 @@ impl<'a> Ready<'a> {
         let mut rooms: SmallVec<[Room; 8]> = SmallVec::new();
         for thing in touched.values() {
             match thing {
-                Touched::Map { map, writes } => ready.add_map(held, map, writes, &mut rooms)?,
+                Touched::Map { map, writes, .. } if !writes.is_empty() => {
+                    ready.add_map(held, map, writes, &mut rooms)?;
+                }
+                Touched::Map { .. } => {}
                 Touched::Value { value, new: Some(new) } => {
                     ready.add_value(held, value, new, &mut rooms)?;
                 }
@@ -134,25 +141,31 @@ impl<'a> Ready<'a> {
         let region = held.context().region();
         let object = locked(held, &map.handle)?;
         let mut new: SmallVec<[u32; 4]> = SmallVec::new();
+        let mut positions = Positions::new();
+        Table::new(region, object).warm(writes.iter().map(|write| write.key().hash))?;
         for write in writes.iter() {
             match &write.action {
                 Action::Insert(value) => {
-                    new.push(Key::new(region, &write.key)?.hash);
-                    rooms.extend(cell::room_of(&write.key));
+                    let key = write.key();
+                    new.push(key.hash);
+                    rooms.extend(cell::room_of(key.bytes));
                     rooms.extend(cell::room_of(value));
                     self.words += map::INSERT_WORDS;
                 }
                 Action::Replace(value) => {
-                    let found = find(region, object, &write.key)?;
+                    let found = find(region, object, &write.key())?;
                     self.replace_words(region, Cell::load(&found.entry[2..]), value, rooms)?;
                 }
                 Action::Add(more) => {
-                    let key = Key::new(region, &write.key)?;
-                    if sum(region, object, &key, *more)?.is_some() {
+                    let key = write.key();
+                    let found = Table::new(region, object).find(&key)?;
+                    positions.push(found.map(|found| found.position));
+                    if let Some(found) = found {
+                        sum(found.entry, *more)?;
                         self.words += 2;
                     } else {
                         new.push(key.hash);
-                        rooms.extend(cell::room_of(&write.key));
+                        rooms.extend(cell::room_of(key.bytes));
                         self.words += map::INSERT_WORDS;
                     }
                 }
@@ -161,9 +174,13 @@ impl<'a> Ready<'a> {
             }
         }
         if !new.is_empty() {
+            let numbering = object.root[8].get();
             map::reserve(held, object, &new)?;
+            if object.root[8].get() != numbering {
+                positions.clear();
+            }
         }
-        self.maps.push((object, writes));
+        self.maps.push((object, writes, positions));
         Ok(())
     }
 
@@ -233,29 +250,32 @@ impl<'a> Ready<'a> {
     /// The change itself.
     fn apply(&self, change: &mut Change<'_>) -> Result<()> {
         let region = change.region();
-        for (object, writes) in &self.maps {
+        for (object, writes, positions) in &self.maps {
+            let table = Table::new(region, object);
+            let mut positions = positions.iter();
             for write in writes.iter() {
                 match &write.action {
                     Action::Insert(value) => {
-                        map::insert(change, object, &Key::new(region, &write.key)?, value)?;
+                        map::insert(change, object, &write.key(), value)?;
                     }
                     Action::Replace(value) => {
-                        map::replace(change, &find(region, object, &write.key)?, value)?;
+                        map::replace(change, &find(region, object, &write.key())?, value)?;
                     }
                     Action::Add(more) => {
-                        let key = Key::new(region, &write.key)?;
-                        match sum(region, object, &key, *more)? {
-                            Some((found, sum)) => {
-                                cell::store(change, &found.entry[2..], Cell::integer(sum));
-                            }
-                            None => {
-                                let value = super::encode_integer(*more);
-                                map::insert(change, object, &key, &value)?;
-                            }
+                        let key = write.key();
+                        let position = match positions.next() {
+                            Some(position) => *position,
+                            None => table.find(&key)?.map(|found| found.position),
+                        };
+                        if let Some(position) = position {
+                            let entry = table.entry(position)?;
+                            cell::update(change, &entry[2..], Cell::integer(sum(entry, *more)?));
+                        } else {
+                            map::insert(change, object, &key, &super::encode_integer(*more))?;
                         }
                     }
                     Action::Remove => {
-                        let found = find(region, object, &write.key)?;
+                        let found = find(region, object, &write.key())?;
                         map::delete(change, object, &found, defect(29))?;
                     }
                     Action::Known(_) | Action::Nothing => {}
@@ -312,21 +332,14 @@ fn locked<'a>(held: &Held<'a>, handle: &Handle) -> Result<&'a Object> {
     Err(Error::Corrupt(Corrupt { what: "lock of a transaction", at: owner.bits() }))
 }
 
-/// The entry of an integer and what it is with `more`; `None` when there is no entry.
-fn sum<'a>(
-    region: &'a Region,
-    object: &'a Object,
-    key: &Key<'_>,
-    more: i64,
-) -> Result<Option<(map::Found<'a>, i64)>> {
-    let Some(found) = Table::new(region, object).find(key)? else { return Ok(None) };
-    let before = Cell::load(&found.entry[2..]).as_integer().ok_or(Error::NotAnInteger)?;
-    Ok(Some((found, before.checked_add(more).ok_or(Error::Overflow)?)))
+/// What the integer of an entry is with `more`.
+fn sum(entry: &[Word], more: i64) -> Result<i64> {
+    let before = Cell::load(&entry[2..]).as_integer().ok_or(Error::NotAnInteger)?;
+    before.checked_add(more).ok_or(Error::Overflow)
 }
 
 /// The entry of a key that the transaction knows to be there, and nobody else may remove.
-fn find<'a>(region: &'a Region, object: &'a Object, key: &[u8]) -> Result<map::Found<'a>> {
-    let key = Key::new(region, key)?;
-    let found = Table::new(region, object).find(&key)?;
+fn find<'a>(region: &'a Region, object: &'a Object, key: &Key<'_>) -> Result<map::Found<'a>> {
+    let found = Table::new(region, object).find(key)?;
     found.ok_or(Error::Corrupt(Corrupt { what: "entry under a lock", at: u64::from(key.hash) }))
 }

@@ -15,11 +15,14 @@
 //!   once, and every later call answers [`Error::Doomed`].
 //! - **X3** A copy of a transaction in a forked child touches nothing.
 
-mod commit;
 mod overlay;
+mod touched;
+mod commit;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use smallvec::SmallVec;
 
 use crate::defect::defect;
 use crate::error::{Error, Result};
@@ -31,7 +34,9 @@ use crate::objects::queue::{Promise, Why};
 use crate::objects::{Handle, Lease, Map, Queue, Value};
 use crate::sync::lock;
 
+pub use overlay::Additions;
 use overlay::Writes;
+use touched::Touched;
 
 /// A transaction that is open.
 #[derive(Debug)]
@@ -42,12 +47,6 @@ pub struct Transaction {
     queues: Vec<Logical>,
     doomed: Option<Error>,
     is_over: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Touched {
-    Map { map: Map, writes: Writes },
-    Value { value: Value, new: Option<Vec<u8>> },
 }
 
 /// What happened to a queue.
@@ -130,8 +129,10 @@ impl Transaction {
         Ok(self.touched.entry(handle.at).or_insert_with(fresh))
     }
 
-    /// As `touch_map_unseen`, with every addition looked at.
+    /// As `touch_map_unseen`, locked and with every addition looked at.
     fn touch_map(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
+        self.touch_map_unseen(map)?;
+        self.lock_touched(map.handle)?;
         let unseen = self.touch_map_unseen(map)?.0.take_unseen();
         for (key, more) in unseen {
             self.map_add(map, &key, more)?;
@@ -140,11 +141,26 @@ impl Transaction {
     }
 
     fn touch_map_unseen(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
+        self.check()?;
         let context = Rc::clone(&self.context);
-        match self.touch(map.handle, || Touched::Map { map: *map, writes: Writes::default() })? {
+        let seed = context.region().header().seed.get();
+        let fresh = || Touched::Map { map: *map, writes: Writes::new(seed), is_locked: false };
+        match self.touched.entry(map.handle.at).or_insert_with(fresh) {
             Touched::Map { writes, .. } => Ok((writes, context)),
             Touched::Value { .. } => Err(Error::WrongKind { found: 1, wanted: 2 }),
         }
+    }
+
+    /// Locks a map that was touched, unless it is.
+    fn lock_touched(&mut self, handle: Handle) -> Result<()> {
+        if let Some(Touched::Map { is_locked: false, .. }) = self.touched.get(&handle.at) {
+            let locked = handle.lock_for_transaction(&self.context);
+            self.or_doom(locked)?;
+        }
+        if let Some(Touched::Map { is_locked, .. }) = self.touched.get_mut(&handle.at) {
+            *is_locked = true;
+        }
+        Ok(())
     }
 
     fn touch_value(&mut self, value: &Value) -> Result<&mut Option<Vec<u8>>> {
@@ -241,17 +257,26 @@ impl Transaction {
         map: &Map,
         additions: impl IntoIterator<Item = (K, i64)>,
     ) -> Result<()> {
-        self.touch_map_unseen(map)?;
+        let mut seen = Vec::new();
+        let mut unseen = self.map_additions(map)?;
         for (key, more) in additions {
-            let key = key.as_ref();
-            if key.is_empty() {
-                return Err(Error::BadArgument("a key has at least one byte"));
-            }
-            if !self.touch_map_unseen(map)?.0.add_unseen(key, more) {
-                self.map_add(map, key, more)?;
+            if !unseen.add(key.as_ref(), more)? {
+                seen.push((key, more));
             }
         }
+        for (key, more) in seen {
+            self.map_add(map, key.as_ref(), more)?;
+        }
         Ok(())
+    }
+
+    /// Takes additions to integers one by one; what is there is looked at by the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn map_additions(&mut self, map: &Map) -> Result<Additions<'_>> {
+        Ok(Additions { writes: self.touch_map_unseen(map)?.0 })
     }
 
     /// As [`Map::len`], with this transaction's own writes.
@@ -372,7 +397,10 @@ impl Transaction {
         self.check()?;
         let Savepoint { mut touched, queues } = savepoint;
         for (at, locked) in &self.touched {
-            touched.entry(*at).or_insert_with(|| locked.without_writes());
+            touched
+                .entry(*at)
+                .and_modify(|before| before.keep_lock_of(locked))
+                .or_insert_with(|| locked.without_writes());
         }
         self.touched = touched;
         for logical in self.queues.split_off(queues).into_iter().rev() {
@@ -389,6 +417,11 @@ impl Transaction {
     /// [`Error::ObjectGone`], [`Error::Doomed`]; nothing was changed and the transaction is over.
     pub fn commit(mut self) -> Result<()> {
         self.check()?;
+        let maps: SmallVec<[Handle; 4]> =
+            self.touched.values().filter_map(Touched::unlocked).collect();
+        for handle in maps {
+            self.lock_touched(handle)?;
+        }
         let done = commit::commit(&self.context, &self.touched, &self.queues);
         if done.is_ok() {
             self.queues.clear();
@@ -426,15 +459,6 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         self.give_everything_back();
-    }
-}
-
-impl Touched {
-    fn without_writes(&self) -> Self {
-        match self {
-            Self::Map { map, .. } => Self::Map { map: *map, writes: Writes::default() },
-            Self::Value { value, .. } => Self::Value { value: *value, new: None },
-        }
     }
 }
 

@@ -5,14 +5,35 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+use crate::objects::map::Key;
+
 /// Writes that are looked through one by one; beyond, they are indexed.
 const FEW: usize = 16;
+/// Longest key that needs no memory of its own.
+const SHORT: usize = 24;
 
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
-    pub(super) key: Vec<u8>,
+    name: SmallVec<[u8; SHORT]>,
+    hash: u32,
     pub(super) action: Action,
+}
+
+impl Write {
+    /// The key, as the map knows it.
+    #[inline]
+    pub(super) fn key(&self) -> Key<'_> {
+        Key::hashed(&self.name, self.hash)
+    }
+
+    #[inline]
+    fn is_of(&self, key: &[u8], hash: u32) -> bool {
+        self.hash == hash && self.name.as_slice() == key
+    }
 }
 
 /// What to do with a key.
@@ -33,38 +54,128 @@ pub(super) enum Action {
 }
 
 /// All writes to one map.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Writes {
     writes: Vec<Write>,
-    index: HashMap<Vec<u8>, usize>,
+    index: Index,
+    /// Seed of the heap's hashes: the map finds a key by the hash that found it here.
+    seed: u64,
     /// Whether there may be an `Action::Add`.
     has_unseen: bool,
 }
 
+/// Where the last write to each key is: number plus one, 0 where there is none. A power of two of
+/// places, at most half of them taken.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    places: Vec<u32>,
+    taken: usize,
+}
+
+impl Index {
+    /// The place of a key: where its last write is noted, or is to be.
+    #[inline]
+    fn place(&self, writes: &[Write], key: &[u8], hash: u32) -> usize {
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at] != 0 && !writes[self.places[at] as usize - 1].is_of(key, hash) {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    #[inline]
+    fn note(&mut self, writes: &[Write], number: usize) {
+        if self.taken * 2 >= self.places.len() {
+            return self.enlarge(&writes[..=number]);
+        }
+        let write = &writes[number];
+        let at = self.place(writes, &write.name, write.hash);
+        self.taken += usize::from(self.places[at] == 0);
+        self.places[at] = number as u32 + 1;
+    }
+
+    /// Twice the places, filled anew.
+    #[cold]
+    fn enlarge(&mut self, writes: &[Write]) {
+        self.taken = 0;
+        self.places = vec![0; (self.places.len() * 2).max(8 * FEW)];
+        for (number, write) in writes.iter().enumerate() {
+            if write.action != Action::Nothing {
+                self.note(writes, number);
+            }
+        }
+    }
+}
+
+/// Additions to the integers of a map.
+#[derive(Debug)]
+pub struct Additions<'a> {
+    pub(super) writes: &'a mut Writes,
+}
+
+impl Additions<'_> {
+    /// Adds to the integer under a key. `false`: the transaction did something to this key
+    /// before, so [`map_add`](super::Transaction::map_add) has to do it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] for a key without bytes.
+    #[inline]
+    pub fn add(&mut self, key: &[u8], more: i64) -> Result<bool> {
+        if key.is_empty() {
+            return Err(Error::BadArgument("a key has at least one byte"));
+        }
+        Ok(self.writes.add_unseen(key, more))
+    }
+}
+
 impl Writes {
+    /// No writes, to a map of a heap with this seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { writes: Vec::new(), index: Index::default(), seed, has_unseen: false }
+    }
+
+    /// No writes, to the same map.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.seed)
+    }
+
     /// The writes in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Write> {
         self.writes.iter()
     }
 
+    /// Whether nothing was written or learnt.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
     /// The last write to a key.
     fn last(&self, key: &[u8]) -> Option<usize> {
+        self.last_hashed(key, Key::hash(key, self.seed))
+    }
+
+    #[inline]
+    fn last_hashed(&self, key: &[u8], hash: u32) -> Option<usize> {
         if self.writes.len() > FEW {
-            return self.index.get(key).copied();
+            let place = self.index.place(&self.writes, key, hash);
+            return (self.index.places[place] as usize).checked_sub(1);
         }
-        self.writes.iter().rposition(|write| write.key == key && write.action != Action::Nothing)
+        self.writes
+            .iter()
+            .rposition(|write| write.is_of(key, hash) && write.action != Action::Nothing)
     }
 
     fn push(&mut self, key: &[u8], action: Action) {
-        self.writes.push(Write { key: key.to_vec(), action });
-        if self.writes.len() == FEW + 1 {
-            let known = self.writes.iter().enumerate();
-            self.index = known
-                .filter(|(_, write)| write.action != Action::Nothing)
-                .map(|(at, write)| (write.key.clone(), at))
-                .collect();
-        } else if self.writes.len() > FEW {
-            self.index.insert(key.to_vec(), self.writes.len() - 1);
+        self.push_hashed(key, Key::hash(key, self.seed), action);
+    }
+
+    #[inline]
+    fn push_hashed(&mut self, key: &[u8], hash: u32, action: Action) {
+        self.writes.push(Write { name: SmallVec::from_slice(key), hash, action });
+        if self.writes.len() > FEW {
+            self.index.note(&self.writes, self.writes.len() - 1);
         }
     }
 
@@ -92,11 +203,12 @@ impl Writes {
 
     /// Adds to the integer under a key of which nothing is known. `false`: something is.
     pub(super) fn add_unseen(&mut self, key: &[u8], more: i64) -> bool {
-        if self.knows(key) {
+        let hash = Key::hash(key, self.seed);
+        if self.last_hashed(key, hash).is_some() {
             return false;
         }
         self.has_unseen = true;
-        self.push(key, Action::Add(more));
+        self.push_hashed(key, hash, Action::Add(more));
         true
     }
 
@@ -108,12 +220,12 @@ impl Writes {
         let mut unseen = Vec::new();
         for write in &mut self.writes {
             if let Action::Add(more) = write.action {
-                unseen.push((write.key.clone(), more));
+                unseen.push((write.name.to_vec(), more));
                 write.action = Action::Nothing;
             }
         }
-        for (key, _) in &unseen {
-            self.index.remove(key);
+        if self.writes.len() > FEW {
+            self.index.enlarge(&self.writes);
         }
         unseen
     }
@@ -152,13 +264,13 @@ impl Writes {
         self.writes[at].action = Action::Nothing;
         let was_removed_before = self.writes[..at]
             .iter()
-            .any(|write| write.key == key && write.action == Action::Remove);
+            .any(|write| write.name.as_slice() == key && write.action == Action::Remove);
         if !was_removed_before {
             self.push(key, Action::Known(false));
         } else if self.writes.len() > FEW {
-            let before = self.writes[..at].iter().rposition(|write| write.key == key);
-            if let Some(before) = before {
-                self.index.insert(key.to_vec(), before);
+            let is_of_key = |write: &Write| write.name.as_slice() == key;
+            if let Some(before) = self.writes[..at].iter().rposition(is_of_key) {
+                self.index.note(&self.writes, before);
             }
         }
     }
@@ -186,16 +298,16 @@ impl Writes {
         for write in &self.writes {
             match &write.action {
                 Action::Insert(value) => {
-                    places.insert(write.key.clone(), pairs.len());
-                    pairs.push(Some((write.key.clone(), value.clone())));
+                    places.insert(write.name.to_vec(), pairs.len());
+                    pairs.push(Some((write.name.to_vec(), value.clone())));
                 }
                 Action::Replace(value) => {
-                    if let Some(at) = places.get(&write.key) {
-                        pairs[*at] = Some((write.key.clone(), value.clone()));
+                    if let Some(at) = places.get(write.name.as_slice()) {
+                        pairs[*at] = Some((write.name.to_vec(), value.clone()));
                     }
                 }
                 Action::Remove => {
-                    if let Some(at) = places.remove(&write.key) {
+                    if let Some(at) = places.remove(write.name.as_slice()) {
                         pairs[at] = None;
                     }
                 }

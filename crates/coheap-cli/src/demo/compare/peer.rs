@@ -44,12 +44,13 @@ pub(crate) fn execute(corpus: &Corpus, workers: usize, signals: &Signals) -> Res
     let started = Instant::now();
     let (records, mut feed) = io::pipe().map_err(broken)?;
     let (mut done, ack) = io::pipe().map_err(broken)?;
-    let crew = Crew::new(workers, &|| {
+    let start = || {
         let mut command = crew::worker_command(&["compare-worker", path])?;
         command.stdin(Stdio::from(records.try_clone().map_err(broken)?));
         command.stdout(Stdio::from(ack.try_clone().map_err(broken)?));
         Ok(command)
-    })?;
+    };
+    let crew = Crew::new(workers, &start, signals)?;
     // The ends that only workers have: when the last of them is gone, both pipes end.
     drop((records, ack));
     let count = corpus.items.len();
@@ -62,7 +63,10 @@ pub(crate) fn execute(corpus: &Corpus, workers: usize, signals: &Signals) -> Res
     while acked < count {
         signals.check()?;
         match done.read(&mut answers) {
-            Ok(0) => return Err(broken("a worker gave up")),
+            Ok(0) => {
+                signals.check()?;
+                return Err(broken("a worker gave up"));
+            }
             Ok(more) => acked += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(broken(error)),

@@ -64,9 +64,19 @@ impl<'a> Key<'a> {
         if bytes.is_empty() {
             return Err(Error::BadArgument("a key has at least one byte"));
         }
-        let seed = region.header().seed.get();
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32;
-        Ok(Self { bytes, inline: Cell::inline(bytes), hash })
+        Ok(Self::hashed(bytes, Self::hash(bytes, region.header().seed.get())))
+    }
+
+    /// A key whose hash is known.
+    #[inline]
+    pub(crate) fn hashed(bytes: &'a [u8], hash: u32) -> Self {
+        Self { bytes, inline: Cell::inline(bytes), hash }
+    }
+
+    /// The hash of a key in a heap with this seed.
+    #[inline]
+    pub(crate) fn hash(bytes: &[u8], seed: u64) -> u32 {
+        xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32
     }
 }
 

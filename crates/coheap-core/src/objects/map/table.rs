@@ -4,6 +4,8 @@
 //! followed, every walk is bounded, and the caller throws the answer away unless the turn's
 //! sequence is unchanged.
 
+use smallvec::SmallVec;
+
 use super::Key;
 use super::index::{self, SlotWord};
 use crate::error::{Corrupt, Result};
@@ -13,6 +15,8 @@ use crate::objects::cell::Cell;
 
 /// Entries in a full segment.
 pub(crate) const SEGMENT: u64 = 512;
+/// Keys that are warmed together.
+const WARM: usize = 64;
 /// Words of an entry: key cell, value cell.
 pub(crate) const ENTRY_WORDS: usize = 4;
 
@@ -87,6 +91,31 @@ impl<'a> Table<'a> {
             at = (at + 1) & mask;
         }
         Ok(None)
+    }
+
+    /// Touches what `find` will look at for each of these hashes, so that the waits for memory
+    /// overlap instead of adding up. What it sees is used for nothing else.
+    pub(crate) fn warm(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Corrupt> {
+        let mut slots: SmallVec<[SlotWord; WARM]> = SmallVec::new();
+        for hash in hashes {
+            if let Some(segment) = index::segment_of(self, hash)? {
+                slots.push(SlotWord(segment[hash as usize & (segment.len() - 1)].get()));
+            }
+            if slots.len() == WARM {
+                self.warm_entries(&slots)?;
+                slots.clear();
+            }
+        }
+        self.warm_entries(&slots)
+    }
+
+    fn warm_entries(&self, slots: &[SlotWord]) -> Result<(), Corrupt> {
+        for slot in slots {
+            if slot.position() < self.capacity() {
+                std::hint::black_box(self.entry(slot.position())?[0].get());
+            }
+        }
+        Ok(())
     }
 
     /// The four words of the entry at a position.
