@@ -33,7 +33,7 @@ FILE_LINES = 500
 FUNCTION_LINES = 70
 OPENING_LINES = (3, 15)
 FOLDER_ENTRIES = 12
-WIDE_FOLDERS = re.compile(r"|python/coheap|crates/[^/]+(/src)?")
+WIDE_FOLDERS = re.compile(r"|python/coheap|crates/[^/]+(/src)?|crates/[^/]+/tests")
 """The root, what the standard library listed, and crates, whose files their design lists."""
 
 EMPTY_NAMES = {"util", "utils", "common", "helper", "helpers", "misc", "manager"}
