@@ -255,7 +255,7 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        while queue::settle_first(context, context.member().slot(), Why::Dropped)? {}
+        while queue::settle_first(context, context.member().who(), Why::Dropped)? {}
         estate::sweep(context)?;
         crate::allocator::reclaim(context)?;
         self.unlink_if_last(context)

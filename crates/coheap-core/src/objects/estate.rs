@@ -97,7 +97,7 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
 
 /// Settles one estate and frees its slot.
 pub fn settle(context: &Context, dead: Gone) -> Result<()> {
-    while !defect(14) && queue::settle_first(context, dead.slot, Why::Died)? {}
+    while !defect(14) && queue::settle_first(context, dead, Why::Died)? {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
     if slot.leases.get() == 0 || defect(14) {

@@ -124,8 +124,11 @@ impl Cell<'_> {
             row.crash_points += 1;
             let outcome = self.crash(at, row).and_then(|left| {
                 let Some(expected) = left else { return Ok(()) };
-                self.crash_unnoticed(at, &expected)?;
-                if seconds.contains(&at) {
+                let is_second = seconds.contains(&at);
+                if plan.unnoticed(row.stores, at, is_second) {
+                    self.crash_unnoticed(at, &expected)?;
+                }
+                if is_second {
                     return self.level_two(at, &expected, plan, row);
                 }
                 Ok(())

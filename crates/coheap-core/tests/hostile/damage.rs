@@ -14,7 +14,7 @@ use crate::support::page::Page;
 use crate::support::random::Random;
 
 /// What one operation after a damage may take, in seconds, all of them together.
-const SECONDS: u32 = 5;
+const SECONDS: u32 = 10;
 const AT: usize = 0;
 const ANSWERED: usize = 1;
 const REFUSED: usize = 2;
@@ -48,6 +48,7 @@ impl Damage {
 /// What came of a row of damages.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
+    pub(crate) done: usize,
     pub(crate) answered: u64,
     pub(crate) refused: u64,
     pub(crate) bad: Vec<(Damage, String)>,
@@ -113,7 +114,10 @@ impl Trial {
             page.set(AT, at as u64 + 1);
         }
         self.whole.restore_all();
-        Outcome { answered: page.get(ANSWERED), refused: page.get(REFUSED), bad }
+        // Each group was counted as refused first, in case it never came back.
+        let answered = page.get(ANSWERED);
+        let refused = page.get(REFUSED).saturating_sub(answered);
+        Outcome { done: damages.len(), answered, refused, bad }
     }
 
     /// A child's work: as many damages as it survives, up to a few hundred.

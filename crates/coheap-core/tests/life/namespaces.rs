@@ -80,7 +80,7 @@ fn a_waiter_inside(kind: i32, test: &str) {
     let begin = std::time::Instant::now();
     until("the lock was handed over", || scene.page.get(OWN) == 2);
     let taken = begin.elapsed();
-    assert!(taken.as_secs() < 1, "{taken:?} from the death to the hand-over");
+    assert!(taken.as_secs() < 3, "{taken:?} from the death to the hand-over");
     inside.must_succeed();
     scene.assert_whole();
 }

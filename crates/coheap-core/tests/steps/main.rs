@@ -30,7 +30,7 @@ const SMALLEST: [(&str, &str, &str); 14] = [
     ("Value::set", "to inline", "inline"),
     ("Value::set", "to the same size", "block"),
     ("Value::add", "to an integer", "fresh"),
-    ("Map::get", "short and long", "12, index at its limit"),
+    ("Map::get", "short and long", "one"),
     ("Map::add", "existing", "8, positions used up"),
     ("Map::set", "existing, short to short", "8, positions used up"),
     ("Map::set", "new, short", "one"),

@@ -18,7 +18,7 @@ pub(crate) mod random;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until `is_so` answers true. Panics with `what` after [`PATIENCE`].
 pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {

@@ -11,7 +11,8 @@ use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS, Slot};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::{Handle, Kind};
-use crate::sync::wait;
+use crate::sync::life::{State, StateWord};
+use crate::sync::{Gone, wait};
 
 use super::{Queue, read_item};
 
@@ -149,13 +150,14 @@ pub(super) fn give_back(
 
 /// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
 /// empty.
-pub(crate) fn settle_first(context: &Context, dead: u32, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
     let region = context.region();
+    let dead = owner.slot;
     let slot = region.slot(dead);
     let (at, handle) = {
         let _held = context.hold(SLOT_TURNS + dead)?;
         let at = slot.leases.get();
-        if at == 0 {
+        if at == 0 || !is_still_to_settle(context, owner) {
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
@@ -170,7 +172,7 @@ pub(crate) fn settle_first(context: &Context, dead: u32, why: Why) -> Result<boo
         vec![handle.turn, handle.second_turn, SLOT_TURNS + dead]
     });
     let held = context.hold_all(&turns)?;
-    if slot.leases.get() != at {
+    if slot.leases.get() != at || !is_still_to_settle(context, owner) {
         // Somebody else settled it between our two looks.
         return Ok(true);
     }
@@ -195,6 +197,14 @@ pub(crate) fn settle_first(context: &Context, dead: u32, why: Why) -> Result<boo
         wait::wake(&body.all_done, u32::MAX);
     }
     Ok(true)
+}
+
+/// Whether what is on the slot's list is still the owner's: settled by another, the slot may serve
+/// a living process by now. The slot's turn is held, without which no slot becomes free.
+fn is_still_to_settle(context: &Context, owner: Gone) -> bool {
+    let word = StateWord(context.region().slot(owner.slot).state.acquire());
+    let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;
+    is_estate || owner == context.member().who()
 }
 
 fn settle_record(
