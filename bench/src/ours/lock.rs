@@ -1,0 +1,45 @@
+//! A lock of the heap.
+//!
+//! Each call finds the thread's context anew, as a call of the typed face does. Not here: what
+//! happens to the lock of a process that dies, which `figures::handover` measures.
+
+use coheap_core::heap::Heap;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::mutex::Acquired;
+use coheap_core::objects::{Directory, Mutex};
+
+/// A lock that tells when its holder died.
+pub struct OurLock {
+    /// The heap it is in.
+    pub heap: Heap,
+    lock: Mutex,
+}
+
+impl OurLock {
+    /// The lock of this name.
+    pub fn new(heap: &Heap, name: &str) -> Self {
+        let handle = heap
+            .with(|context| Directory.get_or_create(context, name, &Recipe::Mutex(&[1])))
+            .expect("a lock");
+        Self { heap: heap.clone(), lock: Mutex { handle } }
+    }
+
+    /// Takes the lock. Answers whether its last holder died.
+    #[inline]
+    pub fn lock(&self) -> bool {
+        let acquired = self.heap.with(|context| self.lock.lock(context, None)).expect("locked");
+        acquired != Acquired::Clean
+    }
+
+    /// Lets the lock go.
+    #[inline]
+    pub fn unlock(&self) {
+        self.heap.with(|context| self.lock.unlock(context)).expect("unlocked");
+    }
+
+    /// Which process has it.
+    pub fn holder(&self) -> Option<u32> {
+        let holder = self.heap.with(|context| self.lock.holder(context)).expect("looked");
+        holder.map(|holder| holder.pid)
+    }
+}
