@@ -145,7 +145,10 @@ impl Census {
         }
         if word.state() == State::Unborn {
             let is_held = life::is_held(&self.birth, u64::from(who.slot))?;
-            return Ok(if is_held { Standing::Alive } else { Standing::Dead });
+            // A child that is born while we look gives the birth byte up: then it has the other.
+            let was_born = slot.state.acquire() != word.0;
+            let lives = is_held || was_born || life::is_held(&self.life, u64::from(who.slot))?;
+            return Ok(if lives { Standing::Alive } else { Standing::Dead });
         }
         let identity = identity_in(slot);
         // The slot may have changed hands while we read: then the answer is about somebody else.
