@@ -11,8 +11,18 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The programs, cheapest first.
-const PROGRAMS: [&str; 8] =
-    ["model", "transaction", "fork", "life", "bad_input", "crash", "exhaustion", "torture"];
+const PROGRAMS: [&str; 10] = [
+    "model",
+    "transaction",
+    "endings",
+    "bad_input",
+    "life",
+    "exhaustion",
+    "steps",
+    "history",
+    "crash",
+    "torture",
+];
 /// Fewest defects that must be planted.
 const LEAST: usize = 20;
 /// A program that takes longer hangs, which is a failure as well.

@@ -102,6 +102,34 @@ fn a_damaged_journal_is_an_error_each_time() {
     }
 }
 
+/// Goal: a reader without a turn, who began before a change that a death cut off, looks again.
+/// Method: kill a writer before each of its stores; where it died with the sequence odd, the
+/// sequence is even and higher afterwards than before the change.
+#[test]
+fn a_sequence_that_was_open_at_a_death_has_moved_on() {
+    let heap = heap();
+    let map = map(&heap);
+    heap.with(|context| map.set(context, b"key", b"value")).expect("a write");
+    let sequence = &heap.region().turn(map.handle.turn).sequence;
+    let mut were_open = 0;
+    for die_at in 0..60 {
+        let before = sequence.get();
+        in_child(|| {
+            let context = heap.context().expect("a context");
+            failpoint::arm(die_at);
+            map.set(&context, b"key", &[die_at as u8 + 1; 9]).expect("a write");
+            failpoint::disarm();
+        });
+        let was_open = sequence.get() & 1 == 1;
+        heap.with(estate::sweep).expect("a sweep");
+        let after = sequence.get();
+        assert!(after & 1 == 0 && after >= before, "{before} became {after}");
+        assert!(!was_open || after > before, "death before store {die_at}: still {after}");
+        were_open += u32::from(was_open);
+    }
+    assert!(were_open > 3, "only {were_open} deaths inside a change");
+}
+
 /// Goal: a single write that waited for a transaction is not taken for one afterwards.
 #[test]
 fn who_waited_for_a_transaction_is_no_transaction() {
