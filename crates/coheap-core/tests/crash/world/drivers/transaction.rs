@@ -94,7 +94,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     })
     .prepared(add_many),
     Operation::new(
-        &["Transaction::commit", "Transaction::map_add_many"],
+        &["Transaction::commit", "Transaction::map_add_many", "Transaction::map_additions"],
         "20 sums",
         ALL,
         EVERYTHING,
