@@ -338,12 +338,6 @@ impl Region {
     pub fn protect(&self, writable: bool) {
         self.mapping.protect(writable);
     }
-
-    /// Copies the committed tables and spans out: tests put them back to start over.
-    #[cfg(feature = "failpoints")]
-    pub fn image(&self) -> image::Image {
-        image::take(self)
-    }
 }
 
 /// Up to eight bytes as a word, zeros behind them.
@@ -358,6 +352,3 @@ pub fn word_of(bytes: &[u8]) -> u64 {
         }
     }
 }
-
-#[cfg(feature = "failpoints")]
-pub mod image;
