@@ -49,7 +49,11 @@ pub(crate) fn or_after_sweep<T>(
     mut operation: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     match operation() {
-        Err(Error::Empty | Error::Full | Error::HeapFull { .. }) if sweep_if_due(context)? => {
+        Err(Error::Empty | Error::Full) if sweep_if_due(context)? => operation(),
+        // Nobody polls for room, and what the dead left may be all there is.
+        Err(Error::HeapFull { .. }) => {
+            sweep(context)?;
+            husk::dismantle_abandoned(context)?;
             operation()
         }
         other => other,
