@@ -14,7 +14,7 @@
 
 use super::life::{Member, Standing};
 use super::{Gone, Owner};
-use crate::error::Result;
+use crate::error::{Corrupt, Result};
 use crate::memory::{Region, Signal, Word};
 use crate::os::{self, Wake};
 
@@ -211,7 +211,9 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
 
 /// Whether the owner of something can never let it go.
 pub fn gone_owner(member: &Member, owner: Owner) -> Result<Option<Gone>> {
-    let Some(slot) = owner.slot() else { return Ok(None) };
+    let Some(slot) = owner.slot() else {
+        return Err(Corrupt { what: "owner of a lock", at: owner.bits() }.into());
+    };
     let gone = Gone { slot, epoch: owner.epoch() };
     let standing = member.census().standing(gone)?;
     Ok((standing != Standing::Alive).then_some(gone))

@@ -9,9 +9,15 @@ pub(crate) struct Random(u64);
 impl Random {
     /// Dice for this run: seeded by `COHEAP_SEED`, or by the kernel. Prints the seed.
     pub(crate) fn for_run(test: &str) -> Self {
+        Self::for_run_or(test, coheap_core::os::random_u64().expect("a random number"))
+    }
+
+    /// Dice for this run: seeded by `COHEAP_SEED`, or else always the same. Prints the seed.
+    #[allow(dead_code, reason = "not every program wants the same dice each time")]
+    pub(crate) fn for_run_or(test: &str, usual: u64) -> Self {
         let seed = match std::env::var("COHEAP_SEED") {
             Ok(text) => text.trim().parse().expect("COHEAP_SEED is a decimal number"),
-            Err(_) => coheap_core::os::random_u64().expect("a random number"),
+            Err(_) => usual,
         };
         super::say(&format!("{test}: COHEAP_SEED={seed}"));
         Self(seed)

@@ -89,10 +89,11 @@ impl Shape {
 pub(crate) fn segment_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
     let word = region.at::<Word>(at)?.get();
     let bits = (word >> 32) as u32 & 0xff;
-    if !(LEAST_BITS..=MOST_BITS).contains(&bits) {
+    let depth = word >> 40 & 0xff;
+    if !(LEAST_BITS..=MOST_BITS).contains(&bits) || depth > MOST_DEPTH {
         return Err(Corrupt { what: "index segment", at });
     }
-    Ok(Shape { filled: word & 0xffff_ffff, bits, depth: word >> 40 & 0xff })
+    Ok(Shape { filled: word & 0xffff_ffff, bits, depth })
 }
 
 /// Where the segment for a hash is. 0: there is none yet.
@@ -175,6 +176,9 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
         return rebuild(held, object, hash, &[], shape);
     }
     let shape = segment_shape(region, at)?;
+    if shape.depth > table.root[6].get() {
+        return Err(Corrupt { what: "index segment", at }.into());
+    }
     let slots = region.words(at, 1 << shape.bits)?;
     let living: Vec<u64> =
         slots[1..].iter().map(Word::get).filter(|word| SlotWord(*word).is_living()).collect();
