@@ -147,9 +147,6 @@ fn free_turns(region: &Region, victim: Gone) {
 }
 
 fn is_victims(word: u64, victim: Gone) -> bool {
-    if defect(15) {
-        return Owner::of(word).slot() == Some(victim.slot);
-    }
     Owner::of(word).is_process(victim.slot, victim.epoch)
 }
 
