@@ -16,7 +16,7 @@ mod registry;
 
 pub use named::Options;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock, Weak};
@@ -56,6 +56,8 @@ struct Row {
 }
 
 thread_local! {
+    /// The thread's context in the heap it used last.
+    static LAST: Cell<Option<Rc<Context>>> = const { Cell::new(None) };
     static ROWS: RefCell<Vec<Row>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -97,7 +99,8 @@ impl Heap {
         let member = PrivateMutex::new(Some(Arc::new(enter(&files)?)));
         let Files { region, life, birth } = files;
         let unborn = PrivateMutex::new(None);
-        let shared = Shared { region, life, birth, member, unborn, closed: OnceLock::new(), path };
+        let closed = OnceLock::new();
+        let shared = Shared { region, life, birth, member, unborn, closed, path };
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
         // Whoever died before us is settled by us, so that dead rows do not pile up.
@@ -111,9 +114,10 @@ impl Heap {
     ///
     /// [`Error::Closed`]; [`Error::TableFull`] when there are too many threads or processes; else
     /// whatever the operation answers.
-    #[inline]
+    #[inline(always)]
     pub fn with<T>(&self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
-        operation(&*self.context()?)
+        let context = self.context()?;
+        operation(&context)
     }
 
     /// The calling thread's context.
@@ -121,17 +125,28 @@ impl Heap {
     /// # Errors
     ///
     /// [`Error::Closed`]; [`Error::TableFull`] when there are too many threads or processes.
-    #[inline]
+    #[inline(always)]
     pub fn context(&self) -> Result<Rc<Context>> {
-        let known = ROWS.with(|rows| {
+        match last() {
+            Some(context) if self.shared.is_usable(&context) => Ok(context),
+            _ => self.known_context(),
+        }
+    }
+
+    #[cold]
+    fn known_context(&self) -> Result<Rc<Context>> {
+        let known = ROWS.try_with(|rows| {
             let rows = rows.try_borrow().ok()?;
             let row = rows.iter().find(|row| row.belongs_to(&self.shared))?;
-            row.context.is_own().then(|| Rc::clone(&row.context))
+            Some(Rc::clone(&row.context))
         });
-        match known {
-            Some(context) if self.shared.closed.get().is_none() => Ok(context),
-            _ => self.new_context(),
-        }
+        let context = match known.ok().flatten() {
+            Some(context) if self.shared.is_usable(&context) => context,
+            _ => self.new_context()?,
+        };
+        // A thread that is ending keeps nothing.
+        let _ = LAST.try_with(|last| last.set(Some(Rc::clone(&context))));
+        Ok(context)
     }
 
     #[cold]
@@ -140,7 +155,7 @@ impl Heap {
         take_rows(|row| row.shared.strong_count() == 0 || row.belongs_to(&self.shared));
         let context = Rc::new(Context::claim(self.member()?)?);
         let row = Row { shared: Arc::downgrade(&self.shared), context: Rc::clone(&context) };
-        ROWS.with(|rows| rows.borrow_mut().push(row));
+        let _ = ROWS.try_with(|rows| rows.borrow_mut().push(row));
         Ok(context)
     }
 
@@ -150,7 +165,7 @@ impl Heap {
         let mut member = shared.member.lock();
         match member.as_ref() {
             Some(member) if member.is_own() => return Ok(Arc::clone(member)),
-            _ if shared.closed.get().is_some() => return Err(Error::Closed),
+            _ if shared.is_closed() => return Err(Error::Closed),
             _ => {}
         }
         let files = Files {
@@ -194,13 +209,25 @@ impl Heap {
     ///
     /// [`Error::Os`] when the system refused; the process has left all the same.
     pub fn close(&self) -> Result<()> {
-        let context = match self.shared.closed.get() {
-            Some(()) => return Ok(()),
-            None => self.context().ok(),
-        };
+        if self.shared.is_closed() {
+            return Ok(());
+        }
+        let context = self.context().ok();
         let _ = self.shared.closed.set(());
         self.shared.leave(context)
     }
+}
+
+/// The context that the calling thread used last.
+#[inline(always)]
+fn last() -> Option<Rc<Context>> {
+    LAST.try_with(|last| {
+        let context = last.take();
+        last.set(context.clone());
+        context
+    })
+    .ok()
+    .flatten()
 }
 
 impl Row {
@@ -211,6 +238,7 @@ impl Row {
 
 /// Takes rows of the calling thread away, and drops them when nothing is borrowed any more.
 fn take_rows(mut is_going: impl FnMut(&Row) -> bool) {
+    drop(LAST.try_with(Cell::take));
     // A thread that is ending may have no rows any more.
     let going: Option<Vec<Row>> = ROWS
         .try_with(|rows| {
@@ -226,7 +254,7 @@ fn take_rows(mut is_going: impl FnMut(&Row) -> bool) {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.closed.get().is_some() {
+        if self.is_closed() {
             return;
         }
         let member = self.member.lock().clone().filter(|member| member.is_own());
@@ -237,6 +265,17 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    #[inline(always)]
+    fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+
+    /// Whether a context of the calling thread is one of this heap, and may be used.
+    #[inline(always)]
+    fn is_usable(&self, context: &Context) -> bool {
+        std::ptr::eq(context.region(), &*self.region) && context.is_own() && !self.is_closed()
+    }
+
     /// Gives back what this process owns; its slot goes with the last thread that used the heap.
     fn leave(&self, context: Option<Rc<Context>>) -> Result<()> {
         if let Some(member) = self.member.lock().as_ref() {

@@ -57,9 +57,10 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Object { generation, shape, references, lock, signal, root }
         MutexRoot { cell, lock, signal, pid, died }
         QueueBody {
-            head, head_segment, returned, returned_last, returned_count, leased, wants_room,
-            wants_done, tail, tail_segment, reserved, closed, wants_items, spare_tail, limit,
-            max_attempts, failed, failed_last, not_empty, not_full, all_done, reserve
+            head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,
+            tail, tail_segment, head_seen, reserved, spare_tail, limit, max_attempts, closed,
+            wants_items, wants_room, wants_done, failed, failed_last, not_empty, not_full, all_done,
+            spare
         }
         Record { next, previous, queue, generation, cell, state, serial }
     }

@@ -144,6 +144,9 @@ fn claim_queue(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<
     let body: &QueueBody = region.at(at)?;
     claim_reserve(blocks, body.reserve.get())?;
     claim_chain(region, blocks, body)?;
+    if body.head_seen.get() > body.head.get() || body.tail_seen.get() > body.tail.get() {
+        return Err(broken("ends of a queue, as noted", at));
+    }
     let returned = claim_records(region, blocks, &body.returned, Some(&body.returned_last))?;
     if returned != body.returned_count.get() {
         return Err(broken("returned items of a queue", returned));

@@ -30,7 +30,7 @@ fn known() -> PrivateGuard<'static, Vec<Known>> {
 pub(super) fn attached(data: FileId) -> Option<Heap> {
     let known = known();
     let shared = known.iter().find(|known| known.data == data)?.heap.upgrade()?;
-    shared.closed.get().is_none().then_some(Heap { shared })
+    (!shared.is_closed()).then_some(Heap { shared })
 }
 
 /// The life file of a heap: the descriptor in use, or a new one.

@@ -11,8 +11,6 @@
 //!   always be finished.
 //! - **J3** Dropping an uncommitted change undoes it.
 
-use smallvec::SmallVec;
-
 use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::journal::context::Context;
@@ -34,8 +32,7 @@ pub struct Change<'a> {
     entry: &'a ContextEntry,
     len: usize,
     room: usize,
-    /// Blocks to put on a chain just before the commit: head word, link word, block.
-    chained: SmallVec<[(&'a Word, &'a Word, u64); 4]>,
+    has_chained: bool,
     is_done: bool,
 }
 
@@ -60,7 +57,7 @@ impl<'a> Change<'a> {
             }
         }
         let entry = context.entry();
-        Ok(Self { held, context, entry, len: 0, room, chained: SmallVec::new(), is_done: false })
+        Ok(Self { held, context, entry, len: 0, room, has_chained: false, is_done: false })
     }
 
     /// The thread.
@@ -84,9 +81,9 @@ impl<'a> Change<'a> {
         if defect(2) {
             Region::store(&self.entry.entries, self.len as u64);
         }
-        Region::store(&entry.at, self.region().offset_of(word));
-        Region::store(&entry.old, word.get());
-        Region::store(&self.entry.entries, self.len as u64);
+        Region::build(&entry.at, self.region().offset_of(word));
+        Region::build(&entry.old, word.get());
+        Region::store_after_all(&self.entry.entries, self.len as u64);
     }
 
     /// Saves a word, then stores it.
@@ -101,7 +98,7 @@ impl<'a> Change<'a> {
     /// Stores a word that nobody else can see yet, or that is saved already.
     #[inline(always)]
     pub fn put(&self, word: &Word, value: u64) {
-        Region::store(word, value);
+        Region::build(word, value);
     }
 
     /// Puts a block on a chain when the change commits. Costs two words of room.
@@ -111,25 +108,42 @@ impl<'a> Change<'a> {
             self.set(head, block);
             return;
         }
-        self.chained.push((head, link, block));
+        let region = self.region();
+        let mut chained = self.context.chained.take();
+        chained.push([region.offset_of(head), region.offset_of(link), block]);
+        self.context.chained.set(chained);
+        self.has_chained = true;
     }
 
     /// Makes everything real with one store.
     #[inline]
     pub fn commit(mut self) {
-        let chained = std::mem::take(&mut self.chained);
-        for (head, link, block) in chained {
-            self.set(link, head.get());
-            self.set(head, block);
+        if self.has_chained {
+            self.chain_all();
         }
         self.is_done = true;
         if defect(4) {
             self.close();
-            Region::store(&self.entry.entries, 0);
+            Region::store_after_all(&self.entry.entries, 0);
         } else {
-            Region::store(&self.entry.entries, 0);
+            Region::store_after_all(&self.entry.entries, 0);
             self.close();
         }
+    }
+
+    fn chain_all(&mut self) {
+        let region = self.region();
+        let mut chained = self.context.chained.take();
+        for [head, link, block] in chained.drain(..) {
+            // The offsets are those of words that `chain` was given.
+            let (Ok(head), Ok(link)) = (region.journaled_word(head), region.journaled_word(link))
+            else {
+                unreachable!("a word of this region has an offset in it");
+            };
+            self.set(link, head.get());
+            self.set(head, block);
+        }
+        self.context.chained.set(chained);
     }
 
     #[inline(always)]
@@ -153,6 +167,9 @@ impl Drop for Change<'_> {
         // The words came from this process's own journal entries, so they resolve.
         let undone = undo(self.region(), self.context.index(), self.entry, false);
         debug_assert!(undone.is_ok());
+        if self.has_chained {
+            self.context.chained.set(Vec::new());
+        }
         self.close();
     }
 }

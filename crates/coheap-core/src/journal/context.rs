@@ -10,16 +10,23 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::journal::held::Held;
 use crate::memory::Region;
 use crate::memory::layout::{CLASS_ROWS, CONTEXT_COUNT, ContextEntry, Control};
+use crate::os;
 use crate::sync::{Member, Owner};
 
+/// Offsets of a head word and a link word, and the block that comes on the chain.
+pub(crate) type Chained = [u64; 3];
+
 /// What a thread needs for every operation on a heap.
-#[derive(Debug)]
 pub struct Context {
+    region: Arc<Region>,
     member: Arc<Member>,
+    /// Fork generation of the process that claimed.
+    generation: u64,
     index: u32,
     me: Owner,
     /// About how many blocks of each class are pending: decides when to give some back.
@@ -28,12 +35,20 @@ pub struct Context {
     pub(crate) is_untidy: Cell<bool>,
     /// Highest turn held, plus one: turns are taken in index order.
     pub(crate) highest: Cell<u32>,
+    /// Blocks that the open change puts on a chain just before its commit.
+    pub(crate) chained: Cell<Vec<Chained>>,
     /// Whether a change is open.
     pub(crate) is_changing: Cell<bool>,
     /// Whether a transaction of this thread is open.
     pub(crate) in_transaction: Cell<bool>,
     /// Locks held by this very thread: its row must not pass to another meanwhile.
     pub(crate) own_locks: Cell<u32>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Context").field("index", &self.index).finish_non_exhaustive()
+    }
 }
 
 impl Context {
@@ -55,12 +70,15 @@ impl Context {
                 return Err(error);
             }
             return Ok(Self {
+                region: Arc::clone(member.census().region()),
+                generation: member.generation(),
                 member,
                 index,
                 me,
                 pending: Default::default(),
                 is_untidy: Cell::new(false),
                 highest: Cell::new(0),
+                chained: Cell::default(),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),
                 own_locks: Cell::new(0),
@@ -72,7 +90,7 @@ impl Context {
     /// The heap's bytes.
     #[inline(always)]
     pub fn region(&self) -> &Region {
-        self.member.region()
+        &self.region
     }
 
     /// The process.
@@ -108,7 +126,7 @@ impl Context {
     /// Whether the calling process is the one that claimed, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
-        self.member.is_own()
+        self.generation == os::generation() || defect(27)
     }
 
     /// Takes one turn, recovering whoever died with it.

@@ -5,24 +5,31 @@
 //! - Turns are taken in index order, also over several `Held` that live at once.
 //! - Dropping lets them go, whatever happened. A change open under them has closed by then.
 
-use smallvec::SmallVec;
-
 use crate::defect::defect;
 use crate::error::{Corrupt, Result};
 use crate::journal::context::Context;
 use crate::journal::recovery::{self, Recovered};
 use crate::memory::Region;
-use crate::memory::layout::Turn;
+use crate::memory::layout::{TURN_COUNT, Turn};
 use crate::sync::Owner;
 use crate::sync::turn::{self, Taken};
 
-/// Some turns, held.
+/// Some turns, held. Small, for it is moved about in every operation.
 #[derive(Debug)]
 pub struct Held<'a> {
     context: &'a Context,
-    turns: SmallVec<[u32; 4]>,
-    below: u32,
+    /// All of them, where they are more than `few` takes.
+    #[allow(clippy::box_collection, reason = "a thin pointer, and rarely there")]
+    many: Option<Box<Vec<u16>>>,
+    few: [u16; FEW],
+    count: u16,
+    below: u16,
 }
+
+/// Turns that need no memory of their own.
+const FEW: usize = 4;
+
+const _: () = assert!(TURN_COUNT <= u16::MAX as u32);
 
 impl<'a> Held<'a> {
     #[inline(always)]
@@ -31,24 +38,50 @@ impl<'a> Held<'a> {
         assert!(index >= below, "turns are taken in index order");
         take(context, index)?;
         context.highest.set(index + 1);
-        let mut turns = SmallVec::new();
-        turns.push(index);
-        Ok(Self { context, turns, below })
+        let few = [index as u16; FEW];
+        Ok(Self { context, many: None, few, count: 1, below: below as u16 })
     }
 
     pub(super) fn all(context: &'a Context, wanted: &[u32]) -> Result<Self> {
-        let mut sorted: SmallVec<[u32; 4]> = wanted.into();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let below = context.highest.get();
-        let mut held = Self { context, turns: SmallVec::new(), below };
-        for index in sorted {
+        let below = context.highest.get() as u16;
+        let mut held = Self { context, many: None, few: [0; FEW], count: 0, below };
+        let wanted = wanted.iter().map(|index| *index as u16);
+        if wanted.len() <= FEW {
+            held.few.iter_mut().zip(wanted.clone()).for_each(|(place, index)| *place = index);
+        } else {
+            held.many = Some(Box::new(wanted.clone().collect()));
+        }
+        held.places()[..wanted.len()].sort_unstable();
+        for number in 0..wanted.len() {
+            let index = u32::from(held.places()[number]);
+            // Wanted twice, held once.
+            if held.count > 0 && index + 1 == context.highest.get() {
+                continue;
+            }
             assert!(index >= context.highest.get(), "turns are taken in index order");
             take(context, index)?;
             context.highest.set(index + 1);
-            held.turns.push(index);
+            let count = usize::from(held.count);
+            held.places()[count] = index as u16;
+            held.count += 1;
         }
         Ok(held)
+    }
+
+    fn places(&mut self) -> &mut [u16] {
+        match &mut self.many {
+            Some(many) => many,
+            None => &mut self.few,
+        }
+    }
+
+    #[inline(always)]
+    fn indices(&self) -> &[u16] {
+        let all: &[u16] = match &self.many {
+            Some(many) => many,
+            None => &self.few,
+        };
+        &all[..usize::from(self.count)]
     }
 
     /// The thread that holds them.
@@ -61,22 +94,27 @@ impl<'a> Held<'a> {
     #[inline(always)]
     pub fn turns(&self) -> impl Iterator<Item = &'a Turn> + '_ {
         let region = self.context.region();
-        self.turns.iter().map(|index| region.turn(*index))
+        self.indices().iter().map(|index| region.turn(u32::from(*index)))
     }
 
     /// Whether `index` is among them.
     pub fn contains(&self, index: u32) -> bool {
-        self.turns.contains(&index)
+        self.indices().iter().any(|held| u32::from(*held) == index)
+    }
+
+    fn give_all(&self) {
+        self.turns().for_each(turn::give);
     }
 }
 
 impl Drop for Held<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        for turn in self.turns() {
-            turn::give(turn);
+        match (&self.many, self.count) {
+            (None, 1) => turn::give(self.context.region().turn(u32::from(self.few[0]))),
+            _ => self.give_all(),
         }
-        self.context.highest.set(self.below);
+        self.context.highest.set(u32::from(self.below));
     }
 }
 

@@ -325,34 +325,40 @@ pub struct QueueBody {
     pub head: Word,
     /// Segment of the next item to take.
     pub head_segment: Word,
+    /// What the tail was when the head's side last looked.
+    pub tail_seen: Word,
+    /// Items that are leased.
+    pub leased: Word,
     /// First record of the items that came back.
     pub returned: Word,
     /// Last record of the items that came back.
     pub returned_last: Word,
     /// How many came back and wait to be taken again.
     pub returned_count: Word,
-    /// Items that are leased.
-    pub leased: Word,
-    /// 1: somebody may wait for room.
-    pub wants_room: Word,
-    /// 1: somebody may wait until everything is done.
-    pub wants_done: Word,
+    /// A block kept for a full heap: a record for one more lease, or the husk.
+    pub reserve: Word,
     /// Items ever put, under the tail's turn, like all of this line.
     pub tail: Word,
     /// Segment of the next place to put.
     pub tail_segment: Word,
+    /// What the head was when the tail's side last looked.
+    pub head_seen: Word,
     /// Places promised to transactions.
     pub reserved: Word,
-    /// 1: nothing more may be put.
-    pub closed: Word,
-    /// 1: somebody may wait for an item.
-    pub wants_items: Word,
     /// To the end of the line.
-    pub spare_tail: [Word; 3],
-    /// Most items at once; 0 = no limit.
+    pub spare_tail: [Word; 4],
+    /// Most items at once; 0 = no limit. This line is often read and rarely written.
     pub limit: Word,
     /// Most attempts at an item; 0 = no limit.
     pub max_attempts: Word,
+    /// 1: nothing more may be put; under the tail's turn.
+    pub closed: Word,
+    /// 1: somebody may wait for an item; under the tail's turn.
+    pub wants_items: Word,
+    /// 1: somebody may wait for room; under the head's turn.
+    pub wants_room: Word,
+    /// 1: somebody may wait until everything is done; under the head's turn.
+    pub wants_done: Word,
     /// First record of the items that failed, under the head's turn.
     pub failed: Word,
     /// Last record of the items that failed, under the head's turn.
@@ -363,8 +369,8 @@ pub struct QueueBody {
     pub not_full: Signal,
     /// Where those sleep who wait until everything is done.
     pub all_done: Signal,
-    /// A block kept for a full heap: a record for one more lease, or the husk.
-    pub reserve: Word,
+    /// To the end of the line.
+    pub spare: [Word; 5],
 }
 
 /// An item that was taken and may come back, or a place promised to a transaction.
@@ -421,7 +427,7 @@ const _: () = {
     assert!(size_of::<Turn>() == 64 && size_of::<Slot>() == 128);
     assert!(size_of::<ContextEntry>() == 64 && size_of::<Span>() == 32);
     assert!(size_of::<Arena>() == 256 && size_of::<Object>() == 128);
-    assert!(size_of::<QueueBody>() == 192 && size_of::<Record>() == 64);
+    assert!(size_of::<QueueBody>() == 256 && size_of::<Record>() == 64);
     assert!(size_of::<Control>() == 1024 && size_of::<Entry>() == 16);
     assert!(size_of::<Header>() <= TURNS as usize && size_of::<Word>() == 8);
     assert!(1024 + FIRST_ENTRIES * 16 == JOURNAL_BYTES as usize);

@@ -207,11 +207,14 @@ impl Region {
     /// Checks that `len` bytes at `at` lie in committed spans and that `at` is aligned.
     #[inline(always)]
     fn bounded(&self, at: u64, len: u64) -> Result<(), Corrupt> {
-        let end = at.wrapping_add(len);
-        let inside = at >= self.data_start && end >= at && at.is_multiple_of(8);
-        if inside && end <= self.known_end.load(Ordering::Relaxed) {
+        // Below the first span, the distance wraps to more than there can be.
+        let from_start = at.wrapping_sub(self.data_start);
+        let known = self.known_end.load(Ordering::Relaxed) - self.data_start;
+        if at.is_multiple_of(8) && len <= known && from_start <= known - len {
             return Ok(());
         }
+        let end = at.wrapping_add(len);
+        let inside = at >= self.data_start && end >= at && at.is_multiple_of(8);
         self.bounded_after_growth(at, end, inside)
     }
 
@@ -253,6 +256,35 @@ impl Region {
         (std::ptr::from_ref(thing) as usize - self.mapping.base().as_ptr() as usize) as u64
     }
 
+    /// Replaces `out` by `len` bytes from `at`, copied word by word.
+    #[inline]
+    pub fn copy_to(&self, at: u64, len: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+        // The range is checked before memory is asked for: a torn length costs nothing.
+        let words = self.words(at, len.div_ceil(8))?;
+        out.clear();
+        if out.try_reserve(size_of_val(words)).is_err() {
+            return Err(Corrupt { what: "length of a value", at: len as u64 });
+        }
+        let first = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        for (number, word) in words.iter().enumerate() {
+            // SAFETY: room for all of `words` was reserved.
+            let place = unsafe { first.add(number * 8) };
+            // SAFETY: eight bytes of the reserved room, which nobody else refers to.
+            unsafe { place.cast::<[u8; 8]>().write(word.get().to_le_bytes()) };
+        }
+        // SAFETY: the words that were written hold at least `len` bytes.
+        unsafe { out.set_len(len) };
+        Ok(())
+    }
+
+    /// Some words as the thing they are.
+    #[inline(always)]
+    pub fn view<T: Plain, const COUNT: usize>(words: &[Word; COUNT]) -> &T {
+        const { assert!(size_of::<T>() <= COUNT * 8 && align_of::<T>() <= 8) };
+        // SAFETY: as long and as aligned as the words are (checked above); any bytes will do (R3).
+        unsafe { &*words.as_ptr().cast::<T>() }
+    }
+
     /// Copies `bytes.len()` bytes from `at` into private memory, word by word.
     pub fn copy_out(&self, at: u64, bytes: &mut [u8]) -> Result<(), Corrupt> {
         let words = self.words(at, bytes.len().div_ceil(8))?;
@@ -271,7 +303,7 @@ impl Region {
     pub fn copy_in(&self, at: u64, bytes: &[u8]) -> Result<(), Corrupt> {
         let words = self.words(at, bytes.len().div_ceil(8))?;
         for (chunk, word) in bytes.chunks(8).zip(words) {
-            Self::store(word, word_of(chunk));
+            Self::build(word, word_of(chunk));
         }
         Ok(())
     }
@@ -289,6 +321,20 @@ impl Region {
         failpoint::hit();
         word.0.store(value, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Door one: stores a word that nobody looks at before the next `store` or `store_after_all`.
+    #[inline(always)]
+    pub fn build(word: &Word, value: u64) {
+        failpoint::hit();
+        word.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Door one: stores a word after everything that was built before.
+    #[inline(always)]
+    pub fn store_after_all(word: &Word, value: u64) {
+        compiler_fence(Ordering::SeqCst);
+        Self::store(word, value);
     }
 
     /// Door one, and whoever acquires the value sees everything stored before.
@@ -340,15 +386,21 @@ impl Region {
     }
 }
 
-/// Up to eight bytes as a word, zeros behind them.
+/// Up to eight bytes as a word, zeros behind them. Put together from overlapping halves: a copy
+/// of unknown length to memory, read back as a word, would wait for the copy to arrive.
 #[inline(always)]
 pub fn word_of(bytes: &[u8]) -> u64 {
-    match <[u8; 8]>::try_from(bytes) {
-        Ok(whole) => u64::from_le_bytes(whole),
-        Err(_) => {
-            let mut padded = [0u8; 8];
-            padded[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(padded)
-        }
+    let len = bytes.len();
+    if let Some(whole) = bytes.first_chunk() {
+        return u64::from_le_bytes(*whole);
     }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << ((len - 4) * 8);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u16::from_le_bytes(*first), u16::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << ((len - 2) * 8);
+    }
+    bytes.first().copied().map_or(0, u64::from)
 }

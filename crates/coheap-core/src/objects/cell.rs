@@ -51,8 +51,14 @@ impl Cell {
         if len == 0 || len > INLINE {
             return None;
         }
-        let low = word_of(&bytes[..len.min(7)]);
-        let high = if len > 7 { word_of(&bytes[7..]) } else { 0 };
+        let (first, last) = (bytes.first_chunk(), bytes.last_chunk());
+        let (low, high) = match (first, last) {
+            // The high word holds what comes after seven bytes: the end of the last eight.
+            (Some(first), Some(last)) => {
+                (u64::from_le_bytes(*first), u64::from_le_bytes(*last) >> ((INLINE - len) * 8))
+            }
+            _ => (word_of(bytes), 0),
+        };
         Some(Self(len as u64 | low << 8, high))
     }
 
@@ -115,13 +121,7 @@ impl Cell {
     pub fn read(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         out.clear();
         if let Some((len, at)) = self.block() {
-            // The range is checked before memory is asked for: a torn length costs nothing.
-            region.words(at, usize::try_from(len).unwrap_or(usize::MAX).div_ceil(8))?;
-            let len = len as usize;
-            out.try_reserve(len)
-                .map_err(|_| Corrupt { what: "length of a value", at: len as u64 })?;
-            out.resize(len, 0);
-            return region.copy_out(at, out);
+            return region.copy_to(at, usize::try_from(len).unwrap_or(usize::MAX), out);
         }
         let len = (self.0 & 0xff) as usize;
         if len > INLINE {
@@ -253,8 +253,13 @@ mod tests {
         assert_eq!(Cell::inline(&[]), None);
         assert_eq!(Cell::inline(&[0; 16]), None);
         for len in 1..=INLINE {
-            let cell = Cell::inline(&vec![7; len]).expect("short");
-            assert_eq!(cell.len(), len as u64);
+            let bytes: Vec<u8> = (1..=len as u8).map(|byte| byte * 17).collect();
+            let cell = Cell::inline(&bytes).expect("short");
+            let mut whole = cell.0.to_le_bytes().to_vec();
+            whole.extend(cell.1.to_le_bytes());
+            assert_eq!(whole[0], len as u8);
+            assert_eq!(whole[1..=len], bytes);
+            assert!(whole[len + 1..].iter().all(|byte| *byte == 0));
         }
     }
 }

@@ -50,7 +50,7 @@ impl Mutex {
     #[inline(always)]
     fn root<'a>(&self, region: &'a Region) -> Result<&'a MutexRoot> {
         let object = self.handle.object(region)?;
-        Ok(region.at(region.offset_of(&object.root[0]))?)
+        Ok(Region::view(&object.root))
     }
 
     /// The value that the lock guards. Reading and writing it takes no notice of the lock.

@@ -307,7 +307,7 @@ impl Member {
     /// Whether the calling process is the one that entered, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
-        self.generation == os::generation() || defect(27)
+        self.generation == os::generation()
     }
 
     /// From now on what is still open in this process answers that the heap is closed.

@@ -8,8 +8,9 @@
 
 use smallvec::SmallVec;
 
+use super::Logical;
 use super::overlay::{Action, Writes};
-use super::{Logical, Touched};
+use super::touched::{Things, Touched};
 use crate::allocator::{self, Room};
 use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
@@ -21,20 +22,16 @@ use crate::objects::map::{self, Key, Map, Table};
 use crate::objects::queue::{self, AppendPlan, Promise};
 use crate::objects::{Handle, Lease, Queue, Value};
 use crate::sync::{Owner, wait};
-use std::collections::BTreeMap;
 
 /// Applies everything as one change.
-pub(super) fn commit(
-    context: &Context,
-    touched: &BTreeMap<u64, Touched>,
-    queues: &[Logical],
-) -> Result<()> {
+pub(super) fn commit(context: &Context, touched: &Things, queues: &[Logical]) -> Result<()> {
     let turns = turns(context, touched, queues);
     if turns.is_empty() {
         return Ok(());
     }
     let held = context.hold_all(&turns)?;
-    let ready = Ready::new(&held, touched, queues)?;
+    let mut ready = Ready::default();
+    ready.look_up(&held, touched, queues)?;
     let mut change = Change::begin(&held, ready.words)?;
     ready.apply(&mut change)?;
     change.commit();
@@ -42,13 +39,9 @@ pub(super) fn commit(
     Ok(())
 }
 
-fn turns(
-    context: &Context,
-    touched: &BTreeMap<u64, Touched>,
-    queues: &[Logical],
-) -> SmallVec<[u32; 8]> {
+fn turns(context: &Context, touched: &Things, queues: &[Logical]) -> SmallVec<[u32; 8]> {
     let mut turns = SmallVec::new();
-    for thing in touched.values() {
+    for thing in touched.iter() {
         match thing {
             Touched::Map { map, writes, .. } if !writes.is_empty() => {
                 turns.push(map.handle.turn);
@@ -71,17 +64,23 @@ fn turns(
 }
 
 /// Everything that the change needs, looked up and made sure of.
+#[derive(Default)]
 struct Ready<'a> {
-    maps: SmallVec<[(&'a Object, &'a Writes, Positions); 4]>,
+    maps: SmallVec<[(&'a Object, &'a Writes, Places); 4]>,
     values: SmallVec<[(&'a Object, &'a [u8]); 4]>,
     acks: Vec<(Queue, &'a QueueBody, Lease)>,
     puts: Vec<Puts<'a>>,
     words: usize,
 }
 
-/// Where the integers of a map are that are added to, in the order of the additions; `None` for a
-/// key that is new. Empty where it has to be looked up again.
-type Positions = Vec<Option<u64>>;
+/// Where the entries of a map are.
+enum Places {
+    /// Where the writes say they are; the integers that are added to unseen here, in the order of
+    /// the additions, `None` for a key that is new.
+    Known(Vec<Option<u64>>),
+    /// Positions were given out anew: each has to be looked up again.
+    Forgotten,
+}
 
 /// What goes to the back of one queue.
 struct Puts<'a> {
@@ -92,35 +91,29 @@ struct Puts<'a> {
 }
 
 impl<'a> Ready<'a> {
-    fn new(
+    fn look_up(
+        &mut self,
         held: &Held<'a>,
-        touched: &'a BTreeMap<u64, Touched>,
+        touched: &'a Things,
         queues: &'a [Logical],
-    ) -> Result<Self> {
-        let mut ready = Self {
-            maps: SmallVec::new(),
-            values: SmallVec::new(),
-            acks: Vec::new(),
-            puts: Vec::new(),
-            words: 0,
-        };
+    ) -> Result<()> {
         let mut rooms: SmallVec<[Room; 8]> = SmallVec::new();
-        for thing in touched.values() {
+        for thing in touched.iter() {
             match thing {
                 Touched::Map { map, writes, .. } if !writes.is_empty() => {
-                    ready.add_map(held, map, writes, &mut rooms)?;
+                    self.add_map(held, map, writes, &mut rooms)?;
                 }
                 Touched::Map { .. } => {}
                 Touched::Value { value, new: Some(new) } => {
-                    ready.add_value(held, value, new, &mut rooms)?;
+                    self.add_value(held, value, new, &mut rooms)?;
                 }
                 Touched::Value { new: None, .. } => {}
             }
         }
         for logical in queues {
-            ready.add_queue(held, logical, &mut rooms)?;
+            self.add_queue(held, logical, &mut rooms)?;
         }
-        for puts in &mut ready.puts {
+        for puts in &mut self.puts {
             let count = puts.items.len() as u64;
             puts.plan = AppendPlan::new(held.context().region(), puts.body, count)?;
             rooms.extend(puts.plan.rooms());
@@ -128,7 +121,7 @@ impl<'a> Ready<'a> {
         if !rooms.is_empty() {
             allocator::ensure_all(held.context(), &mut rooms)?;
         }
-        Ok(ready)
+        Ok(())
     }
 
     fn add_map(
@@ -141,8 +134,11 @@ impl<'a> Ready<'a> {
         let region = held.context().region();
         let object = locked(held, &map.handle)?;
         let mut new: SmallVec<[u32; 4]> = SmallVec::new();
-        let mut positions = Positions::new();
-        Table::new(region, object).warm(writes.iter().map(|write| write.key().hash))?;
+        let table = Table::new(region, object);
+        let mut positions = Vec::new();
+        if writes.has_unseen() {
+            table.warm(writes.iter().map(|write| write.key().hash))?;
+        }
         for write in writes.iter() {
             match &write.action {
                 Action::Insert(value) => {
@@ -152,13 +148,13 @@ impl<'a> Ready<'a> {
                     rooms.extend(cell::room_of(value));
                     self.words += map::INSERT_WORDS;
                 }
-                Action::Replace(value) => {
-                    let found = find(region, object, &write.key())?;
-                    self.replace_words(region, Cell::load(&found.entry[2..]), value, rooms)?;
+                Action::Replace(position, value) => {
+                    let old = Cell::load(&table.entry(*position)?[2..]);
+                    self.replace_words(region, old, value, rooms)?;
                 }
                 Action::Add(more) => {
                     let key = write.key();
-                    let found = Table::new(region, object).find(&key)?;
+                    let found = table.find(&key)?;
                     positions.push(found.map(|found| found.position));
                     if let Some(found) = found {
                         sum(found.entry, *more)?;
@@ -173,14 +169,15 @@ impl<'a> Ready<'a> {
                 Action::Known(_) | Action::Nothing => {}
             }
         }
+        let mut places = Places::Known(positions);
         if !new.is_empty() {
             let numbering = object.root[8].get();
             map::reserve(held, object, &new)?;
             if object.root[8].get() != numbering {
-                positions.clear();
+                places = Places::Forgotten;
             }
         }
-        self.maps.push((object, writes, positions));
+        self.maps.push((object, writes, places));
         Ok(())
     }
 
@@ -249,38 +246,8 @@ impl<'a> Ready<'a> {
 
     /// The change itself.
     fn apply(&self, change: &mut Change<'_>) -> Result<()> {
-        let region = change.region();
-        for (object, writes, positions) in &self.maps {
-            let table = Table::new(region, object);
-            let mut positions = positions.iter();
-            for write in writes.iter() {
-                match &write.action {
-                    Action::Insert(value) => {
-                        map::insert(change, object, &write.key(), value)?;
-                    }
-                    Action::Replace(value) => {
-                        map::replace(change, &find(region, object, &write.key())?, value)?;
-                    }
-                    Action::Add(more) => {
-                        let key = write.key();
-                        let position = match positions.next() {
-                            Some(position) => *position,
-                            None => table.find(&key)?.map(|found| found.position),
-                        };
-                        if let Some(position) = position {
-                            let entry = table.entry(position)?;
-                            cell::update(change, &entry[2..], Cell::integer(sum(entry, *more)?));
-                        } else {
-                            map::insert(change, object, &key, &super::encode_integer(*more))?;
-                        }
-                    }
-                    Action::Remove => {
-                        let found = find(region, object, &write.key())?;
-                        map::delete(change, object, &found, defect(29))?;
-                    }
-                    Action::Known(_) | Action::Nothing => {}
-                }
-            }
+        for (object, writes, places) in &self.maps {
+            apply_writes(change, object, writes, places)?;
         }
         for (object, new) in &self.values {
             cell::replace(change, &object.root[..2], new)?;
@@ -320,6 +287,57 @@ impl<'a> Ready<'a> {
             wait::wake(signal, count);
         }
     }
+}
+
+/// Applies all writes to one map.
+fn apply_writes(
+    change: &mut Change<'_>,
+    object: &Object,
+    writes: &Writes,
+    places: &Places,
+) -> Result<()> {
+    let region = change.region();
+    let table = Table::new(region, object);
+    let mut unseen = match places {
+        Places::Known(positions) => positions.iter(),
+        Places::Forgotten => [].iter(),
+    };
+    for write in writes.iter() {
+        let key = write.key();
+        match &write.action {
+            Action::Insert(value) => map::insert(change, object, &key, value)?,
+            Action::Replace(position, value) => {
+                let entry = match places {
+                    Places::Known(_) => table.entry(*position)?,
+                    Places::Forgotten => find(region, object, &key)?.entry,
+                };
+                match Cell::inline(value) {
+                    Some(new) if Cell::load(&entry[2..]).block().is_none() => {
+                        cell::update(change, &entry[2..], new);
+                    }
+                    _ => cell::replace(change, &entry[2..], value)?,
+                }
+            }
+            Action::Add(more) => {
+                let position = match unseen.next() {
+                    Some(position) => *position,
+                    None => table.find(&key)?.map(|found| found.position),
+                };
+                if let Some(position) = position {
+                    let entry = table.entry(position)?;
+                    cell::update(change, &entry[2..], Cell::integer(sum(entry, *more)?));
+                } else {
+                    map::insert(change, object, &key, &super::encode_integer(*more))?;
+                }
+            }
+            Action::Remove => {
+                let found = find(region, object, &key)?;
+                map::delete(change, object, &found, defect(29))?;
+            }
+            Action::Known(_) | Action::Nothing => {}
+        }
+    }
+    Ok(())
 }
 
 /// The object, which this thread must have locked.

@@ -18,8 +18,8 @@
 mod overlay;
 mod touched;
 mod commit;
+mod maps;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -35,15 +35,14 @@ use crate::objects::{Handle, Lease, Map, Queue, Value};
 use crate::sync::lock;
 
 pub use overlay::Additions;
-use overlay::Writes;
-use touched::Touched;
+use touched::{Things, Touched};
 
 /// A transaction that is open.
 #[derive(Debug)]
 pub struct Transaction {
     context: Rc<Context>,
-    /// Locked objects by offset of their header.
-    touched: BTreeMap<u64, Touched>,
+    /// Objects, locked but for maps that are only added to.
+    touched: Things,
     queues: Vec<Logical>,
     doomed: Option<Error>,
     is_over: bool,
@@ -63,7 +62,7 @@ enum Logical {
 /// A moment of a transaction that it can go back to.
 #[derive(Debug)]
 pub struct Savepoint {
-    touched: BTreeMap<u64, Touched>,
+    touched: Things,
     queues: usize,
 }
 
@@ -80,7 +79,7 @@ impl Transaction {
         Region::store(&context.entry().age, age.unwrap_or(1).max(1));
         Ok(Self {
             context,
-            touched: BTreeMap::new(),
+            touched: Things::default(),
             queues: Vec::new(),
             doomed: None,
             is_over: false,
@@ -120,183 +119,22 @@ impl Transaction {
         answer
     }
 
-    fn touch(&mut self, handle: Handle, fresh: impl FnOnce() -> Touched) -> Result<&mut Touched> {
-        self.check()?;
-        if !self.touched.contains_key(&handle.at) {
-            let locked = handle.lock_for_transaction(&self.context);
-            self.or_doom(locked)?;
-        }
-        Ok(self.touched.entry(handle.at).or_insert_with(fresh))
-    }
-
-    /// As `touch_map_unseen`, locked and with every addition looked at.
-    fn touch_map(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
-        self.touch_map_unseen(map)?;
-        self.lock_touched(map.handle)?;
-        let unseen = self.touch_map_unseen(map)?.0.take_unseen();
-        for (key, more) in unseen {
-            self.map_add(map, &key, more)?;
-        }
-        self.touch_map_unseen(map)
-    }
-
-    fn touch_map_unseen(&mut self, map: &Map) -> Result<(&mut Writes, Rc<Context>)> {
-        self.check()?;
-        let context = Rc::clone(&self.context);
-        let seed = context.region().header().seed.get();
-        let fresh = || Touched::Map { map: *map, writes: Writes::new(seed), is_locked: false };
-        match self.touched.entry(map.handle.at).or_insert_with(fresh) {
-            Touched::Map { writes, .. } => Ok((writes, context)),
-            Touched::Value { .. } => Err(Error::WrongKind { found: 1, wanted: 2 }),
-        }
-    }
-
-    /// Locks a map that was touched, unless it is.
-    fn lock_touched(&mut self, handle: Handle) -> Result<()> {
-        if let Some(Touched::Map { is_locked: false, .. }) = self.touched.get(&handle.at) {
-            let locked = handle.lock_for_transaction(&self.context);
-            self.or_doom(locked)?;
-        }
-        if let Some(Touched::Map { is_locked, .. }) = self.touched.get_mut(&handle.at) {
-            *is_locked = true;
-        }
-        Ok(())
+    fn lock(&mut self, handle: &Handle) -> Result<()> {
+        let locked = handle.lock_for_transaction(&self.context);
+        self.or_doom(locked)
     }
 
     fn touch_value(&mut self, value: &Value) -> Result<&mut Option<Vec<u8>>> {
-        match self.touch(value.handle, || Touched::Value { value: *value, new: None })? {
-            Touched::Value { new, .. } => Ok(new),
-            Touched::Map { .. } => Err(Error::WrongKind { found: 2, wanted: 1 }),
+        self.check()?;
+        if !self.touched.contains(value.handle.at) {
+            self.lock(&value.handle)?;
         }
-    }
-
-    /// Locks a map without reading it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Deadlock`], [`Error::ObjectGone`].
-    pub fn lock_map(&mut self, map: &Map) -> Result<()> {
-        self.touch_map(map).map(|_| ())
-    }
-
-    /// As [`Map::get`], through this transaction's own writes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Map::get`]; [`Error::Deadlock`].
-    pub fn map_get(&mut self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        let (writes, context) = self.touch_map(map)?;
-        match writes.get(key) {
-            Some(Some(value)) => {
-                out.clear();
-                out.extend_from_slice(value);
-                Ok(true)
-            }
-            Some(None) => Ok(false),
-            None => map.get(&context, key, out),
+        let fresh = || Touched::Value { value: *value, new: None };
+        let number = self.touched.enter(value.handle.at, fresh);
+        match self.touched.get_mut(number) {
+            Some(Touched::Value { new, .. }) => Ok(new),
+            _ => Err(Error::WrongKind { found: 2, wanted: 1 }),
         }
-    }
-
-    /// As [`Map::set`], when this transaction commits.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Deadlock`], [`Error::ObjectGone`].
-    pub fn map_set(&mut self, map: &Map, key: &[u8], value: &[u8]) -> Result<()> {
-        if key.is_empty() || value.is_empty() {
-            return Err(Error::BadArgument("keys and values have at least one byte"));
-        }
-        let (writes, context) = self.touch_map(map)?;
-        if !writes.knows(key) {
-            let is_there = map.contains(&context, key)?;
-            writes.learn(key, is_there);
-        }
-        writes.set(key, value);
-        Ok(())
-    }
-
-    /// As [`Map::remove`], when this transaction commits.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Deadlock`], [`Error::ObjectGone`].
-    pub fn map_remove(&mut self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        if !self.map_get(map, key, out)? {
-            return Ok(false);
-        }
-        let (writes, _) = self.touch_map(map)?;
-        writes.learn(key, true);
-        writes.remove(key);
-        Ok(true)
-    }
-
-    /// As [`Map::add`], when this transaction commits.
-    ///
-    /// # Errors
-    ///
-    /// As [`Map::add`]; [`Error::Deadlock`].
-    pub fn map_add(&mut self, map: &Map, key: &[u8], more: i64) -> Result<i64> {
-        let mut old = Vec::with_capacity(16);
-        let is_there = self.map_get(map, key, &mut old)?;
-        let before = if is_there { integer(&old)? } else { 0 };
-        let sum = before.checked_add(more).ok_or(Error::Overflow)?;
-        let (writes, _) = self.touch_map(map)?;
-        writes.learn(key, is_there);
-        writes.set(key, &encode_integer(sum));
-        Ok(sum)
-    }
-
-    /// Adds to many integers at once, each under its own key. What is there is looked at by the
-    /// commit: it fails where one is no integer, or a sum does not fit.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Deadlock`], [`Error::ObjectGone`].
-    pub fn map_add_many<K: AsRef<[u8]>>(
-        &mut self,
-        map: &Map,
-        additions: impl IntoIterator<Item = (K, i64)>,
-    ) -> Result<()> {
-        let mut seen = Vec::new();
-        let mut unseen = self.map_additions(map)?;
-        for (key, more) in additions {
-            if !unseen.add(key.as_ref(), more)? {
-                seen.push((key, more));
-            }
-        }
-        for (key, more) in seen {
-            self.map_add(map, key.as_ref(), more)?;
-        }
-        Ok(())
-    }
-
-    /// Takes additions to integers one by one; what is there is looked at by the commit.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Deadlock`], [`Error::ObjectGone`].
-    pub fn map_additions(&mut self, map: &Map) -> Result<Additions<'_>> {
-        Ok(Additions { writes: self.touch_map_unseen(map)?.0 })
-    }
-
-    /// As [`Map::len`], with this transaction's own writes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Map::len`]; [`Error::Deadlock`].
-    pub fn map_len(&mut self, map: &Map) -> Result<u64> {
-        let (writes, context) = self.touch_map(map)?;
-        Ok(map.len(&context)?.wrapping_add_signed(writes.growth()))
-    }
-
-    /// As [`Map::snapshot`], with this transaction's own writes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Map::snapshot`]; [`Error::Deadlock`].
-    pub fn map_snapshot(&mut self, map: &Map) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let (writes, context) = self.touch_map(map)?;
-        Ok(writes.applied_to(map.snapshot(&context)?))
     }
 
     /// As [`Value::get`], through this transaction's own writes.
@@ -395,14 +233,8 @@ impl Transaction {
     /// [`Error::Doomed`] when there is nothing to go back to.
     pub fn roll_back_to(&mut self, savepoint: Savepoint) -> Result<()> {
         self.check()?;
-        let Savepoint { mut touched, queues } = savepoint;
-        for (at, locked) in &self.touched {
-            touched
-                .entry(*at)
-                .and_modify(|before| before.keep_lock_of(locked))
-                .or_insert_with(|| locked.without_writes());
-        }
-        self.touched = touched;
+        let Savepoint { touched, queues } = savepoint;
+        self.touched = self.touched.rolled_back_to(touched);
         for logical in self.queues.split_off(queues).into_iter().rev() {
             logical.give_back(&self.context)?;
         }
@@ -417,10 +249,10 @@ impl Transaction {
     /// [`Error::ObjectGone`], [`Error::Doomed`]; nothing was changed and the transaction is over.
     pub fn commit(mut self) -> Result<()> {
         self.check()?;
-        let maps: SmallVec<[Handle; 4]> =
-            self.touched.values().filter_map(Touched::unlocked).collect();
-        for handle in maps {
-            self.lock_touched(handle)?;
+        let unlocked: SmallVec<[Map; 4]> =
+            self.touched.iter().filter_map(Touched::unlocked).collect();
+        for map in unlocked {
+            self.lock(&map.handle)?;
         }
         let done = commit::commit(&self.context, &self.touched, &self.queues);
         if done.is_ok() {
@@ -446,8 +278,8 @@ impl Transaction {
             let _ = logical.give_back(&self.context);
         }
         let region = self.context.region();
-        for at in self.touched.keys() {
-            if let Ok(object) = region.at::<Object>(*at) {
+        for thing in self.touched.iter() {
+            if let Ok(object) = region.at::<Object>(thing.at()) {
                 lock::give(&object.lock, &object.signal, self.context.me());
             }
         }

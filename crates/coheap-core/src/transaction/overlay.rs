@@ -12,13 +12,16 @@ use crate::objects::map::Key;
 
 /// Writes that are looked through one by one; beyond, they are indexed.
 const FEW: usize = 16;
-/// Longest key that needs no memory of its own.
+/// Longest key or value that needs no memory of its own.
 const SHORT: usize = 24;
+
+/// Bytes of a key or a value.
+pub(super) type Bytes = SmallVec<[u8; SHORT]>;
 
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
-    name: SmallVec<[u8; SHORT]>,
+    name: Bytes,
     hash: u32,
     pub(super) action: Action,
 }
@@ -40,17 +43,30 @@ impl Write {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     /// Add it at the end.
-    Insert(Vec<u8>),
-    /// Replace its value.
-    Replace(Vec<u8>),
+    Insert(Bytes),
+    /// Replace its value, at this position.
+    Replace(u64, Bytes),
     /// Take it out.
     Remove,
     /// Add to the integer there, or to 0 where there is none; nobody looked yet which.
     Add(i64),
-    /// Nothing: it was there, or it was not, and nothing was written.
-    Known(bool),
+    /// Nothing: it was there at a position, or it was not, and nothing was written.
+    Known(Option<u64>),
     /// A later write undid this one.
     Nothing,
+}
+
+/// What a transaction knows of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen<'a> {
+    /// It has this value, written here.
+    Value(&'a [u8]),
+    /// It is not there.
+    Nothing,
+    /// It is there, with the value that the map has.
+    InMap,
+    /// Nothing.
+    Never,
 }
 
 /// All writes to one map.
@@ -146,81 +162,72 @@ impl Writes {
         self.writes.iter()
     }
 
+    /// Whether there are additions that nobody looked at.
+    pub(super) fn has_unseen(&self) -> bool {
+        self.has_unseen
+    }
+
     /// Whether nothing was written or learnt.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 
     /// The last write to a key.
-    fn last(&self, key: &[u8]) -> Option<usize> {
-        self.last_hashed(key, Key::hash(key, self.seed))
-    }
-
     #[inline]
-    fn last_hashed(&self, key: &[u8], hash: u32) -> Option<usize> {
+    fn last(&self, key: &Key<'_>) -> Option<usize> {
         if self.writes.len() > FEW {
-            let place = self.index.place(&self.writes, key, hash);
+            let place = self.index.place(&self.writes, key.bytes, key.hash);
             return (self.index.places[place] as usize).checked_sub(1);
         }
         self.writes
             .iter()
-            .rposition(|write| write.is_of(key, hash) && write.action != Action::Nothing)
-    }
-
-    fn push(&mut self, key: &[u8], action: Action) {
-        self.push_hashed(key, Key::hash(key, self.seed), action);
+            .rposition(|write| write.is_of(key.bytes, key.hash) && write.action != Action::Nothing)
     }
 
     #[inline]
-    fn push_hashed(&mut self, key: &[u8], hash: u32, action: Action) {
-        self.writes.push(Write { name: SmallVec::from_slice(key), hash, action });
+    fn push(&mut self, key: &Key<'_>, action: Action) {
+        let name = SmallVec::from_slice(key.bytes);
+        self.writes.push(Write { name, hash: key.hash, action });
         if self.writes.len() > FEW {
             self.index.note(&self.writes, self.writes.len() - 1);
         }
     }
 
-    /// Whether it is known of a key if the map has it.
-    pub(super) fn knows(&self, key: &[u8]) -> bool {
-        self.last(key).is_some()
+    /// Notes at which position the map has a key of which nothing is known, if it has it.
+    pub(super) fn learn(&mut self, key: &Key<'_>, found: Option<u64>) {
+        self.push(key, Action::Known(found));
     }
 
-    /// Notes whether the map has a key, unless that is known.
-    pub(super) fn learn(&mut self, key: &[u8], is_there: bool) {
-        if !self.knows(key) {
-            self.push(key, Action::Known(is_there));
-        }
-    }
-
-    /// What this transaction wrote: `None` nothing, `Some(None)` removed it.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        match &self.writes[self.last(key)?].action {
-            Action::Insert(value) | Action::Replace(value) => Some(Some(value)),
-            Action::Remove => Some(None),
-            Action::Known(false) => Some(None),
-            Action::Known(true) | Action::Nothing | Action::Add(_) => None,
+    /// What is known of a key.
+    pub(super) fn get(&self, key: &Key<'_>) -> Seen<'_> {
+        match self.last(key).map(|at| &self.writes[at].action) {
+            Some(Action::Insert(value) | Action::Replace(_, value)) => Seen::Value(value),
+            Some(Action::Remove | Action::Known(None)) => Seen::Nothing,
+            Some(Action::Known(Some(_))) => Seen::InMap,
+            None | Some(Action::Nothing | Action::Add(_)) => Seen::Never,
         }
     }
 
     /// Adds to the integer under a key of which nothing is known. `false`: something is.
     pub(super) fn add_unseen(&mut self, key: &[u8], more: i64) -> bool {
-        let hash = Key::hash(key, self.seed);
-        if self.last_hashed(key, hash).is_some() {
+        let key = Key::hashed(key, Key::hash(key, self.seed));
+        if self.last(&key).is_some() {
             return false;
         }
         self.has_unseen = true;
-        self.push_hashed(key, hash, Action::Add(more));
+        self.push(&key, Action::Add(more));
         true
     }
 
     /// Takes the additions that nobody looked at out of the writes.
-    pub(super) fn take_unseen(&mut self) -> Vec<(Vec<u8>, i64)> {
+    pub(super) fn take_unseen(&mut self) -> Vec<(Bytes, i64)> {
         if !std::mem::take(&mut self.has_unseen) {
             return Vec::new();
         }
         let mut unseen = Vec::new();
         for write in &mut self.writes {
             if let Action::Add(more) = write.action {
-                unseen.push((write.name.to_vec(), more));
+                unseen.push((write.name.clone(), more));
                 write.action = Action::Nothing;
             }
         }
@@ -231,30 +238,37 @@ impl Writes {
     }
 
     /// Writes a value under a key of which it is known whether the map has it.
-    pub(super) fn set(&mut self, key: &[u8], value: &[u8]) {
-        let Some(at) = self.last(key) else {
-            return self.push(key, Action::Insert(value.to_vec()));
-        };
+    pub(super) fn set(&mut self, key: &Key<'_>, value: &[u8]) {
+        let value = SmallVec::from_slice(value);
+        let Some(at) = self.last(key) else { return self.push(key, Action::Insert(value)) };
         let action = &mut self.writes[at].action;
         match action {
-            Action::Insert(old) | Action::Replace(old) => {
-                old.clear();
-                old.extend_from_slice(value);
-            }
-            Action::Known(true) => *action = Action::Replace(value.to_vec()),
-            Action::Known(false) => {
+            Action::Insert(old) | Action::Replace(_, old) => *old = value,
+            Action::Known(Some(position)) => *action = Action::Replace(*position, value),
+            Action::Known(None) => {
                 // The place of a new key is where it was first written.
                 *action = Action::Nothing;
-                self.push(key, Action::Insert(value.to_vec()));
+                self.push(key, Action::Insert(value));
             }
             Action::Remove | Action::Nothing | Action::Add(_) => {
-                self.push(key, Action::Insert(value.to_vec()))
+                self.push(key, Action::Insert(value));
             }
         }
     }
 
+    /// Writes a value under a key of which nothing was known, and that the map has at this
+    /// position, or has not.
+    #[inline]
+    pub(super) fn set_found(&mut self, key: &Key<'_>, found: Option<u64>, value: &[u8]) {
+        let value = SmallVec::from_slice(value);
+        match found {
+            Some(position) => self.push(key, Action::Replace(position, value)),
+            None => self.push(key, Action::Insert(value)),
+        }
+    }
+
     /// Removes a key that is there.
-    pub(super) fn remove(&mut self, key: &[u8]) {
+    pub(super) fn remove(&mut self, key: &Key<'_>) {
         let Some(at) = self.last(key) else { return };
         let was_inserted = matches!(self.writes[at].action, Action::Insert(_));
         if !was_inserted {
@@ -262,14 +276,14 @@ impl Writes {
             return;
         }
         self.writes[at].action = Action::Nothing;
-        let was_removed_before = self.writes[..at]
-            .iter()
-            .any(|write| write.name.as_slice() == key && write.action == Action::Remove);
+        let is_of_key = |write: &Write| write.is_of(key.bytes, key.hash);
+        let before = &self.writes[..at];
+        let was_removed_before =
+            before.iter().any(|write| is_of_key(write) && write.action == Action::Remove);
         if !was_removed_before {
-            self.push(key, Action::Known(false));
+            self.push(key, Action::Known(None));
         } else if self.writes.len() > FEW {
-            let is_of_key = |write: &Write| write.name.as_slice() == key;
-            if let Some(before) = self.writes[..at].iter().rposition(is_of_key) {
+            if let Some(before) = before.iter().rposition(is_of_key) {
                 self.index.note(&self.writes, before);
             }
         }
@@ -299,11 +313,11 @@ impl Writes {
             match &write.action {
                 Action::Insert(value) => {
                     places.insert(write.name.to_vec(), pairs.len());
-                    pairs.push(Some((write.name.to_vec(), value.clone())));
+                    pairs.push(Some((write.name.to_vec(), value.to_vec())));
                 }
-                Action::Replace(value) => {
+                Action::Replace(_, value) => {
                     if let Some(at) = places.get(write.name.as_slice()) {
-                        pairs[*at] = Some((write.name.to_vec(), value.clone()));
+                        pairs[*at] = Some((write.name.to_vec(), value.to_vec()));
                     }
                 }
                 Action::Remove => {

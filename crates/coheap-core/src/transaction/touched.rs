@@ -5,7 +5,7 @@
 //! Not here: queues, which are logical.
 
 use super::overlay::Writes;
-use crate::objects::{Handle, Map, Value};
+use crate::objects::{Map, Value};
 
 #[derive(Debug, Clone)]
 pub(super) enum Touched {
@@ -23,10 +23,18 @@ pub(super) enum Touched {
 }
 
 impl Touched {
-    /// The handle of a map that is to be locked for the commit.
-    pub(super) fn unlocked(&self) -> Option<Handle> {
+    /// Where the object's header is.
+    pub(super) fn at(&self) -> u64 {
         match self {
-            Self::Map { map, writes, is_locked: false } if !writes.is_empty() => Some(map.handle),
+            Self::Map { map, .. } => map.handle.at,
+            Self::Value { value, .. } => value.handle.at,
+        }
+    }
+
+    /// A map that is to be locked for the commit.
+    pub(super) fn unlocked(&self) -> Option<Map> {
+        match self {
+            Self::Map { map, writes, is_locked: false } if !writes.is_empty() => Some(*map),
             _ => None,
         }
     }
@@ -45,5 +53,55 @@ impl Touched {
             }
             Self::Value { value, .. } => Self::Value { value: *value, new: None },
         }
+    }
+}
+
+/// Everything that was touched, by the offset of its header.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Things {
+    sorted: Vec<Touched>,
+}
+
+impl Things {
+    /// The number of the thing at an offset, entered as `fresh` if it is not there.
+    #[inline]
+    pub(super) fn enter(&mut self, at: u64, fresh: impl FnOnce() -> Touched) -> usize {
+        match self.number(at) {
+            Ok(number) => number,
+            Err(number) => {
+                self.sorted.insert(number, fresh());
+                number
+            }
+        }
+    }
+
+    #[inline]
+    fn number(&self, at: u64) -> Result<usize, usize> {
+        self.sorted.binary_search_by_key(&at, Touched::at)
+    }
+
+    pub(super) fn contains(&self, at: u64) -> bool {
+        self.number(at).is_ok()
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Touched> {
+        self.sorted.get_mut(number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Touched> {
+        self.sorted.iter()
+    }
+
+    /// What was there before, with the locks that were taken since.
+    pub(super) fn rolled_back_to(&self, mut before: Self) -> Self {
+        for now in &self.sorted {
+            let is_new = !before.contains(now.at());
+            let number = before.enter(now.at(), || now.without_writes());
+            if let (false, Some(thing)) = (is_new, before.get_mut(number)) {
+                thing.keep_lock_of(now);
+            }
+        }
+        before
     }
 }

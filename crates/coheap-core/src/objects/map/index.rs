@@ -118,8 +118,12 @@ pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a 
     if at == 0 {
         return Ok(None);
     }
-    let shape = segment_shape(table.region, at)?;
-    Ok(Some(table.region.words(at, 1 << shape.bits)?))
+    // Where there are several segments, all are of the largest size: no need to look.
+    let bits = match table.root[6].get() {
+        0 => segment_shape(table.region, at)?.bits,
+        _ => MOST_BITS,
+    };
+    Ok(Some(table.region.words(at, 1 << bits)?))
 }
 
 /// Makes the segments for all these hashes large enough. The turn is held, no change is open.

@@ -44,6 +44,15 @@ impl Map {
         })
     }
 
+    /// The position of a key and the cell of its value, for who has the map locked.
+    #[inline]
+    pub(crate) fn find(&self, context: &Context, key: &Key<'_>) -> Result<Option<(u64, Cell)>> {
+        self.read(context, |_, table| {
+            let found = table.find(key)?;
+            Ok(found.map(|found| (found.position, Cell::load(&found.entry[2..]))))
+        })
+    }
+
     /// Whether a key is there.
     ///
     /// # Errors

@@ -44,24 +44,30 @@ pub(super) fn place(segment: &[Word], position: u64) -> Option<&[Word]> {
     (inside < places).then(|| &segment[SEGMENT_HEADER + 2 * inside..][..2])
 }
 
-/// Puts an item at the tail, whose turn is held. Blocks for it are pending.
-#[inline]
-pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> {
-    let region = held.context().region();
+/// Puts a short item at the tail, whose turn is held. `false`: it needs a new segment.
+#[inline(always)]
+pub(super) fn put_short(region: &Region, body: &QueueBody, item: Cell) -> Result<bool, Corrupt> {
     let tail = body.tail.get();
     let at = body.tail_segment.get();
-    if at != 0 {
-        if let Some(inline) = Cell::inline(item) {
-            let segment = segment_words(region, at)?;
-            if let Some(words) = place(segment, tail) {
-                if defect(26) {
-                    Region::publish(&body.tail, tail + 1);
-                }
-                Region::store(&words[0], inline.0);
-                Region::store(&words[1], inline.1);
-                Region::publish(&body.tail, tail + 1);
-                return Ok(());
-            }
+    if at == 0 {
+        return Ok(false);
+    }
+    let Some(words) = place(segment_words(region, at)?, tail) else { return Ok(false) };
+    if defect(26) {
+        Region::publish(&body.tail, tail + 1);
+    }
+    Region::store(&words[0], item.0);
+    Region::store(&words[1], item.1);
+    Region::publish(&body.tail, tail + 1);
+    Ok(true)
+}
+
+/// Puts an item at the tail, whose turn is held. Blocks for it are pending.
+pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> {
+    let region = held.context().region();
+    if let Some(short) = Cell::inline(item) {
+        if put_short(region, body, short)? {
+            return Ok(());
         }
     }
     let plan = AppendPlan::new(region, body, 1)?;
@@ -165,18 +171,37 @@ pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
     Err(Corrupt { what: "head of a queue", at: head }.into())
 }
 
-/// Takes the item at the head.
-#[inline]
-pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
-    let cell = first(held, body)?;
-    read_item(held.context().region(), cell, out)?;
+/// Takes the item at the head, whose turn is held, if it is short. There is an item. `false`: it
+/// is long, or in the next segment.
+#[inline(always)]
+pub(super) fn take_short(region: &Region, body: &QueueBody, out: &mut Vec<u8>) -> Result<bool> {
     let head = body.head.get();
-    if cell.block().is_none() {
-        Region::publish(&body.head, head + 1);
+    let Some(words) = place(segment_words(region, body.head_segment.get())?, head) else {
+        return Ok(false);
+    };
+    let cell = Cell::load(words);
+    if cell.block().is_some() {
+        return Ok(false);
+    }
+    read_item(region, cell, out)?;
+    Region::publish(&body.head, head + 1);
+    Ok(true)
+}
+
+/// Takes the item at the head.
+pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
+    let region = held.context().region();
+    if take_short(region, body, out)? {
         return Ok(());
     }
+    let cell = first(held, body)?;
+    if cell.block().is_none() {
+        take_short(region, body, out)?;
+        return Ok(());
+    }
+    read_item(region, cell, out)?;
     let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
-    change.set(&body.head, head + 1);
+    change.set(&body.head, body.head.get() + 1);
     cell::free(&mut change, cell)?;
     change.commit();
     Ok(())

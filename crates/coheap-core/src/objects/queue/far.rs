@@ -4,12 +4,16 @@
 //! undone. So who holds only the near turn reads the far end's numbers as readers without a turn
 //! do: while its sequence is even and stays the same. Where that does not come, it takes both
 //! turns, which also recovers a dead owner.
+//!
+//! What was seen is noted on the near side: both ends only grow, so as long as the note leaves an
+//! item to take, or a place to put, nobody looks again, and the ends keep their caches.
 
-use super::{LOOKS, Queue};
+use super::{LOOKS, Queue, check_place};
 use crate::error::Result;
 use crate::journal::{Context, Held};
-use crate::memory::Region;
 use crate::memory::layout::QueueBody;
+use crate::memory::{Region, Word};
+use crate::objects::Handle;
 use crate::sync::turn;
 
 /// Numbers of the far end at one moment when no change was open there.
@@ -22,6 +26,12 @@ pub(crate) struct Far {
 }
 
 impl Far {
+    /// As it was when the near side last looked.
+    #[inline(always)]
+    pub(super) fn noted(word: &Word) -> Self {
+        Self { moved: word.get(), reserved: 0 }
+    }
+
     fn of_tail(body: &QueueBody) -> Self {
         Self { moved: body.tail.acquire(), reserved: body.reserved.acquire() }
     }
@@ -31,36 +41,83 @@ impl Far {
     }
 }
 
+/// One end of a queue, seen from the other.
+struct View {
+    near: u32,
+    far: u32,
+    /// A turn that is held besides.
+    more: Option<u32>,
+    read: fn(&QueueBody) -> Far,
+    /// Where the near side notes what it saw.
+    note: fn(&QueueBody) -> &Word,
+}
+
+fn tail_seen(body: &QueueBody) -> &Word {
+    &body.tail_seen
+}
+
+fn head_seen(body: &QueueBody) -> &Word {
+    &body.head_seen
+}
+
 impl Queue {
-    /// Takes the head's turn, and those in `more`, and looks at the tail.
     #[inline(always)]
+    fn tail_view(&self, more: Option<u32>) -> View {
+        let Handle { turn, second_turn, .. } = self.handle;
+        View { near: turn, far: second_turn, more, read: Far::of_tail, note: tail_seen }
+    }
+
+    #[inline(always)]
+    fn head_view(&self, more: Option<u32>) -> View {
+        let Handle { turn, second_turn, .. } = self.handle;
+        View { near: second_turn, far: turn, more, read: Far::of_head, note: head_seen }
+    }
+
+    /// Takes the head's turn, and those in `more`, and looks at the tail, unless an item is known
+    /// to be there: then the tail's number is one that it had before.
+    pub(super) fn hold_head_for_item<'a>(
+        &self,
+        context: &'a Context,
+        more: Option<u32>,
+    ) -> Result<(Held<'a>, &'a QueueBody, Far)> {
+        self.hold_and_look(context, self.tail_view(more), |body, tail| body.head.get() < tail.moved)
+    }
+
+    /// Takes the tail's turn, and those in `more`, and looks at the head, unless a place is known
+    /// to be there: then the head's number is one that it had before.
+    pub(super) fn hold_tail_for_place<'a>(
+        &self,
+        context: &'a Context,
+        more: Option<u32>,
+    ) -> Result<(Held<'a>, &'a QueueBody, Far)> {
+        self.hold_and_look(context, self.head_view(more), |body, head| {
+            check_place(body, head, 1).is_ok()
+        })
+    }
+
+    /// Takes the head's turn and looks at the tail.
     pub(super) fn hold_head_and_look<'a>(
         &self,
         context: &'a Context,
-        more: Option<u32>,
     ) -> Result<(Held<'a>, &'a QueueBody, Far)> {
-        let ends = (self.handle.turn, self.handle.second_turn);
-        self.hold_and_look(context, ends, more, Far::of_tail)
+        self.hold_and_look(context, self.tail_view(None), |_, _| false)
     }
 
-    /// Takes the tail's turn, and those in `more`, and looks at the head.
-    #[inline(always)]
+    /// Takes the tail's turn and looks at the head.
     pub(super) fn hold_tail_and_look<'a>(
         &self,
         context: &'a Context,
-        more: Option<u32>,
     ) -> Result<(Held<'a>, &'a QueueBody, Far)> {
-        let ends = (self.handle.second_turn, self.handle.turn);
-        self.hold_and_look(context, ends, more, Far::of_head)
+        self.hold_and_look(context, self.head_view(None), |_, _| false)
     }
 
-    #[inline(always)]
+    /// `will_do`: whether what was seen before is all that the caller needs.
+    #[inline]
     fn hold_and_look<'a>(
         &self,
         context: &'a Context,
-        (near, far): (u32, u32),
-        more: Option<u32>,
-        read: fn(&QueueBody) -> Far,
+        View { near, far, more, read, note }: View,
+        will_do: impl Fn(&QueueBody, Far) -> bool,
     ) -> Result<(Held<'a>, &'a QueueBody, Far)> {
         let region = context.region();
         {
@@ -69,7 +126,11 @@ impl Queue {
                 Some(more) => context.hold_all(&[near, more])?,
             };
             let body = self.body(region)?;
-            if let Some(seen) = look(region, far, || read(body)) {
+            let before = Far::noted(note(body));
+            if will_do(body, before) {
+                return Ok((held, body, before));
+            }
+            if let Some(seen) = look_and_note(region, far, || read(body), note(body)) {
                 return Ok((held, body, seen));
             }
         }
@@ -80,10 +141,30 @@ impl Queue {
         Ok((held, body, seen))
     }
 
-    /// The tail as it was between two changes. `None`: one is open all the time.
+    /// The tail as it was between two changes. `None`: one is open all the time. The head's turn
+    /// is held.
+    #[inline(always)]
     pub(super) fn look_at_tail(&self, region: &Region, body: &QueueBody) -> Option<Far> {
-        look(region, self.handle.second_turn, || Far::of_tail(body))
+        let read = || Far::of_tail(body);
+        look_and_note(region, self.handle.second_turn, read, &body.tail_seen)
     }
+
+    /// The head as it was between two changes. `None`: one is open all the time. The tail's turn
+    /// is held.
+    #[inline(always)]
+    pub(super) fn look_at_head(&self, region: &Region, body: &QueueBody) -> Option<Far> {
+        let read = || Far::of_head(body);
+        look_and_note(region, self.handle.turn, read, &body.head_seen)
+    }
+}
+
+#[inline(always)]
+fn look_and_note(region: &Region, far: u32, read: impl Fn() -> Far, note: &Word) -> Option<Far> {
+    let seen = look(region, far, read)?;
+    if seen.moved != note.get() {
+        Region::store(note, seen.moved);
+    }
+    Some(seen)
 }
 
 #[inline(always)]

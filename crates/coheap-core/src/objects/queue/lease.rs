@@ -32,7 +32,7 @@ impl Queue {
         let own = context.member().slot();
         // On a full heap the queue's own reserve will do for one lease at a time.
         let ensured = allocator::ensure(context, RECORD, 1);
-        let (held, body, tail) = self.hold_head_and_look(context, Some(SLOT_TURNS + own))?;
+        let (held, body, tail) = self.hold_head_for_item(context, Some(SLOT_TURNS + own))?;
         let serial = Region::add(&region.header().serial, 1) + 1;
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();

@@ -103,18 +103,55 @@ impl Queue {
     /// was changed.
     #[inline]
     pub fn put(&self, context: &Context, item: &[u8]) -> Result<()> {
+        if self.put_quickly(context, item) {
+            return Ok(());
+        }
         estate::or_after_sweep(context, || self.try_put(context, item))
     }
 
     /// As `put`, whoever may be dead.
-    #[inline(always)]
     fn try_put(&self, context: &Context, item: &[u8]) -> Result<()> {
         cell::ensure(context, item)?;
-        let (held, body, head) = self.hold_tail_and_look(context, None)?;
+        let (held, body, head) = self.hold_tail_for_place(context, None)?;
         check_place(body, head, 1)?;
         ends::put(&held, body, item)?;
         self.after_put(held, body, 1);
         Ok(())
+    }
+
+    /// Puts a short item where a place is. `false`: nothing was done, and
+    /// [`try_put`](Self::try_put) knows more.
+    #[inline(always)]
+    pub(crate) fn put_quickly(&self, context: &Context, item: &[u8]) -> bool {
+        let (region, Some(item)) = (context.region(), Cell::inline(item)) else { return false };
+        let Ok(held) = context.hold(self.handle.second_turn) else { return false };
+        let Ok(body) = self.body(region) else { return false };
+        let has_place = |head| check_place(body, head, 1).is_ok();
+        let is_put = (has_place(Far::noted(&body.head_seen))
+            || self.look_at_head(region, body).is_some_and(has_place))
+            && matches!(ends::put_short(region, body, item), Ok(true));
+        if is_put {
+            self.after_put(held, body, 1);
+        }
+        is_put
+    }
+
+    /// Takes a short item, if one is there. `false`: nothing was done, and
+    /// [`try_get`](Self::try_get) knows more.
+    #[inline(always)]
+    pub(crate) fn get_quickly(&self, context: &Context, out: &mut Vec<u8>) -> bool {
+        let region = context.region();
+        let Ok(held) = context.hold(self.handle.turn) else { return false };
+        let Ok(body) = self.body(region) else { return false };
+        let has_item = |tail: Far| body.head.get() < tail.moved;
+        let is_taken = body.returned.get() == 0
+            && (has_item(Far::noted(&body.tail_seen))
+                || self.look_at_tail(region, body).is_some_and(has_item))
+            && matches!(ends::take_short(region, body, out), Ok(true));
+        if is_taken {
+            self.after_get(region, held, body);
+        }
+        is_taken
     }
 
     /// Puts items at the back, in order, as many as there are places for. Answers how many.
@@ -128,7 +165,7 @@ impl Queue {
             return Err(Error::BadArgument("a value has at least one byte"));
         }
         allocator::ensure_all(context, &mut rooms)?;
-        let (held, body, head) = self.hold_tail_and_look(context, None)?;
+        let (held, body, head) = self.hold_tail_and_look(context)?;
         let mut count = 0;
         for item in items {
             let done = check_place(body, head, 1).and_then(|()| ends::put(&held, body, item));
@@ -161,13 +198,15 @@ impl Queue {
     /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::ObjectGone`].
     #[inline]
     pub fn get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
+        if self.get_quickly(context, out) {
+            return Ok(());
+        }
         estate::or_after_sweep(context, || self.try_get(context, out))
     }
 
     /// As `get`, whoever may be dead.
-    #[inline(always)]
     fn try_get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
-        let (held, body, tail) = self.hold_head_and_look(context, None)?;
+        let (held, body, tail) = self.hold_head_for_item(context, None)?;
         if body.returned.get() != 0 {
             records::take_returned(&held, body, out)?;
         } else {
@@ -209,7 +248,7 @@ impl Queue {
     ///
     /// [`Error::ObjectGone`] after the queue was removed.
     pub fn len(&self, context: &Context) -> Result<u64> {
-        let (_held, body, tail) = self.hold_head_and_look(context, None)?;
+        let (_held, body, tail) = self.hold_head_and_look(context)?;
         Ok(tail.moved.saturating_sub(body.head.get()) + body.returned_count.get())
     }
 
@@ -301,7 +340,7 @@ impl Queue {
 /// Words that making a queue saves.
 pub(crate) const CREATE_WORDS: usize = 2 * allocator::TAKE_WORDS;
 /// The room of a body.
-pub(crate) const BODY: Room = Room::Class(9);
+pub(crate) const BODY: Room = Room::Class(11);
 
 /// Makes a body with an empty chain. The block is pending.
 pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64) -> Result<u64> {

@@ -29,7 +29,7 @@ impl Queue {
         let region = context.region();
         let own = context.member().slot();
         allocator::ensure(context, RECORD, 1)?;
-        let (held, body, head) = self.hold_tail_and_look(context, Some(SLOT_TURNS + own))?;
+        let (held, body, head) = self.hold_tail_for_place(context, Some(SLOT_TURNS + own))?;
         check_place(body, head, 1)?;
         let serial = Region::add(&region.header().serial, 1) + 1;
         let mut change = Change::begin(&held, MOVE_WORDS)?;

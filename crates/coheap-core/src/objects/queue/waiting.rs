@@ -28,6 +28,9 @@ impl Queue {
         deadline: Option<u64>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
+        if self.get_quickly(context, out) {
+            return Ok(());
+        }
         self.wait_for_item(context, deadline, || self.try_get(context, out))
     }
 
@@ -57,13 +60,13 @@ impl Queue {
             other => return other,
         }
         for _ in 0..SPINS {
+            std::hint::spin_loop();
             if self.seems_ready(context)? {
                 match attempt() {
                     Err(Error::Empty) => {}
                     other => return other,
                 }
             }
-            std::hint::spin_loop();
         }
         self.sleep_for_item(context, deadline, &mut attempt)
     }
@@ -125,6 +128,9 @@ impl Queue {
     /// [`Error::Full`] when the time ran out; [`Error::Interrupted`]; else as `put`.
     #[inline]
     pub fn put_wait(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
+        if self.put_quickly(context, item) {
+            return Ok(());
+        }
         match self.try_put(context, item) {
             Err(Error::Full) => self.sleep_for_place(context, deadline, item),
             other => other,
@@ -134,6 +140,7 @@ impl Queue {
     #[cold]
     fn sleep_for_place(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
         for _ in 0..SPINS {
+            std::hint::spin_loop();
             let body = self.body(context.region())?;
             let head = body.head.acquire();
             if body.tail.acquire().saturating_sub(head) < body.limit.get() {
@@ -142,7 +149,6 @@ impl Queue {
                     other => return other,
                 }
             }
-            std::hint::spin_loop();
         }
         let mut patience = Patience::new(deadline);
         loop {
@@ -172,7 +178,7 @@ impl Queue {
         let mut patience = Patience::new(deadline);
         loop {
             estate::sweep_if_due(context)?;
-            let (held, body, tail) = self.hold_head_and_look(context, None)?;
+            let (held, body, tail) = self.hold_head_and_look(context)?;
             if is_idle(body, tail) {
                 return Ok(());
             }
@@ -209,7 +215,7 @@ impl Queue {
     ///
     /// [`Error::Full`], [`Error::ShutDown`], [`Error::ObjectGone`].
     pub fn check_room(&self, context: &Context, count: u64) -> Result<()> {
-        let (_held, body, head) = self.hold_tail_and_look(context, None)?;
+        let (_held, body, head) = self.hold_tail_and_look(context)?;
         check_place(body, head, count)
     }
 }

@@ -5,25 +5,32 @@
 //! number. So what a parent cached is never taken for the child's own.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 /// The last number given, copied to children like all private memory.
 static LAST: AtomicU64 = AtomicU64::new(0);
-static STAMP: OnceLock<&'static AtomicU64> = OnceLock::new();
+static STAMP: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The number of this process in its line of forks: differs from that of every ancestor.
 #[inline]
 pub fn generation() -> u64 {
-    let stamp = match STAMP.get() {
-        Some(stamp) => stamp,
-        None => STAMP.get_or_init(wiped_page),
-    };
+    let known = STAMP.load(Ordering::Acquire);
+    // SAFETY: either null or the page that `wiped_page` made, which is never unmapped.
+    let stamp = unsafe { known.as_ref() }.unwrap_or_else(|| first_stamp());
     match stamp.load(Ordering::Relaxed) {
         0 => next_generation(stamp),
         number => number,
     }
+}
+
+#[cold]
+fn first_stamp() -> &'static AtomicU64 {
+    static PAGE: OnceLock<&'static AtomicU64> = OnceLock::new();
+    let page: &'static AtomicU64 = PAGE.get_or_init(wiped_page);
+    STAMP.store(std::ptr::from_ref(page).cast_mut(), Ordering::Release);
+    page
 }
 
 #[cold]
