@@ -1,6 +1,7 @@
 //! A lock of the heap.
 //!
-//! Each call finds the thread's context anew, as a call of the typed face does. Not here: what
+//! Each call finds the thread's context anew, as a call of the typed face does; a pair finds it
+//! once, for the typed face's guard keeps it. Not here: what
 //! happens to the lock of a process that dies, which `figures::handover` measures.
 
 use coheap_core::heap::Heap;
@@ -35,6 +36,14 @@ impl OurLock {
     #[inline]
     pub fn unlock(&self) {
         self.heap.with(|context| self.lock.unlock(context)).expect("unlocked");
+    }
+
+    /// Takes the lock and lets it go, as the typed face's guard does.
+    #[inline]
+    pub fn pair(&self) {
+        let context = self.heap.context().expect("attached");
+        self.lock.lock(&context, None).expect("locked");
+        self.lock.unlock(&context).expect("unlocked");
     }
 
     /// Which process has it.

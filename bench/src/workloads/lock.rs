@@ -18,10 +18,7 @@ pub fn run(bench: &mut Bench<'_>) {
     let ours = |station: &Station| {
         assert!(!lock.lock(), "a clean lock");
         lock.unlock();
-        station.repeat(PAIRS, |_| {
-            lock.lock();
-            lock.unlock();
-        });
+        station.repeat(PAIRS, |_| lock.pair());
         ours::leave(&lock.heap);
     };
     let theirs = |station: &Station| {

@@ -30,6 +30,24 @@ pub struct Heap {
     pub(crate) engine: Engine,
 }
 
+/// Runs a waiting operation of a thread again after each signal, with the same deadline.
+#[inline]
+pub(crate) fn wait_with<T>(
+    context: &Context,
+    timeout: Option<Duration>,
+    mut operation: impl FnMut(&Context, Option<u64>) -> coheap_core::Result<T>,
+) -> Result<T> {
+    let deadline = timeout.map(|timeout| {
+        os::now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+    });
+    loop {
+        match operation(context, deadline) {
+            Err(coheap_core::Error::Interrupted) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
 impl Heap {
     /// Makes a heap without a name, which vanishes with its last process.
     ///
@@ -87,20 +105,13 @@ impl Heap {
     }
 
     /// Runs a waiting operation again after each signal, with the same deadline.
+    #[inline]
     pub(crate) fn wait<T>(
         &self,
         timeout: Option<Duration>,
-        mut operation: impl FnMut(&Context, Option<u64>) -> coheap_core::Result<T>,
+        operation: impl FnMut(&Context, Option<u64>) -> coheap_core::Result<T>,
     ) -> Result<T> {
-        let deadline = timeout.map(|timeout| {
-            os::now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
-        });
-        loop {
-            match self.engine.with(|context| operation(context, deadline)) {
-                Err(coheap_core::Error::Interrupted) => {}
-                other => return Ok(other?),
-            }
-        }
+        wait_with(&*self.engine.context()?, timeout, operation)
     }
 
     fn object(&self, name: &str, recipe: &Recipe<'_>) -> Result<Handle> {

@@ -4,8 +4,10 @@
 //! The value beside the lock is replaced whole or not at all.
 
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::Duration;
 
+use coheap_core::journal::Context;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Handle, Mutex as Engine};
 use serde::Serialize;
@@ -15,6 +17,7 @@ use crate::Heap;
 use crate::buffer::Buffer;
 use crate::element;
 use crate::error::{Error, Result};
+use crate::heap::wait_with;
 
 /// A lock around a value. Made by [`Heap::mutex`].
 ///
@@ -32,8 +35,8 @@ pub struct Mutex<T> {
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     died: Option<u32>,
-    /// A lock is let go by the thread that took it.
-    not_send: PhantomData<*const ()>,
+    /// That of the thread that took it, which is to let it go.
+    context: Rc<Context>,
 }
 
 impl<T: Serialize + DeserializeOwned> Mutex<T> {
@@ -76,10 +79,12 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         self.lock_before(Some(timeout))
     }
 
+    #[inline]
     fn lock_before(&self, timeout: Option<Duration>) -> Result<MutexGuard<'_, T>> {
+        let context = self.heap.engine.context()?;
         let acquired =
-            self.heap.wait(timeout, |context, deadline| self.engine.lock(context, deadline))?;
-        Ok(self.guard(acquired))
+            wait_with(&context, timeout, |context, deadline| self.engine.lock(context, deadline))?;
+        Ok(self.guard(acquired, context))
     }
 
     /// Takes the lock if it is free or its holder is dead.
@@ -95,16 +100,17 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>> {
-        let acquired = self.heap.with(|context| self.engine.try_lock(context))?;
-        Ok(acquired.map(|acquired| self.guard(acquired)))
+        let context = self.heap.engine.context()?;
+        let acquired = self.engine.try_lock(&context)?;
+        Ok(acquired.map(|acquired| self.guard(acquired, context)))
     }
 
-    fn guard(&self, acquired: Acquired) -> MutexGuard<'_, T> {
+    fn guard(&self, acquired: Acquired, context: Rc<Context>) -> MutexGuard<'_, T> {
         let died = match acquired {
             Acquired::Clean => None,
             Acquired::OwnerDied(pid) => Some(pid),
         };
-        MutexGuard { mutex: self, died, not_send: PhantomData }
+        MutexGuard { mutex: self, died, context }
     }
 
     /// Process id of the holder, dead or alive.
@@ -157,8 +163,9 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        // A lock that was removed, or a closed heap, has nothing to let go.
-        let _: Result<(), Error> =
-            self.mutex.heap.with(|context| self.mutex.engine.unlock(context));
+        // A forked child holds nothing; a lock that was removed has nothing to let go.
+        if self.context.is_own() {
+            let _ = self.mutex.engine.unlock(&self.context);
+        }
     }
 }

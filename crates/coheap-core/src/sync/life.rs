@@ -140,7 +140,11 @@ impl Census {
         if word.epoch() != who.epoch || matches!(word.state(), State::Free | State::Estate) {
             return Ok(Standing::Settled);
         }
-        if life::is_held(self.checked_life()?, u64::from(who.slot))? {
+        // Whose byte is held lives. That it is not says something only in the right file.
+        let byte = u64::from(who.slot);
+        if life::is_held(&self.life, byte).unwrap_or(false)
+            || life::is_held(self.checked_life()?, byte)?
+        {
             return Ok(Standing::Alive);
         }
         if word.state() == State::Unborn {

@@ -6,7 +6,7 @@
 //! - where the thing waited for has an owner, one *watcher* for all who sleep there keeps slices
 //!   of 4 ms and looks whether the owner lives;
 //! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and look at
-//!   a part of all slots at each tick; everybody else sleeps a second at a time and is woken by
+//!   a part of all slots at each tick; everybody else sleeps two seconds at a time and is woken by
 //!   whoever recovers a dead process.
 //!
 //! What always holds: what is slept on is published, so that a recovery can wake everybody; the
@@ -24,13 +24,13 @@ const NEW: u64 = 100 * MILLISECOND;
 /// The watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
 /// A ticker's slice.
-const TICK: u64 = 20 * MILLISECOND;
+const TICK: u64 = 40 * MILLISECOND;
 /// Everybody else's slice.
-const LONG: u64 = 1_000 * MILLISECOND;
+const LONG: u64 = 2_000 * MILLISECOND;
 /// A ticker that was not seen for this long is replaced.
-const TICKER_LOST: u64 = 3 * TICK;
+const TICKER_LOST: u64 = 2 * TICK;
 /// Each tick looks at one of this many parts of the slots.
-pub const PARTS: u32 = 4;
+pub const PARTS: u32 = 2;
 
 /// Why a waiter should act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,11 @@ impl Patience {
     /// Whether this wait has slept through its first short slices.
     pub fn is_settled_in(&self) -> bool {
         os::now() - self.started >= WATCH
+    }
+
+    /// Whether this wait is too short to count on a ticker.
+    pub fn is_new(&self) -> bool {
+        os::now() - self.started < NEW
     }
 
     /// Whether the wait ends by itself.

@@ -15,6 +15,14 @@ use crate::sync::wait::{self, Pause};
 /// Looks before a waiter goes to sleep.
 const SPINS: u32 = 300;
 
+/// Looks whether others died: in a wait's first slices, for later there are tickers.
+fn look_at_others(context: &Context, patience: &Patience) -> Result<()> {
+    if patience.is_new() {
+        estate::sweep_if_due(context)?;
+    }
+    Ok(())
+}
+
 impl Queue {
     /// As [`get`](Self::get), waiting until `deadline` or for ever.
     ///
@@ -80,7 +88,7 @@ impl Queue {
     ) -> Result<T> {
         let mut patience = Patience::new(deadline);
         loop {
-            estate::sweep_if_due(context)?;
+            look_at_others(context, &patience)?;
             let (held, body) = self.hold_tail(context)?;
             Region::store(&body.wants_items, 1);
             let seen = body.not_empty.seen();
@@ -95,7 +103,10 @@ impl Queue {
                 }
             };
             if let Err(error) = answer {
-                let last = if error == Error::Empty { attempt() } else { Err(error) };
+                let last = match error {
+                    Error::Empty => estate::or_after_sweep(context, attempt),
+                    other => Err(other),
+                };
                 self.pass_on(context)?;
                 return last;
             }
@@ -152,7 +163,7 @@ impl Queue {
         }
         let mut patience = Patience::new(deadline);
         loop {
-            estate::sweep_if_due(context)?;
+            look_at_others(context, &patience)?;
             let (held, body) = self.hold_head(context)?;
             Region::store(&body.wants_room, 1);
             let seen = body.not_full.seen();
@@ -163,7 +174,9 @@ impl Queue {
             }
             match self.pause(context, &mut patience, &body.not_full, seen, Error::Full) {
                 Ok(()) => {}
-                Err(Error::Full) => return self.try_put(context, item),
+                Err(Error::Full) => {
+                    return estate::or_after_sweep(context, || self.try_put(context, item));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -177,7 +190,7 @@ impl Queue {
     pub fn join(&self, context: &Context, deadline: Option<u64>) -> Result<()> {
         let mut patience = Patience::new(deadline);
         loop {
-            estate::sweep_if_due(context)?;
+            look_at_others(context, &patience)?;
             let (held, body, tail) = self.hold_head_and_look(context)?;
             if is_idle(body, tail) {
                 return Ok(());
