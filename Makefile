@@ -53,7 +53,6 @@ bench: $(PASSED)/tools ## measure against the peers (bench/ is a workspace of it
 crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
 	$(SWEEP) --test crash -- --ignored --nocapture
 	$(CARGO) test --locked --release --package coheap-core --test steps -- --ignored --nocapture
-	$(TEST_DEFECTS) -- --ignored --nocapture
 
 torture: $(PASSED)/tools ## kill real processes, thousands of times
 	$(SWEEP) --test torture -- --ignored --nocapture

@@ -1,10 +1,14 @@
-//! How things end: an object that is removed, a process that closes, a journal that is damaged.
+//! How things end: an object that is removed, a lease or a commit that a death cuts off, a process
+//! that closes, a journal that is damaged.
 //!
 //! Real processes: each child is forked, does one thing, and ends or is killed by its failpoint.
+
+use std::rc::Rc;
 
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::directory::Recipe;
@@ -13,7 +17,8 @@ use coheap_core::objects::{Directory, Map, Queue, estate};
 use coheap_core::os::failpoint;
 use coheap_core::transaction::Transaction;
 
-fn in_child(act: impl FnOnce()) {
+/// Runs `act` in a child. Answers whether the child ended by itself.
+fn in_child(act: impl FnOnce()) -> bool {
     // SAFETY: the child runs plain code and leaves by `_exit`, without this process's destructors.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
@@ -24,6 +29,17 @@ fn in_child(act: impl FnOnce()) {
     let mut status = 0;
     // SAFETY: the status outlives the call.
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    libc::WIFEXITED(status)
+}
+
+/// Runs `act` in a child that dies before store number `die_at`. Answers whether it got through.
+fn until_store(heap: &Heap, die_at: u64, act: impl FnOnce(&Rc<Context>)) -> bool {
+    in_child(|| {
+        let context = heap.context().expect("a context");
+        failpoint::arm(die_at);
+        act(&context);
+        failpoint::disarm();
+    })
 }
 
 fn heap() -> Heap {
@@ -72,6 +88,88 @@ fn removing_a_queue_happens_whole_or_not_at_all() {
         }
     }
     assert!(has_survived);
+}
+
+/// Goal: an item whose lessee died is there again, once and in its place.
+/// Method: kill the lessee before each of its stores; then everything can be taken in order.
+#[test]
+fn a_lease_happens_whole_or_not_at_all() {
+    let mut out = Vec::new();
+    let has_survived = (0..2_000).any(|die_at| {
+        let heap = heap();
+        let recipe = Recipe::Queue { limit: 0, max_attempts: 0 };
+        let handle = heap.with(|context| Directory.get_or_create(context, "patient", &recipe));
+        let queue = Queue { handle: handle.expect("a queue") };
+        for item in 1..4u8 {
+            heap.with(|context| queue.put(context, &[item; 40])).expect("a put");
+        }
+        let has_survived = until_store(&heap, die_at, |context| {
+            queue.lease(context, &mut Vec::new()).expect("a lease");
+        });
+        heap.with(estate::sweep).expect("a sweep");
+        heap.with(check).expect("a whole heap");
+        for item in 1..4u8 {
+            let taken = heap.with(|context| queue.get(context, &mut out));
+            assert_eq!((taken, &out[..]), (Ok(()), &[item; 40][..]), "death before store {die_at}");
+        }
+        assert_eq!(heap.with(|context| queue.get(context, &mut out)), Err(Error::Empty));
+        has_survived
+    });
+    assert!(has_survived, "the lessee never got through");
+}
+
+/// Goal: a commit that saves more words than a journal has room for at first is whole or nothing.
+/// Method: kill it before some of its stores, over all of its length.
+#[test]
+fn a_large_commit_happens_whole_or_not_at_all() {
+    const KEYS: u8 = 120;
+    let has_survived = (0..20_000).step_by(97).any(|die_at| {
+        let heap = heap();
+        let map = map(&heap);
+        let has_survived = until_store(&heap, die_at, |context| {
+            let mut transaction = Transaction::begin(Rc::clone(context), None).expect("begun");
+            for key in 0..KEYS {
+                transaction.map_set(&map, &[key; 3], b"value").expect("a write");
+            }
+            transaction.commit().expect("a commit");
+        });
+        heap.with(estate::sweep).expect("a sweep");
+        heap.with(check).expect("a whole heap");
+        let len = heap.with(|context| map.len(context)).expect("a length");
+        let is_whole = len == u64::from(KEYS);
+        assert!(is_whole || len == 0 && !has_survived, "death before store {die_at}: {len} keys");
+        has_survived
+    });
+    assert!(has_survived, "the commit never got through");
+}
+
+/// Goal: what one commit removes from a map is not overwritten by what it inserts.
+/// Method: kill a commit that does both before each of its stores; nothing or all has happened.
+#[test]
+fn a_commit_that_removes_and_inserts_is_whole_or_nothing() {
+    let pair = |key: u8| (vec![key], vec![key; 12]);
+    let has_survived = (0..2_000).any(|die_at| {
+        let heap = heap();
+        let map = map(&heap);
+        for (key, value) in [pair(1), pair(2)] {
+            heap.with(|context| map.set(context, &key, &value)).expect("a write");
+        }
+        let has_survived = until_store(&heap, die_at, |context| {
+            let mut transaction = Transaction::begin(Rc::clone(context), None).expect("begun");
+            let (removed, (key, value)) = (pair(2).0, pair(3));
+            transaction.map_remove(&map, &removed, &mut Vec::new()).expect("a removal");
+            transaction.map_set(&map, &key, &value).expect("a write");
+            transaction.commit().expect("a commit");
+        });
+        heap.with(estate::sweep).expect("a sweep");
+        heap.with(check).expect("a whole heap");
+        let found = heap.with(|context| map.snapshot(context)).expect("a snapshot");
+        let is_after = found == [pair(1), pair(3)];
+        let is_before = found == [pair(1), pair(2)];
+        assert!(is_after || is_before && !has_survived, "death before store {die_at}: {found:?}");
+        has_survived
+    });
+    assert!(has_survived, "the commit never got through");
 }
 
 /// Goal: a dead process's damaged journal is an error for everyone, again and again, and not a

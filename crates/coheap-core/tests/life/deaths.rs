@@ -1,15 +1,18 @@
 //! What is a death, and what only looks like one.
 //!
-//! Stopped, killed while stopped, dead but not reaped, an id used again, an exit without a word,
-//! and the end of a thread.
+//! Stopped, killed while stopped, dead but not reaped, an id used again, an exit without a word, a
+//! death that nobody waits for, and the end of a thread.
 
+use std::time::Duration;
+
+use coheap_core::error::Error;
 use coheap_core::objects::mutex::Acquired;
 
 use crate::scene::{GO, OWN, Scene};
 use crate::support::child::{End, die, fork, fork_as, state_of};
-use crate::support::objects::settle_and_check;
+use crate::support::objects::{heap, queue, settle_and_check};
 use crate::support::privilege::skipped;
-use crate::support::{alone, until};
+use crate::support::{alone, is_so_within, until};
 
 /// Goal: SIGSTOP is not death, however long it lasts.
 /// Method: stop the holder, look as hard as possible, let it go on and finish.
@@ -139,4 +142,29 @@ fn the_end_of_a_thread_is_no_death() {
     child.must_succeed();
     assert_eq!(tried(), Some(Acquired::OwnerDied(child.pid() as u32)));
     settle_and_check(&scene.heap);
+}
+
+/// Goal: who only asks, again and again, and never waits, gets what a dead process had on lease.
+/// Method: the lessee of the only item kills itself; ask until the item is there.
+#[test]
+fn what_the_dead_had_on_lease_comes_back_to_who_only_asks() {
+    let _alone = alone();
+    let heap = heap(8);
+    let jobs = queue(&heap, "jobs");
+    let mut out = Vec::new();
+    heap.with(|context| jobs.put(context, b"job")).expect("a put");
+    let mut lessee = fork(|| {
+        heap.with(|context| jobs.lease(context, &mut Vec::new())).expect("a lease");
+        die()
+    });
+    assert_eq!(lessee.wait(), End::Signal(libc::SIGKILL));
+    let mut attempt = 0;
+    is_so_within(Duration::from_secs(3), || {
+        match heap.with(|context| jobs.lease(context, &mut out)) {
+            Ok(lease) => attempt = lease.attempt,
+            Err(error) => assert_eq!(error, Error::Empty),
+        }
+        attempt > 0
+    });
+    assert_eq!((attempt, &out[..]), (2, &b"job"[..]));
 }

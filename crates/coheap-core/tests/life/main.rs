@@ -1,5 +1,6 @@
 //! Who lives and who does not: stopped, dead but not reaped, forked, replaced by `exec`, with its
-//! descriptors closed, seen from another namespace, twice in one process, large and slow to die.
+//! descriptors closed, seen from another namespace, twice in one process, large and slow to
+//! die; and who comes while a heap grows.
 //!
 //! Two promises are tried: a live process is never robbed, and a dead one holds nobody up. Parts
 //! that need the superuser say visibly when they were skipped.
@@ -13,5 +14,6 @@ mod descriptors;
 mod replaced;
 mod namespaces;
 mod engines;
+mod growing;
 #[cfg(feature = "failpoints")]
 mod unfinished;

@@ -9,6 +9,7 @@
 //! tries some instructions of each operation, `cargo test --release -- --ignored` all of them.
 
 #![cfg(all(target_arch = "x86_64", not(feature = "failpoints")))]
+#![allow(clippy::print_stdout, reason = "the table is what this program is run for")]
 
 #[path = "../crash/world/mod.rs"]
 #[allow(dead_code, reason = "the world is shared with the crash sweep")]

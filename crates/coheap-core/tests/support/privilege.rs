@@ -25,10 +25,12 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// An empty folder in the system's folder for shared memory.
+    /// An empty folder in the system's folder for shared memory, or where `COHEAP_TEST_FOLDER`
+    /// says: whoever may stop this program in the midst of a test cleans up there.
     pub(crate) fn new(test: &str) -> Self {
         let number = coheap_core::os::random_u64().expect("a random number");
-        let path = PathBuf::from(format!("/dev/shm/coheap-test-{test}-{number:016x}"));
+        let parent = std::env::var_os("COHEAP_TEST_FOLDER").unwrap_or_else(|| "/dev/shm".into());
+        let path = PathBuf::from(parent).join(format!("coheap-test-{test}-{number:016x}"));
         std::fs::create_dir(&path).expect("a new folder");
         Self { path, is_mount: false }
     }
