@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::Heap;
 use crate::buffer::Buffer;
 use crate::element;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heap::wait_with;
 
 /// A lock around a value. Made by [`Heap::mutex`].
