@@ -25,7 +25,7 @@ use crate::memory::{Region, Word};
 pub(super) const LEAST_BITS: u32 = 4;
 pub(super) const MOST_BITS: u32 = 11;
 /// Deepest index.
-const MOST_DEPTH: u64 = 21;
+pub(super) const MOST_DEPTH: u64 = 21;
 const REMOVED: u64 = 0xffff_ffff;
 
 /// A slot's word.
