@@ -33,7 +33,7 @@ impl Queue {
         // On a full heap the queue's own reserve will do for one lease at a time.
         let ensured = allocator::ensure(context, RECORD, 1);
         let (held, body, tail) = self.hold_head_and_look(context, Some(SLOT_TURNS + own))?;
-        let serial = Region::add(&region.header().serial, 1) + 1;
+        let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
             let record: &Record = region.at(at)?;
@@ -133,7 +133,7 @@ impl Queue {
         let body = self.body(region)?;
         let mut failed = Vec::new();
         let mut at = body.failed.get();
-        let most = region.span_limit() * 256;
+        let mut seen = at;
         while at != 0 {
             let record: &Record = region.at(at)?;
             let mut value = Vec::new();
@@ -141,8 +141,12 @@ impl Queue {
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
             failed.push(Failed { value, attempts, why: Why::of(record.state.get()) });
             at = record.next.get();
-            if failed.len() as u64 > most {
+            if at == seen {
+                // A circle.
                 return Err(broken(at));
+            }
+            if failed.len().is_power_of_two() {
+                seen = at;
             }
         }
         Ok(failed)

@@ -31,7 +31,7 @@ impl Queue {
         allocator::ensure(context, RECORD, 1)?;
         let (held, body, head) = self.hold_tail_and_look(context, Some(SLOT_TURNS + own))?;
         check_place(body, head, 1)?;
-        let serial = Region::add(&region.header().serial, 1) + 1;
+        let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
         let mut change = Change::begin(&held, MOVE_WORDS)?;
         let at = allocator::take(&mut change, RECORD)?;
         let record: &Record = region.at(at)?;
