@@ -40,7 +40,7 @@ impl Counts {
 
 /// The link word of a free block.
 pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt> {
-    region.at(block + link_word(class))
+    region.at(block.wrapping_add(link_word(class)))
 }
 
 /// Moves some blocks of a class from an arena to the caller's pending chain.

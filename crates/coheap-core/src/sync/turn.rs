@@ -142,7 +142,7 @@ pub fn open(turn: &Turn) {
 #[inline(always)]
 pub fn close(turn: &Turn) {
     let sequence = turn.sequence.get();
-    Region::publish(&turn.sequence, (sequence | 1) + 1);
+    Region::publish(&turn.sequence, (sequence | 1).wrapping_add(1));
 }
 
 /// Begins a read without the turn. `None`: a change is open.

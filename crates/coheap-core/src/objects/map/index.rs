@@ -289,7 +289,7 @@ fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     for (number, place) in new.iter().enumerate() {
         let segment = match depth {
             0 => old,
-            _ => region.at::<Word>(old + (number as u64 / 2) * 8)?.get(),
+            _ => region.at::<Word>(old.wrapping_add((number as u64 / 2) * 8))?.get(),
         };
         change.put(place, segment);
     }

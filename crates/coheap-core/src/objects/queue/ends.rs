@@ -55,11 +55,11 @@ pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> 
             let segment = segment_words(region, at)?;
             if let Some(words) = place(segment, tail) {
                 if defect(26) {
-                    Region::publish(&body.tail, tail + 1);
+                    Region::publish(&body.tail, tail.wrapping_add(1));
                 }
                 Region::store(&words[0], inline.0);
                 Region::store(&words[1], inline.1);
-                Region::publish(&body.tail, tail + 1);
+                Region::publish(&body.tail, tail.wrapping_add(1));
                 return Ok(());
             }
         }
@@ -91,7 +91,7 @@ impl AppendPlan {
         }
         let segment = segment_words(region, at)?;
         let places = (segment.len() - SEGMENT_HEADER) as u64 / 2;
-        let left = (segment[2].get() + places).saturating_sub(body.tail.get());
+        let left = segment[2].get().saturating_add(places).saturating_sub(body.tail.get());
         let places = next_size(body, places);
         Ok(Self { places, segments: count.saturating_sub(left).div_ceil(places) })
     }
@@ -139,7 +139,7 @@ pub(crate) fn append(
     let words = words.ok_or(Corrupt { what: "tail of a queue", at: tail })?;
     change.put(&words[0], cell.0);
     change.put(&words[1], cell.1);
-    change.set(&body.tail, tail + 1);
+    change.set(&body.tail, tail.wrapping_add(1));
     Ok(())
 }
 
@@ -172,11 +172,11 @@ pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Resu
     read_item(held.context().region(), cell, out)?;
     let head = body.head.get();
     if cell.block().is_none() {
-        Region::publish(&body.head, head + 1);
+        Region::publish(&body.head, head.wrapping_add(1));
         return Ok(());
     }
     let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
-    change.set(&body.head, head + 1);
+    change.set(&body.head, head.wrapping_add(1));
     cell::free(&mut change, cell)?;
     change.commit();
     Ok(())

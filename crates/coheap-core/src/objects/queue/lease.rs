@@ -38,12 +38,12 @@ impl Queue {
             let at = body.returned.get();
             let record: &Record = region.at(at)?;
             read_item(region, Cell::load(&record.cell), out)?;
-            let attempt = (record.state.get() & 0xffff_ffff) as u32 + 1;
+            let attempt = (record.state.get() as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
             records::link(&mut change, own, record, false)?;
             change.set(&record.serial, serial);
-            change.set(&body.leased, body.leased.get() + 1);
+            change.set(&body.leased, body.leased.get().wrapping_add(1));
             change.commit();
             Lease { record: at, serial, attempt }
         } else {
@@ -68,11 +68,11 @@ impl Queue {
             change.put(&record.serial, serial);
             records::link(&mut change, own, record, true)?;
             if defect(18) {
-                change.put(&body.head, body.head.get() + 1);
+                change.put(&body.head, body.head.get().wrapping_add(1));
             } else {
-                change.set(&body.head, body.head.get() + 1);
+                change.set(&body.head, body.head.get().wrapping_add(1));
             }
-            change.set(&body.leased, body.leased.get() + 1);
+            change.set(&body.leased, body.leased.get().wrapping_add(1));
             change.commit();
             Lease { record: at, serial, attempt: 1 }
         };

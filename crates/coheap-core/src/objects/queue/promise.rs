@@ -42,7 +42,7 @@ impl Queue {
         change.put(&record.state, RESERVED);
         change.put(&record.serial, serial);
         records::link(&mut change, own, record, true)?;
-        change.set(&body.reserved, body.reserved.get() + 1);
+        change.set(&body.reserved, body.reserved.get().wrapping_add(1));
         change.commit();
         Ok(Promise { record: at, serial })
     }

@@ -85,7 +85,7 @@ pub(super) fn link(
         change.set(&change.region().at::<Record>(next)?.previous, at);
     }
     change.set(&slot.leases, at);
-    change.set(&slot.lease_count, slot.lease_count.get() + 1);
+    change.set(&slot.lease_count, slot.lease_count.get().wrapping_add(1));
     Ok(())
 }
 
@@ -134,7 +134,7 @@ pub(super) fn give_back(
     let (first, last) = if failed {
         (&body.failed, &body.failed_last)
     } else {
-        change.set(&body.returned_count, body.returned_count.get() + 1);
+        change.set(&body.returned_count, body.returned_count.get().wrapping_add(1));
         (&body.returned, &body.returned_last)
     };
     change.set(&record.state, counted | reason << 32);
