@@ -239,15 +239,22 @@ pub(crate) fn interesting_bytes(trial: &Trial) -> Vec<u64> {
     trial.whole.ranges().flatten().collect()
 }
 
-/// Words of the heap in the place of others; half of them where zeros are not.
+/// Words that are as large or as odd as words can be.
+const EDGES: [u64; 6] = [0, 1, u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 << 63];
+
+/// Words of the heap, or now and then an odd one, in the place of others; mostly where zeros are
+/// not.
 pub(crate) fn swaps(trial: &Trial, dice: &mut Random, count: usize) -> Vec<Damage> {
     let words: Vec<u64> = trial.whole.ranges().flat_map(|range| range.step_by(8)).collect();
     let telling: Vec<u64> = words.iter().copied().filter(|at| trial.whole.word(*at) != 0).collect();
-    let mut one = |from: &[u64]| from[dice.below(from.len() as u64) as usize];
     let mut damages = Vec::new();
     for number in 0..count {
-        let at = if number % 8 == 0 { one(&words) } else { one(&telling) };
-        let word = trial.whole.word(one(&telling));
+        let from = if number % 8 == 0 { &words } else { &telling };
+        let at = from[dice.below(from.len() as u64) as usize];
+        let word = match number % 5 {
+            0 => EDGES[dice.below(EDGES.len() as u64) as usize],
+            _ => trial.whole.word(telling[dice.below(telling.len() as u64) as usize]),
+        };
         if !living::is_theirs(&trial.whole, &trial.objects, at, word) {
             damages.push(Damage::replace(at, word));
         }
