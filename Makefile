@@ -21,12 +21,14 @@ BUILD_DEMO := $(CARGO) build --locked --release --package coheap-cli
 TEST_FACES := $(CARGO) test --locked
 TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints
 TEST_DEFECTS := $(CARGO) test --locked --package coheap-core --features defects --test defects
+TEST_HOSTILE := --locked --package coheap-core --test hostile
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SWEEP := $(CARGO) test --locked --release --package coheap-core --features failpoints
 CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench crash torture docs help tidy FORCE
+.PHONY: demo test check fmt lint bench crash torture hostile docs help tidy FORCE
 
 demo: $(PASSED)/tools ## run the main job: count words in many processes while they are killed
 	$(BUILD_DEMO)
@@ -56,6 +58,15 @@ crash: $(PASSED)/tools ## die at every single store of every operation: the whol
 
 torture: $(PASSED)/tools ## kill real processes, thousands of times
 	$(SWEEP) --test torture -- --ignored --nocapture
+
+# The address sanitizer needs a nightly compiler, and address space that the tests would refuse.
+hostile: $(PASSED)/tools ## damage every byte of a small heap, one after the other
+	$(CARGO) test --release $(TEST_HOSTILE) -- --ignored --nocapture
+	@if $(CARGO) +nightly --version >/dev/null 2>&1; then \
+		echo "and the samples once more, under the address sanitizer"; \
+		COHEAP_ANY_MEMORY=1 ASAN_OPTIONS=allocator_may_return_null=1 RUSTFLAGS=-Zsanitizer=address \
+			$(CARGO) +nightly test $(TEST_HOSTILE) --target $(HOST); \
+	else echo "no nightly compiler: not run under the address sanitizer"; fi
 
 docs: ## build the Rust documentation
 	$(CARGO) doc --locked --no-deps

@@ -40,7 +40,7 @@ impl Counts {
 
 /// The link word of a free block.
 pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt> {
-    region.at(block + link_word(class))
+    region.at(block.wrapping_add(link_word(class)))
 }
 
 /// Moves some blocks of a class from an arena to the caller's pending chain.
@@ -208,12 +208,17 @@ fn list(change: &mut Change<'_>, head: &Word, index: u64, entry: &Span) -> Resul
 pub fn drain(context: &Context, owner: u32, class: u8, mut count: u32, keep: u32) -> Result<u32> {
     let region = context.region();
     let head = &region.control(owner).pending[usize::from(class)];
+    // More than there can be: a chain that is a circle is not walked for ever.
+    let mut most_moves = region.committed_spans() * blocks_per_span(class);
     while count > keep && head.get() != 0 {
         let (index, arena) = home_of(region, class, head.get())?;
         let held = context.hold(ARENA_TURNS + arena)?;
         let most = (count - keep).min(16);
         let (moved, empty) = move_in(&held, head, arena, class, most)?;
         count = count.saturating_sub(moved);
+        most_moves = most_moves
+            .checked_sub(u64::from(moved))
+            .ok_or(Corrupt { what: "pending chain", at: head.get() })?;
         drop(held);
         if empty && class != HEADER_CLASS {
             release_if_spare(context, arena, class, index)?;

@@ -75,13 +75,20 @@ fn ensure_slowly(context: &Context, room: Room, count: u32) -> Result<()> {
 
 fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
     match room {
-        Room::Class(class) => loop {
-            let there = chain_length(context, class, count)?;
-            if there >= count {
-                return Ok(());
+        Room::Class(class) => {
+            let mut before = None;
+            loop {
+                let there = chain_length(context, class, count)?;
+                if there >= count {
+                    return Ok(());
+                }
+                if before.replace(there).is_some_and(|before| before >= there) {
+                    // What was moved is no chain: one of its blocks is in it twice.
+                    return Err(Corrupt { what: "pending chain", at: u64::from(class) }.into());
+                }
+                arena::refill(context, class, count - there)?;
             }
-            arena::refill(context, class, count - there)?;
-        },
+        }
         Room::Run(spans) => (0..count).try_for_each(|_| span::ensure_run(context, spans)),
     }
 }

@@ -165,7 +165,7 @@ pub fn release(change: &mut Change<'_>, first: u64, spans: u64) -> Result<()> {
     let region = change.region();
     let map = &region.header().spans;
     change.set(&region.span(first)?.info, Use::Free(spans).word());
-    change.set(&map.free, map.free.get() + spans);
+    change.set(&map.free, map.free.get().wrapping_add(spans));
     if first < map.hint.get() {
         change.set(&map.hint, first);
     }

@@ -166,7 +166,7 @@ fn claim_chain(region: &Region, blocks: &mut Blocks, body: &QueueBody) -> Result
         if position < base {
             return Err(broken("base of a queue's segment", at));
         }
-        while position < body.tail.get() && position < base + places {
+        while position < body.tail.get() && position < base.saturating_add(places) {
             let place = 4 + 2 * (position - base) as usize;
             claim_cell(region, blocks, Cell::load(&segment[place..]))?;
             position += 1;

@@ -236,7 +236,7 @@ pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handl
 pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
     let object = handle.object(change.region())?;
     if !defect(25) {
-        change.set(&object.generation, handle.generation + 1);
+        change.set(&object.generation, handle.generation.wrapping_add(1));
     }
     allocator::give(change, Room::Class(HEADER_CLASS), handle.at)
 }

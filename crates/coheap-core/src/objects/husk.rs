@@ -37,6 +37,8 @@ const ENTRY_BYTES: u64 = 32;
 const ENTRIES_STAGE: u64 = 1 << 8;
 const INDEX_STAGE: u64 = 2 << 8;
 const QUEUE: u64 = 3 << 8;
+/// What a husk is marked with that is no more, should a chain come back to it.
+const GONE: u64 = 4 << 8;
 
 /// What hangs from a map.
 #[derive(Debug)]
@@ -136,7 +138,7 @@ pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
 fn step(context: &Context, head: &Word) -> Result<()> {
     let region = context.region();
     let at = head.get();
-    let husk = region.words(at, 8)?;
+    let husk = words(region, at)?;
     let held = context.hold(ARENA_TURNS + context.index() % ARENA_COUNT)?;
     let mut change = Change::begin(&held, STEP_WORDS)?;
     let stage = husk[1].get() & !0xff;
@@ -149,15 +151,11 @@ fn step(context: &Context, head: &Word) -> Result<()> {
             if reserve != 0 {
                 allocator::give(&mut change, ROOM, reserve)?;
             }
-            change.set(head, husk[0].get());
             allocator::give(&mut change, queue::BODY, husk[2].get())?;
-            allocator::give(&mut change, ROOM, at)?;
+            end(&mut change, head, husk, at)?;
         }
         INDEX_STAGE if husk[5].get() != 0 => free_index(&mut change, husk)?,
-        INDEX_STAGE => {
-            change.set(head, husk[0].get());
-            allocator::give(&mut change, ROOM, at)?;
-        }
+        INDEX_STAGE => end(&mut change, head, husk, at)?,
         _ => return Err(Corrupt { what: "husk", at }.into()),
     }
     change.commit();
@@ -165,9 +163,28 @@ fn step(context: &Context, head: &Word) -> Result<()> {
     allocator::tidy(context)
 }
 
-/// The words of a husk.
+/// Takes an empty husk off the chain.
+fn end(change: &mut Change<'_>, head: &Word, husk: &[Word], at: u64) -> Result<()> {
+    change.set(head, husk[0].get());
+    change.set(&husk[1], GONE);
+    allocator::give(change, ROOM, at)
+}
+
+/// The words of a husk, whose numbers are none that a heap of this size cannot have: so nobody
+/// counts down from them for ever.
 pub(crate) fn words(region: &Region, at: u64) -> Result<&[Word], Corrupt> {
-    region.words(at, 8)
+    let husk = region.words(at, 8)?;
+    let (capacity, places, depth, left) =
+        (husk[3].get(), husk[4].get(), husk[6].get(), husk[7].get());
+    let has_room = places <= region.span_limit() * SEGMENT && capacity <= places.max(1) * SEGMENT;
+    let is_possible = match husk[1].get() & !0xff {
+        0 => has_room && left <= capacity,
+        ENTRIES_STAGE => has_room,
+        INDEX_STAGE => depth < 32 && left <= 1 << depth,
+        QUEUE => true,
+        _ => false,
+    };
+    if is_possible { Ok(husk) } else { Err(Corrupt { what: "husk", at }) }
 }
 
 /// Whether the cells of a husk's entries are still to be freed, and how many entries are left.
@@ -220,7 +237,7 @@ pub(crate) fn entry_words<'a>(
 ) -> Result<&'a [Word], Error> {
     let segment = match husk[4].get() {
         0 => husk[2].get(),
-        _ => region.at::<Word>(husk[2].get() + position / SEGMENT * 8)?.get(),
+        _ => region.at::<Word>(husk[2].get().wrapping_add(position / SEGMENT * 8))?.get(),
     };
     Ok(region.words(segment.wrapping_add(position % SEGMENT * ENTRY_BYTES), 4)?)
 }

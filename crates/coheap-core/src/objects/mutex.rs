@@ -234,6 +234,6 @@ fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Option<Acquired>
         return None;
     }
     // Should this heir die before it is back in user code, the next one is still told.
-    Region::store(&root.died, pid + 1);
+    Region::store(&root.died, pid.wrapping_add(1));
     Some(taken(root, context))
 }

@@ -15,7 +15,7 @@ use crate::memory::layout::CONTEXT_COUNT;
 /// Publishes that `context` waits for the lock word at `lock`.
 pub fn publish(region: &Region, context: u32, lock: u64) {
     let entry = region.context(context);
-    Region::store(&entry.wait_number, entry.wait_number.get() + 1);
+    Region::store(&entry.wait_number, entry.wait_number.get().wrapping_add(1));
     Region::store(&entry.waits_for, lock);
 }
 

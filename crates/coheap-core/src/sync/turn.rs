@@ -13,7 +13,7 @@
 use super::Gone;
 use super::life::{Census, Standing};
 use super::owner::{Owner, WAITERS};
-use crate::error::{Error, Result};
+use crate::error::{Corrupt, Result};
 use crate::memory::layout::Turn;
 use crate::memory::{Ordering, Region, fence};
 use crate::os;
@@ -40,7 +40,7 @@ pub fn try_take(turn: &Turn, me: Owner) -> bool {
 /// Waits for a turn until it is ours or its owner is found dead.
 #[cold]
 pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
-    wait_judging(turn, me, |turn| dead_owner(turn, census))
+    wait_judging(turn, me, |turn| dead_owner(turn, me, census))
 }
 
 /// As [`wait_for`], with any way to find that the owner is dead.
@@ -85,14 +85,16 @@ fn try_take_with_flag(turn: &Turn, me: Owner) -> bool {
     free && Region::compare_exchange(&turn.owner, word, me.bits() | WAITERS).is_ok()
 }
 
-fn dead_owner(turn: &Turn, census: &Census) -> Result<Option<Gone>> {
-    let owner = Owner::of(turn.owner.acquire());
-    if owner.is_nobody() {
+fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Gone>> {
+    let word = turn.owner.acquire();
+    if word & !WAITERS == 0 {
         return Ok(None);
     }
-    let Some(slot) = owner.slot() else {
-        let at = owner.bits();
-        return Err(Error::Corrupt(crate::Corrupt { what: "owner of a turn", at }));
+    let owner = Owner::of(word);
+    // Whoever takes a turn says its thread, and no thread waits for what it has.
+    let slot = owner.slot().filter(|_| owner.context().is_some() && owner != me);
+    let Some(slot) = slot else {
+        return Err(Corrupt { what: "owner of a turn", at: word }.into());
     };
     let gone = Gone { slot, epoch: owner.epoch() };
     match census.standing(gone)? {
@@ -140,7 +142,7 @@ pub fn open(turn: &Turn) {
 #[inline(always)]
 pub fn close(turn: &Turn) {
     let sequence = turn.sequence.get();
-    Region::publish(&turn.sequence, (sequence | 1) + 1);
+    Region::publish(&turn.sequence, (sequence | 1).wrapping_add(1));
 }
 
 /// Begins a read without the turn. `None`: a change is open.

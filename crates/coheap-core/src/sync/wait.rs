@@ -216,7 +216,8 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
 
 /// Whether the owner of something can never let it go.
 pub fn gone_owner(member: &Member, owner: Owner) -> Result<Option<Gone>> {
-    let Some(slot) = owner.slot() else {
+    // Whoever takes a lock says its thread.
+    let Some(slot) = owner.slot().filter(|_| owner.context().is_some()) else {
         return Err(Corrupt { what: "owner of a lock", at: owner.bits() }.into());
     };
     let gone = Gone { slot, epoch: owner.epoch() };

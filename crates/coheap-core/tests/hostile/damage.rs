@@ -3,14 +3,17 @@
 //! A child does as many as it survives. What it was at lies in a page outside of the heap, so the
 //! parent knows which damage and which operation it did not survive.
 
-use coheap_core::heap::Heap;
+use coheap_core::error::Result;
+use coheap_core::heap::{Heap, Options};
 use coheap_core::memory::layout::{self, Header};
 use coheap_core::os::HeapFile;
 
 use crate::everything::{self, Objects};
-use crate::picture::Picture;
+use crate::living;
+use crate::picture::{self, Picture};
 use crate::support::child::{End, alarm, be_quiet, fork, limit_memory, note_panics};
 use crate::support::page::Page;
+use crate::support::privilege::Folder;
 use crate::support::random::Random;
 
 /// What one operation after a damage may take, in seconds, all of them together.
@@ -60,21 +63,50 @@ pub(crate) struct Trial {
     heap: Heap,
     objects: Objects,
     whole: Picture,
-    attaches: bool,
+    way: Way,
+}
+
+/// How whoever runs everything comes to the heap.
+#[derive(Debug)]
+enum Way {
+    /// It was attached when the damage was done.
+    Before,
+    /// It attaches after that, by the files it has from its parent.
+    Files,
+    /// It attaches after that, by name. The folder goes with the heap.
+    Name(Options, #[expect(dead_code, reason = "dropped, not read")] Folder),
 }
 
 impl Trial {
     /// Everything is run by a process that is attached when the damage is done.
     pub(crate) fn new() -> Self {
         let heap = Heap::anonymous(1 << 20).expect("a small heap");
+        picture::repeat_hashes(&heap);
         let objects = everything::make(&heap);
+        everything::leave_an_estate(|| heap.clone(), &objects);
         let whole = Picture::take(&heap);
-        Self { heap, objects, whole, attaches: false }
+        Self { heap, objects, whole, way: Way::Before }
     }
 
     /// Everything is run by a process that attaches after the damage was done.
     pub(crate) fn attaching() -> Self {
-        Self { attaches: true, ..Self::new() }
+        Self { way: Way::Files, ..Self::new() }
+    }
+
+    /// As `attaching`, with a named heap that nobody living is attached to.
+    pub(crate) fn opening() -> Self {
+        let folder = Folder::new("hostile");
+        let path = Some(folder.path().to_owned());
+        let new = Options::new("damaged");
+        let options = Options { folder: path, max_bytes: Some(1 << 20), ..new };
+        let heap = Heap::open(&options).expect("a small heap");
+        picture::repeat_hashes(&heap);
+        let objects = everything::make(&heap);
+        heap.close().expect("closed");
+        let options = Options { create: false, ..options };
+        everything::leave_an_estate(|| Heap::open(&options).expect("opened"), &objects);
+        let whole = Picture::take(&heap);
+        Self { heap, objects, whole, way: Way::Name(options, folder) }
     }
 
     /// Does the damages one after the other. A child that ends badly is replaced.
@@ -86,12 +118,14 @@ impl Trial {
             page.set_text(SAID, "");
             let mut child = fork(|| {
                 be_quiet();
-                limit_memory(MEMORY);
+                if std::env::var_os("COHEAP_ANY_MEMORY").is_none() {
+                    limit_memory(MEMORY);
+                }
                 let copy = page.clone();
                 note_panics(move |said| copy.set_text(SAID, said));
-                match self.attaches {
-                    true => self.attach_to_one(damages[page.get(AT) as usize], &page),
-                    false => self.do_some(damages, &page),
+                match self.way {
+                    Way::Before => self.do_some(damages, &page),
+                    _ => self.attach_to_one(damages[page.get(AT) as usize], &page),
                 }
                 0
             });
@@ -99,7 +133,7 @@ impl Trial {
             let at = page.get(AT) as usize;
             let doing = everything::NAMES.get(page.get(DOING) as usize).copied();
             let said = match end {
-                Some(End::Exit(0)) if self.attaches => {
+                Some(End::Exit(0)) if !matches!(self.way, Way::Before) => {
                     page.set(AT, at as u64 + 1);
                     continue;
                 }
@@ -143,18 +177,28 @@ impl Trial {
         alarm(SECONDS);
         page.set(DOING, u64::MAX);
         self.whole.put(damage.at, (self.whole.word(damage.at) & damage.keep) ^ damage.mix);
+        let Ok(heap) = self.attach() else {
+            page.add(REFUSED, 1);
+            return;
+        };
+        everything::run(&heap, &self.objects, &mut |name, answered| {
+            page.set(DOING, name as u64);
+            page.add(if answered { ANSWERED } else { REFUSED }, 1);
+        });
+        if matches!(self.way, Way::Name(..)) {
+            // Whoever leaves a heap last may take its name away, and the next one needs it.
+            std::mem::forget(heap);
+        }
+    }
+
+    fn attach(&self) -> Result<Heap> {
         let again = |file: &HeapFile| {
             let copy = file.descriptor().try_clone_to_owned().expect("a descriptor");
             HeapFile::from_descriptor(copy)
         };
-        match Heap::from_files(self.heap.files().map(again)) {
-            Ok(heap) => everything::run(&heap, &self.objects, &mut |name, answered| {
-                page.set(DOING, name as u64);
-                page.add(if answered { ANSWERED } else { REFUSED }, 1);
-            }),
-            Err(_) => {
-                page.add(REFUSED, 1);
-            }
+        match &self.way {
+            Way::Name(options, _) => Heap::open(options),
+            _ => Heap::from_files(self.heap.files().map(again)),
         }
     }
 
@@ -195,16 +239,25 @@ pub(crate) fn interesting_bytes(trial: &Trial) -> Vec<u64> {
     trial.whole.ranges().flatten().collect()
 }
 
-/// Words of the heap in the place of others; half of them where zeros are not.
+/// Words that are as large or as odd as words can be.
+const EDGES: [u64; 6] = [0, 1, u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 << 63];
+
+/// Words of the heap, or now and then an odd one, in the place of others; mostly where zeros are
+/// not.
 pub(crate) fn swaps(trial: &Trial, dice: &mut Random, count: usize) -> Vec<Damage> {
     let words: Vec<u64> = trial.whole.ranges().flat_map(|range| range.step_by(8)).collect();
     let telling: Vec<u64> = words.iter().copied().filter(|at| trial.whole.word(*at) != 0).collect();
-    let mut one = |from: &[u64]| from[dice.below(from.len() as u64) as usize];
     let mut damages = Vec::new();
     for number in 0..count {
-        let at = if number % 8 == 0 { one(&words) } else { one(&telling) };
-        let word = trial.whole.word(one(&telling));
-        damages.push(Damage::replace(at, word));
+        let from = if number % 8 == 0 { &words } else { &telling };
+        let at = from[dice.below(from.len() as u64) as usize];
+        let word = match number % 5 {
+            0 => EDGES[dice.below(EDGES.len() as u64) as usize],
+            _ => trial.whole.word(telling[dice.below(telling.len() as u64) as usize]),
+        };
+        if !living::is_theirs(&trial.whole, &trial.objects, at, word) {
+            damages.push(Damage::replace(at, word));
+        }
     }
     damages
 }

@@ -13,6 +13,7 @@ use coheap_core::objects::queue::Lease;
 use coheap_core::objects::{Directory, Kind, Map, Mutex, Queue, Value, estate};
 use coheap_core::transaction::Transaction;
 
+use crate::support::child::{End, die, fork};
 use crate::support::in_milliseconds;
 use crate::support::objects::{bounded_queue, integer, map, mutex, queue, value};
 
@@ -27,6 +28,16 @@ pub(crate) struct Objects {
     jobs: Queue,
     tries: Queue,
     lease: Lease,
+}
+
+impl Objects {
+    /// Where their headers are.
+    pub(crate) fn headers(&self) -> [u64; 7] {
+        let Self { small, large, number, text, lock, jobs, tries, .. } = self;
+        let first = [small.handle, large.handle, number.handle, text.handle];
+        let [a, b, c, d] = first.map(|handle| handle.at);
+        [a, b, c, d, lock.handle.at, jobs.handle.at, tries.handle.at]
+    }
 }
 
 /// Fills a heap with one of each, in each shape it can have.
@@ -62,6 +73,24 @@ pub(crate) fn make(heap: &Heap) -> Objects {
         Ok(lease)
     });
     Objects { small, large, number, text, lock, jobs, tries, lease: lease.expect("room for all") }
+}
+
+/// A process dies with two leases and a promise, which whoever passes has to settle.
+pub(crate) fn leave_an_estate(open: impl FnOnce() -> Heap, objects: &Objects) {
+    let mut child = fork(|| {
+        let heap = open();
+        let mut out = Vec::new();
+        let leased = heap.with(|context| {
+            objects.jobs.lease(context, &mut out)?;
+            objects.tries.lease(context, &mut out)
+        });
+        leased.expect("two leases");
+        let context = heap.context().expect("attached");
+        let mut transaction = Transaction::begin(context, None).expect("a transaction");
+        transaction.queue_put(&objects.jobs, &[1; 20]).expect("a promise");
+        die()
+    });
+    assert_eq!(child.wait(), End::Signal(libc::SIGKILL));
 }
 
 /// What is run, in this order.
@@ -167,7 +196,11 @@ fn change_queues(objects: &Objects, context: &Context) -> Result<()> {
     let (mut one, mut two, mut three) = (Vec::new(), Vec::new(), Vec::new());
     let now = Some(in_milliseconds(0));
     all(&mut [
-        &mut || jobs.ack(context, lease),
+        // It is the lease of another process: the answer is that it is lost.
+        &mut || match jobs.ack(context, lease) {
+            Err(Error::LeaseLost) => Ok(()),
+            other => other,
+        },
         &mut || jobs.put(context, b"short"),
         &mut || jobs.put(context, &[1; 333]),
         &mut || jobs.put_many(context, &[b"a", &[2; 100]]).map(|_| ()),

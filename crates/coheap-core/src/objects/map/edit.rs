@@ -47,7 +47,7 @@ pub(crate) fn insert(
     }
     index::insert(change, object, position, key.hash)?;
     change.set(&object.root[1], position + 1);
-    change.set(&object.root[0], object.root[0].get() + 1);
+    change.set(&object.root[0], object.root[0].get().wrapping_add(1));
     Ok(())
 }
 

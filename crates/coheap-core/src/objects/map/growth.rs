@@ -188,7 +188,7 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
         change.set(word, value);
     }
     change.set(&root[7], 0);
-    change.set(&root[8], root[8].get() + 1);
+    change.set(&root[8], root[8].get().wrapping_add(1));
     change.commit();
     Ok(())
 }

@@ -25,7 +25,7 @@ use crate::memory::{Region, Word};
 pub(super) const LEAST_BITS: u32 = 4;
 pub(super) const MOST_BITS: u32 = 11;
 /// Deepest index.
-const MOST_DEPTH: u64 = 21;
+pub(super) const MOST_DEPTH: u64 = 21;
 const REMOVED: u64 = 0xffff_ffff;
 
 /// A slot's word.
@@ -293,7 +293,7 @@ fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     for (number, place) in new.iter().enumerate() {
         let segment = match depth {
             0 => old,
-            _ => region.at::<Word>(old + (number as u64 / 2) * 8)?.get(),
+            _ => region.at::<Word>(old.wrapping_add((number as u64 / 2) * 8))?.get(),
         };
         change.put(place, segment);
     }

@@ -252,7 +252,7 @@ impl Map {
         for word in &object.root[..8] {
             change.set(word, 0);
         }
-        change.set(&object.root[8], object.root[8].get() + 1);
+        change.set(&object.root[8], object.root[8].get().wrapping_add(1));
         change.commit();
         drop(held);
         self.tidy(context)?;

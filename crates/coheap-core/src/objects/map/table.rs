@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::Key;
-use super::index::{self, SlotWord};
+use super::index::{self, MOST_DEPTH, SlotWord};
 use crate::error::{Corrupt, Result};
 use crate::memory::layout::Object;
 use crate::memory::{Region, Word};
@@ -59,9 +59,10 @@ impl<'a> Table<'a> {
     pub(crate) fn check_numbers(&self) -> Result<(), Corrupt> {
         let most = self.region.span_limit() * SEGMENT;
         let (live, used, capacity) = (self.live(), self.used(), self.capacity());
-        let places = self.root[4].get();
+        let (places, depth) = (self.root[4].get(), self.root[6].get());
         let first = self.root[7].get();
-        if live <= used && used <= capacity && capacity <= most && places <= most && first <= used {
+        let has_room = places <= most && capacity <= places.max(1) * SEGMENT;
+        if live <= used && used <= capacity && has_room && depth <= MOST_DEPTH && first <= used {
             return Ok(());
         }
         Err(Corrupt { what: "numbers of a map", at: used })

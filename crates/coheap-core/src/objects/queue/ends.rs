@@ -54,11 +54,11 @@ pub(super) fn put_short(region: &Region, body: &QueueBody, item: Cell) -> Result
     }
     let Some(words) = place(segment_words(region, at)?, tail) else { return Ok(false) };
     if defect(26) {
-        Region::publish(&body.tail, tail + 1);
+        Region::publish(&body.tail, tail.wrapping_add(1));
     }
     Region::store(&words[0], item.0);
     Region::store(&words[1], item.1);
-    Region::publish(&body.tail, tail + 1);
+    Region::publish(&body.tail, tail.wrapping_add(1));
     Ok(true)
 }
 
@@ -97,7 +97,7 @@ impl AppendPlan {
         }
         let segment = segment_words(region, at)?;
         let places = (segment.len() - SEGMENT_HEADER) as u64 / 2;
-        let left = (segment[2].get() + places).saturating_sub(body.tail.get());
+        let left = segment[2].get().saturating_add(places).saturating_sub(body.tail.get());
         let places = next_size(body, places);
         Ok(Self { places, segments: count.saturating_sub(left).div_ceil(places) })
     }
@@ -145,7 +145,7 @@ pub(crate) fn append(
     let words = words.ok_or(Corrupt { what: "tail of a queue", at: tail })?;
     change.put(&words[0], cell.0);
     change.put(&words[1], cell.1);
-    change.set(&body.tail, tail + 1);
+    change.set(&body.tail, tail.wrapping_add(1));
     Ok(())
 }
 
@@ -184,7 +184,7 @@ pub(super) fn take_short(region: &Region, body: &QueueBody, out: &mut Vec<u8>) -
         return Ok(false);
     }
     read_item(region, cell, out)?;
-    Region::publish(&body.head, head + 1);
+    Region::publish(&body.head, head.wrapping_add(1));
     Ok(true)
 }
 
@@ -201,7 +201,7 @@ pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Resu
     }
     read_item(region, cell, out)?;
     let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
-    change.set(&body.head, body.head.get() + 1);
+    change.set(&body.head, body.head.get().wrapping_add(1));
     cell::free(&mut change, cell)?;
     change.commit();
     Ok(())

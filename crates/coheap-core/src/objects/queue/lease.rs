@@ -33,17 +33,17 @@ impl Queue {
         // On a full heap the queue's own reserve will do for one lease at a time.
         let ensured = allocator::ensure(context, RECORD, 1);
         let (held, body, tail) = self.hold_head_for_item(context, Some(SLOT_TURNS + own))?;
-        let serial = Region::add(&region.header().serial, 1) + 1;
+        let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
             let record: &Record = region.at(at)?;
             read_item(region, Cell::load(&record.cell), out)?;
-            let attempt = (record.state.get() & 0xffff_ffff) as u32 + 1;
+            let attempt = (record.state.get() as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
             records::link(&mut change, own, record, false)?;
             change.set(&record.serial, serial);
-            change.set(&body.leased, body.leased.get() + 1);
+            change.set(&body.leased, body.leased.get().wrapping_add(1));
             change.commit();
             Lease { record: at, serial, attempt }
         } else {
@@ -68,11 +68,11 @@ impl Queue {
             change.put(&record.serial, serial);
             records::link(&mut change, own, record, true)?;
             if defect(18) {
-                change.put(&body.head, body.head.get() + 1);
+                change.put(&body.head, body.head.get().wrapping_add(1));
             } else {
-                change.set(&body.head, body.head.get() + 1);
+                change.set(&body.head, body.head.get().wrapping_add(1));
             }
-            change.set(&body.leased, body.leased.get() + 1);
+            change.set(&body.leased, body.leased.get().wrapping_add(1));
             change.commit();
             Lease { record: at, serial, attempt: 1 }
         };
@@ -133,7 +133,7 @@ impl Queue {
         let body = self.body(region)?;
         let mut failed = Vec::new();
         let mut at = body.failed.get();
-        let most = region.span_limit() * 256;
+        let mut seen = at;
         while at != 0 {
             let record: &Record = region.at(at)?;
             let mut value = Vec::new();
@@ -141,8 +141,12 @@ impl Queue {
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
             failed.push(Failed { value, attempts, why: Why::of(record.state.get()) });
             at = record.next.get();
-            if failed.len() as u64 > most {
+            if at == seen {
+                // A circle.
                 return Err(broken(at));
+            }
+            if failed.len().is_power_of_two() {
+                seen = at;
             }
         }
         Ok(failed)

@@ -249,7 +249,7 @@ impl Queue {
     /// [`Error::ObjectGone`] after the queue was removed.
     pub fn len(&self, context: &Context) -> Result<u64> {
         let (_held, body, tail) = self.hold_head_and_look(context)?;
-        Ok(tail.moved.saturating_sub(body.head.get()) + body.returned_count.get())
+        Ok(tail.moved.saturating_sub(body.head.get()).saturating_add(body.returned_count.get()))
     }
 
     /// Whether no item waits to be taken.

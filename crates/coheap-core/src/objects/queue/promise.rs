@@ -31,7 +31,7 @@ impl Queue {
         allocator::ensure(context, RECORD, 1)?;
         let (held, body, head) = self.hold_tail_for_place(context, Some(SLOT_TURNS + own))?;
         check_place(body, head, 1)?;
-        let serial = Region::add(&region.header().serial, 1) + 1;
+        let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
         let mut change = Change::begin(&held, MOVE_WORDS)?;
         let at = allocator::take(&mut change, RECORD)?;
         let record: &Record = region.at(at)?;
@@ -42,7 +42,7 @@ impl Queue {
         change.put(&record.state, RESERVED);
         change.put(&record.serial, serial);
         records::link(&mut change, own, record, true)?;
-        change.set(&body.reserved, body.reserved.get() + 1);
+        change.set(&body.reserved, body.reserved.get().wrapping_add(1));
         change.commit();
         Ok(Promise { record: at, serial })
     }

@@ -85,7 +85,7 @@ pub(super) fn link(
         change.set(&change.region().at::<Record>(next)?.previous, at);
     }
     change.set(&slot.leases, at);
-    change.set(&slot.lease_count, slot.lease_count.get() + 1);
+    change.set(&slot.lease_count, slot.lease_count.get().wrapping_add(1));
     Ok(())
 }
 
@@ -134,7 +134,7 @@ pub(super) fn give_back(
     let (first, last) = if failed {
         (&body.failed, &body.failed_last)
     } else {
-        change.set(&body.returned_count, body.returned_count.get() + 1);
+        change.set(&body.returned_count, body.returned_count.get().wrapping_add(1));
         (&body.returned, &body.returned_last)
     };
     change.set(&record.state, counted | reason << 32);
@@ -177,6 +177,10 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
         return Ok(true);
     }
     let record: &Record = region.at(at)?;
+    if record.state.get() >> SIGNED != u64::from(dead + 1) {
+        // Not on this list: the list of a damaged heap may come back to what was settled.
+        return Err(broken(at));
+    }
     let queue = handle.map(|handle| Queue { handle });
     let body = match queue.map(|queue| queue.body(region)) {
         Some(Ok(body)) => Some(body),
@@ -221,10 +225,12 @@ fn settle_record(
                 return allocator::give(change, RECORD, at);
             }
             change.set(&body.reserved, body.reserved.get().saturating_sub(1));
+            change.set(&record.state, 0);
             allocator::give(change, RECORD, at)
         }
         Some(body) => give_back(change, body, record, Some(why)),
         None => {
+            change.set(&record.state, 0);
             cell::free(change, Cell::load(&record.cell))?;
             allocator::give(change, RECORD, at)
         }

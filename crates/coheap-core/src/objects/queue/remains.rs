@@ -1,7 +1,8 @@
 //! Taking a removed queue apart.
 //!
 //! What always holds: the body hangs from a husk, so nobody else reaches it; every step is one
-//! bounded change after which what is left is whole. Items on lease are not here: they are on the
+//! bounded change after which what is left is whole. What is freed is marked, so that a chain that
+//! comes back to it, in a damaged heap, ends there. Items on lease are not here: they are on the
 //! lists of their slots, and are freed there when it turns out that their queue is gone.
 
 use crate::allocator::{self, Room};
@@ -12,7 +13,7 @@ use crate::memory::layout::{QueueBody, Record};
 use crate::objects::cell::{self, Cell};
 
 use super::ends;
-use super::records::RECORD;
+use super::records::{RECORD, broken};
 
 /// Things freed in one step.
 const STEP: u64 = 16;
@@ -28,9 +29,13 @@ pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bo
         return Ok(false);
     }
     let segment = ends::segment_words(region, at)?;
-    let end = (segment[2].get() + segment[1].get()).min(body.tail.get());
-    let head = body.head.get();
-    let stop = end.min(head + STEP);
+    let (head, base) = (body.head.get(), segment[2].get());
+    if head < base {
+        // Segments follow each other without a gap, which would be walked place by place.
+        return Err(broken(at));
+    }
+    let end = base.saturating_add(segment[1].get()).min(body.tail.get());
+    let stop = end.min(head.saturating_add(STEP));
     for position in head..stop {
         if let Some(words) = ends::place(segment, position) {
             cell::free(change, Cell::load(words))?;
@@ -39,6 +44,7 @@ pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bo
     change.set(&body.head, stop.max(head));
     if stop >= end {
         change.set(&body.head_segment, segment[0].get());
+        change.set(&segment[1], 0);
         allocator::give(change, Room::of(segment.len() * 8), at)?;
     }
     Ok(true)
@@ -50,6 +56,10 @@ fn free_records(change: &mut Change<'_>, first: &Word) -> Result<bool> {
     let mut freed = 0;
     while at != 0 && freed < STEP {
         let record: &Record = change.region().at(at)?;
+        if record.serial.get() == 0 {
+            return Err(broken(at));
+        }
+        change.set(&record.serial, 0);
         cell::free(change, Cell::load(&record.cell))?;
         allocator::give(change, RECORD, at)?;
         at = record.next.get();

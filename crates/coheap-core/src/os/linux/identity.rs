@@ -46,7 +46,7 @@ impl Identity {
 
     /// Whether the process that had this identity is gone. Both must share a pid namespace.
     pub fn is_gone(&self, me: &Self) -> bool {
-        let Some(pid) = Pid::from_raw(self.pid as i32) else { return true };
+        let Some(pid) = pid_of(self.pid) else { return true };
         let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
             Err(rustix::io::Errno::SRCH) => return true,
@@ -79,6 +79,11 @@ impl Identity {
     }
 }
 
+/// A process id as the kernel takes it. `None`: no process can have this number.
+fn pid_of(number: u32) -> Option<Pid> {
+    i32::try_from(number).ok().and_then(Pid::from_raw)
+}
+
 /// A readable pidfd means that the process has ended, reaped or not.
 fn has_ended(handle: &impl AsFd) -> bool {
     let mut interest = [rustix::event::PollFd::new(handle, rustix::event::PollFlags::IN)];
@@ -87,8 +92,7 @@ fn has_ended(handle: &impl AsFd) -> bool {
 }
 
 fn pidfd_inode(pid: u32) -> Option<u64> {
-    let handle =
-        rustix::process::pidfd_open(Pid::from_raw(pid as i32)?, PidfdFlags::empty()).ok()?;
+    let handle = rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty()).ok()?;
     rustix::fs::fstat(&handle).ok().map(|stat| stat.st_ino)
 }
 
