@@ -13,7 +13,7 @@ mod everything;
 mod living;
 mod picture;
 
-use damage::{Damage, Outcome, Trial, first_words, interesting_bytes, swaps};
+use damage::{Damage, Outcome, Trial, bits, first_words, interesting_bytes, swaps};
 use support::random::Random;
 use support::{alone, say};
 
@@ -134,6 +134,16 @@ fn every_flipped_byte_is_an_error_or_does_not_matter() {
     let flips = bytes.map(|at| (at, Damage::flip(at, any_pattern(&mut dice))));
     let flips = flips.filter(|(at, _)| *at >= from).map(|(_, flip)| flip);
     judge(&trial, "all flips", &flips.collect::<Vec<_>>());
+}
+
+/// Goal: as the first test, for every bit of what leads everywhere.
+/// Method: all words of headers, and those of the tables that are in use, with each bit flipped.
+#[test]
+#[ignore = "takes minutes"]
+fn every_bit_of_a_leading_word_is_an_error_or_does_not_matter() {
+    let _alone = alone();
+    let trial = Trial::new();
+    judge(&trial, "bits", &bits(&trial));
 }
 
 /// Goal: as the second test, for longer.

@@ -215,7 +215,7 @@ fn rebuild(
     let context = held.context();
     let old = segment_at(&Table::new(context.region(), object), hash)?;
     allocator::ensure(context, segment_room(shape.bits), 1)?;
-    let pointers = if shape.depth == 0 { 1 } else { 1 << (object.root[6].get() - shape.depth) };
+    let pointers = 1 << (object.root[6].get() - shape.depth);
     let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2 + pointers)?;
     let at = allocator::take(&mut change, segment_room(shape.bits))?;
     fill(&change, at, living.iter().copied(), shape)?;
