@@ -23,7 +23,6 @@ pub fn leave(heap: &Heap) {
 /// A number as the nine bytes that the typed face gives it.
 #[inline(always)]
 pub fn number_bytes(number: u64) -> [u8; 9] {
-    let mut bytes = [3; 9];
-    bytes[1..].copy_from_slice(&number.to_le_bytes());
+    let [bytes @ .., _, _, _, _, _, _, _] = (u128::from(number) << 8 | 3).to_le_bytes();
     bytes
 }

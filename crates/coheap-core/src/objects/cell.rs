@@ -51,13 +51,12 @@ impl Cell {
         if len == 0 || len > INLINE {
             return None;
         }
-        let (first, last) = (bytes.first_chunk(), bytes.last_chunk());
-        let (low, high) = match (first, last) {
-            // The high word holds what comes after seven bytes: the end of the last eight.
-            (Some(first), Some(last)) => {
-                (u64::from_le_bytes(*first), u64::from_le_bytes(*last) >> ((INLINE - len) * 8))
+        let (low, high) = match bytes.split_first_chunk() {
+            Some((first, rest)) => {
+                let low = u64::from_le_bytes(*first);
+                (low, low >> 56 | word_of(rest) << 8)
             }
-            _ => (word_of(bytes), 0),
+            None => (word_of(bytes), 0),
         };
         Some(Self(len as u64 | low << 8, high))
     }

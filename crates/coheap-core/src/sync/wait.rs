@@ -24,7 +24,7 @@ const NEW: u64 = 100 * MILLISECOND;
 /// The watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
 /// A ticker's slice.
-const TICK: u64 = 40 * MILLISECOND;
+const TICK: u64 = 50 * MILLISECOND;
 /// Everybody else's slice.
 const LONG: u64 = 2_000 * MILLISECOND;
 /// A ticker that was not seen for this long is replaced.

@@ -210,7 +210,7 @@ impl Writes {
 
     /// Adds to the integer under a key of which nothing is known. `false`: something is.
     pub(super) fn add_unseen(&mut self, key: &[u8], more: i64) -> bool {
-        let key = Key::hashed(key, Key::hash(key, self.seed));
+        let key = Key::seeded(key, self.seed);
         if self.last(&key).is_some() {
             return false;
         }

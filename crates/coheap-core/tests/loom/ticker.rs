@@ -59,7 +59,7 @@ fn living_tickers_are_not_replaced() {
         for row in 0..2 {
             assert!(elect_ticker(&rows, row, START).is_some_and(|elected| elected.is_new));
         }
-        let later = START + 40 * MILLISECOND;
+        let later = START + 50 * MILLISECOND;
         let answers = ask_all(&rows, &[(2, later), (0, later), (1, later + 9_000)]);
         assert!(answers[0].is_none(), "{answers:?}");
         assert_eq!(elected(&answers), [0, 1], "{answers:?}");

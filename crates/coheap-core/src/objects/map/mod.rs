@@ -18,8 +18,8 @@
 //! | 8         | how often positions were given out anew                         |
 //! | 9         | a block kept for the husk, should the heap be full               |
 //!
-//! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is XXH3
-//! with the heap's seed, cut to 32 bits.
+//! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is
+//! seeded with the heap's number, has 32 bits, and is XXH3 where a key is too long for its cell.
 
 mod edit;
 mod growth;
@@ -64,7 +64,18 @@ impl<'a> Key<'a> {
         if bytes.is_empty() {
             return Err(Error::BadArgument("a key has at least one byte"));
         }
-        Ok(Self::hashed(bytes, Self::hash(bytes, region.header().seed.get())))
+        Ok(Self::seeded(bytes, region.header().seed.get()))
+    }
+
+    /// A key of a heap with this seed.
+    #[inline]
+    pub(crate) fn seeded(bytes: &'a [u8], seed: u64) -> Self {
+        let inline = Cell::inline(bytes);
+        let hash = match inline {
+            Some(cell) => hash_short(cell, seed),
+            None => xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32,
+        };
+        Self { bytes, inline, hash }
     }
 
     /// A key whose hash is known.
@@ -72,13 +83,21 @@ impl<'a> Key<'a> {
     pub(crate) fn hashed(bytes: &'a [u8], hash: u32) -> Self {
         Self { bytes, inline: Cell::inline(bytes), hash }
     }
-
-    /// The hash of a key in a heap with this seed.
-    #[inline]
-    pub(crate) fn hash(bytes: &[u8], seed: u64) -> u32 {
-        xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32
-    }
 }
+
+/// The hash of a key that is its cell: two rounds of multiply and fold, all in registers.
+#[inline]
+fn hash_short(cell: Cell, seed: u64) -> u32 {
+    let fold = |left: u64, right: u64| {
+        let product = u128::from(left) * u128::from(right);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let first = fold(cell.0 ^ seed ^ SECRETS[0], cell.1 ^ seed.rotate_left(32) ^ SECRETS[1]);
+    fold(first ^ seed, SECRETS[2]) as u32
+}
+
+/// Odd numbers with about as many ones as zeros: digits of the square roots of 2, 3 and 5.
+const SECRETS: [u64; 3] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
 
 impl Map {
     /// Stores a value under a key. Answers whether the key is new.

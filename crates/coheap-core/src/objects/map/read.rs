@@ -119,7 +119,11 @@ impl Map {
                 .object(region)
                 .and_then(|object| look(region, &Table::new(region, object)));
             if turn::is_unchanged(turn, sequence) {
-                return seen;
+                // Not moved whole: what was written in parts would be waited for.
+                return match seen {
+                    Ok(seen) => Ok(seen),
+                    Err(error) => Err(error),
+                };
             }
         }
         let _held = context.hold(self.handle.turn)?;
