@@ -87,7 +87,7 @@ impl Mutex {
     ///
     /// [`Error::TimedOut`]; [`Error::Deadlock`] when every holder in a circle has waited for the
     /// next one for a second; [`Error::Interrupted`]; [`Error::ObjectGone`].
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self, context: &Context, deadline: Option<u64>) -> Result<Acquired> {
         let root = self.root(context.region())?;
         if lock::try_take(&root.lock, context.me()) {
@@ -172,7 +172,7 @@ impl Mutex {
     /// # Errors
     ///
     /// [`Error::NotOwner`], [`Error::ObjectGone`]; nothing was changed.
-    #[inline]
+    #[inline(always)]
     pub fn unlock(&self, context: &Context) -> Result<()> {
         let root = self.root(context.region())?;
         if !lock::give(&root.lock, &root.signal, context.me()) {
