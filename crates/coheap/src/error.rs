@@ -31,6 +31,13 @@ pub enum Error {
         /// The limit that the heap was made with.
         max: u64,
     },
+    /// A transaction wants to change more at once than it can. Divide it.
+    TransactionTooLarge {
+        /// Words that it would change.
+        words: u64,
+        /// Words that one transaction may change.
+        max: u64,
+    },
     /// The object was removed by somebody.
     ObjectGone,
     /// The lease was acked, given back or lost before.
@@ -56,6 +63,7 @@ impl From<coheap_core::Error> for Error {
             Engine::Full => Self::Full,
             Engine::ShutDown => Self::ShutDown,
             Engine::HeapFull { wanted, used, max } => Self::HeapFull { wanted, used, max },
+            Engine::TransactionTooLarge { words, max } => Self::TransactionTooLarge { words, max },
             Engine::ObjectGone => Self::ObjectGone,
             Engine::LeaseLost => Self::LeaseLost,
             Engine::OtherHeap => Self::OtherHeap,
@@ -83,6 +91,9 @@ impl fmt::Display for Error {
             Self::ShutDown => Engine::ShutDown.fmt(f),
             Self::HeapFull { wanted, used, max } => {
                 Engine::HeapFull { wanted: *wanted, used: *used, max: *max }.fmt(f)
+            }
+            Self::TransactionTooLarge { words, max } => {
+                Engine::TransactionTooLarge { words: *words, max: *max }.fmt(f)
             }
             Self::ObjectGone => Engine::ObjectGone.fmt(f),
             Self::LeaseLost => Engine::LeaseLost.fmt(f),

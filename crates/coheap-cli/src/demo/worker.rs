@@ -8,7 +8,6 @@
 use std::io;
 
 use coheap::{Error, Heap, Lease, Map, WorkQueue};
-use coheap_core::Error as Engine;
 
 use super::items::Item;
 use super::words::{self, Counts};
@@ -53,7 +52,7 @@ fn do_item(
         tx.add_many(counts, words.iter().map(|(word, count)| (*word, *count)))?;
         tx.ack(job)
     });
-    let is_too_large = matches!(done, Err(Error::Engine(Engine::TransactionTooLarge { .. })));
+    let is_too_large = matches!(done, Err(Error::TransactionTooLarge { .. }));
     let Some(halves) = is_too_large.then(|| item.halves(text)).flatten() else {
         return Ok(done?);
     };
