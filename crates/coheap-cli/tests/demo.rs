@@ -39,7 +39,7 @@ fn every_count_is_exact_while_fifty_workers_a_second_are_killed() {
         assert_eq!(figure(&json, "files"), 201);
         assert_eq!(figure(&json, "words"), expected.values().sum::<i64>() as u64);
         kills += figure(&json, "kills");
-        interrupted += figure(&json, "interrupted");
+        interrupted += figure(&json, "rolled_back");
         if kills >= 40 && interrupted > 0 {
             println!("{kills} kills in {run} runs, {interrupted} inside a transaction or change");
             return;

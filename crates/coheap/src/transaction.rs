@@ -4,6 +4,7 @@
 //! that is doomed by a deadlock runs again, as old as it was.
 
 use std::borrow::Borrow;
+use std::rc::Rc;
 use std::time::Duration;
 
 use coheap_core::transaction::Transaction;
@@ -52,9 +53,9 @@ impl Heap {
     pub fn transaction<T>(&self, mut block: impl FnMut(&mut Tx) -> Result<T>) -> Result<T> {
         let mut age = None;
         for attempt in 1.. {
-            let engine = Transaction::begin(self.engine.context()?, age)?;
+            let context = self.engine.context()?;
+            let engine = Transaction::begin(Rc::clone(&context), age)?;
             let mut tx = Tx { heap: self.clone(), engine };
-            age = Some(tx.engine.age()).filter(|age| *age > 1);
             let answer = block(&mut tx);
             let doom = tx.engine.doom().cloned();
             let done = match (doom, answer) {
@@ -64,6 +65,8 @@ impl Heap {
             };
             match done {
                 Err(Error::Engine(coheap_core::Error::Deadlock)) if attempt < ATTEMPTS => {
+                    // It is as old as its first attempt, so it is not the one to give up for ever.
+                    age = context.last_age();
                     std::thread::sleep(Duration::from_micros(50) * attempt.min(20));
                 }
                 other => return other,
@@ -169,7 +172,9 @@ impl Tx {
         for (key, more) in additions {
             bytes.0.clear();
             element::encode_key(key, &mut bytes.0)?;
-            if !unseen.add(&bytes.0, more)? {
+            // New keys stand in the order in which they come: after the first that has to be
+            // looked at, all are.
+            if !seen.is_empty() || !unseen.add(&bytes.0, more)? {
                 seen.push((bytes.0.clone(), more));
             }
         }

@@ -123,8 +123,7 @@ impl Report<'_> {
             "megabytes_per_second": self.megabytes_per_second(),
             "kills": outcome.kills,
             "killed_by_others": outcome.other_deaths,
-            "interrupted": stats.interrupted,
-            "rolled_back": stats.undone + stats.abandoned,
+            "rolled_back": stats.interrupted,
             "redelivered": stats.returned,
             "heap_bytes": stats.allocated_bytes,
             "integrity": {

@@ -41,6 +41,10 @@ pub struct Context {
     pub(crate) is_changing: Cell<bool>,
     /// Whether a transaction of this thread is open.
     pub(crate) in_transaction: Cell<bool>,
+    /// Why the open transaction must not commit, where it was no call of its own that failed.
+    pub(crate) doom: Cell<Option<&'static Error>>,
+    /// How old the transaction was that ended last.
+    pub(crate) last_age: Cell<u64>,
     /// Locks held by this very thread: its row must not pass to another meanwhile.
     pub(crate) own_locks: Cell<u32>,
 }
@@ -81,6 +85,8 @@ impl Context {
                 chained: Cell::default(),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),
+                doom: Cell::new(None),
+                last_age: Cell::new(0),
                 own_locks: Cell::new(0),
             });
         }
@@ -127,6 +133,19 @@ impl Context {
     #[inline(always)]
     pub fn is_own(&self) -> bool {
         self.generation == os::generation() || defect(27)
+    }
+
+    /// An error that dooms this thread's transaction, if one is open.
+    pub(crate) fn doomed_by(&self, error: &'static Error) -> Error {
+        if self.in_transaction.get() {
+            self.doom.set(Some(error));
+        }
+        error.clone()
+    }
+
+    /// How old this thread's last transaction was, for the next attempt. `None`: it never waited.
+    pub fn last_age(&self) -> Option<u64> {
+        Some(self.last_age.get()).filter(|age| *age > 1)
     }
 
     /// Takes one turn, recovering whoever died with it.

@@ -323,7 +323,8 @@ impl Region {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Door one: stores a word that nobody looks at before the next `store` or `store_after_all`.
+    /// Door one: stores a word that nobody looks at before the next `store_after_all`, `publish` or
+    /// change of a lock word.
     #[inline(always)]
     pub fn build(word: &Word, value: u64) {
         failpoint::hit();

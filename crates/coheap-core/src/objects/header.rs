@@ -102,7 +102,10 @@ impl Handle {
             true
         });
         deadlock::withdraw(context.region(), context.index());
-        answer
+        match answer {
+            Err(Error::Deadlock) => Err(context.doomed_by(&Error::Deadlock)),
+            other => other,
+        }
     }
 
     /// Takes the object's transaction lock for the calling thread, waiting for others.

@@ -110,7 +110,7 @@ impl Mutex {
             }
         }
         if context.in_transaction.get() {
-            return Err(Error::WouldBlock);
+            return Err(context.doomed_by(&Error::WouldBlock));
         }
         let region = context.region();
         let mut patience = Patience::new(deadline);
@@ -189,7 +189,14 @@ impl Mutex {
     /// [`Error::NotOwner`] when nobody does, [`Error::ObjectGone`]; nothing was changed.
     pub fn unlock_for_another(&self, context: &Context) -> Result<()> {
         let root = self.root(context.region())?;
-        if lock::give_for_another(&root.lock, &root.signal) { Ok(()) } else { Err(Error::NotOwner) }
+        let was_own = Owner::of(root.lock.acquire()) == context.me();
+        if !lock::give_for_another(&root.lock, &root.signal) {
+            return Err(Error::NotOwner);
+        }
+        if was_own {
+            context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        }
+        Ok(())
     }
 
     /// Who holds it, dead or alive.

@@ -53,13 +53,15 @@ pub struct Patience {
     started: u64,
     deadline: Option<u64>,
     ticks: u32,
+    /// When a ticker is to look next, whatever wakes it before. 0: it is none.
+    next_tick: u64,
     watched_at: Option<u32>,
 }
 
 impl Patience {
     /// A wait that begins now and ends at `deadline` (nanoseconds of [`os::now`]), or never.
     pub fn new(deadline: Option<u64>) -> Self {
-        Self { started: os::now(), deadline, ticks: 0, watched_at: None }
+        Self { started: os::now(), deadline, ticks: 0, next_tick: 0, watched_at: None }
     }
 
     /// Whether this wait has slept through its first short slices.
@@ -107,9 +109,14 @@ impl Patience {
             return Ok(Pause::TimedOut);
         }
         let role = self.role(member, context, signal, owner, now);
+        if role != Role::Ticker {
+            self.next_tick = 0;
+        } else if now >= self.next_tick {
+            return Ok(self.tick());
+        }
         let slice = match role {
             Role::Watcher => WATCH,
-            Role::Ticker => TICK,
+            Role::Ticker => self.next_tick - now,
             Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
             Role::Sleeper => LONG,
         };
@@ -134,10 +141,15 @@ impl Patience {
             }
         }
         if role == Role::Ticker {
-            self.ticks = self.ticks.wrapping_add(1);
-            return Ok(Pause::Tick(self.ticks % PARTS));
+            return Ok(self.tick());
         }
         Ok(Pause::Look)
+    }
+
+    fn tick(&mut self) -> Pause {
+        self.next_tick = os::now() + TICK;
+        self.ticks = self.ticks.wrapping_add(1);
+        Pause::Tick(self.ticks % PARTS)
     }
 
     fn role(
@@ -156,8 +168,9 @@ impl Patience {
         }
         match elect_ticker(&member.region().header().tickers, context, now) {
             Some(Elected { which, is_new }) => {
-                if is_new {
+                if is_new || self.next_tick == 0 {
                     self.ticks = which * (PARTS / 2);
+                    self.next_tick = now + TICK;
                 }
                 Role::Ticker
             }

@@ -311,6 +311,9 @@ fn apply_writes(
                     Places::Known(_) => table.entry(*position)?,
                     Places::Forgotten => find(region, object, &key)?.entry,
                 };
+                if Cell::load(entry).is_removed() {
+                    return Err(Corrupt { what: "entry under a lock", at: *position }.into());
+                }
                 match Cell::inline(value) {
                     Some(new) if Cell::load(&entry[2..]).block().is_none() => {
                         cell::update(change, &entry[2..], new);

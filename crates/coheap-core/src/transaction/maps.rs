@@ -121,7 +121,9 @@ impl Transaction {
         let mut seen = Vec::new();
         let mut unseen = self.map_additions(map)?;
         for (key, more) in additions {
-            if !unseen.add(key.as_ref(), more)? {
+            // New keys stand in the order in which they come: after the first that has to be
+            // looked at, all are.
+            if !seen.is_empty() || !unseen.add(key.as_ref(), more)? {
                 seen.push((key, more));
             }
         }
@@ -181,8 +183,16 @@ impl Transaction {
         if let Some(Touched::Map { is_locked, .. }) = self.touched.get_mut(number) {
             *is_locked = true;
         }
-        for (key, more) in self.writes(number)?.0.take_unseen() {
-            self.map_add(map, &key, more)?;
+        let mut unseen = self.writes(number)?.0.take_unseen().into_iter();
+        while let Some((key, more)) = unseen.next() {
+            if let Err(error) = self.map_add(map, &key, more) {
+                // What was not added waits for the commit again, which will say the same.
+                let writes = self.writes(number)?.0;
+                for (key, more) in std::iter::once((key, more)).chain(unseen) {
+                    writes.add_unseen(&key, more);
+                }
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -11,8 +11,9 @@
 //! # What always holds
 //!
 //! - **X1** Locks are taken one by one and given back together, after the commit or the abort.
-//! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction: everything is given back at
-//!   once, and every later call answers [`Error::Doomed`].
+//! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single operation
+//!   of the same thread answered them: every later call answers [`Error::Doomed`], and it cannot
+//!   commit. What it has is given back at once, or with its end for a single operation.
 //! - **X3** A copy of a transaction in a forked child touches nothing.
 
 mod overlay;
@@ -76,6 +77,7 @@ impl Transaction {
         if context.in_transaction.replace(true) {
             return Err(Error::InTransaction);
         }
+        context.doom.set(None);
         Region::store(&context.entry().age, age.unwrap_or(1).max(1));
         Ok(Self {
             context,
@@ -93,7 +95,7 @@ impl Transaction {
 
     /// Why it was given up, if it was.
     pub fn doom(&self) -> Option<&Error> {
-        self.doomed.as_ref()
+        self.doomed.as_ref().or(self.context.doom.get())
     }
 
     /// Whether this transaction may go on at all.
@@ -104,7 +106,7 @@ impl Transaction {
         if self.context.member().is_closed() {
             return Err(Error::Closed);
         }
-        match &self.doomed {
+        match self.doom() {
             Some(why) => Err(Error::Doomed(Box::new(why.clone()))),
             None => Ok(()),
         }
@@ -196,7 +198,9 @@ impl Transaction {
     pub fn queue_ack(&mut self, queue: &Queue, lease: &Lease) -> Result<()> {
         self.check()?;
         let is_known = self.queues.iter().any(|logical| match logical {
-            Logical::Acked { lease: known, .. } => known == lease,
+            Logical::Acked { lease: known, .. } | Logical::Taken { lease: known, .. } => {
+                known == lease
+            }
             _ => false,
         });
         if is_known {
@@ -283,7 +287,9 @@ impl Transaction {
                 lock::give(&object.lock, &object.signal, self.context.me());
             }
         }
-        Region::store(&self.context.entry().age, 0);
+        let age = &self.context.entry().age;
+        self.context.last_age.set(age.get());
+        Region::store(age, 0);
         self.context.in_transaction.set(false);
     }
 }

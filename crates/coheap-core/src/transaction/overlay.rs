@@ -103,22 +103,27 @@ impl Index {
     #[inline]
     fn note(&mut self, writes: &[Write], number: usize) {
         if self.taken * 2 >= self.places.len() {
-            return self.enlarge(&writes[..=number]);
+            return self.rebuild(writes, (self.places.len() * 2).max(8 * FEW));
         }
+        self.enter(writes, number);
+    }
+
+    #[inline]
+    fn enter(&mut self, writes: &[Write], number: usize) {
         let write = &writes[number];
         let at = self.place(writes, &write.name, write.hash);
         self.taken += usize::from(self.places[at] == 0);
         self.places[at] = number as u32 + 1;
     }
 
-    /// Twice the places, filled anew.
+    /// Notes all writes anew, in as many places.
     #[cold]
-    fn enlarge(&mut self, writes: &[Write]) {
+    fn rebuild(&mut self, writes: &[Write], places: usize) {
         self.taken = 0;
-        self.places = vec![0; (self.places.len() * 2).max(8 * FEW)];
+        self.places = vec![0; places];
         for (number, write) in writes.iter().enumerate() {
             if write.action != Action::Nothing {
-                self.note(writes, number);
+                self.enter(writes, number);
             }
         }
     }
@@ -131,7 +136,7 @@ pub struct Additions<'a> {
 }
 
 impl Additions<'_> {
-    /// Adds to the integer under a key. `false`: the transaction did something to this key
+    /// Adds to the integer under a key. `false`: the transaction did something else to this key
     /// before, so [`map_add`](super::Transaction::map_add) has to do it.
     ///
     /// # Errors
@@ -208,11 +213,15 @@ impl Writes {
         }
     }
 
-    /// Adds to the integer under a key of which nothing is known. `false`: something is.
+    /// Adds to the integer under a key of which nothing is known but other additions. `false`: more
+    /// is known, or they are too many.
     pub(super) fn add_unseen(&mut self, key: &[u8], more: i64) -> bool {
         let key = Key::seeded(key, self.seed);
-        if self.last(&key).is_some() {
-            return false;
+        if let Some(at) = self.last(&key) {
+            let Action::Add(before) = &mut self.writes[at].action else { return false };
+            let Some(sum) = before.checked_add(more) else { return false };
+            *before = sum;
+            return true;
         }
         self.has_unseen = true;
         self.push(&key, Action::Add(more));
@@ -232,7 +241,7 @@ impl Writes {
             }
         }
         if self.writes.len() > FEW {
-            self.index.enlarge(&self.writes);
+            self.index.rebuild(&self.writes, self.index.places.len());
         }
         unseen
     }
@@ -283,7 +292,8 @@ impl Writes {
         if !was_removed_before {
             self.push(key, Action::Known(None));
         } else if self.writes.len() > FEW {
-            if let Some(before) = before.iter().rposition(is_of_key) {
+            let has_effect = |write: &Write| is_of_key(write) && write.action != Action::Nothing;
+            if let Some(before) = before.iter().rposition(has_effect) {
                 self.index.note(&self.writes, before);
             }
         }

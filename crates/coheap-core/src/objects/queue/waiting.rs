@@ -212,7 +212,7 @@ impl Queue {
         late: Error,
     ) -> Result<()> {
         if context.in_transaction.get() {
-            return Err(Error::WouldBlock);
+            return Err(context.doomed_by(&Error::WouldBlock));
         }
         match patience.pause(context.member(), context.index(), signal, seen, None)? {
             Pause::Look | Pause::OwnerGone(_) => Ok(()),
