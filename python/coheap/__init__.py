@@ -31,6 +31,10 @@ from coheap._errors import (
 from coheap._native import Dict as Dict
 from coheap._native import (
     Heap,
+    Lease,
+    Lock,
+    Value,
+    WorkQueue,
     __version__,
 )
 from coheap._native import open as open  # noqa: A004 - as gzip.open
@@ -49,11 +53,15 @@ __all__ = [
     "HeapClosed",
     "HeapCorrupt",
     "HeapFull",
+    "Lease",
     "LeaseLost",
+    "Lock",
     "ObjectGone",
     "OwnerDied",
     "OwnerDiedWarning",
     "ShutDown",
+    "Value",
+    "WorkQueue",
     "WouldBlock",
     "__version__",
 ]

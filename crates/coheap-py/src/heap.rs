@@ -17,6 +17,9 @@ use crate::codec::Rules;
 use crate::dict::Dict;
 use crate::door::{Door, Object};
 use crate::errors;
+use crate::lock::Lock;
+use crate::queue::WorkQueue;
+use crate::value::{Kind, Value};
 
 /// A heap that processes share.
 ///
@@ -93,6 +96,82 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     fn dict(&self, py: Python<'_>, name: &str) -> PyResult<Dict> {
         Ok(Dict::new(self.object(py, "dict", name, &Recipe::Map)?))
+    }
+
+    /// The work queue with this name, made empty if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Args:
+    ///     name: Its name.
+    ///     maxsize: Most jobs that wait, when it is made; 0 is any number.
+    ///     max_attempts: Attempts at a job before it is given up, when it is made; None is any
+    ///         number.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind.
+    ///     HeapFull: There is no room for it.
+    #[pyo3(signature = (name, *, maxsize=0, max_attempts=None))]
+    fn work_queue(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        maxsize: i64,
+        max_attempts: Option<i64>,
+    ) -> PyResult<WorkQueue> {
+        let max_attempts = match max_attempts {
+            None => 0,
+            Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
+            Some(attempts) => {
+                let message = format!("max_attempts must be at least 1, or None, not {attempts}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        // As in the standard library, any size below 1 is no limit.
+        let limit = u64::try_from(maxsize).unwrap_or(0);
+        let recipe = Recipe::Queue { limit, max_attempts };
+        Ok(WorkQueue::new(self.object(py, "queue", name, &recipe)?))
+    }
+
+    /// The lock with this name, made free if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind.
+    ///     HeapFull: There is no room for it.
+    fn lock(&self, py: Python<'_>, name: &str) -> PyResult<Lock> {
+        Ok(Lock::new(self.object(py, "lock", name, &Recipe::Mutex(&[0]))?))
+    }
+
+    /// The number with this name, made as `init` if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Args:
+    ///     typecode: One of b B h H i I l L q Q f d, as in `array.array`.
+    ///     init: What it is at first.
+    ///     name: Its name.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind; there is no such typecode.
+    ///     OverflowError: The typecode does not hold `init`.
+    ///     HeapFull: There is no room for it.
+    #[pyo3(signature = (typecode, init=None, *, name))]
+    fn value(
+        &self,
+        py: Python<'_>,
+        typecode: &str,
+        init: Option<Bound<'_, PyAny>>,
+        name: &str,
+    ) -> PyResult<Value> {
+        let kind = Kind::of(typecode)?;
+        let init = match init {
+            Some(init) => kind.encode(&init)?,
+            None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
+        };
+        let object = self.object(py, "value", name, &Recipe::Value(&init))?;
+        Ok(Value::new(object, kind))
     }
 
     /// The names of all objects, oldest first.

@@ -15,7 +15,12 @@ mod dict;
 mod door;
 mod errors;
 mod heap;
+mod lease;
+mod lock;
+mod queue;
 mod scratch;
+mod value;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -30,6 +35,14 @@ mod _native {
     use crate::dict::{Dict, DictIterator};
     #[pymodule_export]
     use crate::heap::{Heap, open};
+    #[pymodule_export]
+    use crate::lease::Lease;
+    #[pymodule_export]
+    use crate::lock::Lock;
+    #[pymodule_export]
+    use crate::queue::WorkQueue;
+    #[pymodule_export]
+    use crate::value::Value;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

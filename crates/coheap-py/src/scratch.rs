@@ -38,6 +38,14 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// A value's bytes.
+    #[inline]
+    pub(crate) fn value(value: &Bound<'_, PyAny>, rules: Rules) -> PyResult<Self> {
+        let mut scratch = Self::new();
+        codec::encode(value, rules, &mut scratch.0)?;
+        Ok(scratch)
+    }
+
     /// The bytes of a dict's value.
     #[inline]
     pub(crate) fn dict_value(value: &Bound<'_, PyAny>, rules: Rules) -> PyResult<Self> {
