@@ -4,6 +4,7 @@ Goal: a heap is found by its name and by nobody who should not; what is closed o
 Method: heaps in a folder of the test, other programs, forked children.
 """
 
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -135,3 +136,30 @@ def test_a_heap_with_many_forked_children_at_once(heap, children):
     pids = [children.fork(lambda: d.increment("n")) for _ in range(20)]
     assert [children.wait(pid) for pid in pids] == [0] * 20
     assert d["n"] == 20
+
+
+def test_objects_go_to_forked_processes_and_say_how_to_go_elsewhere(heap):
+    d, jobs, lock = heap.dict("d"), heap.work_queue("jobs"), heap.lock("lock")
+    number = heap.value("q", name="number")
+
+    def work(heap, d, jobs, lock, number):
+        with lock, jobs.get() as lease:
+            d["job"] = lease.value
+            number.add(1)
+            assert heap.dict("d") == d
+
+    jobs.put(7)
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=work, args=(heap, d, jobs, lock, number))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    assert (d["job"], number.value) == (7, 1)
+    jobs.put(8)
+    lease = jobs.get()
+    for thing in (heap, d, jobs, lock, number, lease):
+        with pytest.raises(TypeError, match=r"cannot be pickled yet.*coheap\.open"):
+            pickle.dumps(thing)
+    with pytest.raises(TypeError, match="cannot be pickled yet"):
+        d["d"] = d
+    lease.ack()

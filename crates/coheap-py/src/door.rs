@@ -59,6 +59,40 @@ impl Object {
         self.door.run(py, || self.subject(), operation)
     }
 
+    /// Runs a write, which waits while a transaction has the object: then without the interpreter.
+    #[inline]
+    pub(crate) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        mut operation: impl FnMut(&Context) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        if self.is_in_transaction() {
+            return self.write_after_transaction(py, &mut operation);
+        }
+        self.run(py, operation)
+    }
+
+    /// Whether a transaction has the object at the moment.
+    #[inline]
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        let object = self.handle.object(self.door.engine.region());
+        object.is_ok_and(|object| object.lock.get() != 0)
+    }
+
+    #[cold]
+    fn write_after_transaction<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: &mut (dyn FnMut(&Context) -> Result<T> + Send),
+    ) -> PyResult<T> {
+        loop {
+            match py.detach(|| self.door.engine.with(&mut *operation)) {
+                Err(Error::Interrupted) => py.check_signals()?,
+                other => return other.map_err(|error| self.explain(py, &error)),
+            }
+        }
+    }
+
     /// The exception for an error.
     #[cold]
     pub(crate) fn explain(&self, py: Python<'_>, error: &Error) -> PyErr {

@@ -56,6 +56,15 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
     }
 }
 
+/// Why an object of a heap does not pickle.
+#[cold]
+pub(crate) fn unpicklable(what: &str) -> PyErr {
+    PyTypeError::new_err(format!(
+        "{what} cannot be pickled yet; pass it to a forked process as it is, or open the heap by \
+         its name there (coheap.open) and ask it for the object"
+    ))
+}
+
 /// What Python calls the kind of an object.
 pub(crate) fn kind_name(kind: u8) -> &'static str {
     match kind {

@@ -185,8 +185,17 @@ impl Heap {
     /// Raises:
     ///     KeyError: There is no such name.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        let subject = || format!("object {name:?}");
-        self.door.run(py, subject, |context| Directory.remove(context, name))
+        let engine = &self.door.engine;
+        loop {
+            // A transaction that has the object ends first.
+            match py.detach(|| engine.with(|context| Directory.remove(context, name))) {
+                Err(coheap_core::Error::Interrupted) => py.check_signals()?,
+                other => {
+                    let subject = format!("object {name:?}");
+                    return other.map_err(|error| errors::to_python(py, &error, &subject));
+                }
+            }
+        }
     }
 
     /// Leaves the heap. Its objects raise `HeapClosed` in this process from now on, and what the
@@ -267,6 +276,10 @@ impl Heap {
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
         self.close(py)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.subject()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

@@ -13,6 +13,7 @@ use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 
 use crate::door::Object;
+use crate::errors;
 use crate::queue::WorkQueue;
 
 /// A job on lease. Comes from `WorkQueue.get`.
@@ -99,6 +100,10 @@ impl Lease {
         // The exception of the block is what the caller must see, also if the lease was lost.
         let _ = self.nack(py);
         Ok(())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&format!("a lease of {}", self.object.subject())))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::door::Object;
+use crate::errors;
 use crate::waiting;
 
 /// A lock that processes and threads share. Made by `Heap.lock`.
@@ -43,8 +44,13 @@ impl Lock {
     #[cold]
     fn wait(&self, py: Python<'_>, deadline: Option<u64>) -> PyResult<bool> {
         let engine = &self.object.door.engine;
-        let acquired = waiting::wait_whole(py, engine, deadline, |context, until| {
-            self.mutex.lock(context, until)
+        let started = os::now();
+        let acquired = waiting::wait(py, engine, deadline, &Error::TimedOut, |context, until| {
+            match deadline {
+                // Waits without an end look for deadlocks.
+                None => self.mutex.lock_until(context, started, until),
+                Some(_) => self.mutex.lock(context, Some(until)),
+            }
         })?;
         match acquired {
             Ok(acquired) => self.acquired(py, acquired).map(|()| true),
@@ -150,6 +156,10 @@ impl Lock {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         self.release(py)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.object.subject()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use crate::codec;
 use crate::door::Object;
+use crate::errors;
 use crate::lease::Lease;
 use crate::scratch::Scratch;
 use crate::waiting::{self, Deadline};
@@ -38,7 +39,7 @@ impl WorkQueue {
         }
         let (engine, bytes) = (&self.object.door.engine, item.as_slice());
         waiting::wait(py, engine, deadline, &Error::Full, |context, until| {
-            self.queue.put_wait(context, until, bytes)
+            self.queue.put_wait(context, Some(until), bytes)
         })?
         .map_err(|error| self.object.explain(py, &error))
     }
@@ -51,7 +52,7 @@ impl WorkQueue {
             Err(Error::Empty | Error::Interrupted) => {
                 let bytes: &mut Vec<u8> = &mut out;
                 waiting::wait(py, engine, deadline, &Error::Empty, |context, until| {
-                    self.queue.lease_wait(context, until, bytes)
+                    self.queue.lease_wait(context, Some(until), bytes)
                 })?
             }
             other => other,
@@ -215,7 +216,7 @@ impl WorkQueue {
         let deadline = waiting::deadline(timeout)?;
         let engine = &self.object.door.engine;
         waiting::wait(py, engine, deadline, &Error::TimedOut, |context, until| {
-            self.queue.join(context, until)
+            self.queue.join(context, Some(until))
         })?
         .map_err(|error| self.object.explain(py, &error))
     }
@@ -233,6 +234,10 @@ impl WorkQueue {
                 if error.matches(py, shut_down)? { Ok(None) } else { Err(error) }
             }
         }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.object.subject()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -11,6 +11,7 @@ use pyo3::types::{PyFloat, PyInt};
 
 use crate::codec;
 use crate::door::Object;
+use crate::errors;
 use crate::scratch::Scratch;
 
 /// A number that processes share. Made by `Heap.value`.
@@ -129,8 +130,9 @@ impl Value {
             let before = self.read(py, &mut old)?;
             let Some(after) = change(&before)? else { return Ok(None) };
             let new = self.kind.encode(&after)?;
-            let is_done =
-                self.object.run(py, |context| self.engine.compare_and_set(context, &old, &new))?;
+            let is_done = self
+                .object
+                .write(py, |context| self.engine.compare_and_set(context, &old, &new))?;
             if is_done {
                 return codec::decode(py, &new, self.object.door.rules).map(Some);
             }
@@ -152,7 +154,7 @@ impl Value {
     ///     OverflowError: The typecode does not hold it.
     fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = self.kind.encode(number)?;
-        self.object.run(number.py(), |context| self.engine.set(context, &bytes))
+        self.object.write(number.py(), |context| self.engine.set(context, &bytes))
     }
 
     /// The number. Reading and writing it are one operation each.
@@ -173,7 +175,7 @@ impl Value {
     fn add<'py>(&self, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = n.py();
         if let (Kind::Int('l' | 'q', ..), Ok(by)) = (self.kind, n.extract::<i64>()) {
-            let sum = self.object.run(py, |context| self.engine.add(context, by))?;
+            let sum = self.object.write(py, |context| self.engine.add(context, by))?;
             return Ok(sum.into_pyobject(py)?.into_any());
         }
         let sum =
@@ -198,6 +200,10 @@ impl Value {
 
     fn __isub__(&self, n: &Bound<'_, PyAny>) -> PyResult<()> {
         self.add(&n.neg()?).map(|_| ())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.object.subject()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -3,8 +3,7 @@
 //! What always holds: a wait sleeps without the interpreter, hears Ctrl-C when a signal ends its
 //! sleep, and keeps its deadline, which is absolute.
 //!
-//! A signal that comes between two sleeps ends none; so waits that may look again at any time
-//! come back every second by themselves.
+//! A signal that comes between two sleeps ends none; so a wait comes back by itself now and then.
 
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
@@ -39,33 +38,17 @@ pub(crate) fn wait<T: Send>(
     engine: &Engine,
     deadline: Deadline,
     late: &Error,
-    mut operation: impl FnMut(&Context, Option<u64>) -> Result<T> + Send,
+    mut operation: impl FnMut(&Context, u64) -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
     loop {
         let until = deadline.unwrap_or(u64::MAX).min(os::now().saturating_add(SLICE));
         let slice = &mut operation;
-        let answer = py.detach(|| engine.with(|context| slice(context, Some(until))));
+        let answer = py.detach(|| engine.with(|context| slice(context, until)));
         match answer {
             Err(Error::Interrupted) => py.check_signals()?,
             Err(error) if error == *late && deadline.is_none_or(|end| os::now() < end) => {
                 py.check_signals()?;
             }
-            other => return Ok(other),
-        }
-    }
-}
-
-/// As [`wait`], in one piece: for locks, whose waits without an end look for deadlocks.
-pub(crate) fn wait_whole<T: Send>(
-    py: Python<'_>,
-    engine: &Engine,
-    deadline: Deadline,
-    mut operation: impl FnMut(&Context, Option<u64>) -> Result<T> + Send,
-) -> PyResult<Result<T>> {
-    loop {
-        let whole = &mut operation;
-        match py.detach(|| engine.with(|context| whole(context, deadline))) {
-            Err(Error::Interrupted) => py.check_signals()?,
             other => return Ok(other),
         }
     }

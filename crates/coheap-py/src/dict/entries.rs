@@ -118,7 +118,8 @@ fn run_all(
                 Ok(())
             })
         };
-        let answer = if count < MANY { all() } else { py.detach(all) };
+        let stays = count < MANY && !dict.object.is_in_transaction();
+        let answer = if stays { all() } else { py.detach(all) };
         match answer {
             Ok(()) => return Ok(()),
             Err(coheap_core::Error::Interrupted) => py.check_signals()?,

@@ -22,7 +22,7 @@ pub(super) fn set_default<'py>(
     let value = Scratch::dict_value(&default, dict.rules())?;
     let mut out = Scratch::new();
     let is_new =
-        dict.object.run(py, |context| dict.map.set_default(context, &bytes, &value, &mut out))?;
+        dict.object.write(py, |context| dict.map.set_default(context, &bytes, &value, &mut out))?;
     dict.decode(py, if is_new { &value } else { &out })
 }
 
@@ -44,7 +44,7 @@ pub(super) fn update_with<'py>(
         let expected = is_there.then_some(old.as_slice());
         let is_done = dict
             .object
-            .run(py, |context| dict.map.compare_and_set(context, &key, expected, Some(&new)))?;
+            .write(py, |context| dict.map.compare_and_set(context, &key, expected, Some(&new)))?;
         if is_done {
             return dict.decode(py, &new);
         }
@@ -67,7 +67,7 @@ pub(super) fn compare_and_set(
     };
     let new = new.as_ref().map(|new| new.as_slice());
     let exchange = |expected: Option<&[u8]>| {
-        dict.object.run(py, |context| dict.map.compare_and_set(context, &key, expected, new))
+        dict.object.write(py, |context| dict.map.compare_and_set(context, &key, expected, new))
     };
     if expected.is(absent) {
         return exchange(None);

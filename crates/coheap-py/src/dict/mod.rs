@@ -22,6 +22,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::codec::{self, Rules};
 use crate::door::Object;
+use crate::errors;
 use crate::scratch::Scratch;
 
 pub(crate) use iterator::DictIterator;
@@ -75,7 +76,7 @@ impl Dict {
         let bytes = Scratch::key(key)?;
         let mut out = Scratch::new();
         let is_there =
-            self.object.run(key.py(), |context| self.map.remove(context, &bytes, &mut out))?;
+            self.object.write(key.py(), |context| self.map.remove(context, &bytes, &mut out))?;
         Ok(is_there.then_some(out))
     }
 }
@@ -94,7 +95,7 @@ impl Dict {
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let value = Scratch::dict_value(value, self.rules())?;
-        self.object.run(key.py(), |context| self.map.set(context, &bytes, &value))?;
+        self.object.write(key.py(), |context| self.map.set(context, &bytes, &value))?;
         Ok(())
     }
 
@@ -172,7 +173,7 @@ impl Dict {
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let (mut key, mut value) = (Scratch::new(), Scratch::new());
         let popped =
-            self.object.run(py, |context| self.map.pop_last(context, &mut key, &mut value))?;
+            self.object.write(py, |context| self.map.pop_last(context, &mut key, &mut value))?;
         if !popped {
             return Err(PyKeyError::new_err("popitem(): dictionary is empty"));
         }
@@ -191,7 +192,7 @@ impl Dict {
 
     /// Removes everything.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.object.run(py, |context| self.map.clear(context))
+        self.object.write(py, |context| self.map.clear(context))
     }
 
     /// Takes over entries, as `dict.update`, one after the other.
@@ -214,7 +215,7 @@ impl Dict {
     #[pyo3(signature = (key, by=1))]
     fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
         let bytes = Scratch::key(key)?;
-        self.object.run(key.py(), |context| self.map.add(context, &bytes, by))
+        self.object.write(key.py(), |context| self.map.add(context, &bytes, by))
     }
 
     /// Adds to the ints under many keys, one after the other.
@@ -303,6 +304,10 @@ impl Dict {
 
     fn __ior__(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
         entries::update(self, &PyTuple::new(other.py(), [other])?, None)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.object.subject()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
