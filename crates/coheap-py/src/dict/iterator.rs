@@ -4,14 +4,14 @@
 //! what was read is what is there; after a write the iterator says what `dict` says if the size
 //! changed, and reads a value again before it hands it out.
 //!
-//! What always holds: the state is locked for a moment only, never while Python code runs.
+//! What always holds: nobody waits for the state: who finds it locked says so.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, TryLockError};
 
 use coheap_core::objects::map::Pair;
 use coheap_core::sync::turn;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::Dict;
@@ -73,9 +73,13 @@ impl DictIterator {
 
     /// The next entry, and whether its value may have been replaced since it was read.
     fn advance(&self, py: Python<'_>) -> PyResult<Option<(Pair, bool)>> {
-        let mut state = match self.state.lock() {
+        let mut state = match self.state.try_lock() {
             Ok(state) => state,
-            Err(poisoned) => poisoned.into_inner(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Raising may run Python code, which may come here again.
+            Err(TryLockError::WouldBlock) => {
+                return Err(PyValueError::new_err("the iterator is at work already"));
+            }
         };
         let is_fresh = self.is_unchanged(&state);
         if !is_fresh && self.object.run(py, |context| self.map.len(context))? != state.len {
@@ -143,6 +147,6 @@ impl DictIterator {
     }
 
     fn __length_hint__(&self) -> u64 {
-        self.state.lock().map_or(0, |state| if state.next == Some(0) { state.len } else { 0 })
+        self.state.try_lock().map_or(0, |state| if state.next == Some(0) { state.len } else { 0 })
     }
 }
