@@ -6,6 +6,8 @@ Method: made-up pairs of keys are compared as objects and as bytes; subclasses t
 
 import enum
 import math
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -106,3 +108,22 @@ def test_a_key_may_have_64_levels():
     assert _native._decode(_native._encode_key(key)) == key
     with pytest.raises(ValueError, match="64 levels"):
         _native._encode_key((key,))
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "123"])
+def test_bytes_do_not_depend_on_the_seed_of_hashes(seed):
+    code = (
+        "from coheap import _native\n"
+        "print(_native._encode_key(frozenset(map(str, range(50)))).hex())"
+    )
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            timeout=60,
+        ).stdout
+        for seed in (seed, "77")
+    )
+    assert first == second
