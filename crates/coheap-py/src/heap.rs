@@ -157,7 +157,10 @@ impl Heap {
     ///     TypeError: The name belongs to an object of another kind; there is no such typecode.
     ///     OverflowError: The typecode does not hold `init`.
     ///     HeapFull: There is no room for it.
-    #[pyo3(signature = (typecode, init=None, *, name))]
+    #[pyo3(
+        signature = (typecode, init=None, *, name),
+        text_signature = "($self, typecode, init=0, *, name)"
+    )]
     fn value(
         &self,
         py: Python<'_>,

@@ -3,6 +3,7 @@
 //! What always holds: a lease that is dropped without a word gives its job back and warns. A
 //! forked child has no part in its parent's leases: it can neither ack nor give them back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coheap_core::objects::queue::Why;
@@ -22,7 +23,7 @@ use crate::queue::WorkQueue;
 /// that is dropped without a word gives its job back and emits a `ResourceWarning`.
 #[pyclass(frozen, generic, module = "coheap")]
 pub(crate) struct Lease {
-    object: Object,
+    object: Arc<Object>,
     queue: Queue,
     token: Token,
     value: Py<PyAny>,
@@ -31,7 +32,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn new(queue: &WorkQueue, token: Token, value: Py<PyAny>) -> Self {
-        let (object, queue) = (queue.object.clone(), queue.queue);
+        let (object, queue) = (Arc::clone(&queue.object), queue.queue);
         Self { object, queue, token, value, is_over: AtomicBool::new(false) }
     }
 

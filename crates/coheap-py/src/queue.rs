@@ -3,6 +3,8 @@
 //! What always holds: an item is bytes before the queue is asked. Who has to wait first tries
 //! without waiting; then it waits without the interpreter.
 
+use std::sync::Arc;
+
 use coheap_core::objects::Queue;
 use coheap_core::objects::queue::Why;
 use coheap_core::{Error, os};
@@ -22,13 +24,13 @@ use crate::waiting::{self, Deadline};
 /// then; if its worker dies, gives it back or drops it, it is given out again, before all others.
 #[pyclass(frozen, generic, module = "coheap")]
 pub(crate) struct WorkQueue {
-    pub(crate) object: Object,
+    pub(crate) object: Arc<Object>,
     pub(crate) queue: Queue,
 }
 
 impl WorkQueue {
     pub(crate) fn new(object: Object) -> Self {
-        Self { queue: Queue { handle: object.handle }, object }
+        Self { queue: Queue { handle: object.handle }, object: Arc::new(object) }
     }
 
     fn put_before(&self, py: Python<'_>, item: &Scratch, deadline: Deadline) -> PyResult<()> {
