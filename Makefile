@@ -14,8 +14,15 @@ export PYO3_PYTHON = $(PYTHON)
 export PYTHONDONTWRITEBYTECODE = 1
 
 # What the tests depend on: files and, so that a deleted file counts as a change, folders.
-SOURCES := $(shell find Cargo.toml Cargo.lock Makefile README.md crates docs examples \
+# (docs/ and python/ with a slash: without, make takes them for the words below.)
+SOURCES := $(shell find Cargo.toml Cargo.lock Makefile README.md crates docs/ examples \
 	-not -path '*/target/*' -not -path '*/.*' -not -name '*.so' 2>/dev/null)
+
+PYTHON_SOURCES := $(SOURCES) $(shell find pyproject.toml python/ \
+	-not -path '*/.*' -not -name '*.so' -not -path '*/__pycache__*' 2>/dev/null)
+VENV := target/venv
+VENV_PYTHON := $(VENV)/bin/python
+PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis
 
 BUILD_DEMO := $(CARGO) build --locked --release --package coheap-cli
 TEST_FACES := $(CARGO) test --locked
@@ -28,13 +35,13 @@ CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench crash torture hostile docs help tidy FORCE
+.PHONY: demo test check fmt lint bench python crash torture hostile docs help tidy FORCE
 
 demo: $(PASSED)/tools ## run the main job: count words in many processes while they are killed
 	$(BUILD_DEMO)
 	$(TARGET)/release/coheap demo $(DEMO)
 
-test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects ## pass the tests
+test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects $(PASSED)/python ## pass the tests
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
 check: ## what a commit has to pass: formatting, lints, tests
@@ -51,6 +58,8 @@ lint: tidy ## clippy, with warnings as errors, and the house rules
 
 bench: $(PASSED)/tools ## measure against the peers (bench/ is a workspace of its own)
 	cd bench && $(CARGO) run --locked --release
+
+python: $(PASSED)/python ## build the Python package into target/venv and test it
 
 crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
 	$(SWEEP) --test crash -- --ignored --nocapture
@@ -97,6 +106,23 @@ $(PASSED)/defects: $(SOURCES) $(PASSED)/tools
 	$(BEGIN)
 	$(TEST_DEFECTS)
 	$(PASS)
+
+# The package is installed as users have it, from a wheel, so that nothing is written beside the
+# sources; pytest runs where it finds the installed one first.
+$(PASSED)/python: $(PYTHON_SOURCES) $(VENV)/made
+	$(BEGIN)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin build --release --out target/wheels \
+		--interpreter $(VENV_PYTHON) --quiet
+	$(VENV_PYTHON) -m pip install --quiet --no-deps --force-reinstall target/wheels/coheap-*.whl
+	$(VENV_PYTHON) -m pytest --quiet $(PYTEST)
+	$(PASS)
+
+# Made anew for another interpreter.
+$(VENV)/made: $(PASSED)/tools
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check $(PYTHON_TOOLS)
+	@touch $@
 
 # Always looked at; written, and so newer than what passed, only when a tool is another one.
 $(PASSED)/tools: FORCE

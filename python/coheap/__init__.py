@@ -1,13 +1,69 @@
 """One heap, many processes, always consistent.
 
-coheap keeps what processes share (containers, queues, locks, arrays) in one heap that each of
-them maps, and keeps it whole whichever of them dies, whenever. Nothing runs beside your
-processes: there is no server to start, and none to lose.
+coheap keeps what processes share in one heap that each of them maps, and keeps it whole
+whichever of them dies, whenever. Nothing runs beside your processes: there is no server to start,
+and none to lose.
 
-This release holds the engine and the Rust face. The Python classes follow; for now the package
-can be built, installed, imported and asked for its version.
+    heap = coheap.Heap()
+    counts = heap.dict("counts")
+    counts.increment("hello")
+
+Forked children use `heap` and `counts` as they are; programs of the same user share a heap by
+its name: `coheap.open("my-heap")`. Objects have names for now; those without follow.
 """
 
-from coheap._native import __version__
+from queue import Empty, Full
 
-__all__ = ["__version__"]
+from coheap._absent import ABSENT
+from coheap._errors import (
+    DeadlockError,
+    Error,
+    HeapClosed,
+    HeapCorrupt,
+    HeapFull,
+    LeaseLost,
+    ObjectGone,
+    OwnerDied,
+    OwnerDiedWarning,
+    ShutDown,
+    WouldBlock,
+)
+from coheap._native import Dict as Dict
+from coheap._native import (
+    Heap,
+    Lease,
+    Lock,
+    Value,
+    WorkQueue,
+    __version__,
+)
+from coheap._native import open as open  # noqa: A004 - as gzip.open
+from coheap._views import register
+
+register()
+
+# `Dict` and `open` stay out of it: a star would hide what `typing` and Python call so.
+__all__ = [
+    "ABSENT",
+    "DeadlockError",
+    "Empty",
+    "Error",
+    "Full",
+    "Heap",
+    "HeapClosed",
+    "HeapCorrupt",
+    "HeapFull",
+    "Lease",
+    "LeaseLost",
+    "Lock",
+    "ObjectGone",
+    "OwnerDied",
+    "OwnerDiedWarning",
+    "ShutDown",
+    "Value",
+    "WorkQueue",
+    "WouldBlock",
+    "__version__",
+]
+
+del register

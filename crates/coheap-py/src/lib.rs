@@ -1,14 +1,26 @@
 //! The native half of the Python face: the module `coheap._native`.
 //!
-//! All that Python can see is listed in the one block below. So far that is the version, enough
-//! to build, install and import the package; the containers follow with the Python face.
+//! All that Python can see is listed in the one block below.
 //!
-//! What always holds: nothing here blocks while it is attached to the interpreter, and all
-//! classes are safe without the GIL, which is why the module says `gil_used = false`.
+//! What always holds: nothing here sleeps while it is attached to the interpreter, no Python code
+//! runs while the engine holds a turn, and all classes are safe without the GIL, which is why the
+//! module says `gil_used = false`.
 //!
 //! Not here: anything that works on plain Python objects only (`python/coheap`).
 
 #![deny(unsafe_code)]
+
+mod codec;
+mod dict;
+mod door;
+mod errors;
+mod heap;
+mod lease;
+mod lock;
+mod queue;
+mod scratch;
+mod value;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -16,6 +28,21 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_export]
+    use crate::codec::probe::{_decode, _encode, _encode_key};
+    #[pymodule_export]
+    use crate::dict::{Dict, DictIterator};
+    #[pymodule_export]
+    use crate::heap::{Heap, open};
+    #[pymodule_export]
+    use crate::lease::Lease;
+    #[pymodule_export]
+    use crate::lock::Lock;
+    #[pymodule_export]
+    use crate::queue::WorkQueue;
+    #[pymodule_export]
+    use crate::value::Value;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

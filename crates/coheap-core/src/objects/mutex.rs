@@ -93,7 +93,21 @@ impl Mutex {
         if lock::try_take(&root.lock, context.me()) {
             return Ok(taken(root, context));
         }
-        self.lock_slowly(root, context, deadline)
+        self.lock_slowly(root, context, Patience::new(deadline))
+    }
+
+    /// As [`lock`](Self::lock) without a deadline, but comes back at `until`, for callers that
+    /// have to look at something else now and then; `started` is when the whole wait began.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] when it is time to look; else as [`lock`](Self::lock).
+    pub fn lock_until(&self, context: &Context, started: u64, until: u64) -> Result<Acquired> {
+        let root = self.root(context.region())?;
+        if lock::try_take(&root.lock, context.me()) {
+            return Ok(taken(root, context));
+        }
+        self.lock_slowly(root, context, Patience::until(started, until))
     }
 
     #[cold]
@@ -101,7 +115,7 @@ impl Mutex {
         &self,
         root: &MutexRoot,
         context: &Context,
-        deadline: Option<u64>,
+        mut patience: Patience,
     ) -> Result<Acquired> {
         for _ in 0..SPINS {
             std::hint::spin_loop();
@@ -113,7 +127,6 @@ impl Mutex {
             return Err(context.doomed_by(&Error::WouldBlock));
         }
         let region = context.region();
-        let mut patience = Patience::new(deadline);
         let answer = self.wait_for(root, context, &mut patience);
         deadlock::withdraw(region, context.index());
         patience.leave(&root.signal);
@@ -151,7 +164,10 @@ impl Mutex {
                 Pause::Interrupted => return Err(Error::Interrupted),
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::TimedOut => {
-                    return self.try_lock(context)?.ok_or(Error::TimedOut);
+                    let acquired = self.try_lock(context)?;
+                    let is_over = acquired.is_none() && is_deadlocked(context, patience);
+                    let late = if is_over { Error::Deadlock } else { Error::TimedOut };
+                    return acquired.ok_or(late);
                 }
                 Pause::OwnerGone(dead) => {
                     estate::bury(context, dead)?;
@@ -161,7 +177,7 @@ impl Mutex {
                 }
             }
             self.handle.object(region)?;
-            if patience.age() > STABLE && deadlock::is_victim(member, context.index()) {
+            if is_deadlocked(context, patience) {
                 return Err(Error::Deadlock);
             }
         }
@@ -226,6 +242,12 @@ fn taken(root: &MutexRoot, context: &Context) -> Acquired {
     }
 }
 
+/// Whether a wait without an end stands still in a circle, and this thread is the one to give up.
+fn is_deadlocked(context: &Context, patience: &Patience) -> bool {
+    let is_stable = !patience.has_deadline() && patience.age() > STABLE;
+    is_stable && deadlock::is_victim(context.member(), context.index())
+}
+
 /// Process id of a holder. It may have died between taking the lock and writing the number down:
 /// then its slot says it, as long as nobody else has the slot.
 fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u64 {
@@ -243,4 +265,53 @@ fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Option<Acquired>
     // Should this heir die before it is back in user code, the next one is still told.
     Region::store(&root.died, pid.wrapping_add(1));
     Some(taken(root, context))
+}
+
+#[cfg(all(test, not(any(loom, miri, sim))))]
+mod tests {
+    use super::*;
+    use crate::heap::Heap;
+    use crate::objects::Directory;
+    use crate::objects::directory::Recipe;
+    use crate::os;
+
+    const SLICE: u64 = 50_000_000;
+
+    fn mutex(heap: &Heap, name: &str) -> Mutex {
+        let made =
+            heap.with(|context| Directory.get_or_create(context, name, &Recipe::Mutex(&[0])));
+        Mutex { handle: made.expect("a lock") }
+    }
+
+    /// Goal: a wait in slices comes back when it should, and still hears of a circle.
+    /// Method: two threads take a lock each, then wait for the other's in slices; exactly one is
+    /// told, once both have waited for a second.
+    #[test]
+    fn a_wait_in_slices_finds_a_deadlock() {
+        let heap = Heap::anonymous(1 << 20).expect("a heap");
+        let locks = [mutex(&heap, "first"), mutex(&heap, "second")];
+        let barrier = std::sync::Barrier::new(2);
+        let wait = |own: usize| {
+            heap.with(|context| locks[own].lock(context, None)).expect("free");
+            barrier.wait();
+            let started = os::now();
+            let mut slices = 0;
+            let answer = loop {
+                let until = os::now() + SLICE;
+                let slice = |context: &Context| locks[1 - own].lock_until(context, started, until);
+                match heap.with(slice) {
+                    Err(Error::TimedOut | Error::Interrupted) => slices += 1,
+                    other => break other,
+                }
+            };
+            heap.with(|context| locks[own].unlock(context)).expect("held");
+            (answer, slices)
+        };
+        let answers = std::thread::scope(|scope| {
+            [scope.spawn(|| wait(0)), scope.spawn(|| wait(1))].map(|it| it.join().expect("calm"))
+        });
+        let told = answers.iter().filter(|(answer, _)| *answer == Err(Error::Deadlock)).count();
+        assert_eq!(told, 1, "{answers:?}");
+        assert!(answers.iter().all(|(_, slices)| *slices > 0), "{answers:?}");
+    }
 }

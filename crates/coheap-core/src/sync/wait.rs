@@ -52,6 +52,8 @@ pub enum Pause {
 pub struct Patience {
     started: u64,
     deadline: Option<u64>,
+    /// Whether the deadline is only that of a slice of a wait that has none.
+    is_endless: bool,
     ticks: u32,
     /// When a ticker is to look next, whatever wakes it before. 0: it is none.
     next_tick: u64,
@@ -61,7 +63,17 @@ pub struct Patience {
 impl Patience {
     /// A wait that begins now and ends at `deadline` (nanoseconds of [`os::now`]), or never.
     pub fn new(deadline: Option<u64>) -> Self {
-        Self { started: os::now(), deadline, ticks: 0, next_tick: 0, watched_at: None }
+        Self::new_or_again(os::now(), deadline, deadline.is_none())
+    }
+
+    /// A wait without an end that began at `started` and comes back at `until`, for who has to
+    /// look at something else now and then.
+    pub fn until(started: u64, until: u64) -> Self {
+        Self::new_or_again(started, Some(until), true)
+    }
+
+    fn new_or_again(started: u64, deadline: Option<u64>, is_endless: bool) -> Self {
+        Self { started, deadline, is_endless, ticks: 0, next_tick: 0, watched_at: None }
     }
 
     /// Whether this wait has slept through its first short slices.
@@ -76,7 +88,7 @@ impl Patience {
 
     /// Whether the wait ends by itself.
     pub fn has_deadline(&self) -> bool {
-        self.deadline.is_some()
+        !self.is_endless
     }
 
     /// Ends the wait: a watcher leaves its place to another who sleeps here.

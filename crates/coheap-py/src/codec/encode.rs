@@ -1,0 +1,231 @@
+//! A Python object becomes the bytes of a value.
+//!
+//! What always holds: a container is counted before its items are written, and what runs Python
+//! code meanwhile (a pickle inside of it) cannot change what is written: the items were taken
+//! out first, or, for a list, the count is compared at the end.
+//!
+//! A value that is too deep, or goes round in a circle, is given up and pickled as a whole.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet,
+    PyString, PyTuple,
+};
+use smallvec::SmallVec;
+
+use super::wire::{MAX_DEPTH, put_bytes, put_head, put_word, tag};
+use super::{Rules, number, pickle, text, type_name};
+use crate::errors;
+
+/// Items that are taken out of a container without asking for memory.
+pub(super) const FEW: usize = 8;
+
+/// Appends the bytes of a value.
+#[inline]
+pub(crate) fn encode(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) -> PyResult<()> {
+    let start = out.len();
+    match put(object, rules, MAX_DEPTH, out) {
+        Ok(()) => Ok(()),
+        Err(refusal) => after_refusal(object, rules, refusal, start, out),
+    }
+}
+
+/// As [`encode`], for the value of a dict, which must not be a mutable container.
+#[inline]
+pub(crate) fn encode_for_dict(
+    object: &Bound<'_, PyAny>,
+    rules: Rules,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
+    if put_plain(object, out)? {
+        return Ok(());
+    }
+    refuse_mutable(object)?;
+    encode(object, rules, out)
+}
+
+/// Why encoding stopped.
+pub(super) enum Refusal {
+    /// Too many levels, perhaps without an end.
+    TooDeep,
+    /// More bytes than the heap has.
+    TooLarge,
+    /// Python said so.
+    Python(PyErr),
+}
+
+impl From<PyErr> for Refusal {
+    #[cold]
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+#[cold]
+fn after_refusal(
+    object: &Bound<'_, PyAny>,
+    rules: Rules,
+    refusal: Refusal,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
+    let written = out.len() - start;
+    out.truncate(start);
+    match refusal {
+        Refusal::Python(error) => Err(error),
+        Refusal::TooLarge => Err(errors::heap_full(object.py(), written as u64, rules.max_bytes)),
+        Refusal::TooDeep if rules.pickle => pickle::put(object, rules, out),
+        Refusal::TooDeep => Err(PyValueError::new_err(
+            "the value has more than 64 levels of containers, or contains itself, and this heap \
+             was opened with pickle=False; nothing was changed",
+        )),
+    }
+}
+
+#[cold]
+fn refuse_mutable(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let is_mutable = object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyDict>()
+        || object.is_instance_of::<PySet>()
+        || object.is_instance_of::<PyByteArray>();
+    if !is_mutable {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "a {} cannot be a value of a Dict: what is stored is a copy, and changes to it would be \
+         lost; nothing was changed; store a tuple (or bytes, frozenset), or use Manager().dict(), \
+         which stores copies as multiprocessing does",
+        type_name(object)
+    )))
+}
+
+/// Appends what is no container. `false`: it is something else, and nothing was appended.
+#[inline]
+fn put_plain(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+    if object.is_exact_instance_of::<PyInt>() {
+        number::put_int(object.cast_exact()?, out)?;
+    } else if object.is_exact_instance_of::<PyString>() {
+        text::put_str(object.cast_exact()?, out)?;
+    } else if object.is_exact_instance_of::<PyFloat>() {
+        let value = object.cast_exact::<PyFloat>()?.value();
+        put_word(out, tag::FLOAT, value.to_le_bytes());
+    } else if object.is_none() {
+        out.push(tag::NONE);
+    } else if object.is_exact_instance_of::<PyBool>() {
+        let is_true = object.cast_exact::<PyBool>()?.is_true();
+        out.push(if is_true { tag::TRUE } else { tag::FALSE });
+    } else if object.is_exact_instance_of::<PyBytes>() {
+        put_bytes(out, tag::BYTES, object.cast_exact::<PyBytes>()?.as_bytes());
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Appends a value that may have `depth` more levels.
+fn put(
+    object: &Bound<'_, PyAny>,
+    rules: Rules,
+    depth: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if put_plain(object, out)? {
+        Ok(())
+    } else if object.is_exact_instance_of::<PyTuple>() {
+        let tuple = object.cast_exact::<PyTuple>().map_err(PyErr::from)?;
+        put_head(out, tag::TUPLE, tuple.len());
+        put_all(tuple.iter(), rules, deeper(rules, depth, out)?, out)
+    } else if object.is_exact_instance_of::<PyList>() {
+        put_list(object.cast_exact().map_err(PyErr::from)?, rules, deeper(rules, depth, out)?, out)
+    } else if object.is_exact_instance_of::<PyDict>() {
+        put_dict(object.cast_exact().map_err(PyErr::from)?, rules, deeper(rules, depth, out)?, out)
+    } else if object.is_exact_instance_of::<PySet>() {
+        let set = object.cast_exact::<PySet>().map_err(PyErr::from)?;
+        let items: SmallVec<[Bound<'_, PyAny>; FEW]> = set.iter().collect();
+        put_head(out, tag::SET, items.len());
+        put_all(items, rules, deeper(rules, depth, out)?, out)
+    } else if object.is_exact_instance_of::<PyFrozenSet>() {
+        let set = object.cast_exact::<PyFrozenSet>().map_err(PyErr::from)?;
+        put_head(out, tag::FROZENSET, set.len());
+        put_all(set.iter(), rules, deeper(rules, depth, out)?, out)
+    } else {
+        put_rare(object, rules, out).map_err(Refusal::Python)
+    }
+}
+
+#[cold]
+fn put_rare(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) -> PyResult<()> {
+    if object.is_exact_instance_of::<PyComplex>() {
+        let value = object.cast_exact::<PyComplex>()?;
+        put_word(out, tag::COMPLEX, value.real().to_le_bytes());
+        out.extend_from_slice(&value.imag().to_le_bytes());
+        Ok(())
+    } else if object.is_exact_instance_of::<PyByteArray>() {
+        put_bytes(out, tag::BYTEARRAY, &object.cast_exact::<PyByteArray>()?.to_vec());
+        Ok(())
+    } else {
+        pickle::put(object, rules, out)
+    }
+}
+
+/// The levels left inside of a container.
+#[inline]
+fn deeper(rules: Rules, depth: u32, out: &[u8]) -> Result<u32, Refusal> {
+    if out.len() as u64 > rules.max_bytes {
+        return Err(Refusal::TooLarge);
+    }
+    depth.checked_sub(1).ok_or(Refusal::TooDeep)
+}
+
+fn put_all<'py>(
+    items: impl IntoIterator<Item = Bound<'py, PyAny>>,
+    rules: Rules,
+    depth: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    for item in items {
+        put(&item, rules, depth, out)?;
+    }
+    Ok(())
+}
+
+fn put_list(
+    list: &Bound<'_, PyList>,
+    rules: Rules,
+    depth: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let len = list.len();
+    put_head(out, tag::LIST, len);
+    for index in 0..len {
+        let Ok(item) = list.get_item(index) else { return Err(changed_meanwhile()) };
+        put(&item, rules, depth, out)?;
+    }
+    if list.len() != len {
+        return Err(changed_meanwhile());
+    }
+    Ok(())
+}
+
+fn put_dict(
+    dict: &Bound<'_, PyDict>,
+    rules: Rules,
+    depth: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let pairs: SmallVec<[(Bound<'_, PyAny>, Bound<'_, PyAny>); FEW]> = dict.iter().collect();
+    put_head(out, tag::DICT, pairs.len());
+    for (key, value) in pairs {
+        put(&key, rules, depth, out)?;
+        put(&value, rules, depth, out)?;
+    }
+    Ok(())
+}
+
+#[cold]
+fn changed_meanwhile() -> Refusal {
+    Refusal::Python(PyRuntimeError::new_err(
+        "the list changed its size while it was stored; nothing was changed in the heap",
+    ))
+}

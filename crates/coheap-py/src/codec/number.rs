@@ -1,0 +1,65 @@
+//! Ints beyond 64 bits: two's complement, little endian, in as few bytes as hold the sign.
+//!
+//! What always holds: the methods called are those of `int` itself, so a subclass has no say.
+
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyInt};
+use pyo3::{intern, types::IntoPyDict as _};
+
+use super::wire::{Broken, put_bytes, put_word, tag};
+
+/// Appends an int (or the base of a subclass of it) of any size.
+#[inline]
+pub(super) fn put_int(object: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
+    match object.extract::<i64>() {
+        Ok(small) => {
+            put_word(out, tag::INT, small.to_le_bytes());
+            Ok(())
+        }
+        Err(error) => put_big(object, out, error),
+    }
+}
+
+#[cold]
+fn put_big(object: &Bound<'_, PyInt>, out: &mut Vec<u8>, error: PyErr) -> PyResult<()> {
+    let py = object.py();
+    if !error.is_instance_of::<PyOverflowError>(py) {
+        return Err(error);
+    }
+    let int = py.get_type::<PyInt>();
+    let bits: usize = int.call_method1(intern!(py, "bit_length"), (object,))?.extract()?;
+    let args = (object, bits / 8 + 1, intern!(py, "little"));
+    let bytes = int.call_method(intern!(py, "to_bytes"), args, Some(&signed(py)?))?;
+    let bytes = bytes.cast::<PyBytes>()?.as_bytes();
+    // A power of two below zero needs no bit for its sign.
+    let len = match bytes {
+        [.., before, 0xff] if before & 0x80 != 0 => bytes.len() - 1,
+        _ => bytes.len(),
+    };
+    put_bytes(out, tag::BIG_INT, &bytes[..len]);
+    Ok(())
+}
+
+/// The int in the payload of a `BIG_INT`.
+pub(super) fn big<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+) -> PyResult<Result<Bound<'py, PyAny>, Broken>> {
+    let is_minimal = match bytes {
+        [.., _, _, _, _, _, _, _, before, last] => {
+            *last != if before & 0x80 == 0 { 0x00 } else { 0xff }
+        }
+        _ => false,
+    };
+    if !is_minimal {
+        return Ok(Err("an int that could be shorter"));
+    }
+    let args = (PyBytes::new(py, bytes), intern!(py, "little"));
+    let int = py.get_type::<PyInt>();
+    int.call_method(intern!(py, "from_bytes"), args, Some(&signed(py)?)).map(Ok)
+}
+
+fn signed(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    [(intern!(py, "signed"), true)].into_py_dict(py)
+}

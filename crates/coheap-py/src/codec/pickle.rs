@@ -1,0 +1,51 @@
+//! What the format does not know: pickle protocol 5, where the heap allows it.
+//!
+//! What always holds: a heap opened with `pickle=False` neither writes nor loads one. Pickling
+//! runs code of the object, which may do anything, also to the heap.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+
+use super::wire::{put_bytes, tag};
+use super::{Rules, type_name};
+
+const PROTOCOL: u8 = 5;
+
+static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Appends an object as a pickle.
+#[cold]
+pub(super) fn put(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) -> PyResult<()> {
+    let py = object.py();
+    if !rules.pickle {
+        return Err(PyTypeError::new_err(format!(
+            "a value of type {} would have to be pickled, and this heap was opened with \
+             pickle=False; nothing was changed; without pickle, values are None, bool, int, float, \
+             complex, str, bytes, bytearray, and up to 64 levels of tuple, list, dict, set and \
+             frozenset",
+            type_name(object)
+        )));
+    }
+    let bytes = DUMPS.import(py, "pickle", "dumps")?.call1((object, PROTOCOL))?;
+    put_bytes(out, tag::PICKLE, bytes.cast::<PyBytes>()?.as_bytes());
+    Ok(())
+}
+
+/// The object in the payload of a `PICKLE`.
+#[cold]
+pub(super) fn load<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    rules: Rules,
+) -> PyResult<Bound<'py, PyAny>> {
+    if !rules.pickle {
+        let refused = py.import("pickle")?.getattr("UnpicklingError")?;
+        let message = "the value is pickled, and this heap was opened with pickle=False; \
+                       nothing was changed; open the heap with pickle=True if you trust who wrote it";
+        return Err(PyErr::from_value(refused.call1((message,))?));
+    }
+    LOADS.import(py, "pickle", "loads")?.call1((PyBytes::new(py, bytes),))
+}

@@ -1,0 +1,42 @@
+//! The codec by itself, for tests: bytes without a heap.
+//!
+//! What always holds: these do what the objects of a heap do with their values and keys.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::Rules;
+
+/// Bytes that a value or key may have here.
+const MOST: u64 = 1 << 30;
+
+/// The bytes of a value.
+#[pyfunction]
+#[pyo3(signature = (value, *, pickle=true))]
+pub(crate) fn _encode<'py>(
+    value: &Bound<'py, PyAny>,
+    pickle: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::new();
+    super::encode(value, Rules { pickle, max_bytes: MOST }, &mut out)?;
+    Ok(PyBytes::new(value.py(), &out))
+}
+
+/// The bytes of a key.
+#[pyfunction]
+pub(crate) fn _encode_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::new();
+    super::encode_key(key, &mut out)?;
+    Ok(PyBytes::new(key.py(), &out))
+}
+
+/// The object of bytes.
+#[pyfunction]
+#[pyo3(signature = (data, *, pickle=true))]
+pub(crate) fn _decode<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    pickle: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    super::decode(py, data, Rules { pickle, max_bytes: MOST })
+}

@@ -1,0 +1,88 @@
+//! Changes that depend on what is there.
+//!
+//! What always holds: the caller's code runs between two operations of the engine, never within
+//! one; the second one checks that what the first one read is still there, byte for byte.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::Dict;
+use crate::scratch::Scratch;
+
+static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+pub(super) fn set_default<'py>(
+    dict: &Dict,
+    key: &Bound<'py, PyAny>,
+    default: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = key.py();
+    let default = default.unwrap_or_else(|| py.None().into_bound(py));
+    let bytes = Scratch::key(key)?;
+    let value = Scratch::dict_value(&default, dict.rules())?;
+    let mut out = Scratch::new();
+    let is_new =
+        dict.object.write(py, |context| dict.map.set_default(context, &bytes, &value, &mut out))?;
+    dict.decode(py, if is_new { &value } else { &out })
+}
+
+pub(super) fn update_with<'py>(
+    dict: &Dict,
+    key: &Bound<'py, PyAny>,
+    change: &Bound<'py, PyAny>,
+    default: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = key.py();
+    let default = default.unwrap_or_else(|| py.None().into_bound(py));
+    let key = Scratch::key(key)?;
+    let mut old = Scratch::new();
+    loop {
+        let is_there = dict.object.run(py, |context| dict.map.get(context, &key, &mut old))?;
+        let before = if is_there { dict.decode(py, &old)? } else { default.clone() };
+        let value = change.call1((before,))?;
+        let new = Scratch::dict_value(&value, dict.rules())?;
+        let expected = is_there.then_some(old.as_slice());
+        let is_done = dict
+            .object
+            .write(py, |context| dict.map.compare_and_set(context, &key, expected, Some(&new)))?;
+        if is_done {
+            return dict.decode(py, &new);
+        }
+        py.check_signals()?;
+    }
+}
+
+pub(super) fn compare_and_set(
+    dict: &Dict,
+    key: &Bound<'_, PyAny>,
+    expected: &Bound<'_, PyAny>,
+    new: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let py = key.py();
+    let absent = ABSENT.import(py, "coheap._absent", "ABSENT")?;
+    let key = Scratch::key(key)?;
+    let new = match new.is(absent) {
+        true => None,
+        false => Some(Scratch::dict_value(new, dict.rules())?),
+    };
+    let new = new.as_ref().map(|new| new.as_slice());
+    let exchange = |expected: Option<&[u8]>| {
+        dict.object.write(py, |context| dict.map.compare_and_set(context, &key, expected, new))
+    };
+    if expected.is(absent) {
+        return exchange(None);
+    }
+    // Equal values may be different bytes: so what is there is compared as an object, and then
+    // has to be there still.
+    let mut old = Scratch::new();
+    loop {
+        let is_there = dict.object.run(py, |context| dict.map.get(context, &key, &mut old))?;
+        if !is_there || !dict.decode(py, &old)?.eq(expected)? {
+            return Ok(false);
+        }
+        if exchange(Some(&old))? {
+            return Ok(true);
+        }
+        py.check_signals()?;
+    }
+}

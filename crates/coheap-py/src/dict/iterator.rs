@@ -1,0 +1,152 @@
+//! Going through a dict.
+//!
+//! Entries come in batches. As long as nothing was written (the turn's sequence is the same),
+//! what was read is what is there; after a write the iterator says what `dict` says if the size
+//! changed, and reads a value again before it hands it out.
+//!
+//! What always holds: nobody waits for the state: who finds it locked says so.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, TryLockError};
+
+use coheap_core::objects::map::Pair;
+use coheap_core::sync::turn;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use super::Dict;
+use crate::codec;
+use crate::door::Object;
+use coheap_core::objects::Map;
+
+/// Entries of the first batch and of the largest.
+const FIRST: u64 = 16;
+const MOST: u64 = 512;
+
+/// What an iterator gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Keys,
+    Values,
+    Items,
+}
+
+/// An iterator over a dict.
+#[pyclass(frozen, module = "coheap")]
+pub(crate) struct DictIterator {
+    object: Object,
+    map: Map,
+    what: What,
+    state: Mutex<State>,
+}
+
+struct State {
+    batch: VecDeque<Pair>,
+    /// Where the next batch begins; `None`: there is none.
+    next: Option<u64>,
+    most: u64,
+    numbering: Option<u64>,
+    /// The turn's sequence when the batch was read.
+    sequence: Option<u64>,
+    len: u64,
+}
+
+/// A view on a dict, of the Python class with this name.
+pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<'py, PyAny>> {
+    dict.py().import("coheap._views")?.getattr(class)?.call1((dict,))
+}
+
+impl DictIterator {
+    pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
+        let len = dict.object.run(py, |context| dict.map.len(context))?;
+        let state = State {
+            batch: VecDeque::new(),
+            next: Some(0),
+            most: FIRST,
+            numbering: None,
+            sequence: None,
+            len,
+        };
+        let (object, map) = (dict.object.clone(), dict.map);
+        Ok(Self { object, map, what, state: Mutex::new(state) })
+    }
+
+    /// The next entry, and whether its value may have been replaced since it was read.
+    fn advance(&self, py: Python<'_>) -> PyResult<Option<(Pair, bool)>> {
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Raising may run Python code, which may come here again.
+            Err(TryLockError::WouldBlock) => {
+                return Err(PyValueError::new_err("the iterator is at work already"));
+            }
+        };
+        let is_fresh = self.is_unchanged(&state);
+        if !is_fresh && self.object.run(py, |context| self.map.len(context))? != state.len {
+            return Err(stop(&mut state, "dictionary changed size during iteration"));
+        }
+        if let Some(pair) = state.batch.pop_front() {
+            return Ok(Some((pair, !is_fresh)));
+        }
+        let Some(from) = state.next else { return Ok(None) };
+        state.sequence = self.sequence();
+        let most = state.most;
+        let batch = self.object.run(py, |context| self.map.scan(context, from, most))?;
+        if state.numbering.is_some_and(|numbering| numbering != batch.numbering) {
+            return Err(stop(&mut state, "dictionary keys changed during iteration"));
+        }
+        state.numbering = Some(batch.numbering);
+        state.batch = batch.entries.into();
+        state.next = batch.next;
+        state.most = (most * 2).min(MOST);
+        let is_fresh = self.is_unchanged(&state);
+        Ok(state.batch.pop_front().map(|pair| (pair, !is_fresh)))
+    }
+
+    /// The sequence of the dict's turn, if nobody writes at the moment.
+    fn sequence(&self) -> Option<u64> {
+        turn::begin_read(self.object.door.engine.region().turn(self.map.handle.turn))
+    }
+
+    fn is_unchanged(&self, state: &State) -> bool {
+        let turn = self.object.door.engine.region().turn(self.map.handle.turn);
+        state.sequence.is_some_and(|sequence| turn::is_unchanged(turn, sequence))
+    }
+}
+
+#[cold]
+fn stop(state: &mut State, message: &'static str) -> PyErr {
+    state.next = None;
+    state.batch.clear();
+    state.sequence = None;
+    PyRuntimeError::new_err(format!("{message}; snapshot() is not disturbed by others"))
+}
+
+#[pymethods]
+impl DictIterator {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(((key, mut value), is_stale)) = self.advance(py)? else { return Ok(None) };
+        let rules = self.object.door.rules;
+        if self.what == What::Keys {
+            return codec::decode(py, &key, rules).map(Some);
+        }
+        if is_stale && !self.object.run(py, |context| self.map.get(context, &key, &mut value))? {
+            let message = "dictionary keys changed during iteration; \
+                           snapshot() is not disturbed by others";
+            return Err(PyRuntimeError::new_err(message));
+        }
+        let value = codec::decode(py, &value, rules)?;
+        if self.what == What::Values {
+            return Ok(Some(value));
+        }
+        Ok(Some((codec::decode(py, &key, rules)?, value).into_pyobject(py)?.into_any()))
+    }
+
+    fn __length_hint__(&self) -> u64 {
+        self.state.try_lock().map_or(0, |state| if state.next == Some(0) { state.len } else { 0 })
+    }
+}

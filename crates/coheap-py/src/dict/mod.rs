@@ -1,0 +1,322 @@
+//! The class `Dict`: what Python sees of a map.
+//!
+//! What always holds: keys and values are bytes before the engine is asked, and become objects
+//! after it has answered. A call is one operation: whole or not at all, whoever else writes.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `entries` | many pairs at once: `update`, `increment_many` |
+//! | `exchange` | changes that depend on what is there |
+//! | `iterator` | going through keys, values and items |
+//! | `plain` | copies as plain dicts, comparison, repr |
+
+mod entries;
+mod exchange;
+mod iterator;
+mod plain;
+
+use coheap_core::objects::Map;
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::codec::{self, Rules};
+use crate::door::Object;
+use crate::errors;
+use crate::scratch::Scratch;
+
+pub(crate) use iterator::DictIterator;
+use iterator::What;
+
+/// A dict in a heap. Made by `Heap.dict`.
+///
+/// It behaves as `dict` does, with these differences:
+///
+/// - Keys are None, bool, int, float, str, bytes, and tuples and frozensets of these; `1`, `1.0`
+///   and `True` are one key, which comes back as `1`. A NaN is found again.
+/// - Values are copies. A mutable list, dict, set or bytearray is refused, for changes to the
+///   copy would be lost: store a tuple, or use `Manager().dict()`.
+/// - `update` and `increment_many` write one entry after the other.
+/// - `copy()` and `|` give plain dicts.
+#[pyclass(frozen, mapping, generic, module = "coheap")]
+pub(crate) struct Dict {
+    object: Object,
+    map: Map,
+}
+
+impl Dict {
+    pub(crate) fn new(object: Object) -> Self {
+        Self { map: Map { handle: object.handle }, object }
+    }
+
+    #[inline]
+    fn rules(&self) -> Rules {
+        self.object.door.rules
+    }
+
+    #[inline]
+    fn decode<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        codec::decode(py, bytes, self.rules())
+    }
+
+    /// The value under a key.
+    #[inline]
+    fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        let key = Scratch::key(key)?;
+        let mut out = Scratch::new();
+        if self.object.run(py, |context| self.map.get(context, &key, &mut out))? {
+            return self.decode(py, &out).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Removes a key and answers the bytes of its value.
+    fn take(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Scratch>> {
+        let bytes = Scratch::key(key)?;
+        let mut out = Scratch::new();
+        let is_there =
+            self.object.write(key.py(), |context| self.map.remove(context, &bytes, &mut out))?;
+        Ok(is_there.then_some(out))
+    }
+}
+
+#[cold]
+fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+    PyKeyError::new_err((key.clone().unbind(),))
+}
+
+#[pymethods]
+impl Dict {
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.find(key)?.ok_or_else(|| missing(key))
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = Scratch::key(key)?;
+        let value = Scratch::dict_value(value, self.rules())?;
+        self.object.write(key.py(), |context| self.map.set(context, &bytes, &value))?;
+        Ok(())
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.take(key)?.map(|_| ()).ok_or_else(|| missing(key))
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let bytes = Scratch::key(key)?;
+        self.object.run(key.py(), |context| self.map.contains(context, &bytes))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.object.run(py, |context| self.map.len(context))? as usize)
+    }
+
+    fn __iter__(&self, py: Python<'_>) -> PyResult<DictIterator> {
+        DictIterator::new(py, self, What::Keys)
+    }
+
+    fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let keys = PyList::new(py, plain::keys(py, self)?)?;
+        keys.reverse()?;
+        Ok(keys.try_iter()?.into_any())
+    }
+
+    /// The value under a key, or `default` if there is none.
+    #[pyo3(signature = (key, default=None, /))]
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.find(key)?.or(default))
+    }
+
+    /// The values of those keys that are there, as a plain dict from key to value.
+    ///
+    /// Each key is looked up by itself.
+    fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+        let found = PyDict::new(keys.py());
+        for key in keys.try_iter()? {
+            let key = key?;
+            if let Some(value) = self.find(&key)? {
+                found.set_item(key, value)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes a key and returns its value; `default` if there is none.
+    ///
+    /// Raises:
+    ///     KeyError: There is no such key and no default.
+    #[pyo3(signature = (key, /, *default))]
+    fn pop<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if default.len() > 1 {
+            let message = format!("pop expected at most 2 arguments, got {}", default.len() + 1);
+            return Err(pyo3::exceptions::PyTypeError::new_err(message));
+        }
+        match self.take(key)? {
+            Some(bytes) => self.decode(key.py(), &bytes),
+            None => default.get_item(0).map_err(|_| missing(key)),
+        }
+    }
+
+    /// Removes the entry that came last and returns it as `(key, value)`.
+    ///
+    /// Raises:
+    ///     KeyError: The dict is empty.
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let (mut key, mut value) = (Scratch::new(), Scratch::new());
+        let popped =
+            self.object.write(py, |context| self.map.pop_last(context, &mut key, &mut value))?;
+        if !popped {
+            return Err(PyKeyError::new_err("popitem(): dictionary is empty"));
+        }
+        Ok((self.decode(py, &key)?, self.decode(py, &value)?))
+    }
+
+    /// The value under a key, which is set to `default` first if there is none.
+    #[pyo3(signature = (key, default=None, /))]
+    fn setdefault<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        exchange::set_default(self, key, default)
+    }
+
+    /// Removes everything.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.object.write(py, |context| self.map.clear(context))
+    }
+
+    /// Takes over entries, as `dict.update`, one after the other.
+    ///
+    /// All are looked at before the first is written: one that cannot be stored changes nothing.
+    #[pyo3(signature = (*others, **entries))]
+    fn update(
+        &self,
+        others: &Bound<'_, PyTuple>,
+        entries: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        entries::update(self, others, entries)
+    }
+
+    /// Adds `by` to the int under a key (0 where there is none) and returns the sum.
+    ///
+    /// Raises:
+    ///     TypeError: What is there is no int of 64 bits.
+    ///     OverflowError: The sum is none.
+    #[pyo3(signature = (key, by=1))]
+    fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
+        let bytes = Scratch::key(key)?;
+        self.object.write(key.py(), |context| self.map.add(context, &bytes, by))
+    }
+
+    /// Adds to the ints under many keys, one after the other.
+    ///
+    /// Args:
+    ///     counts: A mapping from key to what is added, such as a `collections.Counter`.
+    ///
+    /// Raises:
+    ///     TypeError: What is under a key is no int of 64 bits. Those before it were added to.
+    ///     OverflowError: A sum is none. Those before it were added to.
+    fn increment_many(&self, counts: &Bound<'_, PyAny>) -> PyResult<()> {
+        entries::increment_many(self, counts)
+    }
+
+    /// Replaces the value under a key by `fn(value)` and returns that.
+    ///
+    /// Where there is none, `fn` gets `default`. It runs again when somebody else writes to the
+    /// key meanwhile, so it should do nothing but compute.
+    #[pyo3(signature = (key, r#fn, default=None))]
+    fn update_with<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        r#fn: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        exchange::update_with(self, key, r#fn, default)
+    }
+
+    /// Puts `new` under a key if what is there equals `expected`, and returns whether it did.
+    ///
+    /// `coheap.ABSENT` stands for no value: as `expected` the key must not be there, as `new` it
+    /// is removed.
+    fn compare_and_set(
+        &self,
+        key: &Bound<'_, PyAny>,
+        expected: &Bound<'_, PyAny>,
+        new: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        exchange::compare_and_set(self, key, expected, new)
+    }
+
+    /// All entries as they were at one moment, as a plain dict.
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        plain::snapshot(py, self)
+    }
+
+    /// As `snapshot`.
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        plain::snapshot(py, self)
+    }
+
+    /// A view of the keys.
+    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator::view(slf, "DictKeys")
+    }
+
+    /// A view of the values.
+    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator::view(slf, "DictValues")
+    }
+
+    /// A view of the entries.
+    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator::view(slf, "DictItems")
+    }
+
+    fn _iterate_values(&self, py: Python<'_>) -> PyResult<DictIterator> {
+        DictIterator::new(py, self, What::Values)
+    }
+
+    fn _iterate_items(&self, py: Python<'_>) -> PyResult<DictIterator> {
+        DictIterator::new(py, self, What::Items)
+    }
+
+    fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        plain::equals(self, other)
+    }
+
+    fn __or__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        plain::merge(self, other, false)
+    }
+
+    fn __ror__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        plain::merge(self, other, true)
+    }
+
+    fn __ior__(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        entries::update(self, &PyTuple::new(other.py(), [other])?, None)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.object.subject()))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        plain::repr(py, self)
+    }
+
+    /// The name under which the heap has it.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.object.name
+    }
+}

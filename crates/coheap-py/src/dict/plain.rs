@@ -1,0 +1,82 @@
+//! A dict as a plain one: copies, comparison, `|`, and how it is shown.
+//!
+//! What always holds: a copy is of one moment.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMapping};
+
+use super::Dict;
+
+/// Entries that a repr shows.
+const SHOWN: u64 = 20;
+
+pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
+    let pairs = dict.object.run(py, |context| dict.map.snapshot(context))?;
+    let plain = PyDict::new(py);
+    for (key, value) in pairs {
+        plain.set_item(dict.decode(py, &key)?, dict.decode(py, &value)?)?;
+    }
+    Ok(plain)
+}
+
+pub(super) fn keys<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let pairs = dict.object.run(py, |context| dict.map.snapshot(context))?;
+    pairs.iter().map(|(key, _)| dict.decode(py, key)).collect()
+}
+
+pub(super) fn equals<'py>(dict: &Dict, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = other.py();
+    let other = if let Ok(other) = other.cast::<Dict>() {
+        if dict.object.is_same(&other.get().object) {
+            return Ok(true.into_pyobject(py)?.to_owned().into_any());
+        }
+        snapshot(py, other.get())?.into_any()
+    } else if other.is_instance_of::<PyDict>() {
+        other.clone()
+    } else if other.is_instance_of::<PyMapping>() {
+        let plain = PyDict::new(py);
+        plain.update(other.cast()?)?;
+        plain.into_any()
+    } else {
+        return Ok(py.NotImplemented().into_bound(py));
+    };
+    let is_equal = snapshot(py, dict)?.eq(other)?;
+    Ok(is_equal.into_pyobject(py)?.to_owned().into_any())
+}
+
+/// `dict | other`, or the other way round.
+pub(super) fn merge<'py>(
+    dict: &Dict,
+    other: &Bound<'py, PyAny>,
+    is_other_first: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = other.py();
+    let other = if let Ok(other) = other.cast::<Dict>() {
+        snapshot(py, other.get())?
+    } else if let Ok(other) = other.cast::<PyDict>() {
+        other.copy()?
+    } else {
+        return Ok(py.NotImplemented().into_bound(py));
+    };
+    let own = snapshot(py, dict)?;
+    let (first, second) = if is_other_first { (other, own) } else { (own, other) };
+    first.update(second.as_mapping())?;
+    Ok(first.into_any())
+}
+
+/// Its name, its size, and the first few entries.
+pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
+    let name = &dict.object.name;
+    let len = dict.object.run(py, |context| dict.map.len(context))?;
+    let batch = dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?;
+    let mut shown = Vec::new();
+    for (key, value) in &batch.entries {
+        let (key, value) = (dict.decode(py, key)?.repr()?, dict.decode(py, value)?.repr()?);
+        shown.push(format!("{key}: {value}"));
+    }
+    let rest = len.saturating_sub(shown.len() as u64);
+    if rest > 0 {
+        shown.push(format!("... and {rest} more"));
+    }
+    Ok(format!("coheap.Dict({name:?}, {{{}}})", shown.join(", ")))
+}

@@ -1,0 +1,111 @@
+//! What every object of this face stands on: a heap, a handle in it, and a name for messages.
+//!
+//! What always holds: what runs inside `run` is the engine alone, which knows no Python, so no
+//! Python code runs while a turn is held. A signal that ends a wait is looked at, then the
+//! operation runs again.
+
+use coheap_core::heap::Heap as Engine;
+use coheap_core::journal::Context;
+use coheap_core::objects::Handle;
+use coheap_core::{Error, Result};
+use pyo3::prelude::*;
+
+use crate::codec::Rules;
+use crate::errors;
+
+/// A heap as its objects see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) engine: Engine,
+    pub(crate) rules: Rules,
+}
+
+impl Door {
+    /// Runs a short operation of the engine. `subject` names what is asked, for messages.
+    #[inline]
+    pub(crate) fn run<T>(
+        &self,
+        py: Python<'_>,
+        subject: impl FnOnce() -> String,
+        mut operation: impl FnMut(&Context) -> Result<T>,
+    ) -> PyResult<T> {
+        loop {
+            match self.engine.with(&mut operation) {
+                Ok(done) => return Ok(done),
+                Err(Error::Interrupted) => py.check_signals()?,
+                Err(error) => return Err(errors::to_python(py, &error, &subject())),
+            }
+        }
+    }
+}
+
+/// An object of a heap.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) door: Door,
+    pub(crate) handle: Handle,
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+}
+
+impl Object {
+    /// Runs a short operation of the engine.
+    #[inline]
+    pub(crate) fn run<T>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnMut(&Context) -> Result<T>,
+    ) -> PyResult<T> {
+        self.door.run(py, || self.subject(), operation)
+    }
+
+    /// Runs a write, which waits while a transaction has the object: then without the interpreter.
+    #[inline]
+    pub(crate) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        mut operation: impl FnMut(&Context) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        if self.is_in_transaction() {
+            return self.write_after_transaction(py, &mut operation);
+        }
+        self.run(py, operation)
+    }
+
+    /// Whether a transaction has the object at the moment.
+    #[inline]
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        let object = self.handle.object(self.door.engine.region());
+        object.is_ok_and(|object| object.lock.get() != 0)
+    }
+
+    #[cold]
+    fn write_after_transaction<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: &mut (dyn FnMut(&Context) -> Result<T> + Send),
+    ) -> PyResult<T> {
+        loop {
+            match py.detach(|| self.door.engine.with(&mut *operation)) {
+                Err(Error::Interrupted) => py.check_signals()?,
+                other => return other.map_err(|error| self.explain(py, &error)),
+            }
+        }
+    }
+
+    /// The exception for an error.
+    #[cold]
+    pub(crate) fn explain(&self, py: Python<'_>, error: &Error) -> PyErr {
+        errors::to_python(py, error, &self.subject())
+    }
+
+    /// How messages call it.
+    pub(crate) fn subject(&self) -> String {
+        format!("{} {:?}", self.kind, self.name)
+    }
+
+    /// Whether both are the same object.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.door.engine.is_same(&other.door.engine) && self.handle == other.handle
+    }
+}

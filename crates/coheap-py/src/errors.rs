@@ -1,0 +1,104 @@
+//! One table: an error of the engine becomes a Python exception.
+//!
+//! Our own classes are written in Python (`coheap/_errors.py`) and fetched when one is needed, so
+//! that they read, document and pickle like any others.
+//!
+//! What always holds: the message says whether anything changed; the name of the object, which
+//! the engine does not know, stands in front of it.
+
+use coheap_core::Error;
+use pyo3::exceptions::{
+    PyKeyError, PyOSError, PyOverflowError, PyPermissionError, PyRuntimeError, PyTimeoutError,
+    PyTypeError, PyValueError,
+};
+use pyo3::prelude::*;
+
+/// The exception for an error of the engine. `subject` is what was asked: `"dict 'counts'"`.
+#[cold]
+pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
+    let message = format!("{subject}: {error}");
+    match error {
+        Error::HeapFull { wanted, used, max } => {
+            let full = own(py, "HeapFull", message);
+            let value = full.value(py);
+            let numbers = [("wanted", wanted), ("used", used), ("max_bytes", max)];
+            let set = numbers.iter().try_for_each(|(name, number)| value.setattr(*name, **number));
+            set.err().unwrap_or(full)
+        }
+        Error::Corrupt(_) | Error::NotAHeap(_) => own(py, "HeapCorrupt", message),
+        Error::Closed => own(py, "HeapClosed", message),
+        Error::ObjectGone => own(py, "ObjectGone", message),
+        Error::Deadlock => own(py, "DeadlockError", message),
+        Error::WouldBlock => own(py, "WouldBlock", message),
+        Error::LeaseLost => own(py, "LeaseLost", message),
+        Error::ShutDown => own(py, "ShutDown", message),
+        Error::OwnerDied { .. } => own(py, "OwnerDied", message),
+        Error::Empty => imported(py, "queue", "Empty", message),
+        Error::Full => imported(py, "queue", "Full", message),
+        Error::WrongKind { found, wanted } => PyTypeError::new_err(format!(
+            "{subject} is a {}, not a {}; nothing was changed; choose another name",
+            kind_name(*found),
+            kind_name(*wanted)
+        )),
+        Error::NotAnInteger => PyTypeError::new_err(message),
+        Error::NoSuchName => PyKeyError::new_err(message),
+        Error::TimedOut => PyTimeoutError::new_err(message),
+        Error::Overflow => PyOverflowError::new_err(message),
+        Error::NotYours { .. } => PyPermissionError::new_err(message),
+        Error::OtherFormat { .. } => PyOSError::new_err(message),
+        Error::Os { code, .. } => PyOSError::new_err((*code, message)),
+        Error::BadName(_)
+        | Error::BadArgument(_)
+        | Error::NotOwner
+        | Error::OtherHeap
+        | Error::TransactionTooLarge { .. } => PyValueError::new_err(message),
+        _ => PyRuntimeError::new_err(message),
+    }
+}
+
+/// Why an object of a heap does not pickle.
+#[cold]
+pub(crate) fn unpicklable(what: &str) -> PyErr {
+    PyTypeError::new_err(format!(
+        "{what} cannot be pickled yet; pass it to a forked process as it is, or open the heap by \
+         its name there (coheap.open) and ask it for the object"
+    ))
+}
+
+/// What Python calls the kind of an object.
+pub(crate) fn kind_name(kind: u8) -> &'static str {
+    match kind {
+        1 => "value",
+        2 => "dict",
+        3 => "queue",
+        4 => "lock",
+        _ => "object of a newer version",
+    }
+}
+
+/// A value has more bytes than the heap.
+#[cold]
+pub(crate) fn heap_full(py: Python<'_>, wanted: u64, max: u64) -> PyErr {
+    to_python(py, &Error::HeapFull { wanted, used: 0, max }, "the value")
+}
+
+/// Bytes that no coheap wrote.
+#[cold]
+pub(crate) fn unreadable(py: Python<'_>, what: &str) -> PyErr {
+    own(py, "HeapCorrupt", format!("a value cannot be read: {what}; nothing was changed"))
+}
+
+/// One of our own exceptions.
+#[cold]
+pub(crate) fn own(py: Python<'_>, class: &str, message: String) -> PyErr {
+    imported(py, "coheap._errors", class, message)
+}
+
+#[cold]
+fn imported(py: Python<'_>, module: &str, class: &str, message: String) -> PyErr {
+    let raised = py
+        .import(module)
+        .and_then(|module| module.getattr(class))
+        .and_then(|class| class.call1((message,)));
+    raised.map_or_else(|error| error, PyErr::from_value)
+}

@@ -1,0 +1,354 @@
+//! The class `Heap`, and `open`, which finds one by its name.
+//!
+//! What always holds: objects have names here. Those without a name need a ledger of handles,
+//! which the engine does not have yet.
+
+use std::path::PathBuf;
+
+use coheap_core::heap::{Heap as Engine, Options};
+use coheap_core::objects::Directory;
+use coheap_core::objects::directory::Recipe;
+use coheap_core::{check, os, stats};
+use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::codec::Rules;
+use crate::dict::Dict;
+use crate::door::{Door, Object};
+use crate::errors;
+use crate::lock::Lock;
+use crate::queue::WorkQueue;
+use crate::value::{Kind, Value};
+
+/// A heap that processes share.
+///
+/// A `Heap()` has no name: it belongs to this process and those it forks, and vanishes with the
+/// last of them. A heap with a name comes from `coheap.open`. As a context manager it closes
+/// itself at the end.
+///
+/// Args:
+///     max_bytes: Most bytes of what is stored; half of the machine's memory if not given.
+///         Memory is taken as it is needed.
+///     pickle: Whether values that the format does not know may be pickled, and pickles in the
+///         heap be loaded.
+///
+/// Raises:
+///     HeapFull: The system has no memory for it.
+///     ValueError: `max_bytes` is too small or too large.
+#[pyclass(frozen, module = "coheap")]
+pub(crate) struct Heap {
+    door: Door,
+    name: Option<String>,
+}
+
+impl Heap {
+    fn new(engine: Engine, pickle: bool, name: Option<String>) -> Self {
+        let max_bytes = engine.region().header().max_bytes.get();
+        Self { door: Door { engine, rules: Rules { pickle, max_bytes } }, name }
+    }
+
+    fn subject(&self) -> String {
+        match &self.name {
+            Some(name) => format!("heap {name:?}"),
+            None => "the heap".to_owned(),
+        }
+    }
+
+    fn object(
+        &self,
+        py: Python<'_>,
+        kind: &'static str,
+        name: &str,
+        recipe: &Recipe<'_>,
+    ) -> PyResult<Object> {
+        let handle = self.door.run(
+            py,
+            || format!("{kind} {name:?}"),
+            |context| Directory.get_or_create(context, name, recipe),
+        )?;
+        Ok(Object { door: self.door.clone(), handle, kind, name: name.to_owned() })
+    }
+
+    fn stats_now(&self, py: Python<'_>) -> PyResult<stats::Stats> {
+        self.door.run(py, || self.subject(), |_| stats::stats(&self.door.engine))
+    }
+}
+
+#[pymethods]
+impl Heap {
+    #[new]
+    #[pyo3(signature = (*, max_bytes=None, pickle=true))]
+    fn make(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
+        let half = (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40);
+        let max_bytes = checked_size(max_bytes)?.unwrap_or(half);
+        let engine = Engine::anonymous(max_bytes)
+            .map_err(|error| errors::to_python(py, &error, "a new heap"))?;
+        Ok(Self::new(engine, pickle, None))
+    }
+
+    /// The dict with this name, made empty if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind.
+    ///     HeapFull: There is no room for it.
+    fn dict(&self, py: Python<'_>, name: &str) -> PyResult<Dict> {
+        Ok(Dict::new(self.object(py, "dict", name, &Recipe::Map)?))
+    }
+
+    /// The work queue with this name, made empty if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Args:
+    ///     name: Its name.
+    ///     maxsize: Most jobs that wait, when it is made; 0 is any number.
+    ///     max_attempts: Attempts at a job before it is given up, when it is made; None is any
+    ///         number.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind.
+    ///     HeapFull: There is no room for it.
+    #[pyo3(signature = (name, *, maxsize=0, max_attempts=None))]
+    fn work_queue(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        maxsize: i64,
+        max_attempts: Option<i64>,
+    ) -> PyResult<WorkQueue> {
+        let max_attempts = match max_attempts {
+            None => 0,
+            Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
+            Some(attempts) => {
+                let message = format!("max_attempts must be at least 1, or None, not {attempts}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        // As in the standard library, any size below 1 is no limit.
+        let limit = u64::try_from(maxsize).unwrap_or(0);
+        let recipe = Recipe::Queue { limit, max_attempts };
+        Ok(WorkQueue::new(self.object(py, "queue", name, &recipe)?))
+    }
+
+    /// The lock with this name, made free if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind.
+    ///     HeapFull: There is no room for it.
+    fn lock(&self, py: Python<'_>, name: &str) -> PyResult<Lock> {
+        Ok(Lock::new(self.object(py, "lock", name, &Recipe::Mutex(&[0]))?))
+    }
+
+    /// The number with this name, made as `init` if there is none.
+    ///
+    /// `name` is required for now: objects without a name follow.
+    ///
+    /// Args:
+    ///     typecode: One of b B h H i I l L q Q f d, as in `array.array`.
+    ///     init: What it is at first.
+    ///     name: Its name.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind; there is no such typecode.
+    ///     OverflowError: The typecode does not hold `init`.
+    ///     HeapFull: There is no room for it.
+    #[pyo3(
+        signature = (typecode, init=None, *, name),
+        text_signature = "($self, typecode, init=0, *, name)"
+    )]
+    fn value(
+        &self,
+        py: Python<'_>,
+        typecode: &str,
+        init: Option<Bound<'_, PyAny>>,
+        name: &str,
+    ) -> PyResult<Value> {
+        let kind = Kind::of(typecode)?;
+        let init = match init {
+            Some(init) => kind.encode(&init)?,
+            None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
+        };
+        let object = self.object(py, "value", name, &Recipe::Value(&init))?;
+        Ok(Value::new(object, kind))
+    }
+
+    /// The names of all objects, oldest first.
+    fn names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let names = self.door.run(py, || self.subject(), |context| Directory.names(context))?;
+        Ok(names.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Ends the object with this name; handles to it raise `ObjectGone` from now on.
+    ///
+    /// Raises:
+    ///     KeyError: There is no such name.
+    fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        let engine = &self.door.engine;
+        loop {
+            // A transaction that has the object ends first.
+            match py.detach(|| engine.with(|context| Directory.remove(context, name))) {
+                Err(coheap_core::Error::Interrupted) => py.check_signals()?,
+                other => {
+                    let subject = format!("object {name:?}");
+                    return other.map_err(|error| errors::to_python(py, &error, &subject));
+                }
+            }
+        }
+    }
+
+    /// Leaves the heap. Its objects raise `HeapClosed` in this process from now on, and what the
+    /// process had on lease goes back.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let closed = py.detach(|| self.door.engine.close());
+        closed.map_err(|error| errors::to_python(py, &error, &self.subject()))
+    }
+
+    /// Takes the heap's name away: those who have it open go on, nobody new will find it.
+    fn unlink(&self, py: Python<'_>) -> PyResult<()> {
+        self.door.run(py, || self.subject(), |_| self.door.engine.unlink())
+    }
+
+    /// Bytes in use: objects, and what is kept ready for more.
+    #[getter]
+    fn used_bytes(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.stats_now(py)?.used_bytes)
+    }
+
+    /// Most bytes of what is stored.
+    #[getter]
+    fn max_bytes(&self) -> u64 {
+        self.door.rules.max_bytes
+    }
+
+    /// The heap's name, or None.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Walks the whole heap, accounts for every block of it, and says what it found.
+    ///
+    /// Everybody else waits meanwhile.
+    ///
+    /// Raises:
+    ///     HeapCorrupt: Something cannot be; the message says what and where.
+    fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let engine = &self.door.engine;
+        let walk = py.detach(|| engine.with(check::check));
+        let report = walk.map_err(|error| errors::to_python(py, &error, &self.subject()))?;
+        numbers(
+            py,
+            &[
+                ("objects", report.objects),
+                ("blocks", report.blocks),
+                ("pending", report.pending),
+                ("used_bytes", report.used_bytes),
+                ("members", report.members),
+            ],
+        )
+    }
+
+    /// Numbers of the heap, as a dict.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.stats_now(py)?;
+        numbers(
+            py,
+            &[
+                ("used_bytes", stats.used_bytes),
+                ("max_bytes", stats.max_bytes),
+                ("allocated_bytes", stats.allocated_bytes),
+                ("members", stats.members),
+                ("recovered", stats.recovered),
+                ("undone", stats.undone),
+                ("abandoned", stats.abandoned),
+                ("interrupted", stats.interrupted),
+                ("returned", stats.returned),
+            ],
+        )
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.subject()))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let name = self.name.as_ref().map_or_else(String::new, |name| format!(" {name:?}"));
+        match self.stats_now(py) {
+            Ok(stats) => {
+                let (used, max) = (stats.used_bytes, stats.max_bytes);
+                format!("<coheap.Heap{name}, {used} of {max} bytes in use>")
+            }
+            Err(_) => format!("<coheap.Heap{name}, closed>"),
+        }
+    }
+}
+
+/// Opens the heap with this name, or makes it.
+///
+/// It is found by all programs of the same user and lives until `Heap.unlink` or the machine's
+/// next start. Opened twice in a process it is the same heap, and closed once it is closed.
+///
+/// Args:
+///     name: Its name: no slash, at most 200 bytes.
+///     create: Whether to make it if it is not there.
+///     max_bytes: As for `Heap`, when it is made.
+///     pickle: As for `Heap`.
+///     temporary: Whether a heap that is made goes with the last process that has it open.
+///     folder: Folder of its files; the system's folder for shared memory if not given.
+///
+/// Raises:
+///     FileNotFoundError: There is none, and `create` is false.
+///     PermissionError: It belongs to another user.
+///     HeapCorrupt: The file is no heap, or is damaged.
+#[pyfunction]
+#[pyo3(signature = (
+    name, *, create=true, max_bytes=None, pickle=true, temporary=false, folder=None
+))]
+pub(crate) fn open(
+    py: Python<'_>,
+    name: &str,
+    create: bool,
+    max_bytes: Option<i64>,
+    pickle: bool,
+    temporary: bool,
+    folder: Option<PathBuf>,
+) -> PyResult<Heap> {
+    let max_bytes = checked_size(max_bytes)?;
+    let options = Options { create, max_bytes, temporary, folder, ..Options::new(name) };
+    match py.detach(|| Engine::open(&options)) {
+        Ok(engine) => Ok(Heap::new(engine, pickle, Some(name.to_owned()))),
+        Err(coheap_core::Error::NoSuchName) => Err(PyFileNotFoundError::new_err(format!(
+            "there is no heap {name:?}; nothing was changed; open it with create=True to make it"
+        ))),
+        Err(error) => Err(errors::to_python(py, &error, &format!("heap {name:?}"))),
+    }
+}
+
+fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {
+    match max_bytes {
+        Some(bytes) if bytes <= 0 => {
+            Err(PyValueError::new_err(format!("max_bytes must be positive, not {bytes}")))
+        }
+        other => Ok(other.map(i64::unsigned_abs)),
+    }
+}
+
+fn numbers<'py>(py: Python<'py>, pairs: &[(&str, u64)]) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    pairs.iter().try_for_each(|(name, number)| dict.set_item(name, number))?;
+    Ok(dict)
+}

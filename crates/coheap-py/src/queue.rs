@@ -1,0 +1,256 @@
+//! The class `WorkQueue`: what Python sees of a queue with leases.
+//!
+//! What always holds: an item is bytes before the queue is asked. Who has to wait first tries
+//! without waiting; then it waits without the interpreter.
+
+use std::sync::Arc;
+
+use coheap_core::objects::Queue;
+use coheap_core::objects::queue::Why;
+use coheap_core::{Error, os};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::codec;
+use crate::door::Object;
+use crate::errors;
+use crate::lease::Lease;
+use crate::scratch::Scratch;
+use crate::waiting::{self, Deadline};
+
+/// Jobs that are not lost with the worker that has them. Made by `Heap.work_queue`.
+///
+/// `get` gives a job out on lease. It is done when the lease is acked, and never given out again
+/// then; if its worker dies, gives it back or drops it, it is given out again, before all others.
+#[pyclass(frozen, generic, module = "coheap")]
+pub(crate) struct WorkQueue {
+    pub(crate) object: Arc<Object>,
+    pub(crate) queue: Queue,
+}
+
+impl WorkQueue {
+    pub(crate) fn new(object: Object) -> Self {
+        Self { queue: Queue { handle: object.handle }, object: Arc::new(object) }
+    }
+
+    fn put_before(&self, py: Python<'_>, item: &Scratch, deadline: Deadline) -> PyResult<()> {
+        match self.object.door.engine.with(|context| self.queue.put(context, item)) {
+            Ok(()) => return Ok(()),
+            Err(Error::Full | Error::Interrupted) => {}
+            Err(error) => return Err(self.object.explain(py, &error)),
+        }
+        let (engine, bytes) = (&self.object.door.engine, item.as_slice());
+        waiting::wait(py, engine, deadline, &Error::Full, |context, until| {
+            self.queue.put_wait(context, Some(until), bytes)
+        })?
+        .map_err(|error| self.object.explain(py, &error))
+    }
+
+    /// A lease, waiting for it until the deadline.
+    fn lease(&self, py: Python<'_>, deadline: Deadline) -> PyResult<Lease> {
+        let mut out = Scratch::new();
+        let engine = &self.object.door.engine;
+        let token = match engine.with(|context| self.queue.lease(context, &mut out)) {
+            Err(Error::Empty | Error::Interrupted) => {
+                let bytes: &mut Vec<u8> = &mut out;
+                waiting::wait(py, engine, deadline, &Error::Empty, |context, until| {
+                    self.queue.lease_wait(context, Some(until), bytes)
+                })?
+            }
+            other => other,
+        };
+        let token = token.map_err(|error| self.object.explain(py, &error))?;
+        match codec::decode(py, &out, self.object.door.rules) {
+            Ok(value) => Ok(Lease::new(self, token, value.unbind())),
+            Err(error) => {
+                self.object
+                    .run(py, |context| self.queue.nack(context, &token, Some(Why::Nacked)))?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What `block` and `timeout` of the standard library say.
+fn deadline(block: bool, timeout: Option<f64>) -> PyResult<Deadline> {
+    if block { waiting::deadline(timeout) } else { Ok(Some(os::now())) }
+}
+
+#[pymethods]
+impl WorkQueue {
+    /// Puts a job at the back, waiting while the queue is full.
+    ///
+    /// Args:
+    ///     item: The job; it is copied.
+    ///     block: Whether to wait for a place.
+    ///     timeout: Most seconds to wait; None is for ever.
+    ///
+    /// Raises:
+    ///     queue.Full: There was no place in time.
+    ///     ShutDown: The queue is closed.
+    ///     HeapFull: The heap itself has no room.
+    #[pyo3(signature = (item, block=true, timeout=None))]
+    fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+        let deadline = deadline(block, timeout)?;
+        let bytes = Scratch::value(item, self.object.door.rules)?;
+        self.put_before(item.py(), &bytes, deadline)
+    }
+
+    /// Puts jobs at the back, in order, waiting for places as they are needed.
+    ///
+    /// All are looked at before the first is put: one that cannot be stored changes nothing.
+    ///
+    /// Raises:
+    ///     ShutDown: The queue was closed before all were in; those before it stay.
+    ///     HeapFull: The heap has no room for more; those that were put stay.
+    fn put_many(&self, items: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = items.py();
+        let rules = self.object.door.rules;
+        let scratches: Vec<Scratch> =
+            items.try_iter()?.map(|item| Scratch::value(&item?, rules)).collect::<PyResult<_>>()?;
+        let slices: Vec<&[u8]> = scratches.iter().map(|scratch| scratch.as_slice()).collect();
+        let mut done = 0;
+        while done < slices.len() {
+            let rest = slices.get(done..).unwrap_or_default();
+            match self.object.door.engine.with(|context| self.queue.put_many(context, rest)) {
+                Ok(count) => done += count,
+                Err(Error::Full) => {
+                    if let Some(next) = scratches.get(done) {
+                        self.put_before(py, next, None)?;
+                    }
+                    done += 1;
+                }
+                Err(Error::Interrupted) => py.check_signals()?,
+                Err(error) => return Err(self.object.explain(py, &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the job at the front on lease, waiting until there is one.
+    ///
+    /// Args:
+    ///     block: Whether to wait.
+    ///     timeout: Most seconds to wait; None is for ever.
+    ///
+    /// Raises:
+    ///     queue.Empty: There was none in time.
+    ///     ShutDown: The queue is closed and everything in it is done.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn get(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<Lease> {
+        self.lease(py, deadline(block, timeout)?)
+    }
+
+    /// Takes up to `n` jobs on lease: waits for the first, and takes what is there with it.
+    ///
+    /// Raises:
+    ///     queue.Empty: There was none in time.
+    ///     ShutDown: The queue is closed and everything in it is done.
+    #[pyo3(signature = (n, block=true, timeout=None))]
+    fn get_many(
+        &self,
+        py: Python<'_>,
+        n: isize,
+        block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<Lease>> {
+        if n < 1 {
+            return Err(PyValueError::new_err(format!("n must be at least 1, not {n}")));
+        }
+        let mut leases = vec![self.lease(py, deadline(block, timeout)?)?];
+        while leases.len() < n.unsigned_abs()
+            && self.object.run(py, |context| self.queue.len(context))? > 0
+        {
+            match self.lease(py, Some(0)) {
+                Ok(lease) => leases.push(lease),
+                // Others were faster, or the next one cannot be read and waits for who asks.
+                Err(_) => break,
+            }
+        }
+        Ok(leases)
+    }
+
+    /// How many jobs wait.
+    fn qsize(&self, py: Python<'_>) -> PyResult<u64> {
+        self.object.run(py, |context| self.queue.len(context))
+    }
+
+    /// How many jobs are on lease.
+    fn leased(&self, py: Python<'_>) -> PyResult<u64> {
+        self.object.run(py, |context| self.queue.leased(context))
+    }
+
+    /// The jobs that were given up after `max_attempts`, oldest first.
+    ///
+    /// Returns:
+    ///     A list of `(value, attempts, why)`; why is `"nacked"`, `"died"` or `"dropped"`.
+    fn failed<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, u32, &'static str)>> {
+        let failed = self.object.run(py, |context| self.queue.failed(context))?;
+        let rules = self.object.door.rules;
+        let show = |failed: coheap_core::objects::queue::Failed| {
+            let why = match failed.why {
+                Why::Nacked => "nacked",
+                Why::Died => "died",
+                Why::Dropped => "dropped",
+            };
+            Ok((codec::decode(py, &failed.value, rules)?, failed.attempts, why))
+        };
+        failed.into_iter().map(show).collect()
+    }
+
+    /// Lets nothing more be put. What is there can still be got.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.object.run(py, |context| self.queue.close(context))
+    }
+
+    /// Waits until every job is acked or given up.
+    ///
+    /// Args:
+    ///     timeout: Most seconds to wait; None is for ever.
+    ///
+    /// Raises:
+    ///     TimeoutError: Some were not done in time.
+    #[pyo3(signature = (timeout=None))]
+    fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let deadline = waiting::deadline(timeout)?;
+        let engine = &self.object.door.engine;
+        waiting::wait(py, engine, deadline, &Error::TimedOut, |context, until| {
+            self.queue.join(context, Some(until))
+        })?
+        .map_err(|error| self.object.explain(py, &error))
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// The next lease; ends when the queue is closed and everything in it is done.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Lease>> {
+        match self.lease(py, None) {
+            Ok(lease) => Ok(Some(lease)),
+            Err(error) => {
+                let shut_down = py.import("coheap._errors")?.getattr("ShutDown")?;
+                if error.matches(py, shut_down)? { Ok(None) } else { Err(error) }
+            }
+        }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::unpicklable(&self.object.subject()))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name = &self.object.name;
+        let (waits, leased) = (self.qsize(py)?, self.leased(py)?);
+        Ok(format!("<coheap.WorkQueue {name:?}, {waits} waiting, {leased} on lease>"))
+    }
+
+    /// The name under which the heap has it.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.object.name
+    }
+}

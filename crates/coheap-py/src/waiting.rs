@@ -1,0 +1,55 @@
+//! Waiting for others without keeping Python waiting.
+//!
+//! What always holds: a wait sleeps without the interpreter, hears Ctrl-C when a signal ends its
+//! sleep, and keeps its deadline, which is absolute.
+//!
+//! A signal that comes between two sleeps ends none; so a wait comes back by itself now and then.
+
+use coheap_core::heap::Heap as Engine;
+use coheap_core::journal::Context;
+use coheap_core::{Error, Result, os};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Longest sleep between two looks at signals.
+const SLICE: u64 = 500_000_000;
+
+/// When a wait ends: in nanoseconds of `os::now`, or never.
+pub(crate) type Deadline = Option<u64>;
+
+/// The deadline of a time-out in seconds. `None`, and what is too long to count, is never.
+pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
+    match timeout {
+        None => Ok(None),
+        Some(seconds) if seconds >= 0.0 => Ok(after(seconds)),
+        Some(_) => Err(PyValueError::new_err("'timeout' must be a non-negative number")),
+    }
+}
+
+/// As [`deadline`], of seconds that are known to be none or more.
+pub(crate) fn after(seconds: f64) -> Deadline {
+    let wait = std::time::Duration::try_from_secs_f64(seconds).ok()?;
+    os::now().checked_add(u64::try_from(wait.as_nanos()).ok()?)
+}
+
+/// Runs a waiting operation until it is done or `deadline` passes: then it answers `late`.
+pub(crate) fn wait<T: Send>(
+    py: Python<'_>,
+    engine: &Engine,
+    deadline: Deadline,
+    late: &Error,
+    mut operation: impl FnMut(&Context, u64) -> Result<T> + Send,
+) -> PyResult<Result<T>> {
+    loop {
+        let until = deadline.unwrap_or(u64::MAX).min(os::now().saturating_add(SLICE));
+        let slice = &mut operation;
+        let answer = py.detach(|| engine.with(|context| slice(context, until)));
+        match answer {
+            Err(Error::Interrupted) => py.check_signals()?,
+            Err(error) if error == *late && deadline.is_none_or(|end| os::now() < end) => {
+                py.check_signals()?;
+            }
+            other => return Ok(other),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+"""What the tests share: a heap for each, and a way to look after children.
+
+Nothing here sleeps for a fixed time: what is waited for has a deadline.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import coheap
+
+settings.register_profile(
+    "coheap",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("coheap")
+
+
+@pytest.fixture
+def heap() -> Iterator[coheap.Heap]:
+    """A heap of 64 MiB without a name, whole at the end."""
+    with coheap.Heap(max_bytes=64 << 20) as heap:
+        yield heap
+        try:
+            heap.check()
+        except coheap.HeapClosed:
+            pass
+
+
+class Children:
+    """Forked children of a test, none of which outlives it."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.pids: set[int] = set()
+
+    def fork(self, work: Callable[[], object]) -> int:
+        """Run `work` in a child, which exits with 0, or with 1 after an exception."""
+        pid = os.fork()
+        if pid == 0:
+            self._run(work)
+        self.pids.add(pid)
+        return pid
+
+    @staticmethod
+    def _run(work: Callable[[], object]) -> NoReturn:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def wait(self, pid: int, seconds: float = 30) -> int:
+        """Wait for a child's end: its exit code, or the negative signal that ended it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self.pids.discard(pid)
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.001)
+        raise AssertionError(f"child {pid} still runs after {seconds} s")
+
+    def kill(self, pid: int) -> None:
+        """Kill a child, unless it is through already, and wait for its end."""
+        os.kill(pid, signal.SIGKILL)
+        assert self.wait(pid) in (0, -signal.SIGKILL)
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    """Children that are killed at the end, should they still run."""
+    children = Children()
+    yield children
+    for pid in list(children.pids):
+        children.kill(pid)
+
+
+def until(is_true: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something is true, or fail."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
+        time.sleep(0.001)

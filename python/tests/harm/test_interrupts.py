@@ -1,0 +1,98 @@
+"""Ctrl-C ends every blocking call within a second, and nothing is changed by it.
+
+Goal: no wait keeps Python waiting.
+Method: a program for each blocking call gets SIGINT while it waits; here, handlers that return and
+threads that go on.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+PRELUDE = """
+import coheap, sys, signal
+heap = coheap.Heap(max_bytes=1 << 20)
+jobs = heap.work_queue("jobs", maxsize=1)
+lock = heap.lock("lock")
+def blocked(call, *args):
+    print("ready", flush=True)
+    try:
+        call(*args)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    else:
+        print("returned", flush=True)
+"""
+
+CALLS = {
+    "get": "blocked(jobs.get)",
+    "get with a timeout": "blocked(jobs.get, True, 60)",
+    "iteration": "blocked(next, iter(jobs))",
+    "put": "jobs.put(1); blocked(jobs.put, 2); assert jobs.qsize() == 1",
+    "put_many": "blocked(jobs.put_many, [1, 2]); assert jobs.qsize() == 1",
+    "join": "jobs.put(1); blocked(jobs.join); assert jobs.qsize() == 1",
+    "acquire": "lock.acquire(); blocked(lock.acquire)",
+    "acquire with a timeout": "lock.acquire(); blocked(lock.acquire, True, 60)",
+    "with": "lock.acquire(); blocked(lock.__enter__)",
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_ctrl_c_ends_a_blocking_call(call):
+    code = PRELUDE + call + "\nheap.check()\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        # Nothing tells from outside whether the call sleeps already.
+        time.sleep(0.15)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        assert time.monotonic() - begin < 1
+        assert process.wait(10) == 0
+
+
+def test_a_handler_that_returns_lets_the_wait_go_on(heap):
+    jobs = heap.work_queue("jobs")
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(jobs.qsize()))
+    try:
+        timers = [
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)),
+            threading.Timer(0.2, jobs.put, (7,)),
+        ]
+        for timer in timers:
+            timer.start()
+        with jobs.get(timeout=10) as lease:
+            assert lease.value == 7
+        assert seen == [0]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        for timer in timers:
+            timer.join()
+
+
+def test_other_threads_run_while_one_waits(heap):
+    jobs, lock = heap.work_queue("jobs"), heap.lock("lock")
+    lock.acquire()
+    waiting = [
+        threading.Thread(target=lambda: jobs.get(timeout=10).ack()),
+        threading.Thread(target=lambda: lock.acquire(timeout=10)),
+    ]
+    for thread in waiting:
+        thread.start()
+    begin = time.monotonic()
+    while time.monotonic() - begin < 0.1:
+        pass
+    jobs.put(1)
+    lock.release()
+    for thread in waiting:
+        thread.join(5)
+        assert not thread.is_alive()

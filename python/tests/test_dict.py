@@ -1,0 +1,465 @@
+"""Dict behaves as dict does, and does more.
+
+Goal: each method does what that of `dict` does, or what its docstring says.
+Method: one call after the other, then threads, forked and killed processes, and objects that call
+back from wherever Python runs their code. `test_dict_machine.py` tries sequences of calls.
+"""
+
+import collections
+import collections.abc
+import gc
+import math
+import os
+import threading
+
+import pytest
+
+import coheap
+from coheap import ABSENT
+
+
+@pytest.fixture
+def ages(heap):
+    """A Dict with three entries."""
+    ages = heap.dict("ages")
+    ages.update(ada=36, grace=85, alan=41)
+    return ages
+
+
+def test_it_is_a_mutable_mapping(ages):
+    assert isinstance(ages, collections.abc.MutableMapping)
+    assert isinstance(ages, coheap.Dict)
+    match ages:
+        case {"ada": age, **rest}:
+            assert (age, rest) == (36, {"grace": 85, "alan": 41})
+        case _:
+            pytest.fail("not matched")
+    with pytest.raises(TypeError):
+        hash(ages)
+    with pytest.raises(TypeError):
+        coheap.Dict()
+    assert coheap.Dict[str, int]
+
+
+def test_items_are_set_found_and_deleted(ages):
+    ages["ada"] = 37
+    assert ages["ada"] == 37
+    assert "ada" in ages
+    assert "bob" not in ages
+    del ages["ada"]
+    assert "ada" not in ages
+    assert len(ages) == 2
+    for missing in ("ada", 7, None, (1, 2)):
+        with pytest.raises(KeyError) as raised:
+            ages[missing]
+        assert raised.value.args == (missing,)
+        with pytest.raises(KeyError):
+            del ages[missing]
+        with pytest.raises(KeyError):
+            ages.pop(missing)
+        assert ages.get(missing) is None
+        assert ages.get(missing, 7) == 7
+        assert ages.pop(missing, 7) == 7
+
+
+def test_the_methods_of_dict_do_what_they_do(ages):
+    assert ages.pop("ada") == 36
+    assert ages.popitem() == ("alan", 41)
+    assert ages.setdefault("grace", 1) == 85
+    assert ages.setdefault("bob") is None
+    assert ages.setdefault("eve", (1,)) == (1,)
+    assert list(ages.items()) == [("grace", 85), ("bob", None), ("eve", (1,))]
+    ages.clear()
+    assert len(ages) == 0
+    assert not ages
+    with pytest.raises(KeyError, match="dictionary is empty"):
+        ages.popitem()
+
+
+def test_update_takes_what_dict_takes(heap):
+    numbers = heap.dict("numbers")
+    numbers.update()
+    numbers.update({1: 2}, a=3)
+    numbers.update([(2, 3), "xy", [4, 5]])
+    numbers.update(collections.UserDict(z=1))
+    numbers.update(numbers)
+    numbers.update(numbers.items())
+    assert numbers == {1: 2, "a": 3, 2: 3, "x": "y", 4: 5, "z": 1}
+    for bad, error in [(7, TypeError), ([7], TypeError), (["abc"], ValueError), ([()], ValueError)]:
+        with pytest.raises(error):
+            dict().update(bad)
+        with pytest.raises(error):
+            numbers.update(bad)
+    with pytest.raises(TypeError, match="at most 1"):
+        numbers.update({}, {})
+
+
+def test_an_update_with_one_bad_entry_changes_nothing(ages):
+    before = ages.copy()
+    for bad in ({"a": 1, "b": []}, [("a", 1), ([], 2)], [("a", 1), 7]):
+        with pytest.raises(TypeError):
+            ages.update(bad)
+    assert ages == before
+
+
+def test_bars_merge(ages):
+    plain = {"ada": 1, "bob": 2}
+    assert ages | plain == {**ages, **plain}
+    assert plain | ages == {**plain, **ages}
+    assert type(ages | plain) is type(plain | ages) is type(ages | ages) is dict
+    again = ages
+    again |= plain
+    assert again is ages
+    again |= [("eve", 3)]
+    assert ages == {"ada": 1, "grace": 85, "alan": 41, "bob": 2, "eve": 3}
+    for other in (7, [("a", 1)]):
+        with pytest.raises(TypeError):
+            ages | other
+        with pytest.raises(TypeError):
+            other | ages
+
+
+def test_copies_are_plain(ages):
+    for plain in (ages.copy(), ages.snapshot(), dict(ages), {**ages}, dict(ages.items())):
+        assert type(plain) is dict
+        assert plain == {"ada": 36, "grace": 85, "alan": 41}
+        assert list(plain) == ["ada", "grace", "alan"]
+
+
+def test_it_equals_mappings_with_the_same_entries(heap, ages):
+    assert ages == dict(reversed(ages.items()))
+    assert dict(ages) == ages
+    assert ages == collections.UserDict(ages)
+    assert ages == collections.OrderedDict(ages)
+    assert ages != {"ada": 36}
+    assert ages != [*ages]
+    assert (ages == 7) is False
+    other = heap.dict("other")
+    assert other != ages
+    other.update(ages)
+    assert other == ages
+    other["self"] = math.nan
+    assert other == other
+    assert heap.dict("other") == other
+    with pytest.raises(TypeError):
+        ages < other
+
+
+def test_views_are_views(ages):
+    keys, values, items = ages.keys(), ages.values(), ages.items()
+    plain = dict(ages)
+    assert list(keys) == list(plain)
+    assert list(values) == list(plain.values())
+    assert list(items) == list(plain.items())
+    for view, kind in [(keys, "Keys"), (values, "Values"), (items, "Items")]:
+        assert isinstance(view, getattr(collections.abc, f"{kind}View"))
+        assert list(reversed(view)) == list(view)[::-1]
+        assert len(view) == 3
+        assert kind in repr(view)
+        assert "85" in repr(view) or "grace" in repr(view)
+    assert list(reversed(ages)) == ["alan", "grace", "ada"]
+    assert keys & {"ada", "bob"} == {"ada"}
+    assert {"bob"} | keys == {"ada", "grace", "alan", "bob"}
+    assert keys - {"ada"} == {"grace", "alan"}
+    assert type(keys & {"ada"}) is set
+    assert items ^ {("ada", 36)} == {("grace", 85), ("alan", 41)}
+    assert keys == plain.keys()
+    assert items == plain.items()
+    assert 85 in values
+    assert ("ada", 36) in items
+    assert ("ada", 37) not in items
+    ages["bob"] = 1
+    assert "bob" in keys
+    assert len(items) == 4
+
+
+@pytest.mark.parametrize("view", ["keys", "values", "items"])
+def test_a_size_that_changes_ends_an_iteration_as_in_dict(heap, view):
+    many = heap.dict("many")
+    many.update((n, n) for n in range(100))
+    for change in (lambda n: many.pop(n), lambda n: many.update({-1 - n: 1})):
+        iterator = iter(getattr(many, view)())
+        for _ in range(20):
+            next(iterator)
+        change(20)
+        with pytest.raises(RuntimeError, match="changed size"):
+            next(iterator)
+
+
+def test_an_iteration_sees_values_that_were_written_meanwhile(heap):
+    many = heap.dict("many")
+    many.update((n, 0) for n in range(1000))
+    for n, value in many.items():
+        assert value == n
+        if n < 999:
+            many[n + 1] = n + 1
+    assert list(many.values()) == list(range(1000))
+    for n in many:
+        many[n] = -n
+    assert sum(many.values()) == -sum(range(1000))
+
+
+def test_an_iteration_over_thousands_keeps_the_order(heap):
+    many = heap.dict("many")
+    many.update((n, str(n)) for n in range(5000))
+    for n in range(0, 5000, 3):
+        del many[n]
+    expected = [n for n in range(5000) if n % 3]
+    assert list(many) == expected
+    assert list(many.items()) == [(n, str(n)) for n in expected]
+    assert list(reversed(many)) == expected[::-1]
+
+
+@pytest.mark.parametrize("value", [[], {}, set(), bytearray(), collections.Counter()])
+def test_mutable_containers_are_refused_and_the_message_helps(ages, value):
+    calls = [
+        lambda: ages.__setitem__("a", value),
+        lambda: ages.update(a=value),
+        lambda: ages.setdefault("a", value),
+        lambda: ages.update_with("a", lambda old: value),
+        lambda: ages.compare_and_set("a", ABSENT, value),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"store a tuple.*Manager\(\)\.dict\(\)"):
+            call()
+    assert len(ages) == 3
+    ages["a"] = (value,)
+    assert ages["a"] == (value,)
+
+
+def test_keys_are_one_as_in_python(heap):
+    mixed = heap.dict("mixed")
+    mixed[1] = "a"
+    mixed[True] = "b"
+    mixed[1.0] = "c"
+    mixed[math.nan] = "nan"
+    assert mixed[1] == "c"
+    assert mixed[-math.nan] == "nan"
+    assert len(mixed) == 2
+    mixed[(0.0,)] = 1
+    assert mixed[(False,)] == 1
+    with pytest.raises(TypeError, match="None, bool, int, float, str, bytes"):
+        [] in mixed
+
+
+def test_increment_counts(heap):
+    counts = heap.dict("counts")
+    assert counts.increment("a") == 1
+    assert counts.increment("a", 4) == 5
+    assert counts.increment("a", by=-7) == -2
+    counts["big"] = 2**63 - 1
+    counts["text"] = "x"
+    with pytest.raises(OverflowError):
+        counts.increment("big")
+    with pytest.raises(OverflowError):
+        counts.increment("a", 2**63)
+    with pytest.raises(TypeError, match="not an integer"):
+        counts.increment("text")
+    with pytest.raises(TypeError):
+        counts.increment("a", 0.5)
+    assert counts == {"a": -2, "big": 2**63 - 1, "text": "x"}
+
+
+def test_increment_many_takes_a_counter(heap):
+    counts = heap.dict("counts")
+    for _ in range(3):
+        counts.increment_many(collections.Counter("hello"))
+        counts.increment_many({n: n for n in range(200)})
+    assert counts["l"] == 6
+    assert counts[199] == 597
+    with pytest.raises(TypeError):
+        counts.increment_many({"h": 1, "e": "one"})
+    assert counts["h"] == 3
+
+
+def test_update_with_computes(ages):
+    assert ages.update_with("ada", lambda age: age + 1) == 37
+    assert ages.update_with("bob", lambda age: (age, 1), default=7) == (7, 1)
+    assert ages.update_with("eve", lambda age: age) is None
+    with pytest.raises(ZeroDivisionError):
+        ages.update_with("ada", lambda age: age / 0)
+    assert ages["ada"] == 37
+
+    tries = []
+
+    def meddle(age):
+        tries.append(age)
+        if len(tries) < 3:
+            ages.increment("ada")
+        return age + 100
+
+    assert ages.update_with("ada", meddle) == 139
+    assert tries == [37, 38, 39]
+
+
+def test_compare_and_set_compares(ages):
+    assert not ages.compare_and_set("ada", 35, 1)
+    assert ages.compare_and_set("ada", 36.0, 1)
+    assert ages["ada"] == 1
+    assert not ages.compare_and_set("bob", None, 1)
+    assert ages.compare_and_set("bob", ABSENT, None)
+    assert not ages.compare_and_set("bob", ABSENT, 1)
+    assert ages.compare_and_set("bob", None, frozenset("abcdefgh"))
+    assert ages.compare_and_set("bob", frozenset("hgfedcba"), ABSENT)
+    assert "bob" not in ages
+    assert not ages.compare_and_set("bob", 1, ABSENT)
+    assert ages.compare_and_set("bob", ABSENT, ABSENT)
+
+
+def test_get_many_gives_what_is_there(ages):
+    assert ages.get_many(["alan", "bob", "ada"]) == {"alan": 41, "ada": 36}
+    assert ages.get_many(iter(())) == {}
+    with pytest.raises(TypeError):
+        ages.get_many([[]])
+
+
+def test_a_repr_names_it_and_is_short(ages):
+    assert repr(ages) == "coheap.Dict(\"ages\", {'ada': 36, 'grace': 85, 'alan': 41})"
+    ages.update((n, n) for n in range(10_000))
+    assert repr(ages).endswith("... and 9983 more})")
+    assert len(repr(ages)) < 1000
+
+
+def test_the_same_name_is_the_same_dict(heap, ages):
+    heap.dict("ages")["bob"] = 1
+    assert ages["bob"] == 1
+    assert ages.name == "ages"
+
+
+def test_a_removed_dict_is_gone(heap, ages):
+    iterator = iter(ages.items())
+    heap.remove("ages")
+    for call in (lambda: ages["ada"], lambda: len(ages), lambda: next(iterator), ages.clear):
+        with pytest.raises(coheap.ObjectGone, match="ages"):
+            call()
+    assert len(heap.dict("ages")) == 0
+
+
+def test_a_full_dict_says_so_and_changes_nothing():
+    with coheap.Heap(max_bytes=1 << 20) as heap:
+        full = heap.dict("full")
+        with pytest.raises(coheap.HeapFull) as raised:
+            for n in range(10_000):
+                full[n] = b"x" * 1000
+        assert isinstance(raised.value, MemoryError)
+        assert raised.value.max_bytes == 1 << 20
+        assert raised.value.wanted > 0
+        assert len(full) == n
+        full.clear()
+        full["a"] = b"x" * 1000
+        with pytest.raises(coheap.HeapFull):
+            full["b"] = b"x" * (2 << 20)
+        inside: tuple = (b"x" * 1000,)
+        for _ in range(60):
+            inside = (inside, inside)
+        with pytest.raises(coheap.HeapFull):
+            full["b"] = inside
+        assert list(full) == ["a"]
+        heap.check()
+
+
+class Evil:
+    """Calls back into the dict from everything that runs while it is stored or loaded."""
+
+    target: coheap.Dict
+    is_busy = False
+
+    def touch(self):
+        if Evil.is_busy:
+            return
+        Evil.is_busy = True
+        self.target["evil"] = self.target.get("evil", 0) + 1
+        list(self.target.items())
+        gc.collect()
+        Evil.is_busy = False
+
+    def __del__(self):
+        self.touch()
+
+    def __reduce__(self):
+        self.touch()
+        return (Evil, ())
+
+    def __eq__(self, other):
+        self.touch()
+        return True
+
+    def __hash__(self):
+        self.touch()
+        return 7
+
+
+def test_code_that_calls_back_from_anywhere_neither_hangs_nor_harms(heap):
+    Evil.target = target = heap.dict("target")
+    target["x"] = Evil()
+    assert target["x"] == target["x"]
+    assert target.compare_and_set("x", Evil(), (Evil(), Evil()))
+    target.update(a=Evil(), b=(Evil(), Evil()))
+    target.update_with("a", lambda old: (old, Evil()))
+    assert target == target.copy() | {}
+    assert Evil() in target.values()
+    assert ("x", Evil()) in target.items()
+    repr(target)
+    target.setdefault("y", Evil())
+    del target["y"]
+    assert target.pop("x")
+    with pytest.raises(TypeError):
+        target[Evil()]
+    del Evil.__del__
+    assert target["evil"] > 10
+
+
+def test_threads_count_right(heap):
+    counts = heap.dict("counts")
+
+    def count():
+        for n in range(2000):
+            counts.increment(n % 7)
+            counts.update_with("pair", lambda pair: (pair[0] + 1, pair[1] - 1), (0, 0))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts["pair"] == (8000, -8000)
+    assert sum(counts[n] for n in range(7)) == 8000
+
+
+def test_forked_children_go_on(heap, children):
+    counts = heap.dict("counts")
+    counts["parent"] = os.getpid()
+
+    def count():
+        assert counts["parent"] == os.getppid()
+        for _ in range(1000):
+            counts.increment("total")
+        grandchild = os.fork()
+        if grandchild == 0:
+            counts.increment("total", 100)
+            os._exit(0)
+        assert os.waitpid(grandchild, 0)[1] == 0
+
+    for pid in [children.fork(count) for _ in range(4)]:
+        assert children.wait(pid) == 0
+    assert counts["total"] == 4400
+
+
+def test_a_killed_writer_leaves_whole_entries(heap, children):
+    pairs = heap.dict("pairs")
+
+    def write():
+        n = 0
+        while True:
+            n += 1
+            pairs[n % 50] = (n, str(n) * 20)
+            pairs.pop((n * 7) % 50, None)
+
+    for _ in range(10):
+        before = pairs.get(49)
+        pid = children.fork(write)
+        while pairs.get(49) == before:
+            pass
+        children.kill(pid)
+        assert all(value[1] == str(value[0]) * 20 for value in pairs.values())
+        heap.check()

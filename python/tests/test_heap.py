@@ -1,0 +1,165 @@
+"""Opening, naming, closing, and what a heap says of itself.
+
+Goal: a heap is found by its name and by nobody who should not; what is closed or gone says so.
+Method: heaps in a folder of the test, other programs, forked children.
+"""
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import coheap
+
+
+@pytest.fixture
+def name():
+    """A name that no heap of another test has."""
+    return f"pytest-{os.getpid()}"
+
+
+def test_a_named_heap_is_found_by_others(name, tmp_path):
+    with coheap.open(name, folder=tmp_path, max_bytes=1 << 20) as heap:
+        heap.dict("d")["a"] = (1, "x")
+        code = (
+            "import coheap, sys\n"
+            "with coheap.open(sys.argv[1], folder=sys.argv[2], create=False) as heap:\n"
+            "    assert heap.names() == ['d'] and heap.max_bytes == 1 << 20\n"
+            "    assert heap.dict('d')['a'] == (1, 'x')\n"
+            "    heap.dict('d')['b'] = 2\n"
+        )
+        subprocess.run([sys.executable, "-c", code, name, str(tmp_path)], check=True, timeout=60)
+        assert heap.dict("d")["b"] == 2
+        assert heap.name == name
+        heap.unlink()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_heap_that_is_not_there_can_be_asked_not_to_be_made(name, tmp_path):
+    with pytest.raises(FileNotFoundError, match="create=True"):
+        coheap.open(name, create=False, folder=tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_temporary_heap_goes_with_its_last_member(name, tmp_path):
+    with coheap.open(name, temporary=True, folder=tmp_path, max_bytes=1 << 20):
+        assert os.listdir(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_bad_arguments_are_refused(tmp_path):
+    for bad in (0, -1, 7):
+        with pytest.raises(ValueError, match=r"bytes|KiB"):
+            coheap.Heap(max_bytes=bad)
+    with pytest.raises(OverflowError):
+        coheap.Heap(max_bytes=2**70)
+    with pytest.raises(TypeError):
+        coheap.Heap(1 << 20)
+    for bad in ("", "a/b", "x" * 300, "a\0b"):
+        with pytest.raises(ValueError, match="name"):
+            coheap.open(bad, folder=tmp_path)
+    (tmp_path / "coheap.junk").write_bytes(b"junk" * 5000)
+    with pytest.raises(OSError, match="heap"):
+        coheap.open("junk", folder=tmp_path)
+
+
+def test_names_are_those_of_the_objects(heap):
+    assert heap.names() == []
+    heap.dict("b")
+    heap.dict("a")
+    assert heap.names() == ["b", "a"]
+    heap.remove("b")
+    assert heap.names() == ["a"]
+    with pytest.raises(KeyError, match="b"):
+        heap.remove("b")
+    for bad in ("", "x" * 300, "a\0b"):
+        with pytest.raises(ValueError, match="name"):
+            heap.dict(bad)
+    with pytest.raises(TypeError):
+        heap.dict()
+
+
+def test_a_closed_heap_says_so(heap):
+    d = heap.dict("d")
+    assert heap.used_bytes > 0
+    heap.close()
+    heap.close()
+    for call in (lambda: heap.dict("d"), heap.names, lambda: d["a"], lambda: len(d), heap.check):
+        with pytest.raises(coheap.HeapClosed, match="closed"):
+            call()
+    assert "closed" in repr(heap)
+
+
+def test_a_heap_says_how_full_it_is(heap):
+    assert heap.max_bytes == 64 << 20
+    before = heap.used_bytes
+    heap.dict("d").update((n, b"x" * 500) for n in range(1000))
+    assert heap.used_bytes > before + 500_000
+    stats = heap.stats()
+    assert stats["members"] == 1
+    assert stats["used_bytes"] == heap.used_bytes
+    assert heap.check()["objects"] == 1
+    assert "64" in repr(heap) or "67108864" in repr(heap)
+
+
+def test_without_pickle_nothing_is_pickled_either_way(name, tmp_path):
+    with coheap.open(name, folder=tmp_path, max_bytes=1 << 20, temporary=True) as trusting:
+        trusting.dict("d")["a"] = range(3)
+        strict = coheap.open(name, folder=tmp_path, pickle=False)
+        with pytest.raises(pickle.UnpicklingError, match="pickle=False"):
+            strict.dict("d")["a"]
+        with pytest.raises(TypeError, match="pickle=False"):
+            strict.dict("d")["b"] = range(3)
+        strict.dict("d")["b"] = (1, 2.5, "x")
+        assert trusting.dict("d").get_many(["a", "b"]) == {"a": range(3), "b": (1, 2.5, "x")}
+
+
+def test_every_exception_pickles():
+    full = coheap.HeapFull("no room")
+    full.wanted, full.used = 7, 8
+    again = pickle.loads(pickle.dumps(full))
+    assert (again.args, again.wanted, again.used) == (("no room",), 7, 8)
+    for name in coheap.__all__:
+        value = getattr(coheap, name)
+        if isinstance(value, type) and issubclass(value, BaseException):
+            again = pickle.loads(pickle.dumps(value("why")))
+            assert type(again) is value
+            assert again.args == ("why",)
+    assert pickle.loads(pickle.dumps(coheap.ABSENT)) is coheap.ABSENT
+
+
+def test_a_heap_with_many_forked_children_at_once(heap, children):
+    d = heap.dict("d")
+    pids = [children.fork(lambda: d.increment("n")) for _ in range(20)]
+    assert [children.wait(pid) for pid in pids] == [0] * 20
+    assert d["n"] == 20
+
+
+def test_objects_go_to_forked_processes_and_say_how_to_go_elsewhere(heap):
+    d, jobs, lock = heap.dict("d"), heap.work_queue("jobs"), heap.lock("lock")
+    number = heap.value("q", name="number")
+
+    def work(heap, d, jobs, lock, number):
+        with lock, jobs.get() as lease:
+            d["job"] = lease.value
+            number.add(1)
+            assert heap.dict("d") == d
+
+    jobs.put(7)
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=work, args=(heap, d, jobs, lock, number))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    assert (d["job"], number.value) == (7, 1)
+    jobs.put(8)
+    lease = jobs.get()
+    for thing in (heap, d, jobs, lock, number, lease):
+        with pytest.raises(TypeError, match=r"cannot be pickled yet.*coheap\.open"):
+            pickle.dumps(thing)
+    with pytest.raises(TypeError, match="cannot be pickled yet"):
+        d["d"] = d
+    lease.ack()

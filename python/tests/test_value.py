@@ -1,0 +1,95 @@
+"""A number that processes share keeps to its typecode.
+
+Goal: what fits an array of the typecode fits, and what does not is refused.
+Method: the ends of every range; sums of many processes at once.
+"""
+
+import array
+
+import pytest
+
+import coheap
+
+
+def test_a_value_is_what_it_was_set_to(heap):
+    value = heap.value("i", 7, name="value")
+    assert (value.get(), value.value) == (7, 7)
+    value.set(8)
+    assert value.value == 8
+    value.value = 9
+    assert heap.value("i", 1, name="value").get() == 9
+    assert "9" in repr(value)
+    assert heap.value("d", name="zero").value == 0.0
+    assert type(heap.value("d", 1, name="one").value) is float
+    assert heap.value("f", 0.1, name="short").value == array.array("f", [0.1])[0]
+
+
+@pytest.mark.parametrize("code", "bBhHiIlLqQ")
+def test_a_typecode_holds_what_an_array_of_it_holds(heap, code):
+    bits = 8 * array.array(code).itemsize
+    least, most = (0, 2**bits - 1) if code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    value = heap.value(code, name=code)
+    for number in (least, most, 1):
+        value.set(number)
+        assert value.get() == number
+    for number in (least - 1, most + 1, 2**200):
+        with pytest.raises(OverflowError):
+            value.set(number)
+        with pytest.raises(OverflowError):
+            heap.value(code, number, name="other")
+    value.set(most)
+    with pytest.raises(OverflowError):
+        value.add(1)
+    assert value.get() == most
+    assert value.add(-1) == most - 1
+
+
+def test_sums_and_exchanges_are_one_step(heap):
+    value = heap.value("q", 5, name="value")
+    again = value
+    value += 2
+    value -= 3
+    assert value is again
+    assert value.add(6) == 10
+    assert not value.compare_exchange(9, 1)
+    assert value.compare_exchange(10, 1)
+    assert value.get() == 1
+    real = heap.value("d", 0.5, name="real")
+    assert real.add(1) == 1.5
+    real += 0.25
+    assert real.compare_exchange(1.75, -1)
+    assert real.value == -1.0
+
+
+def test_bad_arguments_are_refused(heap):
+    for code in ("x", "", "ii", "u"):
+        with pytest.raises(TypeError, match="typecode"):
+            heap.value(code, name="value")
+    with pytest.raises(TypeError):
+        heap.value("i", "7", name="value")
+    with pytest.raises(TypeError):
+        heap.value("i", 0.5, name="value")
+    with pytest.raises(TypeError):
+        heap.value("i")
+    with pytest.raises(TypeError, match="another one"):
+        heap.value("i", 7, name="value")
+        heap.value("d", 7, name="value").get()
+    with pytest.raises(TypeError, match="is a value, not a lock"):
+        heap.lock("value")
+    value = heap.value("i", name="value")
+    heap.remove("value")
+    with pytest.raises(coheap.ObjectGone):
+        value.get()
+
+
+def test_processes_add_up(heap, children):
+    whole, real = heap.value("i", name="whole"), heap.value("d", name="real")
+
+    def count():
+        for _ in range(500):
+            whole.add(1)
+            real.add(0.5)
+
+    for pid in [children.fork(count) for _ in range(4)]:
+        assert children.wait(pid) == 0
+    assert (whole.value, real.value) == (2000, 1000.0)
