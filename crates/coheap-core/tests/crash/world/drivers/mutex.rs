@@ -14,6 +14,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Mutex::lock"], "no time", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.lock(context, Some(os::now())).map(|_| ())
     }),
+    Operation::new(&["Mutex::lock_until"], "no time", MUTEXES, MUTEX, |stage, context| {
+        let now = os::now();
+        stage.mutex.lock_until(context, now, now).map(|_| ())
+    }),
     Operation::new(&["Mutex::try_lock"], "once", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.try_lock(context).map(|_| ())
     }),
