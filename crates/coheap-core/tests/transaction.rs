@@ -180,6 +180,16 @@ fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").map_or(96, |text| text.parse().expect("a number"))
 }
 
+/// Each block is a transaction; after each, the heap is what the copy says.
+fn commit_all(blocks: &[Vec<Op>]) {
+    let world = World::new();
+    let mut plain = observe(&world);
+    for ops in blocks {
+        run(&world, &mut plain, ops).expect("the commit succeeds");
+        assert_eq!(observe(&world), plain);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -187,12 +197,7 @@ proptest! {
     fn what_commits_is_what_the_copy_says(
         blocks in prop::collection::vec(prop::collection::vec(op(1), 1..60), 1..8),
     ) {
-        let world = World::new();
-        let mut plain = observe(&world);
-        for ops in &blocks {
-            run(&world, &mut plain, ops).expect("the commit succeeds");
-            assert_eq!(observe(&world), plain);
-        }
+        commit_all(&blocks);
     }
 
     /// The same with few keys, each written, removed and added to many times in one transaction.
@@ -200,12 +205,7 @@ proptest! {
     fn what_commits_is_what_the_copy_says_of_few_keys(
         blocks in prop::collection::vec(prop::collection::vec(op(5), 20..150), 1..4),
     ) {
-        let world = World::new();
-        let mut plain = observe(&world);
-        for ops in &blocks {
-            run(&world, &mut plain, ops).expect("the commit succeeds");
-            assert_eq!(observe(&world), plain);
-        }
+        commit_all(&blocks);
     }
 }
 

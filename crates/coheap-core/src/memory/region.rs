@@ -285,20 +285,6 @@ impl Region {
         unsafe { &*words.as_ptr().cast::<T>() }
     }
 
-    /// Copies `bytes.len()` bytes from `at` into private memory, word by word.
-    pub fn copy_out(&self, at: u64, bytes: &mut [u8]) -> Result<(), Corrupt> {
-        let words = self.words(at, bytes.len().div_ceil(8))?;
-        let mut chunks = bytes.chunks_exact_mut(8);
-        for (chunk, word) in (&mut chunks).zip(words) {
-            chunk.copy_from_slice(&word.get().to_le_bytes());
-        }
-        let rest = chunks.into_remainder();
-        if let (false, Some(last)) = (rest.is_empty(), words.last()) {
-            rest.copy_from_slice(&last.get().to_le_bytes()[..rest.len()]);
-        }
-        Ok(())
-    }
-
     /// Copies bytes to `at`, where nobody else can look yet; the last word is filled with zeros.
     pub fn copy_in(&self, at: u64, bytes: &[u8]) -> Result<(), Corrupt> {
         let words = self.words(at, bytes.len().div_ceil(8))?;

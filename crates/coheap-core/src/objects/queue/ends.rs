@@ -191,12 +191,8 @@ pub(super) fn take_short(region: &Region, body: &QueueBody, out: &mut Vec<u8>) -
 /// Takes the item at the head.
 pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
     let region = held.context().region();
-    if take_short(region, body, out)? {
-        return Ok(());
-    }
     let cell = first(held, body)?;
-    if cell.block().is_none() {
-        take_short(region, body, out)?;
+    if take_short(region, body, out)? {
         return Ok(());
     }
     read_item(region, cell, out)?;
