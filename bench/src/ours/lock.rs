@@ -5,7 +5,7 @@
 //! happens to the lock of a process that dies, which `figures::handover` measures.
 
 use coheap_core::heap::Heap;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Directory, Mutex};
 

@@ -4,7 +4,7 @@
 //! comes in a vector of its own.
 
 use coheap_core::heap::Heap;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map};
 
 use super::number_bytes;

@@ -4,7 +4,7 @@
 //! comes in a vector of its own. Both ends wait without a deadline.
 
 use coheap_core::heap::Heap;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Queue};
 
 /// A queue of bytes.

@@ -38,6 +38,11 @@ pub enum Error {
     },
     /// No object of that name.
     NoSuchName,
+    /// The heap cannot be found: the process that has it open is gone, or may not be asked.
+    NoSuchHeap {
+        /// Process id.
+        pid: u32,
+    },
     /// A name is empty, too long or holds a character that names may not have.
     BadName(&'static str),
     /// The deadline passed.
@@ -185,6 +190,11 @@ impl fmt::Display for Error {
             Self::WrongKind { found, wanted } => write!(
                 f,
                 "the name belongs to an object of kind {found}, not {wanted}; nothing was changed"
+            ),
+            Self::NoSuchHeap { pid } => write!(
+                f,
+                "the heap cannot be found: process {pid}, which had it, is gone, or may not be \
+                 asked; nothing was changed; give the heap a name and open it by that"
             ),
             Self::BadName(why) => write!(f, "the name {why}; nothing was changed"),
             Self::Doomed(why) => write!(f, "the transaction was given up: {why}"),

@@ -10,10 +10,12 @@
 //! - A forked child attaches anew at its first operation, to the slot its parent took for it.
 //! - A thread's context is its own; it is found through the thread.
 
+mod address;
 mod create;
 mod named;
 mod registry;
 
+pub use address::Address;
 pub use named::Options;
 
 use std::cell::{Cell, RefCell};
@@ -26,7 +28,7 @@ use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
 use crate::objects::queue::Why;
-use crate::objects::{estate, queue};
+use crate::objects::{estate, ledger};
 use crate::os::{HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord, Unborn};
 
@@ -168,11 +170,7 @@ impl Heap {
             _ if shared.is_closed() => return Err(Error::Closed),
             _ => {}
         }
-        let files = Files {
-            region: Arc::clone(&shared.region),
-            life: Arc::clone(&shared.life),
-            birth: Arc::clone(&shared.birth),
-        };
+        let files = shared.files();
         let born = match shared.unborn.lock().take() {
             Some(unborn) => Member::be_born(files.census()?, unborn),
             None => None,
@@ -276,6 +274,14 @@ impl Shared {
         std::ptr::eq(context.region(), &*self.region) && context.is_own() && !self.is_closed()
     }
 
+    fn files(&self) -> Files {
+        Files {
+            region: Arc::clone(&self.region),
+            life: Arc::clone(&self.life),
+            birth: Arc::clone(&self.birth),
+        }
+    }
+
     /// Gives back what this process owns; its slot goes with the last thread that used the heap.
     fn leave(&self, context: Option<Rc<Context>>) -> Result<()> {
         if let Some(member) = self.member.lock().as_ref() {
@@ -294,7 +300,7 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        while queue::settle_first(context, context.member().who(), Why::Dropped)? {}
+        while ledger::settle_first(context, context.member().who(), Why::Dropped)? {}
         estate::sweep(context)?;
         crate::allocator::reclaim(context)?;
         self.unlink_if_last(context)
@@ -318,11 +324,18 @@ impl Shared {
         }
     }
 
-    /// Before this process forks: takes a slot for the child. Without one it takes its own later.
-    fn expect_child(&self) {
+    /// Before this process forks: takes a slot for the child, and enters the references in it that
+    /// the child will have. Without a slot it takes its own later, and has none.
+    fn expect_child(self: &Arc<Self>) {
         let member = self.member.lock().clone();
-        if let Some(member) = member.filter(|member| member.is_own()) {
-            *self.unborn.lock() = member.expect_child().ok().flatten();
+        let Some(member) = member.filter(|member| member.is_own()) else { return };
+        let Some(unborn) = member.expect_child().ok().flatten() else { return };
+        let child = unborn.who();
+        *self.unborn.lock() = Some(unborn);
+        if self.region.slot(member.slot()).leases.get() != 0 {
+            let heap = Heap { shared: Arc::clone(self) };
+            // A full heap is no reason not to fork: the child finds the object gone, at worst.
+            let _ = heap.with(|context| ledger::bequeath(context, child));
         }
     }
 }

@@ -11,7 +11,7 @@ use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Directory, Map, Queue, estate};
 use coheap_core::os::failpoint;

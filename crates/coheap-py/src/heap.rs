@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use coheap_core::heap::{Heap as Engine, Options};
 use coheap_core::objects::Directory;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::{check, os, stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;

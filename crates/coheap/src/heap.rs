@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use coheap_core::heap::{Heap as Engine, Options};
 use coheap_core::journal::Context;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Handle, estate};
 use coheap_core::os;
 use serde::Serialize;

@@ -3,6 +3,8 @@
 //! What always holds: each block on the way is claimed exactly once, and every number that a
 //! structure keeps of itself is counted again.
 
+use std::collections::BTreeMap;
+
 use super::blocks::{Blocks, HEADER};
 use super::broken;
 use crate::allocator::Room;
@@ -12,15 +14,14 @@ use crate::memory::{Region, Word};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
 use crate::objects::map::{self, ENTRY_WORDS, Key, SEGMENT, SlotWord, Table};
-use crate::objects::queue::{self, RECORD, RESERVED};
+use crate::objects::queue::{self, RECORD, REFERENCE, RESERVED};
 
 /// Claims all objects. Answers how many there are.
 pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64> {
     let directory = &region.header().directory;
     claim_map(region, blocks, directory)?;
     let table = Table::new(region, directory);
-    let mut objects = 0;
-    let mut queues = Vec::new();
+    let mut found = Found::default();
     for position in 0..table.used() {
         let entry = table.entry(position)?;
         if Cell::load(entry).is_removed() {
@@ -31,29 +32,46 @@ pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64>
         let mut at = [0u8; 8];
         at[..6].copy_from_slice(bytes.get(..6).ok_or_else(|| broken("directory", position))?);
         let at = u64::from_le_bytes(at);
-        blocks.claim(at, HEADER)?;
-        let object: &Object = region.at(at)?;
-        if object.generation.get() & 1 == 0 {
-            return Err(broken("dead object in the directory", at));
-        }
-        match object.shape.get() as u8 {
-            1 | 4 => claim_cell(region, blocks, Cell::load(&object.root[..2]))?,
-            2 => {
-                claim_map(region, blocks, object)?;
-                claim_reserve(blocks, object.root[9].get())?;
-            }
-            3 => queues.push((at, claim_queue(region, blocks, object)?)),
-            _ => return Err(broken("kind of an object", at)),
-        }
-        objects += 1;
+        claim_object(region, blocks, at, &mut found)?;
+        found.objects.insert(at, region.at::<Object>(at)?.references.get().saturating_sub(1));
     }
-    claim_slots(region, blocks, &mut queues)?;
-    for (at, (leased, reserved)) in queues {
-        if leased != 0 || reserved != 0 {
-            return Err(broken("leases of a queue", at));
-        }
+    claim_slots(region, blocks, &mut found)?;
+    if let Some((at, _)) = found.objects.iter().find(|(_, missing)| **missing != 0) {
+        return Err(broken("references of an object", *at));
     }
-    Ok(objects)
+    if let Some((at, _)) = found.queues.iter().find(|(_, owed)| **owed != (0, 0)) {
+        return Err(broken("leases of a queue", *at));
+    }
+    Ok(found.objects.len() as u64)
+}
+
+/// Objects on the way.
+#[derive(Default)]
+struct Found {
+    /// Objects, with the references that were not met yet.
+    objects: BTreeMap<u64, u64>,
+    /// Queues, with the leases and promises that were not met yet.
+    queues: BTreeMap<u64, (u64, u64)>,
+}
+
+fn claim_object(region: &Region, blocks: &mut Blocks, at: u64, found: &mut Found) -> Result<()> {
+    blocks.claim(at, HEADER)?;
+    let object: &Object = region.at(at)?;
+    if object.generation.get() & 1 == 0 {
+        return Err(broken("dead object in the directory or a ledger", at));
+    }
+    match object.shape.get() as u8 {
+        1 | 4 => claim_cell(region, blocks, Cell::load(&object.root[..2])),
+        2 => {
+            claim_map(region, blocks, object)?;
+            claim_reserve(blocks, object.root[9].get())
+        }
+        3 => {
+            found.queues.insert(at, claim_queue(region, blocks, object)?);
+            Ok(())
+        }
+        _ => Err(broken("kind of an object", at)),
+    }
 }
 
 /// A block kept for a full heap, if there is one.
@@ -201,12 +219,10 @@ fn claim_records(
     }
 }
 
-/// Claims the leases and promises of all slots, and takes them off the queues' numbers.
-fn claim_slots(
-    region: &Region,
-    blocks: &mut Blocks,
-    queues: &mut [(u64, (u64, u64))],
-) -> Result<()> {
+/// Claims what all slots have, and takes it off the numbers of queues and objects: references
+/// first, for they lead to queues.
+fn claim_slots(region: &Region, blocks: &mut Blocks, found: &mut Found) -> Result<()> {
+    let mut others = Vec::new();
     for index in 0..SLOT_COUNT {
         let slot = region.slot(index);
         let (mut at, mut before, mut count) = (slot.leases.get(), 0, 0);
@@ -216,35 +232,58 @@ fn claim_slots(
             if record.previous.get() != before {
                 return Err(broken("list of a slot", at));
             }
-            let is_promise = record.state.get() & RESERVED != 0;
-            if !is_promise {
-                claim_cell(region, blocks, Cell::load(&record.cell))?;
+            if record.state.get() & REFERENCE != 0 {
+                meet_reference(region, blocks, record, found)?;
+            } else {
+                others.push(record);
             }
-            take_off(region, queues, record, is_promise)?;
             count += 1;
             before = at;
             at = record.next.get();
         }
         if count != slot.lease_count.get() {
-            return Err(broken("number of leases of a slot", u64::from(index)));
+            return Err(broken("number of records of a slot", u64::from(index)));
         }
+    }
+    for record in others {
+        let is_promise = record.state.get() & RESERVED != 0;
+        if !is_promise {
+            claim_cell(region, blocks, Cell::load(&record.cell))?;
+        }
+        take_off(region, found, record, is_promise)?;
     }
     Ok(())
 }
 
-fn take_off(
+/// Claims the object of a reference when it is met for the first time.
+fn meet_reference(
     region: &Region,
-    queues: &mut [(u64, (u64, u64))],
+    blocks: &mut Blocks,
     record: &Record,
-    is_promise: bool,
+    found: &mut Found,
 ) -> Result<()> {
-    let at = record.queue.get();
+    let at = record.object.get();
+    let object: &Object = region.at(at)?;
+    if object.generation.get() != record.generation.get() {
+        return Err(broken("reference to an object that ended", at));
+    }
+    if !found.objects.contains_key(&at) {
+        claim_object(region, blocks, at, found)?;
+        found.objects.insert(at, object.references.get());
+    }
+    let missing = found.objects.get_mut(&at).filter(|missing| **missing > 0);
+    *missing.ok_or_else(|| broken("references of an object", at))? -= 1;
+    Ok(())
+}
+
+fn take_off(region: &Region, found: &mut Found, record: &Record, is_promise: bool) -> Result<()> {
+    let at = record.object.get();
     let object: &Object = region.at(at)?;
     if object.generation.get() != record.generation.get() {
         return Ok(());
     }
-    let queue = queues.iter_mut().find(|queue| queue.0 == at);
-    let (_, (leased, reserved)) = queue.ok_or_else(|| broken("queue of a lease", at))?;
+    let queue = found.queues.get_mut(&at);
+    let (leased, reserved) = queue.ok_or_else(|| broken("queue of a lease", at))?;
     let number = if is_promise { reserved } else { leased };
     *number = number.checked_sub(1).ok_or_else(|| broken("leases of a queue", at))?;
     Ok(())

@@ -59,7 +59,14 @@ pub(super) fn watch_forks(heap: &Heap) {
     all.push(Arc::downgrade(&heap.shared));
 }
 
-fn for_all(act: impl Fn(&Shared)) {
+/// The heaps with this uuid that this process has files of: the one it is attached to first.
+pub(super) fn with_uuid(uuid: [u64; 2]) -> Option<Heap> {
+    let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
+    let heaps = all.into_iter().map(|shared| Heap { shared });
+    heaps.filter(|heap| heap.uuid() == uuid).min_by_key(|heap| heap.shared.is_closed())
+}
+
+fn for_all(act: impl Fn(&Arc<Shared>)) {
     let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
     all.iter().for_each(|shared| act(shared));
 }

@@ -204,7 +204,7 @@ pub struct Slot {
     pub life_descriptor: Word,
     /// Number of its data descriptor.
     pub data_descriptor: Word,
-    /// First lease or reservation, under the slot's turn.
+    /// First lease, promise or reference, under the slot's turn.
     pub leases: Word,
     /// How many there are, under the slot's turn.
     pub lease_count: Word,
@@ -291,7 +291,7 @@ pub struct Object {
     /// Kind in the low byte, turn in bits 16..32, second turn in bits 32..48. The link of a free
     /// header.
     pub shape: Word,
-    /// References from containers, the directory among them.
+    /// References: one from the directory, or those in ledgers.
     pub references: Word,
     /// Transaction lock: see `sync::owner`.
     pub lock: Word,
@@ -373,7 +373,8 @@ pub struct QueueBody {
     pub spare: [Word; 5],
 }
 
-/// An item that was taken and may come back, or a place promised to a transaction.
+/// What a process owns: an item that it took and that may come back, a place promised to its
+/// transaction, or a reference to an object.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Record {
@@ -381,16 +382,16 @@ pub struct Record {
     pub next: Word,
     /// Previous record of a slot's list.
     pub previous: Word,
-    /// Offset of the queue's header.
-    pub queue: Word,
-    /// Generation of the queue.
+    /// Offset of the header of the queue, or of the object that a reference keeps.
+    pub object: Word,
+    /// Its generation.
     pub generation: Word,
     /// The item.
     pub cell: [Word; 2],
-    /// Attempts in the low half; bits 32..40 why it came back; bit 40: a promised place; bits 48..
-    /// the slot that has it, plus one.
+    /// Attempts in the low half; bits 32..40 why it came back; bit 40: a promised place; bit 41: a
+    /// reference; bits 48.. the slot that has it, plus one.
     pub state: Word,
-    /// Number that no other lease has.
+    /// Number that no other record has; the references of a forked child have those of its parent.
     pub serial: Word,
 }
 

@@ -3,51 +3,23 @@
 //! A value is 14 bytes: the header's offset in 6, its generation in 8, both little endian. The
 //! directory's own header lies in the heap's header and has a turn of its own.
 //!
-//! What always holds: an object is in the directory, under one name, from the change that makes
-//! it to the change that ends it.
+//! What always holds: a named object is in the directory, under one name, from the change that
+//! makes it to the change that ends it. Those without a name are in ledgers.
 
 use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, Object};
+use crate::objects::birth::{self, Recipe};
 use crate::objects::cell::{self, Cell};
-use crate::objects::header::{self, Handle, Kind};
+use crate::objects::header::{Handle, Kind};
+use crate::objects::husk;
 use crate::objects::map::{self, Key, Table};
-use crate::objects::{husk, queue};
 use crate::sync::Owner;
 
 /// Longest name in bytes.
 pub const LONGEST_NAME: usize = 255;
-
-/// What a new object is made with.
-#[derive(Debug, Clone, Copy)]
-pub enum Recipe<'a> {
-    /// A value, and what it is at first.
-    Value(&'a [u8]),
-    /// A map with nothing in it.
-    Map,
-    /// A queue of at most `limit` items (0: any number) and `max_attempts` at each (0: any).
-    Queue {
-        /// Most items at once.
-        limit: u64,
-        /// Most attempts at an item.
-        max_attempts: u64,
-    },
-    /// A lock, and the value it guards.
-    Mutex(&'a [u8]),
-}
-
-impl Recipe<'_> {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Value(_) => Kind::Value,
-            Self::Map => Kind::Map,
-            Self::Queue { .. } => Kind::Queue,
-            Self::Mutex(_) => Kind::Mutex,
-        }
-    }
-}
 
 /// The directory of a heap.
 #[derive(Debug, Clone, Copy)]
@@ -150,18 +122,10 @@ impl Directory {
             {
                 continue;
             }
-            match kind {
-                Kind::Map => husk::ensure_or_reserve(context, &handle.object(region)?.root[9])?,
-                Kind::Queue => {
-                    let body = queue::Queue { handle }.body(region)?;
-                    husk::ensure_or_reserve(context, &body.reserve)?;
-                }
-                Kind::Value | Kind::Mutex => {}
-            }
+            birth::ensure_end(context, &handle, kind)?;
             let mut change = Change::begin(&held, REMOVE_WORDS)?;
             map::delete(&mut change, directory, &found, true)?;
-            take_apart(&mut change, &handle, kind)?;
-            header::destroy(&mut change, &handle)?;
+            birth::end(&mut change, &handle, kind)?;
             change.commit();
             drop(held);
             // Whoever sleeps on the object must learn that it is gone.
@@ -172,18 +136,17 @@ impl Directory {
     }
 
     fn look_up(&self, context: &Context, name: &str) -> Result<(Handle, Kind)> {
-        for kind in [Kind::Value, Kind::Map, Kind::Queue, Kind::Mutex] {
-            match self.find(context, name, kind) {
-                Ok(handle) => return Ok((handle, kind)),
-                Err(Error::WrongKind { .. }) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Err(Corrupt { what: "kind of an object", at: 0 }.into())
+        let region = context.region();
+        let key = Key::new(region, name.as_bytes())?;
+        let _held = context.hold(DIRECTORY_TURN)?;
+        let directory = &region.header().directory;
+        let found = Table::new(region, directory).find(&key)?.ok_or(Error::NoSuchName)?;
+        let (at, generation) = reference_in(region, Cell::load(&found.entry[2..]))?;
+        living(Handle::any(region, at, generation), at)
     }
 }
 
-const REMOVE_WORDS: usize = map::DELETE_WORDS + header::DESTROY_WORDS + husk::CUT_WORDS + 10;
+const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
 
 /// What a transaction makes or removes could not be undone with it.
 fn refuse_inside(context: &Context) -> Result<()> {
@@ -221,7 +184,12 @@ fn reference_in(region: &Region, cell: Cell) -> Result<(u64, u64)> {
 
 fn handle_in(region: &Region, cell: Cell, kind: Kind) -> Result<Handle> {
     let (at, generation) = reference_in(region, cell)?;
-    match Handle::find(region, at, generation, kind) {
+    living(Handle::find(region, at, generation, kind), at)
+}
+
+/// What the directory leads to lives.
+fn living<T>(found: Result<T>, at: u64) -> Result<T> {
+    match found {
         Err(Error::ObjectGone) => Err(Corrupt { what: "entry of the directory", at }.into()),
         other => other,
     }
@@ -234,57 +202,14 @@ fn create(
     key: &Key<'_>,
     recipe: &Recipe<'_>,
 ) -> Result<Handle> {
-    let context = held.context();
     map::reserve(held, directory, &[key.hash])?;
-    let mut rooms = vec![header::ROOM];
-    rooms.extend(cell::room_of(key.bytes));
-    match recipe {
-        Recipe::Value(bytes) | Recipe::Mutex(bytes) => {
-            cell::ensure(context, bytes)?;
-            rooms.extend(cell::room_of(bytes));
-        }
-        Recipe::Queue { .. } => rooms.extend([queue::BODY, husk::ROOM]),
-        Recipe::Map => rooms.push(husk::ROOM),
-    }
-    allocator::ensure_all(context, &mut rooms)?;
-    let words =
-        header::CREATE_WORDS + map::INSERT_WORDS + queue::CREATE_WORDS + allocator::TAKE_WORDS;
-    let mut change = Change::begin(held, words)?;
-    let root = match recipe {
-        Recipe::Value(bytes) | Recipe::Mutex(bytes) => {
-            let cell = cell::make(&mut change, bytes)?;
-            vec![cell.0, cell.1]
-        }
-        Recipe::Queue { limit, max_attempts } => {
-            vec![queue::create_body(&mut change, *limit, *max_attempts)?]
-        }
-        Recipe::Map => {
-            let mut root = vec![0; 10];
-            root[9] = allocator::take(&mut change, husk::ROOM)?;
-            root
-        }
-    };
-    let handle = header::create(&mut change, recipe.kind(), &root)?;
+    birth::ensure(held.context(), recipe, cell::room_of(key.bytes))?;
+    let mut change = Change::begin(held, birth::MAKE_WORDS + map::INSERT_WORDS)?;
+    let handle = birth::make(&mut change, recipe)?;
     let mut value = [0u8; 14];
     value[..6].copy_from_slice(&handle.at.to_le_bytes()[..6]);
     value[6..].copy_from_slice(&handle.generation.to_le_bytes());
     map::insert(&mut change, directory, key, &value)?;
     change.commit();
     Ok(handle)
-}
-
-/// Moves away what hangs from an object's root.
-fn take_apart(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()> {
-    let object = handle.object(change.region())?;
-    match kind {
-        Kind::Value | Kind::Mutex => cell::free(change, Cell::load(&object.root[..2])),
-        Kind::Map => {
-            map::cut_loose(change, object, true)?;
-            match object.root[9].get() {
-                0 => Ok(()),
-                reserve => allocator::give(change, husk::ROOM, reserve),
-            }
-        }
-        Kind::Queue => husk::cut_queue(change, object.root[0].get()),
-    }
 }

@@ -1,7 +1,7 @@
 //! Phase two: what the dead owned goes back to where it came from.
 //!
 //! Recovery leaves a dead process's slot as an estate: leased items, places promised to its
-//! transactions, and on its rows pending blocks and husks. Anyone who passes settles it by
+//! transactions, references to objects, and on its rows pending blocks and husks. Anyone who passes settles it by
 //! ordinary small changes; it holds nothing while it does and may itself die anywhere.
 //!
 //! What always holds: a slot becomes free only when its list is empty.
@@ -12,7 +12,7 @@ use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
 use crate::objects::queue::Why;
-use crate::objects::{husk, queue};
+use crate::objects::{husk, ledger};
 use crate::os;
 use crate::sync::Gone;
 use crate::sync::life::{State, StateWord};
@@ -101,7 +101,7 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
 
 /// Settles one estate and frees its slot.
 pub fn settle(context: &Context, dead: Gone) -> Result<()> {
-    while !defect(14) && queue::settle_first(context, dead, Why::Died)? {}
+    while !defect(14) && ledger::settle_first(context, dead, Why::Died)? {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
     if slot.leases.get() == 0 || defect(14) {

@@ -36,6 +36,15 @@ pub enum Kind {
     Mutex = 4,
 }
 
+impl Kind {
+    /// The kind with this number.
+    pub fn of(number: u8) -> Option<Self> {
+        [Self::Value, Self::Map, Self::Queue, Self::Mutex]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
 /// Where an object is, and which one it was when the handle was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Handle {
@@ -52,15 +61,22 @@ pub struct Handle {
 impl Handle {
     /// A handle to the living object whose header is at `at`, if it is of this kind.
     pub fn find(region: &Region, at: u64, generation: u64, kind: Kind) -> Result<Self> {
-        let object: &Object = region.at(at)?;
-        let shape = object.shape.get();
-        if object.generation.acquire() != generation {
-            return Err(Error::ObjectGone);
+        let shape = shape_of(region, at, generation)?;
+        match shape as u8 {
+            found if found == kind as u8 => Self::of(shape, at, generation),
+            found => Err(Error::WrongKind { found, wanted: kind as u8 }),
         }
-        let found = shape as u8;
-        if found != kind as u8 {
-            return Err(Error::WrongKind { found, wanted: kind as u8 });
-        }
+    }
+
+    /// A handle to the living object whose header is at `at`, and what it is.
+    pub fn any(region: &Region, at: u64, generation: u64) -> Result<(Self, Kind)> {
+        let shape = shape_of(region, at, generation)?;
+        let broken = Corrupt { what: "kind of an object", at };
+        let kind = Kind::of(shape as u8).ok_or(broken)?;
+        Ok((Self::of(shape, at, generation)?, kind))
+    }
+
+    fn of(shape: u64, at: u64, generation: u64) -> Result<Self> {
         let turn = (shape >> 16) as u32 & 0xffff;
         let second_turn = (shape >> 32) as u32 & 0xffff;
         if turn >= OBJECT_TURNS || second_turn >= OBJECT_TURNS {
@@ -185,6 +201,16 @@ impl Handle {
             }
         }
     }
+}
+
+/// The shape word of a living object. An offset may come from anywhere.
+fn shape_of(region: &Region, at: u64, generation: u64) -> Result<u64> {
+    let object: &Object = region.at(at)?;
+    let shape = object.shape.get();
+    if generation & 1 == 0 || object.generation.acquire() != generation {
+        return Err(Error::ObjectGone);
+    }
+    Ok(shape)
 }
 
 /// The age of a transaction is told from its first wait on: who never waits needs none.

@@ -17,11 +17,15 @@ pub mod value;
 pub mod map;
 pub mod queue;
 pub mod mutex;
+pub mod birth;
+pub mod ledger;
 pub mod estate;
 pub mod directory;
 
+pub use birth::Recipe;
 pub use directory::Directory;
 pub use header::{Handle, Kind};
+pub use ledger::Reference;
 pub use map::Map;
 pub use mutex::Mutex;
 pub use queue::{Lease, Queue};

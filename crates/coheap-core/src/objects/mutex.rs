@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::heap::Heap;
     use crate::objects::Directory;
-    use crate::objects::directory::Recipe;
+    use crate::objects::Recipe;
     use crate::os;
 
     const SLICE: u64 = 50_000_000;

@@ -209,6 +209,8 @@ pub struct Member {
     epoch: u32,
     generation: u64,
     closed: OnceLock<()>,
+    /// What this process inherited at its birth, sorted: see `objects::ledger`.
+    inheritance: OnceLock<Box<[(u64, u64)]>>,
 }
 
 impl Member {
@@ -226,6 +228,7 @@ impl Member {
                 epoch,
                 generation: os::generation(),
                 closed: OnceLock::new(),
+                inheritance: OnceLock::new(),
             }),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
@@ -246,6 +249,7 @@ impl Member {
                     epoch,
                     generation: os::generation(),
                     closed: OnceLock::new(),
+                    inheritance: OnceLock::new(),
                 })
             }
             _ => None,
@@ -329,6 +333,11 @@ impl Member {
         self.generation
     }
 
+    /// Numbers that the ledger keeps here.
+    pub fn inheritance(&self) -> &OnceLock<Box<[(u64, u64)]>> {
+        &self.inheritance
+    }
+
     /// Before a sleep: makes sure that the kernel still shows this process as alive.
     pub fn hold_byte(&self) -> Result<()> {
         let file = self.census.checked_life()?;
@@ -376,6 +385,13 @@ pub struct Unborn {
     epoch: u32,
     /// Holds the byte of the birth file, together with the copy that the child inherits.
     _held: HeapFile,
+}
+
+impl Unborn {
+    /// The child, as others will name it.
+    pub fn who(&self) -> Gone {
+        Gone { slot: self.slot, epoch: self.epoch }
+    }
 }
 
 fn take_unborn(census: &Census, unborn: &Unborn) -> Result<bool> {

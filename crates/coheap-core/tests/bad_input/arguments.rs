@@ -5,7 +5,7 @@
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::{Heap, Options};
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Kind};
 use coheap_core::transaction::Transaction;
 

@@ -20,7 +20,7 @@ use coheap_core::memory::Region;
 use coheap_core::memory::layout::{
     ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SLOT_COUNT, SLOT_TURNS, SPAN_TURN,
 };
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Handle, Map, Queue, Value};
 use coheap_core::sync::Owner;
 

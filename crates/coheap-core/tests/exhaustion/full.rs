@@ -6,7 +6,7 @@
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Queue};
 use coheap_core::transaction::Transaction;
 

@@ -8,7 +8,7 @@ use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::queue::Lease;
 use coheap_core::objects::{Directory, Kind, Map, Mutex, Queue, Value, estate};
 use coheap_core::transaction::Transaction;

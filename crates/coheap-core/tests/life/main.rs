@@ -15,5 +15,6 @@ mod replaced;
 mod namespaces;
 mod engines;
 mod growing;
+mod references;
 #[cfg(feature = "failpoints")]
 mod unfinished;

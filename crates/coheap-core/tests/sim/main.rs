@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
 use coheap_core::os::{self, HeapFile};
 

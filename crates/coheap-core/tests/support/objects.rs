@@ -5,7 +5,7 @@
 use coheap_core::check::{Report, check};
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Handle, Map, Mutex, Queue, Value, estate};
 
 /// An anonymous heap of `mebibytes`.

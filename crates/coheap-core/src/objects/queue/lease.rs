@@ -60,7 +60,7 @@ impl Queue {
             let at = husk::take_or_reserve(&mut change, &body.reserve)?;
             let record: &Record = region.at(at)?;
             let queue = [self.handle.at, self.handle.generation];
-            change.put(&record.queue, queue[0]);
+            change.put(&record.object, queue[0]);
             change.put(&record.generation, queue[1]);
             change.put(&record.cell[0], cell.0);
             change.put(&record.cell[1], cell.1);
@@ -169,7 +169,7 @@ pub(crate) fn find_lease<'a>(
     let signed = record.state.get() >> records::SIGNED;
     let is_ours = record.serial.get() == lease.serial
         && signed == u64::from(context.member().slot() + 1)
-        && record.queue.get() == queue.handle.at
+        && record.object.get() == queue.handle.at
         && record.generation.get() == queue.handle.generation;
     if is_ours { Ok(record) } else { Err(Error::LeaseLost) }
 }

@@ -35,7 +35,7 @@ impl Queue {
         let mut change = Change::begin(&held, MOVE_WORDS)?;
         let at = allocator::take(&mut change, RECORD)?;
         let record: &Record = region.at(at)?;
-        change.put(&record.queue, self.handle.at);
+        change.put(&record.object, self.handle.at);
         change.put(&record.generation, self.handle.generation);
         change.put(&record.cell[0], 0);
         change.put(&record.cell[1], 0);

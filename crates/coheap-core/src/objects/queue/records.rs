@@ -22,9 +22,11 @@ pub(crate) const RECORD: Room = Room::Class(3);
 pub(crate) const MOVE_WORDS: usize = 12;
 /// Bit of a record's state: a place promised to a transaction.
 pub(crate) const RESERVED: u64 = 1 << 40;
+/// Bit of a record's state: a reference to an object.
+pub(crate) const REFERENCE: u64 = 1 << 41;
 
 /// First bit of the slot that has a record on its list, plus one.
-pub(super) const SIGNED: u32 = 48;
+pub(crate) const SIGNED: u32 = 48;
 
 /// Why an item came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Why {
 }
 
 /// Takes a record off a slot's list. The slot's turn is held.
-pub(super) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> Result<()> {
+pub(crate) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> Result<()> {
     let region = change.region();
     let (next, previous) = (record.next.get(), record.previous.get());
     match previous {
@@ -64,7 +66,7 @@ pub(super) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> R
 }
 
 /// Puts a record on the list of slot `own`, and signs it. `is_fresh`: nobody else knows it yet.
-pub(super) fn link(
+pub(crate) fn link(
     change: &mut Change<'_>,
     own: u32,
     record: &Record,
@@ -148,8 +150,8 @@ pub(super) fn give_back(
     Ok(())
 }
 
-/// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
-/// empty.
+/// Settles the lease or promise that is first on the list of a process that is gone, or going.
+/// `false`: the list is empty.
 pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
     let region = context.region();
     let dead = owner.slot;
@@ -161,7 +163,10 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
-        (at, Handle::find(region, record.queue.get(), record.generation.get(), Kind::Queue))
+        if record.state.get() & REFERENCE != 0 {
+            return Ok(true);
+        }
+        (at, Handle::find(region, record.object.get(), record.generation.get(), Kind::Queue))
     };
     let handle = match handle {
         Ok(handle) => Some(handle),
@@ -205,7 +210,7 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
 
 /// Whether what is on the slot's list is still the owner's: settled by another, the slot may serve
 /// a living process by now. The slot's turn is held, without which no slot becomes free.
-fn is_still_to_settle(context: &Context, owner: Gone) -> bool {
+pub(crate) fn is_still_to_settle(context: &Context, owner: Gone) -> bool {
     let word = StateWord(context.region().slot(owner.slot).state.acquire());
     let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;
     is_estate || owner == context.member().who()

@@ -81,6 +81,13 @@ impl HeapFile {
         Self::moved_high(opened)
     }
 
+    /// The inode of a descriptor of another process of the same user, without opening it.
+    pub fn inode_of_process(pid: u32, number: u32) -> Result<u64> {
+        let path = format!("/proc/{pid}/fd/{number}");
+        let stat = fs::stat(&path).map_err(refused("stat"))?;
+        Ok(stat.st_ino)
+    }
+
     /// Which file a path names, without opening it (opening and closing would drop record locks).
     pub fn identify(path: &Path) -> Result<(FileId, Ownership)> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -155,6 +155,11 @@ impl HeapFile {
         Ok(Self::from_descriptor(adopt(i32::try_from(number).unwrap_or(-1))?))
     }
 
+    /// The inode of a descriptor of another process, without opening it.
+    pub fn inode_of_process(_pid: u32, number: u32) -> Result<u64> {
+        Ok(Self::open_of_process(0, number)?.id()?.0)
+    }
+
     /// Which file a path names, without opening it.
     pub fn identify(path: &Path) -> Result<(FileId, Ownership)> {
         let found = disk().names.get(path).cloned();

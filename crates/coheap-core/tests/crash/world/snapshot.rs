@@ -63,6 +63,10 @@ pub(crate) fn take(stage: &Stage, victims: &[u32]) -> Result<Snapshot> {
         };
         snapshot.insert(name, content);
     }
+    for (number, reference) in stage.references.borrow().iter().enumerate() {
+        let pairs = Map { handle: reference.handle }.snapshot(context)?;
+        snapshot.insert(format!("nameless {number}"), Content::Map(pairs));
+    }
     Ok(snapshot)
 }
 

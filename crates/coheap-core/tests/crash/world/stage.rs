@@ -19,8 +19,7 @@ use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
-use coheap_core::objects::directory::Recipe;
-use coheap_core::objects::{Directory, Lease, Map, Mutex, Queue, Value};
+use coheap_core::objects::{Directory, Lease, Map, Mutex, Queue, Recipe, Reference, Value};
 use coheap_core::transaction::Transaction;
 
 use super::child::{Fate, Shared, die};
@@ -45,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) mutex: Mutex,
     /// What a driver's `prepare` leaves to its `run`.
     pub(crate) leases: RefCell<Vec<Lease>>,
+    /// Objects without a name: the parent's come first.
+    pub(crate) references: RefCell<Vec<Reference>>,
     pub(crate) transaction: RefCell<Option<Transaction>>,
     /// Room is so short that a snapshot may not ask for any.
     pub(crate) is_full: Cell<bool>,
@@ -68,6 +69,7 @@ impl Stage {
             work: Queue { handle: make("work", Recipe::Queue { limit: 4, max_attempts: 2 }) },
             mutex: Mutex { handle: make("mutex", Recipe::Mutex(&int(1))) },
             leases: RefCell::default(),
+            references: RefCell::default(),
             transaction: RefCell::default(),
             is_full: Cell::new(false),
             shared: Shared::new(),

@@ -5,9 +5,8 @@
 
 use coheap_core::error::Result;
 use coheap_core::journal::{Context, recovery};
-use coheap_core::objects::directory::Recipe;
 use coheap_core::objects::queue::Why;
-use coheap_core::objects::{Directory, estate};
+use coheap_core::objects::{Directory, Map, Queue, Recipe, estate, ledger};
 
 use super::operation::State;
 use super::stage::{Stage, int};
@@ -207,6 +206,41 @@ pub(crate) const DIRECTORIES: &[State] = &[
     }),
 ];
 
+fn make_nameless(stage: &Stage) {
+    let context = stage.context();
+    let reference = ledger::create(&context, &Recipe::Map).expect("room");
+    Map { handle: reference.handle }.set(&context, b"key", &[b'v'; 40]).expect("room");
+    stage.references.borrow_mut().push(reference);
+}
+
+/// A process that died with a reference it inherited, a map and a queue of its own, and a lease.
+fn dead_with_references(stage: &Stage) {
+    make_nameless(stage);
+    stage.leave_dead(|context| {
+        let map = Map { handle: ledger::create(context, &Recipe::Map)?.handle };
+        for number in 0..12 {
+            let (key, value) = entry(number);
+            map.set(context, &key, &value)?;
+        }
+        let recipe = Recipe::Queue { limit: 0, max_attempts: 0 };
+        let queue = Queue { handle: ledger::create(context, &recipe)?.handle };
+        queue.put(context, &item(3))?;
+        queue.lease(context, &mut Vec::new())?;
+        ledger::claim(context, map.handle.at, map.handle.generation).map(|_| ())
+    });
+}
+
+/// Of objects without a name: the parent has none, or one that children inherit.
+pub(crate) const LEDGERS: &[State] = &[
+    state("none", |_| {}),
+    state("one of the parent's", make_nameless),
+    state("one, and those of the dead", dead_with_references),
+    full(|stage| {
+        make_nameless(stage);
+        stage.fill_up();
+    }),
+];
+
 /// Of transactions, which touch a bit of everything.
 pub(crate) const ALL: &[State] = &[
     state("empty", |_| {}),
@@ -264,6 +298,7 @@ pub(crate) const DEATHS: &[State] = &[
         dead_with_leases(stage);
         recover_only(stage);
     }),
+    state("dead with references", dead_with_references),
     state("dead in a change", |stage| {
         fill_map(stage, 8);
         dead_at(stage, 40, |context| stage.map.set(context, b"half", &[b'h'; 40]).map(|_| ()));

@@ -3,7 +3,7 @@
 //! In the state "7, filled" the map has entries, the queue returned, leased and waiting items,
 //! and the bounded queue all that and more.
 
-use coheap_core::objects::directory::Recipe;
+use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Kind};
 
 use crate::world::operation::Operation;

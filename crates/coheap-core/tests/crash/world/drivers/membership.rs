@@ -32,7 +32,7 @@ fn attach_anew(stage: &Stage) -> Result<()> {
 }
 
 /// Has a child that ends at once.
-fn fork(_: &Stage) -> Result<()> {
+pub(crate) fn fork(_: &Stage) -> Result<()> {
     // SAFETY: the child makes no use of anything.
     let pid = unsafe { libc::fork() };
     if pid == 0 {

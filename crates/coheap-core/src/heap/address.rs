@@ -1,0 +1,89 @@
+//! Where a heap can be found by a process that did not inherit it.
+//!
+//! The address of a heap names a member that has it open, and the member's descriptors of its
+//! three files. Another process of the same user opens these, as long as that member lives.
+//!
+//! What always holds: a process that is attached already is told so by the uuid, before any file
+//! is opened: closing a life file that is in use would drop the life bytes of the whole process.
+
+use super::{Files, Heap, create, registry};
+use crate::error::{Error, Result};
+use crate::os::{HeapFile, PrivateMutex};
+
+/// Where a heap can be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// The heap's own name.
+    pub uuid: [u64; 2],
+    /// A member.
+    pub pid: u32,
+    /// Its descriptors of the data, life and birth file.
+    pub descriptors: [u32; 3],
+    /// Their inodes, so that no other files are taken for them.
+    pub inodes: [u64; 3],
+}
+
+impl Heap {
+    /// The heap's own name: no other heap has it.
+    pub fn uuid(&self) -> [u64; 2] {
+        let header = self.region().header();
+        [header.uuid[0].get(), header.uuid[1].get()]
+    }
+
+    /// Where others find the heap, as long as this process is attached. A heap with a name is
+    /// found by that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] for a heap with a name; [`Error::Os`] when a descriptor was closed by
+    /// user code.
+    pub fn address(&self) -> Result<Address> {
+        if self.path().is_some() {
+            return Err(Error::BadArgument("a heap with a name is found by its name"));
+        }
+        let files = self.files();
+        let mut inodes = [0; 3];
+        for (inode, file) in inodes.iter_mut().zip(files) {
+            *inode = file.inode()?;
+        }
+        let descriptors = files.map(|file| file.number().unsigned_abs());
+        Ok(Address { uuid: self.uuid(), pid: std::process::id(), descriptors, inodes })
+    }
+
+    /// Attaches to the heap at an address; if this process is attached to it, that is the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchHeap`] when the member of the address is gone or may not be asked; as
+    /// [`open`](Self::open) otherwise.
+    pub fn at(address: &Address) -> Result<Self> {
+        static ONE_BY_ONE: PrivateMutex<()> = PrivateMutex::new(());
+        let _elected = ONE_BY_ONE.lock();
+        let files = match registry::with_uuid(address.uuid) {
+            Some(heap) if !heap.shared.is_closed() => return Ok(heap),
+            // It was closed, and its files are open still: they are not to be opened twice.
+            Some(closed) => closed.shared.files(),
+            None => open_files(address)?,
+        };
+        Self::attach(files, None)
+    }
+}
+
+fn open_files(address: &Address) -> Result<Files> {
+    let gone = || Error::NoSuchHeap { pid: address.pid };
+    let mut files = Vec::with_capacity(3);
+    for (number, inode) in address.descriptors.into_iter().zip(address.inodes) {
+        let found = HeapFile::inode_of_process(address.pid, number);
+        if found.map_err(|_| gone())? != inode {
+            return Err(gone());
+        }
+        files.push(HeapFile::open_of_process(address.pid, number).map_err(|_| gone())?);
+    }
+    let Ok([data, life, birth]) = <[HeapFile; 3]>::try_from(files) else { return Err(gone()) };
+    let region = create::map_checked(data)?;
+    let found = &region.header().uuid;
+    if [found[0].get(), found[1].get()] != address.uuid {
+        return Err(gone());
+    }
+    Ok(Files::new(region, life, birth))
+}

@@ -1,0 +1,269 @@
+//! References that processes have to objects without a name.
+//!
+//! A reference is a record on the list of its process's slot, and counts as one in the object's
+//! `references`. The object ends with its last reference, in the same change. What a dead process
+//! had is released by whoever settles its estate.
+//!
+//! What always holds:
+//!
+//! - **R1** The references of a nameless object are as many as the records that name it; both
+//!   change in one change, under the turns of object and slot.
+//! - **R2** A child has a record for each reference of its parent before it runs, with the same
+//!   serial number: so what it inherited as a copy of memory finds its own record.
+//!
+//! Not here: who in a process shares a reference (the faces count that), and named objects, which
+//! live until their name is removed.
+
+use crate::allocator;
+use crate::defect::defect;
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context};
+use crate::memory::Region;
+use crate::memory::layout::{Object, Record, SLOT_TURNS};
+use crate::objects::birth::{self, Recipe};
+use crate::objects::header::{Handle, Kind};
+use crate::objects::husk;
+use crate::objects::queue::{self, RECORD, REFERENCE, Why};
+use crate::sync::Gone;
+
+/// A reference of this process, or of the ancestor it was copied from.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference {
+    /// The object.
+    pub handle: Handle,
+    /// What it is.
+    pub kind: Kind,
+    record: u64,
+    serial: u64,
+    /// The process that has the record.
+    owner: u64,
+}
+
+/// Words that a new reference saves at most.
+const LINK_WORDS: usize = allocator::TAKE_WORDS + queue::MOVE_WORDS;
+/// Words that releasing one saves at most.
+const RELEASE_WORDS: usize = birth::END_WORDS + queue::MOVE_WORDS;
+
+/// Makes an object without a name, and the first reference to it.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
+pub fn create(context: &Context, recipe: &Recipe<'_>) -> Result<Reference> {
+    if context.in_transaction.get() {
+        return Err(Error::BadArgument("objects are made and removed outside of transactions"));
+    }
+    let own = context.member().slot();
+    birth::ensure(context, recipe, Some(RECORD))?;
+    let held = context.hold(SLOT_TURNS + own)?;
+    let mut change = Change::begin(&held, birth::MAKE_WORDS + LINK_WORDS)?;
+    let handle = birth::make(&mut change, recipe)?;
+    let serial = next_serial(context.region());
+    let record = enter(&mut change, own, &handle, serial)?;
+    change.commit();
+    drop(held);
+    allocator::tidy(context)?;
+    let owner = context.member().generation();
+    Ok(Reference { handle, kind: recipe.kind(), record, serial, owner })
+}
+
+/// One more reference to the object whose header is at `at`.
+///
+/// # Errors
+///
+/// [`Error::ObjectGone`]; [`Error::HeapFull`]; nothing was changed.
+pub fn claim(context: &Context, at: u64, generation: u64) -> Result<Reference> {
+    let region = context.region();
+    let own = context.member().slot();
+    let (handle, kind) = Handle::any(region, at, generation)?;
+    allocator::ensure(context, RECORD, 1)?;
+    let held = context.hold_all(&[handle.turn, SLOT_TURNS + own])?;
+    let object = handle.object(region)?;
+    let mut change = Change::begin(&held, LINK_WORDS)?;
+    let serial = next_serial(region);
+    change.set(&object.references, object.references.get().wrapping_add(1));
+    let record = enter(&mut change, own, &handle, serial)?;
+    change.commit();
+    Ok(Reference { handle, kind, record, serial, owner: context.member().generation() })
+}
+
+/// Gives a reference up. The object ends with its last one.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`] only: a reference that this process does not have is none to give up.
+pub fn release(context: &Context, reference: &Reference) -> Result<()> {
+    let Some(record) = own_record(context, reference)? else { return Ok(()) };
+    let expected = Expected { slot: context.member().slot(), serial: Some(reference.serial) };
+    drop_reference(context, record, &reference.handle, &expected).map(|_| ())
+}
+
+/// Enters in the slot of a child that is about to be forked what this process refers to.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`] when there is no room for all; those before it are entered.
+pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
+    let region = context.region();
+    for (serial, at) in own_references(context)? {
+        let record: &Record = region.at(at)?;
+        let found = Handle::any(region, record.object.get(), record.generation.get());
+        let Ok((handle, _)) = found else { continue };
+        allocator::ensure(context, RECORD, 1)?;
+        let held = context.hold_all(&[handle.turn, SLOT_TURNS + child.slot])?;
+        // Another thread may have given it up meanwhile.
+        let Ok(object) = handle.object(region) else { continue };
+        let mut change = Change::begin(&held, LINK_WORDS)?;
+        change.set(&object.references, object.references.get().wrapping_add(1));
+        enter(&mut change, child.slot, &handle, serial)?;
+        change.commit();
+    }
+    Ok(())
+}
+
+/// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
+/// empty.
+pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
+    let region = context.region();
+    let (at, found) = {
+        let _held = context.hold(SLOT_TURNS + owner.slot)?;
+        let at = region.slot(owner.slot).leases.get();
+        if at == 0 || !queue::is_still_to_settle(context, owner) {
+            return Ok(false);
+        }
+        let record: &Record = region.at(at)?;
+        let is_reference = record.state.get() & REFERENCE != 0;
+        let place = is_reference.then(|| (record.object.get(), record.generation.get()));
+        (at, place.map(|(at, generation)| Handle::any(region, at, generation)))
+    };
+    let expected = Expected { slot: owner.slot, serial: None };
+    match found {
+        None => queue::settle_first(context, owner, why),
+        Some(Ok((handle, _))) => drop_reference(context, at, &handle, &expected),
+        Some(Err(other)) => Err(other),
+    }
+}
+
+/// Whose record it must be, and which.
+struct Expected {
+    slot: u32,
+    serial: Option<u64>,
+}
+
+impl Expected {
+    fn is_met_by(&self, record: &Record, handle: &Handle) -> bool {
+        let state = record.state.get();
+        state & REFERENCE != 0
+            && state >> queue::SIGNED == u64::from(self.slot + 1)
+            && record.object.get() == handle.at
+            && record.generation.get() == handle.generation
+            && self.serial.is_none_or(|serial| record.serial.get() == serial)
+    }
+}
+
+/// Takes a reference out of a ledger, and ends the object if it was the last one. Answers `true`:
+/// if it is not there any more, somebody else did it.
+fn drop_reference(
+    context: &Context,
+    at: u64,
+    handle: &Handle,
+    expected: &Expected,
+) -> Result<bool> {
+    let region = context.region();
+    let turns = [handle.turn, handle.second_turn, SLOT_TURNS + expected.slot];
+    let held = context.hold_all(&turns)?;
+    let record: &Record = region.at(at)?;
+    if !expected.is_met_by(record, handle) {
+        return Ok(true);
+    }
+    let object = handle.object(region)?;
+    let left = object.references.get().saturating_sub(1);
+    let (_, kind) = Handle::any(region, handle.at, handle.generation)?;
+    let is_last = left == 0;
+    if is_last {
+        birth::ensure_end(context, handle, kind)?;
+    }
+    let mut change = Change::begin(&held, RELEASE_WORDS)?;
+    queue::unlink(&mut change, region.slot(expected.slot), record)?;
+    change.set(&record.state, 0);
+    allocator::give(&mut change, RECORD, at)?;
+    if is_last {
+        birth::end(&mut change, handle, kind)?;
+    } else if !defect(31) {
+        change.set(&object.references, left);
+    }
+    change.commit();
+    drop(held);
+    if is_last {
+        husk::dismantle(context)?;
+    }
+    allocator::tidy(context)?;
+    Ok(true)
+}
+
+/// Puts a record for a reference on the list of a slot.
+fn enter(change: &mut Change<'_>, slot: u32, handle: &Handle, serial: u64) -> Result<u64> {
+    let region = change.region();
+    let at = allocator::take(change, RECORD)?;
+    let record: &Record = region.at(at)?;
+    change.put(&record.object, handle.at);
+    change.put(&record.generation, handle.generation);
+    change.put(&record.cell[0], 0);
+    change.put(&record.cell[1], 0);
+    change.put(&record.state, REFERENCE);
+    change.put(&record.serial, serial);
+    queue::link(change, slot, record, true)?;
+    Ok(at)
+}
+
+fn next_serial(region: &Region) -> u64 {
+    Region::add(&region.header().serial, 1).wrapping_add(1)
+}
+
+/// Where the calling process has the record of a reference, which may be its parent's.
+fn own_record(context: &Context, reference: &Reference) -> Result<Option<u64>> {
+    let member = context.member();
+    if member.generation() == reference.owner {
+        return Ok(Some(reference.record));
+    }
+    let inheritance = match member.inheritance().get() {
+        Some(known) => known,
+        None => {
+            let mut found = own_references(context)?;
+            found.sort_unstable();
+            member.inheritance().get_or_init(|| found.into_boxed_slice())
+        }
+    };
+    let number = inheritance.binary_search_by_key(&reference.serial, |(serial, _)| *serial);
+    Ok(number.ok().and_then(|number| inheritance.get(number)).map(|(_, at)| *at))
+}
+
+/// Serial numbers and records of all references of the calling process.
+fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
+    let region = context.region();
+    let own = context.member().slot();
+    let _held = context.hold(SLOT_TURNS + own)?;
+    let slot = region.slot(own);
+    let mut found = Vec::new();
+    let (mut at, mut left) = (slot.leases.get(), slot.lease_count.get());
+    while at != 0 {
+        left = left.checked_sub(1).ok_or(Corrupt { what: "list of a slot", at })?;
+        let record: &Record = region.at(at)?;
+        if record.state.get() & REFERENCE != 0 {
+            found.push((record.serial.get(), at));
+        }
+        at = record.next.get();
+    }
+    Ok(found)
+}
+
+/// How many references an object has.
+///
+/// # Errors
+///
+/// [`Error::ObjectGone`].
+pub fn references(context: &Context, handle: &Handle) -> Result<u64> {
+    let _held = context.hold(handle.turn)?;
+    let object: &Object = handle.object(context.region())?;
+    Ok(object.references.get())
+}

@@ -1,0 +1,94 @@
+//! Objects without a name: made, referred to once more, given up, left to children and by the
+//! dead.
+//!
+//! A victim's own references die with it, so what it made is gone afterwards; that no block is
+//! lost and every reference is counted is seen by the walk.
+
+use coheap_core::error::Result;
+use coheap_core::journal::Context;
+use coheap_core::objects::{Map, Queue, Recipe, Reference, ledger};
+
+use super::membership;
+use crate::world::operation::Operation;
+use crate::world::stage::Stage;
+use crate::world::states::{LEDGERS, entry, item};
+
+const MAP: &[&str] = &["map"];
+
+fn create(context: &Context, recipe: &Recipe<'_>) -> Result<()> {
+    ledger::create(context, recipe).map(|_| ())
+}
+
+/// The parent's object, which children inherited.
+fn inherited(stage: &Stage) -> Option<Reference> {
+    stage.references.borrow().first().copied()
+}
+
+fn last(stage: &Stage) -> Reference {
+    *stage.references.borrow().last().expect("prepared")
+}
+
+/// The victim makes a map with some entries that nobody else knows.
+fn make_map(stage: &Stage, context: &Context) -> Result<()> {
+    let reference = ledger::create(context, &Recipe::Map)?;
+    stage.references.borrow_mut().push(reference);
+    for number in 0..12 {
+        let (key, value) = entry(number);
+        Map { handle: reference.handle }.set(context, &key, &value)?;
+    }
+    Ok(())
+}
+
+/// The same with a queue, from which an item is on lease.
+fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
+    let reference = ledger::create(context, &Recipe::Queue { limit: 0, max_attempts: 0 })?;
+    stage.references.borrow_mut().push(reference);
+    let queue = Queue { handle: reference.handle };
+    for number in 0..4 {
+        queue.put(context, &item(number))?;
+    }
+    queue.lease(context, &mut Vec::new()).map(|_| ())
+}
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation::new(&["ledger::create"], "map", LEDGERS, MAP, |_, context| {
+        create(context, &Recipe::Map)
+    }),
+    Operation::new(&["ledger::create"], "long value", LEDGERS, MAP, |_, context| {
+        create(context, &Recipe::Value(&[b'v'; 60]))
+    }),
+    Operation::new(&["ledger::create"], "queue", LEDGERS, MAP, |_, context| {
+        create(context, &Recipe::Queue { limit: 3, max_attempts: 1 })
+    }),
+    Operation::new(&["ledger::create"], "lock", LEDGERS, MAP, |_, context| {
+        create(context, &Recipe::Mutex(b"short"))
+    }),
+    Operation::new(&["ledger::claim", "ledger::references"], "inherited", LEDGERS, MAP, {
+        |stage, context| {
+            let Some(known) = inherited(stage) else { return Ok(()) };
+            ledger::claim(context, known.handle.at, known.handle.generation)?;
+            ledger::references(context, &known.handle).map(|_| ())
+        }
+    }),
+    Operation::new(&["ledger::release"], "inherited", LEDGERS, MAP, |stage, context| {
+        inherited(stage).map_or(Ok(()), |known| ledger::release(context, &known))
+    }),
+    Operation::new(&["ledger::release"], "last, of a map", LEDGERS, MAP, |stage, context| {
+        ledger::release(context, &last(stage))
+    })
+    .prepared(|stage, context| make_map(stage, context)),
+    Operation::new(&["ledger::release"], "last, of a queue", LEDGERS, MAP, |stage, context| {
+        ledger::release(context, &last(stage))
+    })
+    .prepared(|stage, context| make_queue(stage, context)),
+    Operation::new(&["ledger::bequeath"], "by a fork", LEDGERS, MAP, |stage, _| {
+        membership::fork(stage)
+    }),
+    Operation::new(&["Heap::close"], "with references", LEDGERS, MAP, |stage, _| {
+        stage.heap.close()
+    })
+    .prepared(|stage, context| {
+        make_map(stage, context)?;
+        make_queue(stage, context)
+    }),
+];
