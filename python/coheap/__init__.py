@@ -4,12 +4,12 @@ coheap keeps what processes share in one heap that each of them maps, and keeps 
 whichever of them dies, whenever. Nothing runs beside your processes: there is no server to start,
 and none to lose.
 
-    heap = coheap.Heap()
-    counts = heap.dict("counts")
+    counts = coheap.Dict()
     counts.increment("hello")
 
-Forked children use `heap` and `counts` as they are; programs of the same user share a heap by
-its name: `coheap.open("my-heap")`. Objects have names for now; those without follow.
+Pass `counts` to a process that you start, or send it through a pipe or a queue: it is the same
+dict there. Programs of the same user that do not start each other share a heap by its name:
+`coheap.open("my-heap").dict("counts")`.
 """
 
 from queue import Empty, Full
@@ -36,6 +36,8 @@ from coheap._native import (
     Value,
     WorkQueue,
     __version__,
+    default_heap,
+    set_default_heap,
 )
 from coheap._native import open as open  # noqa: A004 - as gzip.open
 from coheap._views import register
@@ -64,6 +66,8 @@ __all__ = [
     "WorkQueue",
     "WouldBlock",
     "__version__",
+    "default_heap",
+    "set_default_heap",
 ]
 
 del register

@@ -36,8 +36,6 @@ def test_it_is_a_mutable_mapping(ages):
             pytest.fail("not matched")
     with pytest.raises(TypeError):
         hash(ages)
-    with pytest.raises(TypeError):
-        coheap.Dict()
     assert coheap.Dict[str, int]
 
 

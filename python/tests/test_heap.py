@@ -78,8 +78,6 @@ def test_names_are_those_of_the_objects(heap):
     for bad in ("", "x" * 300, "a\0b"):
         with pytest.raises(ValueError, match="name"):
             heap.dict(bad)
-    with pytest.raises(TypeError):
-        heap.dict()
 
 
 def test_a_closed_heap_says_so(heap):
@@ -138,7 +136,7 @@ def test_a_heap_with_many_forked_children_at_once(heap, children):
     assert d["n"] == 20
 
 
-def test_objects_go_to_forked_processes_and_say_how_to_go_elsewhere(heap):
+def test_objects_go_to_forked_processes_as_they_are(heap):
     d, jobs, lock = heap.dict("d"), heap.work_queue("jobs"), heap.lock("lock")
     number = heap.value("q", name="number")
 
@@ -156,10 +154,5 @@ def test_objects_go_to_forked_processes_and_say_how_to_go_elsewhere(heap):
     assert process.exitcode == 0
     assert (d["job"], number.value) == (7, 1)
     jobs.put(8)
-    lease = jobs.get()
-    for thing in (heap, d, jobs, lock, number, lease):
-        with pytest.raises(TypeError, match=r"cannot be pickled yet.*coheap\.open"):
-            pickle.dumps(thing)
-    with pytest.raises(TypeError, match="cannot be pickled yet"):
-        d["d"] = d
-    lease.ack()
+    with jobs.get() as lease, pytest.raises(TypeError, match="belongs to this process"):
+        pickle.dumps(lease)

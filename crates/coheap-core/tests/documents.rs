@@ -62,7 +62,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             wants_items, wants_room, wants_done, failed, failed_last, not_empty, not_full, all_done,
             spare
         }
-        Record { next, previous, queue, generation, cell, state, serial }
+        Record { next, previous, object, generation, cell, state, serial }
     }
 }
 

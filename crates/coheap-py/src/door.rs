@@ -1,12 +1,15 @@
-//! What every object of this face stands on: a heap, a handle in it, and a name for messages.
+//! What every object of this face stands on: a heap, a handle in it, and what keeps it there.
 //!
-//! What always holds: what runs inside `run` is the engine alone, which knows no Python, so no
+//! What always holds: an object without a name is kept by a reference, which is given up when the
+//! last Python object that shares it goes. What runs inside `run` is the engine alone, which knows no Python, so no
 //! Python code runs while a turn is held. A signal that ends a wait is looked at, then the
 //! operation runs again.
 
+use std::sync::Arc;
+
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
-use coheap_core::objects::Handle;
+use coheap_core::objects::{Directory, Handle, Recipe, Reference, ledger};
 use coheap_core::{Error, Result};
 use pyo3::prelude::*;
 
@@ -39,16 +42,77 @@ impl Door {
     }
 }
 
+impl Door {
+    /// The object of this name, made if there is none; without a name a new one.
+    pub(crate) fn object(
+        &self,
+        py: Python<'_>,
+        kind: &'static str,
+        name: Option<&str>,
+        recipe: &Recipe<'_>,
+    ) -> PyResult<Object> {
+        let Some(name) = name else {
+            let make = |context: &Context| ledger::create(context, recipe);
+            let reference = self.run(py, || format!("a new {kind}"), make)?;
+            return Ok(Object::referred(self.clone(), kind, reference));
+        };
+        let handle = self.run(
+            py,
+            || format!("{kind} {name:?}"),
+            |context| Directory.get_or_create(context, name, recipe),
+        )?;
+        let keeper = Arc::new(Keeper::Name(name.to_owned()));
+        Ok(Object { door: self.clone(), handle, kind, keeper })
+    }
+}
+
 /// An object of a heap.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) door: Door,
     pub(crate) handle: Handle,
     pub(crate) kind: &'static str,
-    pub(crate) name: String,
+    pub(crate) keeper: Arc<Keeper>,
+}
+
+/// What keeps an object in its heap.
+#[derive(Debug)]
+pub(crate) enum Keeper {
+    /// Its name.
+    Name(String),
+    /// The processes that refer to it, this one among them.
+    Reference(Engine, Reference),
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Self::Reference(engine, reference) = self {
+            // In a closed or damaged heap there is nothing to give up.
+            let _ = engine.with(|context| ledger::release(context, reference));
+        }
+    }
 }
 
 impl Object {
+    /// The object of a reference.
+    pub(crate) fn referred(door: Door, kind: &'static str, reference: Reference) -> Self {
+        let keeper = Arc::new(Keeper::Reference(door.engine.clone(), reference));
+        Self { door, handle: reference.handle, kind, keeper }
+    }
+
+    /// Its name, if it has one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match &*self.keeper {
+            Keeper::Name(name) => Some(name),
+            Keeper::Reference(..) => None,
+        }
+    }
+
+    /// Its name as part of a repr: `" 'counts'"`, or nothing.
+    pub(crate) fn spaced_name(&self) -> String {
+        self.name().map_or_else(String::new, |name| format!(" {name:?}"))
+    }
+
     /// Runs a short operation of the engine.
     #[inline]
     pub(crate) fn run<T>(
@@ -101,7 +165,10 @@ impl Object {
 
     /// How messages call it.
     pub(crate) fn subject(&self) -> String {
-        format!("{} {:?}", self.kind, self.name)
+        match self.name() {
+            Some(name) => format!("{} {name:?}", self.kind),
+            None => format!("the {}", self.kind),
+        }
     }
 
     /// Whether both are the same object.

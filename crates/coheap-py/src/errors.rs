@@ -27,7 +27,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         }
         Error::Corrupt(_) | Error::NotAHeap(_) => own(py, "HeapCorrupt", message),
         Error::Closed => own(py, "HeapClosed", message),
-        Error::ObjectGone => own(py, "ObjectGone", message),
+        Error::ObjectGone | Error::NoSuchHeap { .. } => own(py, "ObjectGone", message),
         Error::Deadlock => own(py, "DeadlockError", message),
         Error::WouldBlock => own(py, "WouldBlock", message),
         Error::LeaseLost => own(py, "LeaseLost", message),
@@ -60,8 +60,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
 #[cold]
 pub(crate) fn unpicklable(what: &str) -> PyErr {
     PyTypeError::new_err(format!(
-        "{what} cannot be pickled yet; pass it to a forked process as it is, or open the heap by \
-         its name there (coheap.open) and ask it for the object"
+        "{what} cannot be pickled: it belongs to this process; pass the queue instead, or the value"
     ))
 }
 

@@ -109,9 +109,9 @@ impl Lease {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let state = if self.is_over.load(Ordering::Acquire) { ", over" } else { "" };
-        let (name, attempt) = (&self.object.name, self.token.attempt);
+        let (subject, attempt) = (self.object.subject(), self.token.attempt);
         let value = self.value.bind(py).repr()?;
-        Ok(format!("<coheap.Lease of {name:?}, attempt {attempt}{state}: {value}>"))
+        Ok(format!("<coheap.Lease of {subject}, attempt {attempt}{state}: {value}>"))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -140,8 +140,8 @@ impl Drop for Lease {
 
 fn warn(py: Python<'_>, lease: &Lease) {
     let message = format!(
-        "a lease of the work queue {:?} was dropped without ack() or nack(): the job was given back",
-        lease.object.name
+        "a lease of the work queue{} was dropped without ack() or nack(): the job was given back",
+        lease.object.spaced_name()
     );
     let Ok(message) = std::ffi::CString::new(message) else { return };
     let category = py.get_type::<PyResourceWarning>();

@@ -34,6 +34,10 @@ mod _native {
     #[pymodule_export]
     use crate::dict::{Dict, DictIterator};
     #[pymodule_export]
+    use crate::heap::default::{default_heap, set_default_heap};
+    #[pymodule_export]
+    use crate::heap::pickling::{_open_heap, _open_object};
+    #[pymodule_export]
     use crate::heap::{Heap, open};
     #[pymodule_export]
     use crate::lease::Lease;

@@ -5,18 +5,21 @@
 
 use std::ffi::CString;
 
-use coheap_core::objects::Mutex;
 use coheap_core::objects::mutex::Acquired;
+use coheap_core::objects::{Mutex, Recipe};
 use coheap_core::{Error, os};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::door::Object;
-use crate::errors;
+use crate::heap::default;
+use crate::heap::pickling::{self, Reduced};
 use crate::waiting;
 
-/// A lock that processes and threads share. Made by `Heap.lock`.
+/// A lock that processes and threads share.
+///
+/// `Lock()` is a new one in the default heap; `Heap.lock` makes or finds one in others.
 ///
 /// As that of `multiprocessing` it may be released by another than who acquired it. When its
 /// holder dies, the next who acquires it has it, with an `OwnerDiedWarning` that names the dead
@@ -86,6 +89,11 @@ impl Lock {
 
 #[pymethods]
 impl Lock {
+    #[new]
+    fn create(py: Python<'_>) -> PyResult<Self> {
+        Ok(Self::new(default::door(py)?.object(py, "lock", None, &Recipe::Mutex(&[0]))?))
+    }
+
     /// Takes the lock.
     ///
     /// Args:
@@ -158,8 +166,8 @@ impl Lock {
         self.release(py)
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(errors::unpicklable(&self.object.subject()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        pickling::reduce(py, &self.object, "")
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -167,12 +175,12 @@ impl Lock {
             Some((pid, ..)) => format!("held by process {pid}"),
             None => "free".to_owned(),
         };
-        Ok(format!("<coheap.Lock {:?}, {state}>", self.object.name))
+        Ok(format!("<coheap.Lock{}, {state}>", self.object.spaced_name()))
     }
 
-    /// The name under which the heap has it.
+    /// The name under which the heap has it, or None.
     #[getter]
-    fn name(&self) -> &str {
-        &self.object.name
+    fn name(&self) -> Option<&str> {
+        self.object.name()
     }
 }

@@ -5,20 +5,23 @@
 
 use std::sync::Arc;
 
-use coheap_core::objects::Queue;
 use coheap_core::objects::queue::Why;
+use coheap_core::objects::{Queue, Recipe};
 use coheap_core::{Error, os};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::codec;
-use crate::door::Object;
-use crate::errors;
+use crate::door::{Door, Object};
+use crate::heap::default;
+use crate::heap::pickling::{self, Reduced};
 use crate::lease::Lease;
 use crate::scratch::Scratch;
 use crate::waiting::{self, Deadline};
 
-/// Jobs that are not lost with the worker that has them. Made by `Heap.work_queue`.
+/// Jobs that are not lost with the worker that has them.
+///
+/// `WorkQueue()` is a new one in the default heap; `Heap.work_queue` makes or finds one in others.
 ///
 /// `get` gives a job out on lease. It is done when the lease is acked, and never given out again
 /// then; if its worker dies, gives it back or drops it, it is given out again, before all others.
@@ -31,6 +34,28 @@ pub(crate) struct WorkQueue {
 impl WorkQueue {
     pub(crate) fn new(object: Object) -> Self {
         Self { queue: Queue { handle: object.handle }, object: Arc::new(object) }
+    }
+
+    /// The work queue of this name, made if there is none; without a name a new one.
+    pub(crate) fn make(
+        py: Python<'_>,
+        door: &Door,
+        name: Option<&str>,
+        maxsize: i64,
+        max_attempts: Option<i64>,
+    ) -> PyResult<Self> {
+        let max_attempts = match max_attempts {
+            None => 0,
+            Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
+            Some(attempts) => {
+                let message = format!("max_attempts must be at least 1, or None, not {attempts}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        // As in the standard library, any size below 1 is no limit.
+        let limit = u64::try_from(maxsize).unwrap_or(0);
+        let recipe = Recipe::Queue { limit, max_attempts };
+        Ok(Self::new(door.object(py, "queue", name, &recipe)?))
     }
 
     fn put_before(&self, py: Python<'_>, item: &Scratch, deadline: Deadline) -> PyResult<()> {
@@ -78,6 +103,12 @@ fn deadline(block: bool, timeout: Option<f64>) -> PyResult<Deadline> {
 
 #[pymethods]
 impl WorkQueue {
+    #[new]
+    #[pyo3(signature = (maxsize=0, *, max_attempts=None))]
+    fn create(py: Python<'_>, maxsize: i64, max_attempts: Option<i64>) -> PyResult<Self> {
+        Self::make(py, &default::door(py)?, None, maxsize, max_attempts)
+    }
+
     /// Puts a job at the back, waiting while the queue is full.
     ///
     /// Args:
@@ -238,19 +269,19 @@ impl WorkQueue {
         }
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(errors::unpicklable(&self.object.subject()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        pickling::reduce(py, &self.object, "")
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let name = &self.object.name;
+        let name = self.object.spaced_name();
         let (waits, leased) = (self.qsize(py)?, self.leased(py)?);
-        Ok(format!("<coheap.WorkQueue {name:?}, {waits} waiting, {leased} on lease>"))
+        Ok(format!("<coheap.WorkQueue{name}, {waits} waiting, {leased} on lease>"))
     }
 
-    /// The name under which the heap has it.
+    /// The name under which the heap has it, or None.
     #[getter]
-    fn name(&self) -> &str {
-        &self.object.name
+    fn name(&self) -> Option<&str> {
+        self.object.name()
     }
 }

@@ -3,18 +3,22 @@
 //! What always holds: a number that the typecode does not hold is refused, never cut off. What
 //! depends on what is there (`add`, `compare_exchange`) is one operation, whoever else writes.
 
-use coheap_core::objects::Value as Engine;
+use coheap_core::objects::{Recipe, Value as Engine};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
 use crate::codec;
-use crate::door::Object;
-use crate::errors;
+use crate::door::{Door, Object};
+use crate::heap::default;
+use crate::heap::pickling::{self, Reduced};
 use crate::scratch::Scratch;
 
-/// A number that processes share. Made by `Heap.value`.
+/// A number that processes share.
+///
+/// `Value(typecode, init)` is a new one in the default heap; `Heap.value` makes or finds one in
+/// others.
 ///
 /// Its typecode is one of `array.array`. `v += n` is atomic; `v.value += n` is two operations.
 #[pyclass(frozen, module = "coheap")]
@@ -102,6 +106,22 @@ impl Value {
         Self { engine: Engine { handle: object.handle }, object, kind }
     }
 
+    /// The value of this name, made if there is none; without a name a new one.
+    pub(crate) fn make(
+        py: Python<'_>,
+        door: &Door,
+        name: Option<&str>,
+        typecode: &str,
+        init: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let kind = Kind::of(typecode)?;
+        let init = match init {
+            Some(init) => kind.encode(&init)?,
+            None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
+        };
+        Ok(Self::new(door.object(py, "value", name, &Recipe::Value(&init))?, kind))
+    }
+
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
         self.object.run(py, |context| self.engine.get(context, out))?;
         let value = codec::decode(py, out, self.object.door.rules)?;
@@ -143,6 +163,12 @@ impl Value {
 
 #[pymethods]
 impl Value {
+    #[new]
+    #[pyo3(signature = (typecode, init=None), text_signature = "(typecode, init=0)")]
+    fn create(py: Python<'_>, typecode: &str, init: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        Self::make(py, &default::door(py)?, None, typecode, init)
+    }
+
     /// The number.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.read(py, &mut Scratch::new())
@@ -202,18 +228,18 @@ impl Value {
         self.add(&n.neg()?).map(|_| ())
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(errors::unpicklable(&self.object.subject()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        pickling::reduce(py, &self.object, &self.kind.code().to_string())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let (name, code) = (&self.object.name, self.kind.code());
-        Ok(format!("<coheap.Value {name:?} of typecode {code:?}: {}>", self.get(py)?.repr()?))
+        let (name, code) = (self.object.spaced_name(), self.kind.code());
+        Ok(format!("<coheap.Value{name} of typecode {code:?}: {}>", self.get(py)?.repr()?))
     }
 
-    /// The name under which the heap has it.
+    /// The name under which the heap has it, or None.
     #[getter]
-    fn name(&self) -> &str {
-        &self.object.name
+    fn name(&self) -> Option<&str> {
+        self.object.name()
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn with_uuid(uuid: [u64; 2]) -> Option<Heap> {
 
 fn for_all(act: impl Fn(&Arc<Shared>)) {
     let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
-    all.iter().for_each(|shared| act(shared));
+    all.iter().for_each(act);
 }
 
 /// Before a fork.

@@ -15,20 +15,24 @@ mod exchange;
 mod iterator;
 mod plain;
 
-use coheap_core::objects::Map;
+use coheap_core::objects::{Map, Recipe};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::codec::{self, Rules};
 use crate::door::Object;
-use crate::errors;
+use crate::heap::default;
+use crate::heap::pickling::{self, Reduced};
 use crate::scratch::Scratch;
 
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 
-/// A dict in a heap. Made by `Heap.dict`.
+/// A dict in a heap.
+///
+/// `Dict(...)` is a new one in the default heap, with the entries that `dict(...)` would have;
+/// `Heap.dict` makes or finds one in others.
 ///
 /// It behaves as `dict` does, with these differences:
 ///
@@ -88,6 +92,33 @@ fn missing(key: &Bound<'_, PyAny>) -> PyErr {
 
 #[pymethods]
 impl Dict {
+    #[new]
+    #[pyo3(signature = (*others, **entries))]
+    fn create(others: &Bound<'_, PyTuple>, entries: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let py = others.py();
+        let new = Self::new(default::door(py)?.object(py, "dict", None, &Recipe::Map)?);
+        if !others.is_empty() || entries.is_some() {
+            entries::update(&new, others, entries)?;
+        }
+        Ok(new)
+    }
+
+    /// A new dict in the default heap, with a value under each of the keys.
+    #[classmethod]
+    #[pyo3(signature = (iterable, value=None, /))]
+    fn fromkeys<'py>(
+        _class: &Bound<'py, PyType>,
+        iterable: &Bound<'py, PyAny>,
+        value: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = iterable.py();
+        let pairs = PyDict::new(py);
+        for key in iterable.try_iter()? {
+            pairs.set_item(key?, &value)?;
+        }
+        Self::create(&PyTuple::new(py, [pairs])?, None)
+    }
+
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.find(key)?.ok_or_else(|| missing(key))
     }
@@ -306,17 +337,17 @@ impl Dict {
         entries::update(self, &PyTuple::new(other.py(), [other])?, None)
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(errors::unpicklable(&self.object.subject()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        pickling::reduce(py, &self.object, "")
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         plain::repr(py, self)
     }
 
-    /// The name under which the heap has it.
+    /// The name under which the heap has it, or None.
     #[getter]
-    fn name(&self) -> &str {
-        &self.object.name
+    fn name(&self) -> Option<&str> {
+        self.object.name()
     }
 }

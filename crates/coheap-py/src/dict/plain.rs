@@ -66,7 +66,6 @@ pub(super) fn merge<'py>(
 
 /// Its name, its size, and the first few entries.
 pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
-    let name = &dict.object.name;
     let len = dict.object.run(py, |context| dict.map.len(context))?;
     let batch = dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?;
     let mut shown = Vec::new();
@@ -78,5 +77,6 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
     if rest > 0 {
         shown.push(format!("... and {rest} more"));
     }
-    Ok(format!("coheap.Dict({name:?}, {{{}}})", shown.join(", ")))
+    let name = dict.object.name().map_or_else(String::new, |name| format!("{name:?}, "));
+    Ok(format!("coheap.Dict({name}{{{}}})", shown.join(", ")))
 }

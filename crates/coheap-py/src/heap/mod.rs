@@ -1,13 +1,20 @@
 //! The class `Heap`, and `open`, which finds one by its name.
 //!
-//! What always holds: objects have names here. Those without a name need a ledger of handles,
-//! which the engine does not have yet.
+//! What always holds: an object has a name and lives until that is removed, or it has none and
+//! lives as long as somebody refers to it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `default` | the heap of objects that are made without one |
+//! | `pickling` | handles as pickles |
+
+pub(crate) mod default;
+pub(crate) mod pickling;
 
 use std::path::PathBuf;
 
 use coheap_core::heap::{Heap as Engine, Options};
-use coheap_core::objects::Directory;
-use coheap_core::objects::Recipe;
+use coheap_core::objects::{Directory, Recipe, estate};
 use coheap_core::{check, os, stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
@@ -15,16 +22,16 @@ use pyo3::types::PyDict;
 
 use crate::codec::Rules;
 use crate::dict::Dict;
-use crate::door::{Door, Object};
+use crate::door::Door;
 use crate::errors;
 use crate::lock::Lock;
 use crate::queue::WorkQueue;
-use crate::value::{Kind, Value};
+use crate::value::Value;
 
 /// A heap that processes share.
 ///
-/// A `Heap()` has no name: it belongs to this process and those it forks, and vanishes with the
-/// last of them. A heap with a name comes from `coheap.open`. As a context manager it closes
+/// A `Heap()` has no name: it belongs to this process and those it shares it with, by starting
+/// them or by passing them the heap or an object of it, and vanishes with the last of them. A heap with a name comes from `coheap.open`. As a context manager it closes
 /// itself at the end.
 ///
 /// Args:
@@ -39,35 +46,27 @@ use crate::value::{Kind, Value};
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct Heap {
     door: Door,
-    name: Option<String>,
 }
 
 impl Heap {
-    fn new(engine: Engine, pickle: bool, name: Option<String>) -> Self {
+    fn new(engine: Engine, pickle: bool) -> Self {
         let max_bytes = engine.region().header().max_bytes.get();
-        Self { door: Door { engine, rules: Rules { pickle, max_bytes } }, name }
+        Self { door: Door { engine, rules: Rules { pickle, max_bytes } } }
+    }
+
+    fn anonymous(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
+        let half = (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40);
+        let max_bytes = checked_size(max_bytes)?.unwrap_or(half);
+        let engine = Engine::anonymous(max_bytes)
+            .map_err(|error| errors::to_python(py, &error, "a new heap"))?;
+        Ok(Self::new(engine, pickle))
     }
 
     fn subject(&self) -> String {
-        match &self.name {
+        match self.name() {
             Some(name) => format!("heap {name:?}"),
             None => "the heap".to_owned(),
         }
-    }
-
-    fn object(
-        &self,
-        py: Python<'_>,
-        kind: &'static str,
-        name: &str,
-        recipe: &Recipe<'_>,
-    ) -> PyResult<Object> {
-        let handle = self.door.run(
-            py,
-            || format!("{kind} {name:?}"),
-            |context| Directory.get_or_create(context, name, recipe),
-        )?;
-        Ok(Object { door: self.door.clone(), handle, kind, name: name.to_owned() })
     }
 
     fn stats_now(&self, py: Python<'_>) -> PyResult<stats::Stats> {
@@ -80,27 +79,20 @@ impl Heap {
     #[new]
     #[pyo3(signature = (*, max_bytes=None, pickle=true))]
     fn make(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
-        let half = (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40);
-        let max_bytes = checked_size(max_bytes)?.unwrap_or(half);
-        let engine = Engine::anonymous(max_bytes)
-            .map_err(|error| errors::to_python(py, &error, "a new heap"))?;
-        Ok(Self::new(engine, pickle, None))
+        Self::anonymous(py, max_bytes, pickle)
     }
 
-    /// The dict with this name, made empty if there is none.
-    ///
-    /// `name` is required for now: objects without a name follow.
+    /// The dict with this name, made empty if there is none; without a name a new one.
     ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
     ///     HeapFull: There is no room for it.
-    fn dict(&self, py: Python<'_>, name: &str) -> PyResult<Dict> {
-        Ok(Dict::new(self.object(py, "dict", name, &Recipe::Map)?))
+    #[pyo3(signature = (name=None))]
+    fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
+        Ok(Dict::new(self.door.object(py, "dict", name, &Recipe::Map)?))
     }
 
-    /// The work queue with this name, made empty if there is none.
-    ///
-    /// `name` is required for now: objects without a name follow.
+    /// The work queue with this name, made empty if there is none; without a name a new one.
     ///
     /// Args:
     ///     name: Its name.
@@ -111,42 +103,28 @@ impl Heap {
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
     ///     HeapFull: There is no room for it.
-    #[pyo3(signature = (name, *, maxsize=0, max_attempts=None))]
+    #[pyo3(signature = (name=None, *, maxsize=0, max_attempts=None))]
     fn work_queue(
         &self,
         py: Python<'_>,
-        name: &str,
+        name: Option<&str>,
         maxsize: i64,
         max_attempts: Option<i64>,
     ) -> PyResult<WorkQueue> {
-        let max_attempts = match max_attempts {
-            None => 0,
-            Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
-            Some(attempts) => {
-                let message = format!("max_attempts must be at least 1, or None, not {attempts}");
-                return Err(PyValueError::new_err(message));
-            }
-        };
-        // As in the standard library, any size below 1 is no limit.
-        let limit = u64::try_from(maxsize).unwrap_or(0);
-        let recipe = Recipe::Queue { limit, max_attempts };
-        Ok(WorkQueue::new(self.object(py, "queue", name, &recipe)?))
+        WorkQueue::make(py, &self.door, name, maxsize, max_attempts)
     }
 
-    /// The lock with this name, made free if there is none.
-    ///
-    /// `name` is required for now: objects without a name follow.
+    /// The lock with this name, made free if there is none; without a name a new one.
     ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
     ///     HeapFull: There is no room for it.
-    fn lock(&self, py: Python<'_>, name: &str) -> PyResult<Lock> {
-        Ok(Lock::new(self.object(py, "lock", name, &Recipe::Mutex(&[0]))?))
+    #[pyo3(signature = (name=None))]
+    fn lock(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Lock> {
+        Ok(Lock::new(self.door.object(py, "lock", name, &Recipe::Mutex(&[0]))?))
     }
 
-    /// The number with this name, made as `init` if there is none.
-    ///
-    /// `name` is required for now: objects without a name follow.
+    /// The number with this name, made as `init` if there is none; without a name a new one.
     ///
     /// Args:
     ///     typecode: One of b B h H i I l L q Q f d, as in `array.array`.
@@ -158,23 +136,17 @@ impl Heap {
     ///     OverflowError: The typecode does not hold `init`.
     ///     HeapFull: There is no room for it.
     #[pyo3(
-        signature = (typecode, init=None, *, name),
-        text_signature = "($self, typecode, init=0, *, name)"
+        signature = (typecode, init=None, *, name=None),
+        text_signature = "($self, typecode, init=0, *, name=None)"
     )]
     fn value(
         &self,
         py: Python<'_>,
         typecode: &str,
         init: Option<Bound<'_, PyAny>>,
-        name: &str,
+        name: Option<&str>,
     ) -> PyResult<Value> {
-        let kind = Kind::of(typecode)?;
-        let init = match init {
-            Some(init) => kind.encode(&init)?,
-            None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
-        };
-        let object = self.object(py, "value", name, &Recipe::Value(&init))?;
-        Ok(Value::new(object, kind))
+        Value::make(py, &self.door, name, typecode, init)
     }
 
     /// The names of all objects, oldest first.
@@ -204,6 +176,7 @@ impl Heap {
     /// Leaves the heap. Its objects raise `HeapClosed` in this process from now on, and what the
     /// process had on lease goes back.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        pickling::let_go(&self.door.engine);
         let closed = py.detach(|| self.door.engine.close());
         closed.map_err(|error| errors::to_python(py, &error, &self.subject()))
     }
@@ -228,10 +201,12 @@ impl Heap {
     /// The heap's name, or None.
     #[getter]
     fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        let file = self.door.engine.path()?.file_name()?.to_str()?;
+        file.strip_prefix("coheap.")
     }
 
-    /// Walks the whole heap, accounts for every block of it, and says what it found.
+    /// Settles what the dead left, walks the whole heap, accounts for every block of it, and says
+    /// what it found.
     ///
     /// Everybody else waits meanwhile.
     ///
@@ -239,7 +214,12 @@ impl Heap {
     ///     HeapCorrupt: Something cannot be; the message says what and where.
     fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.door.engine;
-        let walk = py.detach(|| engine.with(check::check));
+        let walk = py.detach(|| {
+            engine.with(|context| {
+                estate::sweep(context)?;
+                check::check(context)
+            })
+        });
         let report = walk.map_err(|error| errors::to_python(py, &error, &self.subject()))?;
         numbers(
             py,
@@ -281,12 +261,12 @@ impl Heap {
         self.close(py)
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(errors::unpicklable(&self.subject()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<pickling::Reduced<'py>> {
+        pickling::reduce_heap(py, &self.door)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let name = self.name.as_ref().map_or_else(String::new, |name| format!(" {name:?}"));
+        let name = self.name().map_or_else(String::new, |name| format!(" {name:?}"));
         match self.stats_now(py) {
             Ok(stats) => {
                 let (used, max) = (stats.used_bytes, stats.max_bytes);
@@ -330,7 +310,7 @@ pub(crate) fn open(
     let max_bytes = checked_size(max_bytes)?;
     let options = Options { create, max_bytes, temporary, folder, ..Options::new(name) };
     match py.detach(|| Engine::open(&options)) {
-        Ok(engine) => Ok(Heap::new(engine, pickle, Some(name.to_owned()))),
+        Ok(engine) => Ok(Heap::new(engine, pickle)),
         Err(coheap_core::Error::NoSuchName) => Err(PyFileNotFoundError::new_err(format!(
             "there is no heap {name:?}; nothing was changed; open it with create=True to make it"
         ))),

@@ -1,0 +1,62 @@
+//! The default heap: where objects live that are made without a heap.
+//!
+//! What always holds: a process has at most one at a time, made on first use. Children have their
+//! parent's: forked ones by being copies, others by the first handle or process argument that
+//! brings it along.
+
+use coheap_core::heap::Heap as Engine;
+use coheap_core::os::PrivateMutex;
+use pyo3::prelude::*;
+
+use super::Heap;
+use crate::door::Door;
+
+static DEFAULT: PrivateMutex<Option<Py<Heap>>> = PrivateMutex::new(None);
+
+/// The heap of objects that are made without one, such as `coheap.Dict()`.
+///
+/// It is made on first use, without a name, and shared with all processes that are started later
+/// by this one; to share it with a process that is started by other means, pass it an object of
+/// the heap, or the heap.
+///
+/// Raises:
+///     HeapFull: The system has no memory for it.
+#[pyfunction]
+pub(crate) fn default_heap(py: Python<'_>) -> PyResult<Py<Heap>> {
+    let mut default = DEFAULT.lock();
+    if let Some(heap) = &*default {
+        return Ok(heap.clone_ref(py));
+    }
+    let heap = Py::new(py, Heap::anonymous(py, None, true)?)?;
+    *default = Some(heap.clone_ref(py));
+    Ok(heap)
+}
+
+/// Makes a heap the default one of this process, and of those that it starts later.
+///
+/// Objects that were made in another one stay there.
+#[pyfunction]
+pub(crate) fn set_default_heap(heap: Py<Heap>) {
+    let before = DEFAULT.lock().replace(heap);
+    drop(before);
+}
+
+/// The door of the default heap.
+pub(crate) fn door(py: Python<'_>) -> PyResult<Door> {
+    Ok(default_heap(py)?.get().door.clone())
+}
+
+pub(super) fn is_default(engine: &Engine) -> bool {
+    DEFAULT.lock().as_ref().is_some_and(|heap| heap.get().door.engine.is_same(engine))
+}
+
+/// Takes over what is the default heap of the process that a handle came from, if this one has
+/// none yet.
+pub(super) fn adopt(py: Python<'_>, door: &Door) -> PyResult<()> {
+    let heap = Py::new(py, Heap { door: door.clone() })?;
+    let mut default = DEFAULT.lock();
+    if default.is_none() {
+        *default = Some(heap);
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Handles as pickles: where the heap is found, and which object of it is meant.
+//!
+//! Nobody knows where the bytes of a pickle go. So an object without a name is kept by the process
+//! that pickled a handle to it, until that process ends or closes the heap; from the moment it is
+//! unpickled, it is kept by who unpickled it as well.
+//!
+//! What always holds: a pickle that comes too late finds nothing, never something else: heaps are
+//! told apart by their uuids, objects by their generations.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use coheap_core::heap::{Address, Heap as Engine, Options};
+use coheap_core::journal::Context;
+use coheap_core::objects::{Handle, Kind, ledger};
+use coheap_core::os::PrivateMutex;
+use coheap_core::{Error, Result};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::{Heap, default};
+use crate::codec::Rules;
+use crate::dict::Dict;
+use crate::door::{Door, Keeper, Object};
+use crate::errors;
+use crate::lock::Lock;
+use crate::queue::WorkQueue;
+use crate::value::{self, Value};
+
+/// What `__reduce__` answers: a function and its arguments.
+pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
+
+/// Path of a named heap, uuid; a member's process id, descriptors and inodes; whether it is the
+/// default heap, and whether it takes pickles.
+type Place = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
+
+/// What this process keeps because it pickled a handle to it.
+static PICKLED: PrivateMutex<Vec<Arc<Keeper>>> = PrivateMutex::new(Vec::new());
+
+/// A handle as a pickle. `more` is what the class needs besides.
+pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
+    let place = place(py, &object.door)?;
+    keep(&object.keeper);
+    let function = py.import("coheap._native")?.getattr("_open_object")?;
+    let Handle { at, generation, .. } = object.handle;
+    let which = (at, generation, object.name(), more);
+    Ok((function, (place, which).into_pyobject(py)?))
+}
+
+/// A heap as a pickle.
+pub(super) fn reduce_heap<'py>(py: Python<'py>, door: &Door) -> PyResult<Reduced<'py>> {
+    let function = py.import("coheap._native")?.getattr("_open_heap")?;
+    Ok((function, (place(py, door)?,).into_pyobject(py)?))
+}
+
+/// Keeps an object until this process ends.
+fn keep(keeper: &Arc<Keeper>) {
+    if let Keeper::Reference(..) = **keeper {
+        let mut kept = PICKLED.lock();
+        if !kept.iter().any(|known| Arc::ptr_eq(known, keeper)) {
+            kept.push(Arc::clone(keeper));
+        }
+    }
+}
+
+/// Lets go what was kept in a heap that this process closes.
+pub(super) fn let_go(engine: &Engine) {
+    let is_of_it = |keeper: &Arc<Keeper>| match &**keeper {
+        Keeper::Reference(known, _) => known.is_same(engine),
+        Keeper::Name(_) => true,
+    };
+    let (going, kept) = std::mem::take(&mut *PICKLED.lock()).into_iter().partition(is_of_it);
+    *PICKLED.lock() = kept;
+    drop::<Vec<Arc<Keeper>>>(going);
+}
+
+fn place(py: Python<'_>, door: &Door) -> PyResult<Place> {
+    let engine = &door.engine;
+    let is_default = default::is_default(engine);
+    let pickle = door.rules.pickle;
+    if let Some(path) = engine.path() {
+        let path = path.to_string_lossy().into_owned();
+        return Ok((Some(path), engine.uuid(), 0, [0; 3], [0; 3], is_default, pickle));
+    }
+    let found = engine.with(|_| engine.address());
+    let address = found.map_err(|error| errors::to_python(py, &error, "the heap"))?;
+    let Address { uuid, pid, descriptors, inodes } = address;
+    Ok((None, uuid, pid, descriptors, inodes, is_default, pickle))
+}
+
+/// The door of the heap at a place.
+fn find(py: Python<'_>, place: Place) -> PyResult<Door> {
+    let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
+    let found = py.detach(|| match &path {
+        Some(path) => open_named(Path::new(path), uuid),
+        None => Engine::at(&Address { uuid, pid, descriptors, inodes }),
+    });
+    let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
+    let max_bytes = engine.region().header().max_bytes.get();
+    let door = Door { engine, rules: Rules { pickle, max_bytes } };
+    if is_default {
+        default::adopt(py, &door)?;
+    }
+    Ok(door)
+}
+
+fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
+    let gone = || Error::NoSuchHeap { pid: 0 };
+    let file = path.file_name().and_then(|file| file.to_str()).ok_or_else(gone)?;
+    let name = file.strip_prefix("coheap.").ok_or_else(gone)?;
+    let folder = path.parent().map(Path::to_path_buf);
+    let engine = Engine::open(&Options { folder, create: false, ..Options::new(name) });
+    match engine {
+        Ok(engine) if engine.uuid() == uuid => Ok(engine),
+        Ok(_) | Err(Error::NoSuchName) => Err(Error::ObjectGone),
+        Err(other) => Err(other),
+    }
+}
+
+/// Offset, generation, name and what the class needs besides.
+type Which = (u64, u64, Option<String>, String);
+
+#[pyfunction]
+pub(crate) fn _open_object(py: Python<'_>, place: Place, which: Which) -> PyResult<Py<PyAny>> {
+    let door = find(py, place)?;
+    let (at, generation, name, more) = which;
+    let subject =
+        || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
+    let (object, kind) = match &name {
+        Some(name) => {
+            let find = |context: &Context| Handle::any(context.region(), at, generation);
+            let (handle, kind) = door.run(py, subject, find)?;
+            let keeper = Arc::new(Keeper::Name(name.clone()));
+            let word = errors::kind_name(kind as u8);
+            (Object { door, handle, kind: word, keeper }, kind)
+        }
+        None => {
+            let claim = |context: &Context| ledger::claim(context, at, generation);
+            let reference = door.run(py, subject, claim)?;
+            let word = errors::kind_name(reference.kind as u8);
+            (Object::referred(door, word, reference), reference.kind)
+        }
+    };
+    Ok(match kind {
+        Kind::Map => Py::new(py, Dict::new(object))?.into_any(),
+        Kind::Queue => Py::new(py, WorkQueue::new(object))?.into_any(),
+        Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
+        Kind::Value => Py::new(py, Value::new(object, value::Kind::of(&more)?))?.into_any(),
+    })
+}
+
+#[pyfunction]
+pub(crate) fn _open_heap(py: Python<'_>, place: Place) -> PyResult<Heap> {
+    Ok(Heap { door: find(py, place)? })
+}

@@ -1,0 +1,283 @@
+"""Objects without a name: how long they live, and how handles to them travel."""
+
+import gc
+import multiprocessing
+import os
+import pickle
+import threading
+import time
+
+import pytest
+from conftest import until
+
+import coheap
+
+METHODS = ("fork", "spawn", "forkserver")
+
+
+def objects(heap):
+    gc.collect()
+    return heap.check()["objects"]
+
+
+def test_an_object_lives_as_long_as_somebody_refers_to_it(heap):
+    d = heap.dict()
+    d["a"] = 1
+    items = iter(d.items())
+    assert d.name is None
+    assert objects(heap) == 1
+    del d
+    assert next(items) == ("a", 1)
+    assert objects(heap) == 1
+    del items
+    assert objects(heap) == 0
+    jobs, lock, number = heap.work_queue(), heap.lock(), heap.value("i", 7)
+    jobs.put("job")
+    lease = jobs.get()
+    assert objects(heap) == 3
+    del jobs
+    assert objects(heap) == 3
+    lease.ack()
+    del lease, lock, number
+    assert objects(heap) == 0
+    assert heap.names() == []
+
+
+def test_objects_in_the_default_heap():
+    heap = coheap.default_heap()
+    assert coheap.default_heap() is heap
+    d = coheap.Dict({"a": 1}, b=2)
+    assert d == {"a": 1, "b": 2}
+    assert coheap.Dict([("x", 1)]) == {"x": 1}
+    assert coheap.Dict() == {}
+    assert coheap.Dict(d) == d
+    assert coheap.Dict.fromkeys("ab", 0) == {"a": 0, "b": 0}
+    assert coheap.Dict.fromkeys(["a"]) == {"a": None}
+    with pytest.raises(TypeError, match="at most 1 argument"):
+        coheap.Dict({}, {})
+    with pytest.raises(TypeError, match="store a tuple"):
+        coheap.Dict(a=[])
+    queue = coheap.WorkQueue(1, max_attempts=2)
+    queue.put(1)
+    with pytest.raises(coheap.Full):
+        queue.put(2, block=False)
+    assert coheap.Value("d", 1.5).value == 1.5
+    with coheap.Lock() as is_taken:
+        assert is_taken
+    other = coheap.Heap(max_bytes=1 << 20)
+    coheap.set_default_heap(other)
+    try:
+        before = objects(other)
+        e = coheap.Dict(c=3)
+        assert objects(other) == before + 1
+        assert (d["a"], e["c"]) == (1, 3)
+    finally:
+        coheap.set_default_heap(heap)
+
+
+def test_a_handle_pickles_as_the_same_object(heap):
+    for thing in (heap.dict(), heap.work_queue(), heap.lock(), heap.value("d", 0.5)):
+        again = pickle.loads(pickle.dumps(thing))
+        assert type(again) is type(thing)
+        assert repr(again) == repr(thing)
+    d = heap.dict()
+    again = pickle.loads(pickle.dumps(d))
+    again["a"] = 1
+    assert d["a"] == 1
+    named = heap.dict("named")
+    again = pickle.loads(pickle.dumps(named))
+    again["b"] = 2
+    assert (named["b"], again.name) == (2, "named")
+    assert pickle.loads(pickle.dumps(heap)).dict("named") == named
+
+
+def test_what_is_gone_says_so(heap):
+    named = heap.dict("named")
+    late = pickle.dumps(named)
+    heap.remove("named")
+    heap.dict("named")["new"] = True
+    with pytest.raises(coheap.ObjectGone, match='object "named".*removed'):
+        pickle.loads(late)
+
+
+def test_a_pickle_of_an_object_keeps_it_until_the_heap_is_closed():
+    heap = coheap.Heap(max_bytes=1 << 20)
+    d = heap.dict()
+    late = pickle.dumps(d)
+    del d
+    again = pickle.loads(late)
+    again["a"] = 1
+    assert pickle.loads(late) == {"a": 1}
+    heap.close()
+    del again, heap
+    gc.collect()
+    with pytest.raises(coheap.ObjectGone):
+        pickle.loads(late)
+
+
+def test_a_damaged_pickle_is_refused(heap):
+    d = heap.dict()
+    function, (place, which) = d.__reduce__()
+    at, generation, name, more = which
+    assert function(place, which) == d
+    for damaged in (
+        (0, generation, name, more),
+        (at + 8, generation, name, more),
+        (at, generation + 1, name, more),
+        (at, 0, name, more),
+        (1 << 63, generation, name, more),
+        (at, generation + 2, "name", more),
+    ):
+        with pytest.raises((coheap.ObjectGone, coheap.HeapCorrupt)):
+            function(place, damaged)
+    path, (first, second), *rest = place
+    with pytest.raises(coheap.ObjectGone):
+        function((path, (first ^ 1, second), 0, *rest[1:]), which)
+    with pytest.raises(ValueError, match="tuple of length"):
+        function(place, which[:2])
+
+
+def count_down(counts, jobs, lock, number, heap, gate):
+    gate.recv()
+    while True:
+        try:
+            lease = jobs.get(block=False)
+        except coheap.Empty:
+            break
+        with lease, lock:
+            counts.increment(lease.value)
+            number += 1
+    heap.dict("seen").increment("workers")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_handles_go_to_processes(method, heap):
+    """Goal: handles as arguments; the parent's own are gone before the children begin."""
+    context = multiprocessing.get_context(method)
+    counts, jobs, lock, number = heap.dict(), heap.work_queue(), heap.lock(), heap.value("q")
+    jobs.put_many(range(50))
+    gates = [context.Pipe() for _ in range(2)]
+    workers = [
+        context.Process(target=count_down, args=(counts, jobs, lock, number, heap, child))
+        for _, child in gates
+    ]
+    for worker in workers:
+        worker.start()
+    late = [pickle.dumps(thing) for thing in (counts, number)]
+    del counts, jobs, lock, number
+    gc.collect()
+    for parent, _ in gates:
+        parent.send("go")
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    counts, number = map(pickle.loads, late)
+    assert counts == dict.fromkeys(range(50), 1)
+    assert number.value == 50
+    assert heap.dict("seen")["workers"] == 2
+
+
+def receive_and_add(inbox, outbox):
+    d = inbox.recv()
+    time.sleep(1)
+    d["seen by"] = os.getpid()
+    outbox.send(d)
+    assert inbox.recv() == "done"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_handles_go_through_pipes_in_both_directions(method):
+    """Goal: a process that inherited nothing finds the heap; the sender drops its handle at once."""
+    context = multiprocessing.get_context(method)
+    (ours, theirs), (out, back) = context.Pipe(), context.Pipe()
+    child = context.Process(target=receive_and_add, args=(theirs, back))
+    child.start()
+    ours.send(coheap.Dict(a=1))
+    again = out.recv()
+    assert (again["a"], again["seen by"]) == (1, child.pid)
+    ours.send("done")
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def put_a_dict(queue):
+    queue.put(coheap.Dict(made="there"))
+    queue.join()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_handles_go_through_queues_of_both_kinds(method):
+    context = multiprocessing.get_context(method)
+    plain, jobs = context.JoinableQueue(), coheap.WorkQueue()
+    children = [context.Process(target=put_a_dict, args=(queue,)) for queue in (plain, jobs)]
+    for child in children:
+        child.start()
+    d = plain.get(timeout=60)
+    assert d["made"] == "there"
+    plain.task_done()
+    with jobs.get(timeout=60) as lease:
+        assert lease.value["made"] == "there"
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+
+
+def test_a_forked_child_keeps_what_its_parent_drops(heap, children):
+    d = heap.dict()
+    d["a"] = 1
+    go = heap.dict("go")
+
+    def use():
+        until(lambda: "go" in go)
+        assert d["a"] == 1
+
+    child = children.fork(use)
+    del d
+    gc.collect()
+    assert objects(heap) == 2
+    go["go"] = True
+    assert children.wait(child) == 0
+    assert objects(heap) == 1
+
+
+def test_what_the_dead_referred_to_goes(heap, children):
+    ready = heap.dict("ready")
+
+    def hold():
+        held = [heap.dict() for _ in range(100)]
+        ready["held"] = len(held)
+        time.sleep(60)
+
+    child = children.fork(hold)
+    until(lambda: "held" in ready)
+    assert objects(heap) == 101
+    children.kill(child)
+    assert objects(heap) == 1
+
+
+def test_a_hundred_thousand_handles_leave_nothing(heap):
+    descriptors = len(os.listdir("/proc/self/fd"))
+    used = []
+    for _ in range(3):
+        things = [heap.dict() for _ in range(50_000)] + [heap.lock() for _ in range(50_000)]
+        assert objects(heap) == 100_000
+        del things
+        assert objects(heap) == 0
+        used.append(heap.used_bytes)
+    assert max(used) == used[0]
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_threads_make_and_drop_handles(heap):
+    def work():
+        for number in range(2_000):
+            d = heap.dict()
+            d["number"] = number
+            assert pickle.loads(pickle.dumps(number)) == d["number"]
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert objects(heap) == 0
