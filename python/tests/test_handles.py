@@ -1,4 +1,8 @@
-"""Objects without a name: how long they live, and how handles to them travel."""
+"""Objects without a name: how long they live, and how handles to them travel.
+
+What always holds: a test leaves no object behind, which `check` counts.
+Not here: what the objects do.
+"""
 
 import gc
 import multiprocessing

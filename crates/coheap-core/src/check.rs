@@ -45,6 +45,7 @@ pub fn check(context: &Context) -> Result<Report> {
     for index in 0..CONTEXT_COUNT {
         report.pending += blocks.claim_pending(region, index)?;
         shapes::claim_husks(region, &mut blocks, index)?;
+        shapes::claim_parcels(region, &mut blocks, index)?;
     }
     report.objects = shapes::claim_objects(region, &mut blocks)?;
     report.blocks = blocks.finish()? - report.pending;

@@ -51,7 +51,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             owner, entries, chunks, sleeps_on, waits_for, wait_number, age, committed
         }
         Arena { partial }
-        Control { pending, runs, husks, spare, chunks }
+        Control { pending, runs, husks, built, freed, spare, chunks }
         Entry { at, old }
         Span { info, free, counts, links }
         Object { generation, shape, references, lock, signal, root }

@@ -14,6 +14,7 @@ use crate::memory::{Region, Word};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
 use crate::objects::map::{self, ENTRY_WORDS, Key, SEGMENT, SlotWord, Table};
+use crate::objects::parcel;
 use crate::objects::queue::{self, RECORD, REFERENCE, RESERVED};
 
 /// Claims all objects. Answers how many there are.
@@ -80,12 +81,38 @@ fn claim_reserve(blocks: &mut Blocks, at: u64) -> Result<()> {
 }
 
 fn claim_cell(region: &Region, blocks: &mut Blocks, cell: Cell) -> Result<()> {
+    if cell.is_parcel() {
+        return claim_parcel(region, blocks, cell.1);
+    }
     if let Some((len, at)) = cell.block() {
         region.words(at, (len as usize).div_ceil(8))?;
         return blocks.claim(at, Room::of(len as usize));
     }
     if cell.is_nothing() || cell.len() > 15 {
         return Err(broken("cell", cell.0));
+    }
+    Ok(())
+}
+
+/// Claims a parcel; its references are met later.
+fn claim_parcel(region: &Region, blocks: &mut Blocks, at: u64) -> Result<()> {
+    let (room, places) = parcel::counted(region, at)?;
+    blocks.places.extend(places);
+    blocks.claim(at, room)
+}
+
+/// Claims the parcels of a row that are on their way into cells or out of them.
+pub(super) fn claim_parcels(region: &Region, blocks: &mut Blocks, index: u32) -> Result<()> {
+    if region.context(index).committed.get() != 1 {
+        return Ok(());
+    }
+    let control = region.control(index);
+    for chain in [&control.built, &control.freed] {
+        let mut at = chain.get();
+        while at != 0 {
+            claim_parcel(region, blocks, at)?;
+            at = parcel::next(region, at)?;
+        }
     }
     Ok(())
 }
@@ -233,7 +260,8 @@ fn claim_slots(region: &Region, blocks: &mut Blocks, found: &mut Found) -> Resul
                 return Err(broken("list of a slot", at));
             }
             if record.state.get() & REFERENCE != 0 {
-                meet_reference(region, blocks, record, found)?;
+                let place = (record.object.get(), record.generation.get());
+                meet_reference(region, blocks, place, found)?;
             } else {
                 others.push(record);
             }
@@ -245,12 +273,18 @@ fn claim_slots(region: &Region, blocks: &mut Blocks, found: &mut Found) -> Resul
             return Err(broken("number of records of a slot", u64::from(index)));
         }
     }
-    for record in others {
+    for record in &others {
         let is_promise = record.state.get() & RESERVED != 0;
         if !is_promise {
             claim_cell(region, blocks, Cell::load(&record.cell))?;
         }
-        take_off(region, found, record, is_promise)?;
+    }
+    // What is in a parcel may lead to more.
+    while let Some(place) = blocks.places.pop() {
+        meet_reference(region, blocks, place, found)?;
+    }
+    for record in others {
+        take_off(region, found, record, record.state.get() & RESERVED != 0)?;
     }
     Ok(())
 }
@@ -259,12 +293,11 @@ fn claim_slots(region: &Region, blocks: &mut Blocks, found: &mut Found) -> Resul
 fn meet_reference(
     region: &Region,
     blocks: &mut Blocks,
-    record: &Record,
+    (at, generation): parcel::Place,
     found: &mut Found,
 ) -> Result<()> {
-    let at = record.object.get();
     let object: &Object = region.at(at)?;
-    if object.generation.get() != record.generation.get() {
+    if object.generation.get() != generation {
         return Err(broken("reference to an object that ended", at));
     }
     if !found.objects.contains_key(&at) {

@@ -41,6 +41,8 @@ pub struct Context {
     pub(crate) is_changing: Cell<bool>,
     /// Whether a transaction of this thread is open.
     pub(crate) in_transaction: Cell<bool>,
+    /// Parcels on the row's chain are the thread's own.
+    pub(crate) has_packed: Cell<bool>,
     /// Why the open transaction must not commit, where it was no call of its own that failed.
     pub(crate) doom: Cell<Option<&'static Error>>,
     /// How old the transaction was that ended last.
@@ -85,6 +87,7 @@ impl Context {
                 chained: Cell::default(),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),
+                has_packed: Cell::new(false),
                 doom: Cell::new(None),
                 last_age: Cell::new(0),
                 own_locks: Cell::new(0),

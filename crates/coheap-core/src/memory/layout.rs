@@ -244,8 +244,12 @@ pub struct Control {
     pub runs: Word,
     /// Chain of structures cut loose, to be taken apart.
     pub husks: Word,
+    /// Chain of parcels that are packed and not stored yet.
+    pub built: Word,
+    /// Chain of parcels that were freed, with references to be given up.
+    pub freed: Word,
     /// To the next full part.
-    pub spare: [Word; 30],
+    pub spare: [Word; 28],
     /// Numbers of the overflow chunks in use.
     pub chunks: [Word; CHUNKS_PER_CHANGE],
 }

@@ -5,7 +5,7 @@
 //! | 0                  | nothing                                                   |
 //! | 1..=15             | that many bytes follow, in the rest of the two words       |
 //! | 0xfe               | a removed entry                                           |
-//! | 0xff               | length in bits 8..56, offset of the block in word 1       |
+//! | 0xff               | length in bits 8..56, bit 56 for a parcel, offset of the block in word 1 |
 //!
 //! What always holds: unused bytes of an inline cell are zero, so equal values of up to 15 bytes
 //! have equal cells; a block is filled with zeros to a full word.
@@ -17,6 +17,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::region::word_of;
 use crate::memory::{Region, Word};
+use crate::objects::parcel;
 
 /// Longest value that lies in the cell itself.
 pub const INLINE: usize = 15;
@@ -25,6 +26,8 @@ pub const REMOVED: u64 = 0xfe;
 /// Tag of an integer of 64 bits.
 pub const INT_TAG: u8 = 3;
 const BLOCK: u64 = 0xff;
+/// Bit of a cell whose block is a parcel.
+const PARCEL: u64 = 1 << 56;
 /// Longest value that is overwritten where it lies.
 const IN_PLACE: u64 = 256;
 /// Words that `replace` saves at most, not counting blocks taken and given.
@@ -91,6 +94,12 @@ impl Cell {
     #[inline]
     pub fn block(self) -> Option<(u64, u64)> {
         (self.0 & 0xff == BLOCK).then_some((self.0 >> 8 & 0xffff_ffff_ffff, self.1))
+    }
+
+    /// Whether the block is a parcel, which refers to objects.
+    #[inline]
+    pub fn is_parcel(self) -> bool {
+        self.0 & (0xff | PARCEL) == BLOCK | PARCEL
     }
 
     /// Length of the value in bytes.
@@ -165,6 +174,9 @@ pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
     if let Some(inline) = Cell::inline(bytes) {
         return Ok(inline);
     }
+    if let Some(at) = parcel::take_built(change, bytes)? {
+        return Ok(Cell(BLOCK | PARCEL | (bytes.len() as u64) << 8, at));
+    }
     let at = allocator::take(change, Room::of(bytes.len()))?;
     change.region().copy_in(at, bytes)?;
     Ok(Cell(BLOCK | (bytes.len() as u64) << 8, at))
@@ -173,6 +185,7 @@ pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
 /// Frees the block of a value when the change commits.
 pub fn free(change: &mut Change<'_>, cell: Cell) -> Result<()> {
     match cell.room(change.region())? {
+        Some((_, at)) if cell.is_parcel() => parcel::free(change, at),
         Some((room, at)) => allocator::give(change, room, at),
         None => Ok(()),
     }
@@ -182,6 +195,9 @@ pub fn free(change: &mut Change<'_>, cell: Cell) -> Result<()> {
 pub fn fits(region: &Region, old: Cell, bytes: &[u8]) -> Result<bool, Corrupt> {
     if bytes.len() <= INLINE {
         return Ok(true);
+    }
+    if old.is_parcel() || bytes.first() == Some(&parcel::TAG) {
+        return Ok(false);
     }
     let same = |(room, _)| room == Room::of(bytes.len()) && bytes.len() as u64 <= IN_PLACE;
     Ok(old.room(region)?.is_some_and(same))

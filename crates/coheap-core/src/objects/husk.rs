@@ -21,7 +21,7 @@ use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT, QueueBody};
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::segment_shape;
-use crate::objects::queue;
+use crate::objects::{parcel, queue};
 
 /// The room of a husk.
 pub(crate) const ROOM: Room = Room::Class(CLASS);
@@ -101,9 +101,15 @@ pub(crate) fn take_or_reserve(change: &mut Change<'_>, reserve: &Word) -> Result
     Ok(kept)
 }
 
-/// Takes the caller's husks apart. Call it with no turn held.
+/// Takes the caller's husks apart, and the parcels that were in them. Call it with no turn held.
 #[inline]
 pub(crate) fn dismantle(context: &Context) -> Result<()> {
+    dismantle_only(context)?;
+    parcel::let_go(context)
+}
+
+/// As [`dismantle`], but for the parcels.
+pub(super) fn dismantle_only(context: &Context) -> Result<()> {
     let head = &context.control().husks;
     while head.get() != 0 {
         step(context, head)?;
@@ -118,7 +124,9 @@ pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
         let entry = region.context(index);
         let is_left =
             entry.committed.get() == 1 && entry.owner.get() == 0 && index != context.index();
-        if !is_left || region.control(index).husks.get() == 0 {
+        let control = region.control(index);
+        let has_chains = [&control.husks, &control.built, &control.freed];
+        if !is_left || has_chains.iter().all(|chain| chain.get() == 0) {
             continue;
         }
         if Region::compare_exchange(&entry.owner, 0, context.me().bits()).is_ok() {
@@ -127,6 +135,7 @@ pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
             while head.get() != 0 && done.is_ok() {
                 done = step(context, head);
             }
+            let done = done.and_then(|()| parcel::let_go_of_row(context, index));
             Region::swap(&entry.owner, 0);
             done?;
         }

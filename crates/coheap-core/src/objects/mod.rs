@@ -25,7 +25,7 @@ pub mod directory;
 pub use birth::Recipe;
 pub use directory::Directory;
 pub use header::{Handle, Kind};
-pub use ledger::Reference;
+pub use ledger::{Reference, parcel};
 pub use map::Map;
 pub use mutex::Mutex;
 pub use queue::{Lease, Queue};

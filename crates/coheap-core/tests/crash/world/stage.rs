@@ -19,6 +19,7 @@ use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
+use coheap_core::objects::parcel::Parcel;
 use coheap_core::objects::{Directory, Lease, Map, Mutex, Queue, Recipe, Reference, Value};
 use coheap_core::transaction::Transaction;
 
@@ -46,6 +47,7 @@ pub(crate) struct Stage {
     pub(crate) leases: RefCell<Vec<Lease>>,
     /// Objects without a name: the parent's come first.
     pub(crate) references: RefCell<Vec<Reference>>,
+    pub(crate) parcels: RefCell<Vec<(Parcel, Vec<u8>)>>,
     pub(crate) transaction: RefCell<Option<Transaction>>,
     /// Room is so short that a snapshot may not ask for any.
     pub(crate) is_full: Cell<bool>,
@@ -70,6 +72,7 @@ impl Stage {
             mutex: Mutex { handle: make("mutex", Recipe::Mutex(&int(1))) },
             leases: RefCell::default(),
             references: RefCell::default(),
+            parcels: RefCell::default(),
             transaction: RefCell::default(),
             is_full: Cell::new(false),
             shared: Shared::new(),

@@ -5,6 +5,7 @@
 
 use coheap_core::error::Result;
 use coheap_core::journal::{Context, recovery};
+use coheap_core::objects::parcel::{self, Parcel};
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Directory, Map, Queue, Recipe, estate, ledger};
 
@@ -237,6 +238,46 @@ pub(crate) const LEDGERS: &[State] = &[
     state("one, and those of the dead", dead_with_references),
     full(|stage| {
         make_nameless(stage);
+        stage.fill_up();
+    }),
+];
+
+/// A value that refers to the parent's object and to a new one that nothing else will keep.
+pub(crate) fn pack_two(stage: &Stage, context: &Context) -> Result<(Parcel, Vec<u8>)> {
+    let new = ledger::create(context, &Recipe::Map)?;
+    let known = stage.references.borrow().first().map_or(new.handle, |known| known.handle);
+    let places = [new.handle, known].map(|handle| (handle.at, handle.generation));
+    let mut bytes = b"\x06\x05value".to_vec();
+    let parcel = parcel::pack(context, &mut bytes, &places)?;
+    ledger::release(context, &new)?;
+    Ok((parcel, bytes))
+}
+
+fn store_parcels(stage: &Stage) {
+    make_nameless(stage);
+    let context = stage.context();
+    let pack = || pack_two(stage, &context).expect("room").1;
+    stage.map.set(&context, b"key", &pack()).expect("room");
+    stage.map.set(&context, b"other", &pack()).expect("room");
+    stage.queue.put(&context, &pack()).expect("room");
+    stage.text.set(&context, &pack()).expect("room");
+}
+
+/// Of values that refer to objects.
+pub(crate) const PARCELS: &[State] = &[
+    state("none", |_| {}),
+    state("one in each", store_parcels),
+    state("one in each, one of the dead", |stage| {
+        store_parcels(stage);
+        stage.leave_dead(|context| {
+            let (_, bytes) = pack_two(stage, context)?;
+            stage.map.set(context, b"key", &bytes)?;
+            pack_two(stage, context)?;
+            stage.queue.lease(context, &mut Vec::new()).map(|_| ())
+        });
+    }),
+    full(|stage| {
+        store_parcels(stage);
         stage.fill_up();
     }),
 ];

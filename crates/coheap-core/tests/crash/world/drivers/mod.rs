@@ -9,6 +9,7 @@ pub(crate) mod queue;
 pub(crate) mod mutex;
 pub(crate) mod directory;
 pub(crate) mod ledger;
+pub(crate) mod parcel;
 pub(crate) mod transaction;
 pub(crate) mod room;
 pub(crate) mod membership;

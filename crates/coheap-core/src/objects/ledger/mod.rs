@@ -11,8 +11,10 @@
 //! - **R2** A child has a record for each reference of its parent before it runs, with the same
 //!   serial number: so what it inherited as a copy of memory finds its own record.
 //!
-//! Not here: who in a process shares a reference (the faces count that), and named objects, which
-//! live until their name is removed.
+//! Not here: values that refer to objects (`parcel`); who in a process shares a reference (the
+//! faces count that); named objects, which live until their name is removed.
+
+pub mod parcel;
 
 use crate::allocator;
 use crate::defect::defect;
@@ -179,26 +181,38 @@ fn drop_reference(
     let object = handle.object(region)?;
     let left = object.references.get().saturating_sub(1);
     let (_, kind) = Handle::any(region, handle.at, handle.generation)?;
-    let is_last = left == 0;
-    if is_last {
+    if left == 0 {
         birth::ensure_end(context, handle, kind)?;
     }
     let mut change = Change::begin(&held, RELEASE_WORDS)?;
     queue::unlink(&mut change, region.slot(expected.slot), record)?;
     change.set(&record.state, 0);
     allocator::give(&mut change, RECORD, at)?;
-    if is_last {
-        birth::end(&mut change, handle, kind)?;
-    } else if !defect(31) {
-        change.set(&object.references, left);
-    }
+    count_down(&mut change, handle, kind, left)?;
     change.commit();
     drop(held);
-    if is_last {
+    if left == 0 {
         husk::dismantle(context)?;
     }
     allocator::tidy(context)?;
     Ok(true)
+}
+
+/// Leaves an object with so many references, or ends it. Its turns are held, and `ensure_end` was
+/// called for the last one.
+pub(super) fn count_down(
+    change: &mut Change<'_>,
+    handle: &Handle,
+    kind: Kind,
+    left: u64,
+) -> Result<()> {
+    if left == 0 {
+        return birth::end(change, handle, kind);
+    }
+    if !defect(31) {
+        change.set(&handle.object(change.region())?.references, left);
+    }
+    Ok(())
 }
 
 /// Puts a record for a reference on the list of a slot.
@@ -216,7 +230,7 @@ fn enter(change: &mut Change<'_>, slot: u32, handle: &Handle, serial: u64) -> Re
     Ok(at)
 }
 
-fn next_serial(region: &Region) -> u64 {
+pub(super) fn next_serial(region: &Region) -> u64 {
     Region::add(&region.header().serial, 1).wrapping_add(1)
 }
 
