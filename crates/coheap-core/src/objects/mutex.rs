@@ -303,15 +303,16 @@ impl Mutex {
     pub fn recover(&self, context: &Context) -> Result<bool> {
         let root = self.root(context.region())?;
         let owner = Owner::of(root.lock.acquire());
-        let mut was_held = false;
-        if !owner.is_nobody() {
-            if let Some(dead) = wait::gone_owner(context.member(), owner)? {
-                estate::bury(context, dead)?;
-                was_held = lock::take_over(&root.lock, owner, context.me())
-                    && lock::give(&root.lock, &root.signal, context.me());
-            }
+        let dead = match owner.is_nobody() {
+            true => None,
+            false => wait::gone_owner(context.member(), owner)?,
+        };
+        if let Some(dead) = dead {
+            estate::bury(context, dead)?;
         }
+        // In this order a death between the two leaves the news of the holder's.
         let was_marked = Region::swap(&root.died, 0) != 0;
+        let was_held = dead.is_some() && lock::give(&root.lock, &root.signal, owner);
         Ok(was_held || was_marked)
     }
 
