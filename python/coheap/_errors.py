@@ -61,7 +61,10 @@ class WouldBlock(Error, RuntimeError):  # noqa: N818
 
 
 class OwnerDied(Error, RuntimeError):  # noqa: N818
-    """The process that held the lock died: what it guards may be half done."""
+    """The process that held the lock died, and the lock is closed until `recover` is called."""
+
+    pid: int = 0
+    """The process that died."""
 
 
 class OwnerDiedWarning(RuntimeWarning):

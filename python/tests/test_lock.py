@@ -45,6 +45,9 @@ def test_a_lock_is_taken_and_let_go(lock):
         lock.acquire("no", "number")
     with pytest.raises(ValueError, match="timeout"), lock:
         lock.acquire(timeout=float("nan"))
+    assert lock.acquire(timeout=float("inf"))
+    assert not lock.acquire(timeout=float("-inf"))
+    assert not lock.acquire(False, float("nan"))
 
 
 def test_another_may_release_it(lock, children):
@@ -115,15 +118,180 @@ def test_a_waiter_gets_the_lock_of_a_dead_holder_soon(lock, children):
     assert got[0] - begin < 2
 
 
-def test_a_warning_made_an_exception_leaves_the_lock_free(lock, children):
+def die_with(children, lock):
+    """The process id of a child that took the lock and was killed."""
     pid = children.fork(lambda: [lock.acquire(), time.sleep(60)])
     until(lock.locked)
     children.kill(pid)
+    return pid
+
+
+@pytest.mark.parametrize("kind", ["lock", "rlock"])
+def test_a_warning_made_an_exception_leaves_the_lock_free_and_marked(heap, children, kind):
+    lock = getattr(heap, kind)("lock")
+    pid = die_with(children, lock)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(coheap.OwnerDiedWarning):
+        for attempt in (lock.acquire, lambda: lock.acquire(False), lock.__enter__):
+            with pytest.raises(coheap.OwnerDiedWarning, match=f"process {pid} died"):
+                attempt()
+            assert not lock.locked()
+    with pytest.warns(coheap.OwnerDiedWarning, match=f"process {pid} died"):
+        assert lock.acquire()
+    lock.release()
+    assert lock.acquire(False)
+    lock.release()
+
+
+def test_a_warning_that_is_heard_by_a_waiter_marks_the_lock_again(lock, children):
+    pid = children.fork(lambda: [lock.acquire(), time.sleep(60)])
+    until(lock.locked)
+    heard = []
+
+    def wait():
+        try:
             lock.acquire()
+        except coheap.OwnerDiedWarning as warning:
+            heard.append(str(warning))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        thread = threading.Thread(target=wait)
+        thread.start()
+        children.kill(pid)
+        thread.join(10)
+    assert len(heard) == 1
     assert not lock.locked()
+    with pytest.warns(coheap.OwnerDiedWarning, match=f"process {pid} died"):
+        assert lock.acquire(timeout=10)
+
+
+def test_a_warning_whose_hook_releases_the_lock_does_no_harm(lock, children):
+    die_with(children, lock)
+
+    def hook(*_arguments, **_more):
+        lock.release()
+        raise RuntimeError("from the hook")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = hook
+        with pytest.raises(RuntimeError, match="from the hook"):
+            lock.acquire()
+    assert lock.acquire(False)
+    lock.release()
+
+
+@pytest.mark.parametrize("kind", ["lock", "rlock"])
+def test_a_strict_lock_is_refused_to_all_until_one_recovers_it(heap, children, kind):
+    lock = getattr(heap, kind)("lock", on_death="raise")
+    assert lock.on_death == "raise"
+    assert getattr(heap, kind)("lock").on_death == "raise"
+    for is_recovered_by_another in (False, True):
+        pid = die_with(children, lock)
+
+        def refused(pid=pid):
+            with pytest.raises(coheap.OwnerDied, match=f"process {pid} died") as died:
+                lock.acquire()
+            assert died.value.pid == pid
+            with pytest.raises(coheap.OwnerDied):
+                lock.acquire(timeout=5)
+            with pytest.raises(coheap.OwnerDied):
+                lock.acquire(False)
+            with pytest.raises(coheap.OwnerDied), lock:
+                raise AssertionError("inside")
+
+        for _ in range(2):
+            refused()
+            assert lock.holder() is None
+            assert children.wait(children.fork(refused)) == 0
+        if is_recovered_by_another:
+            assert children.wait(children.fork(lock.recover)) == 0
+        else:
+            assert lock.recover() is True
+        assert lock.recover() is False
+        with lock:
+            assert lock.holder()[0] == os.getpid()
+
+
+def test_recovery_before_anybody_looked_leaves_nothing_to_tell(lock, children):
+    die_with(children, lock)
+    assert lock.locked()
+    assert lock.recover()
+    assert not lock.locked()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert lock.acquire(False)
+    assert not lock.recover()
+    assert lock.holder()[0] == os.getpid()
+
+
+def test_what_a_death_means_is_said_once(heap):
+    heap.lock("warns")
+    heap.lock("raises", on_death="raise")
+    heap.lock("raises")
+    with pytest.raises(ValueError, match="on_death"):
+        heap.lock("warns", on_death="raise")
+    with pytest.raises(ValueError, match="on_death"):
+        heap.lock("new", on_death="ignore")
+    assert heap.names() == ["warns", "raises"]
+
+
+def test_the_holder_and_since_when(lock, children):
+    def hold():
+        lock.acquire()
+        time.sleep(60)
+
+    lock.acquire()
+    pid, thread, seconds = lock.holder()
+    assert (pid, thread) == (os.getpid(), threading.get_native_id())
+    assert 0 <= seconds < 5
+    until(lambda: lock.holder()[2] > seconds + 0.02)
+    lock.release()
+    child = children.fork(hold)
+    until(lock.locked)
+    pid, thread, seconds = lock.holder()
+    assert (pid, thread) == (child, child)
+    assert 0 <= seconds < 5
+    children.kill(child)
+    assert lock.holder()[0] == child
+
+
+def test_survivors_of_killed_holders_go_on(heap, children):
+    """What a lock guards is whole, or who has it was told; and nobody waits a second for it."""
+    lock, pair = heap.lock("lock"), heap.dict("pair")
+    pair.update(first=0, second=0)
+
+    def step():
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            lock.acquire()
+        first = pair["first"]
+        if pair["second"] != first and not told:
+            pair["broken"] = True
+        pair["first"] = pair["second"] = first + 1
+        lock.release()
+
+    def work():
+        while True:
+            step()
+
+    workers = [children.fork(work) for _ in range(3)]
+    slowest, inside = 0.0, 0
+    for _ in range(40):
+        before = pair["first"]
+        until(lambda before=before: pair["first"] > before + 20)
+        victim = (lock.holder() or workers)[0]
+        children.kill(victim)
+        workers.remove(victim)
+        inside += (lock.holder() or [0])[0] == victim
+        begin = time.monotonic()
+        step()
+        slowest = max(slowest, time.monotonic() - begin)
+        workers.append(children.fork(work))
+    assert "broken" not in pair
+    assert inside > 0
+    assert slowest < 1
 
 
 def test_a_circle_of_waiters_is_told(heap):

@@ -5,8 +5,12 @@ Method: the ends of every range; sums of many processes at once.
 """
 
 import array
+import os
+import threading
+import warnings
 
 import pytest
+from conftest import until
 
 import coheap
 
@@ -69,9 +73,10 @@ def test_bad_arguments_are_refused(heap):
         heap.value("i", "7", name="value")
     with pytest.raises(TypeError):
         heap.value("i", 0.5, name="value")
-    with pytest.raises(TypeError, match="another one"):
-        heap.value("i", 7, name="value")
-        heap.value("d", 7, name="value").get()
+    heap.value("i", 7, name="value")
+    for code in ("d", "I", "l", "b"):
+        with pytest.raises(TypeError, match=f"has typecode 'i', not '{code}'"):
+            heap.value(code, 7, name="value")
     with pytest.raises(TypeError, match="is a value, not a lock"):
         heap.lock("value")
     value = heap.value("i", name="value")
@@ -91,3 +96,81 @@ def test_processes_add_up(heap, children):
     for pid in [children.fork(count) for _ in range(4)]:
         assert children.wait(pid) == 0
     assert (whole.value, real.value) == (2000, 1000.0)
+
+
+def test_the_lock_beside_a_value_makes_two_steps_one(heap, children):
+    value = heap.value("i", name="value")
+    assert value.get_lock() is value.get_lock()
+    assert type(value.get_lock()) is coheap.RLock
+
+    def count():
+        mine = heap.value("i", name="value")
+        for _ in range(200):
+            with mine.get_lock():
+                mine.value += 1
+            with mine as taken, mine.get_lock():
+                assert taken is True
+                mine.value += 1
+
+    def work():
+        threads = [threading.Thread(target=count) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for pid in [children.fork(work) for _ in range(3)]:
+        assert children.wait(pid) == 0
+    assert value.value == 2400
+
+
+def test_a_value_is_locked_as_multiprocessings(heap):
+    value = heap.value("d", name="value")
+    assert value.acquire()
+    assert value.acquire(block=True, timeout=1)
+    assert value.get_lock().holder()[0] == os.getpid()
+    other = []
+
+    def use():
+        other.append(value.acquire(False))
+        # The number takes no notice of the lock.
+        value.set(7)
+        value.add(1)
+        with pytest.raises(AssertionError, match="not owned by thread"):
+            value.release()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join(10)
+    assert other == [False]
+    assert value.value == 8.0
+    value.release()
+    value.release()
+    with pytest.raises(AssertionError, match="not owned by thread"):
+        value.release()
+    assert not hasattr(value, "get_obj")
+    heap.remove("value")
+    with pytest.raises(coheap.ObjectGone):
+        value.acquire()
+
+
+def test_the_lock_of_a_value_survives_its_holder(heap, children):
+    value = heap.value("q", name="value")
+    pid = children.fork(lambda: [value.acquire(), value.acquire(), threading.Event().wait(60)])
+    until(value.get_lock().locked)
+    children.kill(pid)
+    with pytest.warns(coheap.OwnerDiedWarning, match=f"value .value.*process {pid} died"):
+        assert value.acquire(timeout=10)
+    value.release()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert value.acquire(False)
+
+
+def test_a_value_is_made_as_multiprocessings():
+    for value in (coheap.Value("i", 7), coheap.Value("i", 7, lock=False)):
+        with value.get_lock():
+            value.value += 1
+        assert value.value == 8
+    with pytest.raises(TypeError):
+        coheap.Value("i", 7, lock=coheap.RLock())

@@ -207,7 +207,11 @@ impl fmt::Display for Error {
                 write!(f, "all {rows} {table} are taken by living ones; nothing was changed")
             }
             Self::OwnerDied { pid } => {
-                write!(f, "process {pid} died holding the lock: what it guards may be half done")
+                write!(
+                    f,
+                    "process {pid} died holding the lock: what it guards may be half done; the \
+                     lock was not taken; see to that, then call `recover`"
+                )
             }
             Self::NotYours { owner, user } => write!(
                 f,

@@ -55,7 +55,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Entry { at, old }
         Span { info, free, counts, links }
         Object { generation, shape, references, lock, signal, root }
-        MutexRoot { cell, lock, signal, pid, died }
+        MutexRoot { cell, lock, signal, holder, died, held, traits }
         QueueBody {
             head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,
             tail, tail_segment, head_seen, reserved, spare_tail, limit, max_attempts, closed,

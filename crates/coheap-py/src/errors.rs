@@ -32,13 +32,16 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         Error::WouldBlock => own(py, "WouldBlock", message),
         Error::LeaseLost => own(py, "LeaseLost", message),
         Error::ShutDown => own(py, "ShutDown", message),
-        Error::OwnerDied { .. } => own(py, "OwnerDied", message),
+        Error::OwnerDied { pid } => {
+            let died = own(py, "OwnerDied", message);
+            died.value(py).setattr("pid", *pid).err().unwrap_or(died)
+        }
         Error::Empty => imported(py, "queue", "Empty", message),
         Error::Full => imported(py, "queue", "Full", message),
         Error::WrongKind { found, wanted } => PyTypeError::new_err(format!(
-            "{subject} is a {}, not a {}; nothing was changed; choose another name",
-            kind_name(*found),
-            kind_name(*wanted)
+            "{subject} is {}, not {}; nothing was changed; choose another name",
+            one_of(*found),
+            one_of(*wanted)
         )),
         Error::NotAnInteger => PyTypeError::new_err(message),
         Error::NoSuchName => PyKeyError::new_err(message),
@@ -71,8 +74,15 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
         2 => "dict",
         3 => "queue",
         4 => "lock",
+        5 => "rlock",
         _ => "object of a newer version",
     }
+}
+
+fn one_of(kind: u8) -> String {
+    let name = kind_name(kind);
+    let article = if name.starts_with(['o', 'r']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 /// A value has more bytes than the heap.

@@ -42,7 +42,7 @@ mod _native {
     #[pymodule_export]
     use crate::lease::Lease;
     #[pymodule_export]
-    use crate::lock::Lock;
+    use crate::lock::{Lock, RLock};
     #[pymodule_export]
     use crate::queue::WorkQueue;
     #[pymodule_export]

@@ -65,8 +65,11 @@ impl WorkQueue {
             Err(error) => return Err(self.object.explain(py, &error)),
         }
         let (engine, bytes) = (&self.object.door.engine, item.as_slice());
-        waiting::wait(py, engine, deadline, &Error::Full, |context, until| {
-            self.queue.put_wait(context, Some(until), bytes)
+        waiting::wait(py, engine, deadline, &Error::Full, |context, slice| {
+            if slice.is_last {
+                return self.queue.put_wait(context, deadline, bytes);
+            }
+            self.queue.put_until(context, slice.started, slice.until, bytes)
         })?
         .map_err(|error| self.object.explain(py, &error))
     }
@@ -78,8 +81,11 @@ impl WorkQueue {
         let token = match engine.with(|context| self.queue.lease(context, &mut out)) {
             Err(Error::Empty | Error::Interrupted) => {
                 let bytes: &mut Vec<u8> = &mut out;
-                waiting::wait(py, engine, deadline, &Error::Empty, |context, until| {
-                    self.queue.lease_wait(context, Some(until), bytes)
+                waiting::wait(py, engine, deadline, &Error::Empty, |context, slice| {
+                    if slice.is_last {
+                        return self.queue.lease_wait(context, deadline, bytes);
+                    }
+                    self.queue.lease_until(context, slice.started, slice.until, bytes)
                 })?
             }
             other => other,
@@ -248,8 +254,11 @@ impl WorkQueue {
     fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let deadline = waiting::deadline(timeout)?;
         let engine = &self.object.door.engine;
-        waiting::wait(py, engine, deadline, &Error::TimedOut, |context, until| {
-            self.queue.join(context, Some(until))
+        waiting::wait(py, engine, deadline, &Error::TimedOut, |context, slice| {
+            if slice.is_last {
+                return self.queue.join(context, deadline);
+            }
+            self.queue.join_until(context, slice.started, slice.until)
         })?
         .map_err(|error| self.object.explain(py, &error))
     }

@@ -1,18 +1,23 @@
 //! The class `Value`: one number that processes share.
 //!
 //! What always holds: a number that the typecode does not hold is refused, never cut off. What
-//! depends on what is there (`add`, `compare_exchange`) is one operation, whoever else writes.
+//! depends on what is there (`add`, `compare_exchange`) is one operation, whoever else writes. The
+//! typecode is stored with the number, so all processes agree on it.
+//!
+//! The lock is one beside the number, of which the number itself takes no notice.
 
-use coheap_core::objects::{Recipe, Value as Engine};
+use coheap_core::objects::{Mutex, Recipe, Value as Engine};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt};
 
 use crate::codec;
 use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::{self, Reduced};
+use crate::lock::RLock;
 use crate::scratch::Scratch;
 
 /// A number that processes share.
@@ -20,12 +25,17 @@ use crate::scratch::Scratch;
 /// `Value(typecode, init)` is a new one in the default heap; `Heap.value` makes or finds one in
 /// others.
 ///
-/// Its typecode is one of `array.array`. `v += n` is atomic; `v.value += n` is two operations.
+/// Its typecode is one of `array.array`. `v += n` is atomic; `v.value += n` is two operations, which
+/// `with v.get_lock():`, or `with v:` for short, makes one for all who do the same.
+///
+/// The lock excludes only those who take it, too: to read, set and add does not wait for it. It is
+/// there whatever `lock` says, which `multiprocessing` asks for, and costs nothing until it is used.
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct Value {
     object: Object,
     engine: Engine,
     kind: Kind,
+    lock: PyOnceLock<Py<RLock>>,
 }
 
 /// What a typecode holds.
@@ -67,22 +77,42 @@ impl Kind {
         }
     }
 
+    /// The typecode as a heap stores it.
+    pub(crate) fn letter(self) -> u8 {
+        self.code() as u8
+    }
+
+    /// Refuses an int that the typecode does not hold.
+    #[inline]
+    fn check(self, value: i128) -> PyResult<()> {
+        match self {
+            Self::Int(code, least, most) if value < least || value > most => {
+                Err(PyOverflowError::new_err(format!(
+                    "{value} is outside of {least} to {most}, which typecode {code:?} holds; \
+                     nothing was changed"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of a number, if the typecode holds it.
     pub(crate) fn encode(self, number: &Bound<'_, PyAny>) -> PyResult<Scratch> {
         let py = number.py();
         let mut out = Scratch::new();
         let rules = codec::Rules { pickle: false, max_bytes: u64::MAX };
         match self {
-            Self::Int(code, least, most) => {
-                let value = number.extract::<i128>().map_err(|error| self.refuse(py, error))?;
-                if value < least || value > most {
-                    return Err(PyOverflowError::new_err(format!(
-                        "{value} is outside of {least} to {most}, which typecode {code:?} holds; \
-                         nothing was changed"
-                    )));
+            Self::Int(..) => match number.extract::<i64>() {
+                Ok(value) => {
+                    self.check(i128::from(value))?;
+                    codec::put_small(value, &mut out);
                 }
-                codec::encode(value.into_pyobject(py)?.as_any(), rules, &mut out)?;
-            }
+                Err(_) => {
+                    let value = number.extract::<i128>().map_err(|error| self.refuse(py, error))?;
+                    self.check(value)?;
+                    codec::encode(value.into_pyobject(py)?.as_any(), rules, &mut out)?;
+                }
+            },
             Self::Float(_, is_short) => {
                 let value: f64 = number.extract()?;
                 let value = if is_short { f64::from(value as f32) } else { value };
@@ -102,8 +132,29 @@ impl Kind {
 }
 
 impl Value {
-    pub(crate) fn new(object: Object, kind: Kind) -> Self {
-        Self { engine: Engine { handle: object.handle }, object, kind }
+    /// The number that an object is, if it was made with the same typecode, or by a program that
+    /// has none.
+    pub(crate) fn new(py: Python<'_>, object: Object, kind: Kind) -> PyResult<Self> {
+        let mutex = Mutex { handle: object.handle };
+        let made = object.run(py, |context| mutex.traits(context))?.typecode;
+        if made != 0 && made != kind.letter() {
+            return Err(PyTypeError::new_err(format!(
+                "{} has typecode {:?}, not {:?}; nothing was changed; choose another name",
+                object.subject(),
+                char::from(made),
+                kind.code()
+            )));
+        }
+        let engine = Engine { handle: object.handle };
+        Ok(Self { engine, object, kind, lock: PyOnceLock::new() })
+    }
+
+    /// The lock beside the number.
+    fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
+        self.lock.get_or_try_init(py, || {
+            let object = Object { kind: "the lock of value", ..self.object.clone() };
+            Py::new(py, RLock::beside(object))
+        })
     }
 
     /// The value of this name, made if there is none; without a name a new one.
@@ -119,24 +170,54 @@ impl Value {
             Some(init) => kind.encode(&init)?,
             None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
         };
-        Ok(Self::new(door.object(py, "value", name, &Recipe::Value(&init))?, kind))
+        let recipe = Recipe::Number { bytes: &init, typecode: kind.letter() };
+        Self::new(py, door.object(py, "value", name, &recipe)?, kind)
     }
 
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
         self.object.run(py, |context| self.engine.get(context, out))?;
+        if let (Kind::Int(_, least, most), Some(small)) = (self.kind, codec::small(out)) {
+            if (least..=most).contains(&i128::from(small)) {
+                return Ok(small.into_pyobject(py)?.into_any());
+            }
+        }
         let value = codec::decode(py, out, self.object.door.rules)?;
         let fits = match self.kind {
-            Kind::Int(..) => value.is_exact_instance_of::<PyInt>(),
+            Kind::Int(_, least, most) => {
+                value.is_exact_instance_of::<PyInt>()
+                    && value.extract::<i128>().is_ok_and(|value| (least..=most).contains(&value))
+            }
             Kind::Float(..) => value.is_exact_instance_of::<PyFloat>(),
         };
         if fits {
             return Ok(value);
         }
         Err(PyTypeError::new_err(format!(
-            "{} is not a number of typecode {:?}: it was made with another one",
+            "{} holds what is not a number of typecode {:?}: a program without typecodes wrote it",
             self.object.subject(),
             self.kind.code()
         )))
+    }
+
+    /// Adds to an int of a typecode of less than 64 bits. `None`: the numbers are too large.
+    fn add_small(&self, py: Python<'_>, by: i64) -> PyResult<Option<i64>> {
+        let (mut old, mut new) = (Scratch::new(), Scratch::new());
+        loop {
+            self.object.run(py, |context| self.engine.get(context, &mut old))?;
+            let Some(sum) = codec::small(&old).and_then(|old| old.checked_add(by)) else {
+                return Ok(None);
+            };
+            self.kind.check(i128::from(sum))?;
+            new.clear();
+            codec::put_small(sum, &mut new);
+            let is_done = self
+                .object
+                .write(py, |context| self.engine.compare_and_set(context, &old, &new))?;
+            if is_done {
+                return Ok(Some(sum));
+            }
+            py.check_signals()?;
+        }
     }
 
     /// Replaces what is there as long as `change` makes something of it, in one step.
@@ -164,8 +245,18 @@ impl Value {
 #[pymethods]
 impl Value {
     #[new]
-    #[pyo3(signature = (typecode, init=None), text_signature = "(typecode, init=0)")]
-    fn create(py: Python<'_>, typecode: &str, init: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(
+        signature = (typecode, init=None, *, lock=true),
+        text_signature = "(typecode, init=0, *, lock=True)"
+    )]
+    fn create(
+        py: Python<'_>,
+        typecode: &str,
+        init: Option<Bound<'_, PyAny>>,
+        lock: bool,
+    ) -> PyResult<Self> {
+        // There is one in any case: it costs nothing while nobody asks for it.
+        let _ = lock;
         Self::make(py, &default::door(py)?, None, typecode, init)
     }
 
@@ -200,9 +291,14 @@ impl Value {
     ///     OverflowError: The typecode does not hold the sum.
     fn add<'py>(&self, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = n.py();
-        if let (Kind::Int('l' | 'q', ..), Ok(by)) = (self.kind, n.extract::<i64>()) {
-            let sum = self.object.write(py, |context| self.engine.add(context, by))?;
-            return Ok(sum.into_pyobject(py)?.into_any());
+        if let (Kind::Int(code, ..), Ok(by)) = (self.kind, n.extract::<i64>()) {
+            let sum = match code {
+                'l' | 'q' => Some(self.object.write(py, |context| self.engine.add(context, by))?),
+                _ => self.add_small(py, by)?,
+            };
+            if let Some(sum) = sum {
+                return Ok(sum.into_pyobject(py)?.into_any());
+            }
         }
         let sum =
             self.exchange(py, |old| old.call_method1(intern!(py, "__add__"), (n,)).map(Some))?;
@@ -226,6 +322,38 @@ impl Value {
 
     fn __isub__(&self, n: &Bound<'_, PyAny>) -> PyResult<()> {
         self.add(&n.neg()?).map(|_| ())
+    }
+
+    /// The lock beside the number: always the same `RLock`.
+    ///
+    /// `with v.get_lock(): v.value += 1` is exact among all who do so.
+    fn get_lock(&self, py: Python<'_>) -> PyResult<Py<RLock>> {
+        Ok(self.lock(py)?.clone_ref(py))
+    }
+
+    /// As `RLock.acquire` of the lock beside the number.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        self.lock(py)?.get().acquire(py, block, timeout)
+    }
+
+    /// As `RLock.release` of the lock beside the number.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        self.lock(py)?.get().release(py)
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.lock(py)?.get().__enter__(py)
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.release(py)
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {

@@ -32,21 +32,37 @@ pub(crate) fn after(seconds: f64) -> Deadline {
     os::now().checked_add(u64::try_from(wait.as_nanos()).ok()?)
 }
 
-/// Runs a waiting operation until it is done or `deadline` passes: then it answers `late`.
+/// One of the slices that a wait is made of, in nanoseconds of `os::now`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slice {
+    /// When the whole wait began.
+    pub(crate) started: u64,
+    /// When it is time to look at signals.
+    pub(crate) until: u64,
+    /// Whether that is the deadline.
+    pub(crate) is_last: bool,
+}
+
+/// Runs a waiting operation, slice after slice, until it is done or `deadline` passes. It answers
+/// `late` when a slice is over.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     engine: &Engine,
     deadline: Deadline,
     late: &Error,
-    mut operation: impl FnMut(&Context, u64) -> Result<T> + Send,
+    mut operation: impl FnMut(&Context, Slice) -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
+    let started = os::now();
+    let mut now = started;
     loop {
-        let until = deadline.unwrap_or(u64::MAX).min(os::now().saturating_add(SLICE));
-        let slice = &mut operation;
-        let answer = py.detach(|| engine.with(|context| slice(context, until)));
+        let until = deadline.unwrap_or(u64::MAX).min(now.saturating_add(SLICE));
+        let slice = Slice { started, until, is_last: deadline == Some(until) };
+        let run = &mut operation;
+        let answer = py.detach(|| engine.with(|context| run(context, slice)));
+        now = os::now();
         match answer {
             Err(Error::Interrupted) => py.check_signals()?,
-            Err(error) if error == *late && deadline.is_none_or(|end| os::now() < end) => {
+            Err(error) if error == *late && deadline.is_none_or(|end| now < end) => {
                 py.check_signals()?;
             }
             other => return Ok(other),

@@ -62,7 +62,7 @@ fn claim_object(region: &Region, blocks: &mut Blocks, at: u64, found: &mut Found
         return Err(broken("dead object in the directory or a ledger", at));
     }
     match object.shape.get() as u8 {
-        1 | 4 => claim_cell(region, blocks, Cell::load(&object.root[..2])),
+        1 | 4 | 5 => claim_cell(region, blocks, Cell::load(&object.root[..2])),
         2 => {
             claim_map(region, blocks, object)?;
             claim_reserve(blocks, object.root[9].get())

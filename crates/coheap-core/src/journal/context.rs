@@ -29,6 +29,8 @@ pub struct Context {
     generation: u64,
     index: u32,
     me: Owner,
+    /// Process id in the low half, thread id in the high half.
+    signature: u64,
     /// About how many blocks of each class are pending: decides when to give some back.
     pub(crate) pending: [Cell<u32>; CLASS_ROWS],
     /// Whether more is pending than should be.
@@ -78,6 +80,7 @@ impl Context {
             return Ok(Self {
                 region: Arc::clone(member.census().region()),
                 generation: member.generation(),
+                signature: u64::from(member.pid()) | u64::from(os::thread_id()) << 32,
                 member,
                 index,
                 me,
@@ -118,6 +121,12 @@ impl Context {
     #[inline(always)]
     pub fn me(&self) -> Owner {
         self.me
+    }
+
+    /// This thread for people: its process id in the low half, its thread id in the high half.
+    #[inline(always)]
+    pub fn signature(&self) -> u64 {
+        self.signature
     }
 
     /// The row's shared words.

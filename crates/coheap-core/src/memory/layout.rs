@@ -305,7 +305,7 @@ pub struct Object {
     pub root: [Word; 11],
 }
 
-/// A lock's root words.
+/// The root words of a lock, and of a value, which has one beside it.
 #[derive(Debug)]
 #[repr(C)]
 pub struct MutexRoot {
@@ -315,10 +315,14 @@ pub struct MutexRoot {
     pub lock: Word,
     /// Where the others sleep.
     pub signal: Signal,
-    /// Process id of the last holder.
-    pub pid: Word,
+    /// The last holder: low half its process id, high half its thread id.
+    pub holder: Word,
     /// Process id of a holder that died, plus one, until somebody is told.
     pub died: Word,
+    /// How often the holder has it in the low 20 bits; the rest, since when, if it said so.
+    pub held: Word,
+    /// What it was made with: typecode in the low byte, bit 8: who comes after a death is refused.
+    pub traits: Word,
 }
 
 /// What a queue's first root word leads to.

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::{self, Handle, Kind};
+use crate::objects::mutex::{self, Traits};
 use crate::objects::{husk, map, queue};
 
 /// What a new object is made with.
@@ -28,15 +29,42 @@ pub enum Recipe<'a> {
     },
     /// A lock, and the value it guards.
     Mutex(&'a [u8]),
+    /// A value that is a number of a typecode, for faces that have such.
+    Number {
+        /// What it is at first.
+        bytes: &'a [u8],
+        /// The letter of the typecode.
+        typecode: u8,
+    },
+    /// A lock that guards no value.
+    Lock {
+        /// Whether its holder may take it again.
+        is_recursive: bool,
+        /// Whether the death of a holder closes it to everybody until it is recovered.
+        is_strict: bool,
+    },
 }
 
 impl Recipe<'_> {
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Value(_) => Kind::Value,
+            Self::Value(_) | Self::Number { .. } => Kind::Value,
             Self::Map => Kind::Map,
             Self::Queue { .. } => Kind::Queue,
-            Self::Mutex(_) => Kind::Mutex,
+            Self::Mutex(_) | Self::Lock { is_recursive: false, .. } => Kind::Mutex,
+            Self::Lock { is_recursive: true, .. } => Kind::RecursiveMutex,
+        }
+    }
+
+    /// The value of an object that has one, and the traits of the lock beside it.
+    fn value(&self) -> Option<(&[u8], Traits)> {
+        match *self {
+            Self::Value(bytes) | Self::Mutex(bytes) => Some((bytes, Traits::default())),
+            Self::Number { bytes, typecode } => {
+                Some((bytes, Traits { typecode, is_strict: false }))
+            }
+            Self::Lock { is_strict, .. } => Some((&[0], Traits { typecode: 0, is_strict })),
+            Self::Map | Self::Queue { .. } => None,
         }
     }
 }
@@ -49,33 +77,32 @@ pub(super) const MAKE_WORDS: usize =
 pub(super) fn ensure(context: &Context, recipe: &Recipe<'_>, more: Option<Room>) -> Result<()> {
     let mut rooms = vec![header::ROOM];
     rooms.extend(more);
-    match recipe {
-        Recipe::Value(bytes) | Recipe::Mutex(bytes) => {
-            cell::ensure(context, bytes)?;
-            rooms.extend(cell::room_of(bytes));
-        }
-        Recipe::Queue { .. } => rooms.extend([queue::BODY, husk::ROOM]),
-        Recipe::Map => rooms.push(husk::ROOM),
+    if let Some((bytes, _)) = recipe.value() {
+        cell::ensure(context, bytes)?;
+        rooms.extend(cell::room_of(bytes));
+    }
+    match recipe.kind() {
+        Kind::Queue => rooms.extend([queue::BODY, husk::ROOM]),
+        Kind::Map => rooms.push(husk::ROOM),
+        Kind::Value | Kind::Mutex | Kind::RecursiveMutex => {}
     }
     allocator::ensure_all(context, &mut rooms)
 }
 
 /// Makes an object, which nobody can reach before the change commits.
 pub(super) fn make(change: &mut Change<'_>, recipe: &Recipe<'_>) -> Result<Handle> {
-    let root = match recipe {
-        Recipe::Value(bytes) | Recipe::Mutex(bytes) => {
-            let cell = cell::make(change, bytes)?;
-            vec![cell.0, cell.1]
-        }
+    let mut root = [0; 11];
+    if let Some((bytes, traits)) = recipe.value() {
+        let cell = cell::make(change, bytes)?;
+        root = mutex::new_root([cell.0, cell.1], traits);
+    }
+    match recipe {
         Recipe::Queue { limit, max_attempts } => {
-            vec![queue::create_body(change, *limit, *max_attempts)?]
+            root[0] = queue::create_body(change, *limit, *max_attempts)?;
         }
-        Recipe::Map => {
-            let mut root = vec![0; 10];
-            root[9] = allocator::take(change, husk::ROOM)?;
-            root
-        }
-    };
+        Recipe::Map => root[9] = allocator::take(change, husk::ROOM)?,
+        _ => {}
+    }
     header::create(change, recipe.kind(), &root)
 }
 
@@ -91,7 +118,7 @@ pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Resu
             let body = queue::Queue { handle: *handle }.body(region)?;
             husk::ensure_or_reserve(context, &body.reserve)
         }
-        Kind::Value | Kind::Mutex => Ok(()),
+        Kind::Value | Kind::Mutex | Kind::RecursiveMutex => Ok(()),
     }
 }
 
@@ -100,7 +127,9 @@ pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Resu
 pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()> {
     let object = handle.object(change.region())?;
     match kind {
-        Kind::Value | Kind::Mutex => cell::free(change, Cell::load(&object.root[..2]))?,
+        Kind::Value | Kind::Mutex | Kind::RecursiveMutex => {
+            cell::free(change, Cell::load(&object.root[..2]))?;
+        }
         Kind::Map => {
             map::cut_loose(change, object, true)?;
             match object.root[9].get() {

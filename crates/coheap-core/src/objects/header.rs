@@ -34,12 +34,14 @@ pub enum Kind {
     Queue = 3,
     /// A lock that says when its holder died.
     Mutex = 4,
+    /// Such a lock that its holder may take again.
+    RecursiveMutex = 5,
 }
 
 impl Kind {
     /// The kind with this number.
     pub fn of(number: u8) -> Option<Self> {
-        [Self::Value, Self::Map, Self::Queue, Self::Mutex]
+        [Self::Value, Self::Map, Self::Queue, Self::Mutex, Self::RecursiveMutex]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }

@@ -1,10 +1,11 @@
 //! A lock that tells its next holder when the last one died, with a value beside it.
 //!
-//! Root words: 0 and 1 the value's cell, 2 the lock word, 3 the signal, 4 the holder's process id,
-//! 5 the process id of a holder that died, plus one, until somebody is told.
+//! Every value has one beside it, so a handle to a value is one to its lock. Whether the holder may
+//! take a lock again is up to who uses it: `lock_again` and `leave` count, `unlock` does not.
 //!
 //! What always holds: the lock word is changed by the rules of `sync::lock`; recovery leaves it
-//! alone, so a dead holder's lock stays held until somebody wants it.
+//! alone, so a dead holder's lock stays held until somebody wants it. What says how often and since
+//! when the holder has it is written by the holder alone, and means nothing while nobody holds it.
 
 use crate::error::{Error, Result};
 use crate::journal::Context;
@@ -12,6 +13,7 @@ use crate::memory::Region;
 use crate::memory::layout::MutexRoot;
 use crate::objects::header::Handle;
 use crate::objects::{Value, estate};
+use crate::os;
 use crate::sync::life::StateWord;
 use crate::sync::wait::{self, Pause};
 use crate::sync::{Owner, Patience, deadlock, lock};
@@ -20,6 +22,10 @@ use crate::sync::{Owner, Patience, deadlock, lock};
 const SPINS: u32 = 40;
 /// How long a plain lock must stand still in a cycle before it is called a deadlock.
 const STABLE: u64 = 1_000_000_000;
+/// The part of `held` that says how often; above it, the time in units of as many nanoseconds.
+const DEPTH: u64 = (1 << 20) - 1;
+/// The bit of `traits` that makes a lock strict.
+const STRICT: u64 = 1 << 8;
 
 /// A handle to a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +48,26 @@ pub enum Acquired {
 pub struct Holder {
     /// Process id.
     pub pid: u32,
-    /// Row of the thread.
-    pub context: u32,
+    /// The system's number of the thread. `None`: it died before it wrote that down.
+    pub thread: Option<u32>,
+    /// When it took the lock, in nanoseconds of [`os::now`], to some milliseconds. `None`: it did
+    /// not say.
+    pub since: Option<u64>,
+}
+
+/// What a lock, or the value beside it, was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// The letter of the value's typecode; 0 where it may be anything.
+    pub typecode: u8,
+    /// Whether the death of a holder closes the lock to everybody until it is recovered.
+    pub is_strict: bool,
+}
+
+/// The root words of a new lock around the value in this cell.
+pub(super) fn new_root(cell: [u64; 2], traits: Traits) -> [u64; 11] {
+    let strict = if traits.is_strict { STRICT } else { 0 };
+    [cell[0], cell[1], 0, 0, 0, 0, 0, u64::from(traits.typecode) | strict, 0, 0, 0]
 }
 
 impl Mutex {
@@ -58,26 +82,44 @@ impl Mutex {
         Value { handle: self.handle }
     }
 
-    /// Takes the lock if it is free, or if its holder is dead.
+    /// What it was made with.
     ///
     /// # Errors
     ///
     /// [`Error::ObjectGone`] after it was removed.
+    pub fn traits(&self, context: &Context) -> Result<Traits> {
+        let root = self.root(context.region())?;
+        Ok(Traits { typecode: root.traits.get() as u8, is_strict: is_strict(root) })
+    }
+
+    /// Takes the lock if it is free, or if its holder is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OwnerDied`] if it is strict and a holder died; [`Error::ObjectGone`] after it was
+    /// removed.
+    #[inline]
     pub fn try_lock(&self, context: &Context) -> Result<Option<Acquired>> {
         let root = self.root(context.region())?;
         if lock::try_take(&root.lock, context.me()) {
-            return Ok(Some(taken(root, context)));
+            return taken(root, context).map(Some);
         }
+        self.try_lock_slowly(root, context)
+    }
+
+    #[cold]
+    fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
         let owner = Owner::of(root.lock.acquire());
-        if owner.is_nobody() {
-            return Ok(None);
-        }
-        match wait::gone_owner(context.member(), owner)? {
-            Some(dead) => {
+        if !owner.is_nobody() {
+            if let Some(dead) = wait::gone_owner(context.member(), owner)? {
                 estate::bury(context, dead)?;
-                Ok(inherit(root, owner, context))
+                return inherit(root, owner, context);
             }
-            None => Ok(None),
+        }
+        match root.died.get() {
+            // Another who is refused it has it for the moment.
+            died if died != 0 && is_strict(root) => Err(refusal(died)),
+            _ => Ok(None),
         }
     }
 
@@ -85,13 +127,14 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]; [`Error::Deadlock`] when every holder in a circle has waited for the
-    /// next one for a second; [`Error::Interrupted`]; [`Error::ObjectGone`].
+    /// [`Error::OwnerDied`] as [`try_lock`](Self::try_lock); [`Error::TimedOut`];
+    /// [`Error::Deadlock`] when every holder in a circle has waited for the next one for a second;
+    /// [`Error::Interrupted`]; [`Error::ObjectGone`].
     #[inline(always)]
     pub fn lock(&self, context: &Context, deadline: Option<u64>) -> Result<Acquired> {
         let root = self.root(context.region())?;
         if lock::try_take(&root.lock, context.me()) {
-            return Ok(taken(root, context));
+            return taken(root, context);
         }
         self.lock_slowly(root, context, Patience::new(deadline))
     }
@@ -105,9 +148,28 @@ impl Mutex {
     pub fn lock_until(&self, context: &Context, started: u64, until: u64) -> Result<Acquired> {
         let root = self.root(context.region())?;
         if lock::try_take(&root.lock, context.me()) {
-            return Ok(taken(root, context));
+            return taken(root, context);
         }
         self.lock_slowly(root, context, Patience::until(started, until))
+    }
+
+    /// Takes the lock once more if this thread has it already. Answers whether it does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] when it has it a million times; [`Error::ObjectGone`].
+    #[inline]
+    pub fn lock_again(&self, context: &Context) -> Result<bool> {
+        let root = self.root(context.region())?;
+        if Owner::of(root.lock.get()) != context.me() {
+            return Ok(false);
+        }
+        let held = root.held.get();
+        if held & DEPTH == DEPTH {
+            return Err(Error::BadArgument("the lock is held a million times by this thread"));
+        }
+        Region::store(&root.held, held + 1);
+        Ok(true)
     }
 
     #[cold]
@@ -120,7 +182,7 @@ impl Mutex {
         for _ in 0..SPINS {
             std::hint::spin_loop();
             if Owner::of(root.lock.get()).is_nobody() && lock::try_take(&root.lock, context.me()) {
-                return Ok(taken(root, context));
+                return taken(root, context);
             }
         }
         if context.in_transaction.get() {
@@ -147,7 +209,7 @@ impl Mutex {
             let owner = Owner::of(word);
             if owner.is_nobody() {
                 if lock::try_take_after_sleep(&root.lock, context.me()) {
-                    return Ok(taken(root, context));
+                    return taken(root, context);
                 }
                 continue;
             }
@@ -171,7 +233,7 @@ impl Mutex {
                 }
                 Pause::OwnerGone(dead) => {
                     estate::bury(context, dead)?;
-                    if let Some(acquired) = inherit(root, owner, context) {
+                    if let Some(acquired) = inherit(root, owner, context)? {
                         return Ok(acquired);
                     }
                 }
@@ -195,6 +257,76 @@ impl Mutex {
             return Err(Error::NotOwner);
         }
         context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        Ok(())
+    }
+
+    /// As [`unlock`](Self::unlock), but only when this thread has let go as often as it took it.
+    ///
+    /// # Errors
+    ///
+    /// As [`unlock`](Self::unlock).
+    #[inline]
+    pub fn leave(&self, context: &Context) -> Result<()> {
+        let root = self.root(context.region())?;
+        let held = root.held.get();
+        if held & DEPTH <= 1 {
+            return self.unlock(context);
+        }
+        if Owner::of(root.lock.get()) != context.me() {
+            return Err(Error::NotOwner);
+        }
+        Region::store(&root.held, held - 1);
+        Ok(())
+    }
+
+    /// As [`unlock`](Self::unlock), and the next holder is told once more that process `pid` died,
+    /// for whoever was told would not hear of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`unlock`](Self::unlock).
+    pub fn unlock_marked(&self, context: &Context, pid: u32) -> Result<()> {
+        let root = self.root(context.region())?;
+        if Owner::of(root.lock.get()) != context.me() {
+            return Err(Error::NotOwner);
+        }
+        Region::store(&root.died, u64::from(pid) + 1);
+        self.unlock(context)
+    }
+
+    /// Forgets that a holder died, and frees the lock if a dead process holds it. One whom a living
+    /// process holds stays held. Answers whether there was a death to forget.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after it was removed.
+    pub fn recover(&self, context: &Context) -> Result<bool> {
+        let root = self.root(context.region())?;
+        let owner = Owner::of(root.lock.acquire());
+        let dead = match owner.is_nobody() {
+            true => None,
+            false => wait::gone_owner(context.member(), owner)?,
+        };
+        if let Some(dead) = dead {
+            estate::bury(context, dead)?;
+        }
+        // In this order a death between the two leaves the news of the holder's.
+        let was_marked = Region::swap(&root.died, 0) != 0;
+        let was_held = dead.is_some() && lock::give(&root.lock, &root.signal, owner);
+        Ok(was_held || was_marked)
+    }
+
+    /// Writes down that the holder, who is the caller, has it since now.
+    ///
+    /// Not part of taking it, for looking at the clock takes as long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after it was removed.
+    #[inline]
+    pub fn note_time(&self, context: &Context) -> Result<()> {
+        let root = self.root(context.region())?;
+        Region::store(&root.held, root.held.get() & DEPTH | os::now_roughly() & !DEPTH);
         Ok(())
     }
 
@@ -223,23 +355,47 @@ impl Mutex {
     pub fn holder(&self, context: &Context) -> Result<Option<Holder>> {
         let root = self.root(context.region())?;
         let owner = Owner::of(root.lock.acquire());
-        let holder = owner.context().filter(|_| !owner.is_nobody());
-        let pid = pid_of(root, owner, context.region()) as u32;
-        Ok(holder.map(|context| Holder { pid, context }))
+        if owner.is_nobody() {
+            return Ok(None);
+        }
+        let (pid, noted) = (pid_of(root, owner, context.region()), root.holder.get());
+        let thread = Some((noted >> 32) as u32).filter(|_| noted as u32 == pid);
+        let since = Some(root.held.get() & !DEPTH).filter(|since| *since != 0);
+        Ok(Some(Holder { pid, thread, since }))
     }
 }
 
+/// The lock is this thread's: signs it, and looks for the mark of a death.
 #[inline(always)]
-fn taken(root: &MutexRoot, context: &Context) -> Acquired {
+fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
     context.own_locks.set(context.own_locks.get() + 1);
-    Region::store(&root.pid, u64::from(context.member().pid()));
+    Region::store(&root.holder, context.signature());
+    Region::store(&root.held, 1);
     match root.died.get() {
-        0 => Acquired::Clean,
-        died => {
-            Region::store(&root.died, 0);
-            Acquired::OwnerDied((died - 1) as u32)
-        }
+        0 => Ok(Acquired::Clean),
+        died => tell(root, context, died),
     }
+}
+
+/// A holder died: who has the lock now is told, or refused it.
+#[cold]
+fn tell(root: &MutexRoot, context: &Context, died: u64) -> Result<Acquired> {
+    if is_strict(root) {
+        lock::give(&root.lock, &root.signal, context.me());
+        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        return Err(refusal(died));
+    }
+    Region::store(&root.died, 0);
+    Ok(Acquired::OwnerDied((died - 1) as u32))
+}
+
+fn is_strict(root: &MutexRoot) -> bool {
+    root.traits.get() & STRICT != 0
+}
+
+/// What a mark says to who is refused the lock.
+fn refusal(died: u64) -> Error {
+    Error::OwnerDied { pid: (died - 1) as u32 }
 }
 
 /// Whether a wait without an end stands still in a circle, and this thread is the one to give up.
@@ -250,21 +406,22 @@ fn is_deadlocked(context: &Context, patience: &Patience) -> bool {
 
 /// Process id of a holder. It may have died between taking the lock and writing the number down:
 /// then its slot says it, as long as nobody else has the slot.
-fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u64 {
-    let Some(slot) = holder.slot().map(|slot| region.slot(slot)) else { return root.pid.get() };
-    let pid = slot.pid.get();
-    if StateWord(slot.state.acquire()).epoch() == holder.epoch() { pid } else { root.pid.get() }
+fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
+    let noted = root.holder.get() as u32;
+    let Some(slot) = holder.slot().map(|slot| region.slot(slot)) else { return noted };
+    let pid = slot.pid.get() as u32;
+    if StateWord(slot.state.acquire()).epoch() == holder.epoch() { pid } else { noted }
 }
 
 /// Takes the lock over from a dead holder. `None`: somebody was faster.
-fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Option<Acquired> {
+fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Result<Option<Acquired>> {
     let pid = pid_of(root, dead, context.region());
     if !lock::take_over(&root.lock, dead, context.me()) {
-        return None;
+        return Ok(None);
     }
     // Should this heir die before it is back in user code, the next one is still told.
-    Region::store(&root.died, pid.wrapping_add(1));
-    Some(taken(root, context))
+    Region::store(&root.died, u64::from(pid) + 1);
+    taken(root, context).map(Some)
 }
 
 #[cfg(all(test, not(any(loom, miri, sim))))]
@@ -273,7 +430,6 @@ mod tests {
     use crate::heap::Heap;
     use crate::objects::Directory;
     use crate::objects::Recipe;
-    use crate::os;
 
     const SLICE: u64 = 50_000_000;
 

@@ -40,7 +40,8 @@ pub fn take_over(word: &Word, dead: Owner, me: Owner) -> bool {
         && Region::compare_exchange(word, seen, me.bits() | WAITERS | (seen & SHARED)).is_ok()
 }
 
-/// Lets go of a lock that `me` has. `false`: somebody else has it, or nobody.
+/// Lets go of a lock that `me` has, who is the caller or dead. `false`: somebody else has it, or
+/// nobody.
 #[inline(always)]
 pub fn give(word: &Word, signal: &Signal, me: Owner) -> bool {
     Region::compare_exchange(word, me.bits(), 0).is_ok() || give_slowly(word, signal, me)

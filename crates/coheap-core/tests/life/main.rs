@@ -16,5 +16,6 @@ mod namespaces;
 mod engines;
 mod growing;
 mod references;
+mod locks;
 #[cfg(feature = "failpoints")]
 mod unfinished;

@@ -13,7 +13,7 @@ pub(crate) fn heap(mebibytes: u64) -> Heap {
     Heap::anonymous(mebibytes << 20).expect("an anonymous heap")
 }
 
-fn handle(heap: &Heap, name: &str, recipe: &Recipe<'_>) -> Result<Handle> {
+pub(crate) fn handle(heap: &Heap, name: &str, recipe: &Recipe<'_>) -> Result<Handle> {
     heap.with(|context| Directory.get_or_create(context, name, recipe))
 }
 

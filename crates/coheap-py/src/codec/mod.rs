@@ -30,6 +30,7 @@ mod wire;
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode, encode_for_dict};
 pub(crate) use key::encode_key;
+pub(crate) use number::{put_small, small};
 
 /// What a heap allows its values.
 #[derive(Debug, Clone, Copy)]

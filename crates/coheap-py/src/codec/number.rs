@@ -13,11 +13,26 @@ use super::wire::{Broken, put_bytes, put_word, tag};
 #[inline]
 pub(super) fn put_int(object: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
     match object.extract::<i64>() {
-        Ok(small) => {
-            put_word(out, tag::INT, small.to_le_bytes());
+        Ok(value) => {
+            put_small(value, out);
             Ok(())
         }
         Err(error) => put_big(object, out, error),
+    }
+}
+
+/// Appends an int of 64 bits.
+#[inline]
+pub(crate) fn put_small(value: i64, out: &mut Vec<u8>) {
+    put_word(out, tag::INT, value.to_le_bytes());
+}
+
+/// The int of 64 bits that the bytes say, if they say one.
+#[inline]
+pub(crate) fn small(bytes: &[u8]) -> Option<i64> {
+    match bytes {
+        [tag::INT, rest @ ..] => rest.try_into().ok().map(i64::from_le_bytes),
+        _ => None,
     }
 }
 

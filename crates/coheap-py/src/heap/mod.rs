@@ -24,7 +24,7 @@ use crate::codec::Rules;
 use crate::dict::Dict;
 use crate::door::Door;
 use crate::errors;
-use crate::lock::Lock;
+use crate::lock::{Lock, RLock};
 use crate::queue::WorkQueue;
 use crate::value::Value;
 
@@ -116,12 +116,34 @@ impl Heap {
 
     /// The lock with this name, made free if there is none; without a name a new one.
     ///
+    /// Args:
+    ///     name: Its name.
+    ///     on_death: What the death of a holder means, when it is made: `"warn"` warns the next
+    ///         holder, `"raise"` refuses the lock to everybody until it is recovered.
+    ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
+    ///     ValueError: `on_death` is neither; or it is `"raise"` and the lock there only warns.
     ///     HeapFull: There is no room for it.
-    #[pyo3(signature = (name=None))]
-    fn lock(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Lock> {
-        Ok(Lock::new(self.door.object(py, "lock", name, &Recipe::Mutex(&[0]))?))
+    #[pyo3(signature = (name=None, *, on_death="warn"))]
+    fn lock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<Lock> {
+        Lock::make(py, &self.door, name, on_death)
+    }
+
+    /// The lock with this name that its holder may acquire again, made free if there is none;
+    /// without a name a new one.
+    ///
+    /// Args:
+    ///     name: Its name.
+    ///     on_death: As for `lock`.
+    ///
+    /// Raises:
+    ///     TypeError: The name belongs to an object of another kind.
+    ///     ValueError: As for `lock`.
+    ///     HeapFull: There is no room for it.
+    #[pyo3(signature = (name=None, *, on_death="warn"))]
+    fn rlock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<RLock> {
+        RLock::make(py, &self.door, name, on_death)
     }
 
     /// The number with this name, made as `init` if there is none; without a name a new one.
@@ -132,7 +154,8 @@ impl Heap {
     ///     name: Its name.
     ///
     /// Raises:
-    ///     TypeError: The name belongs to an object of another kind; there is no such typecode.
+    ///     TypeError: The name belongs to an object of another kind, or to a value of another
+    ///         typecode; there is no such typecode.
     ///     OverflowError: The typecode does not hold `init`.
     ///     HeapFull: There is no room for it.
     #[pyo3(

@@ -23,7 +23,7 @@ use crate::codec::Rules;
 use crate::dict::Dict;
 use crate::door::{Door, Keeper, Object};
 use crate::errors;
-use crate::lock::Lock;
+use crate::lock::{self, Lock, RLock};
 use crate::queue::WorkQueue;
 use crate::value::{self, Value};
 
@@ -145,7 +145,9 @@ pub(crate) fn _open_object(py: Python<'_>, place: Place, which: Which) -> PyResu
         Kind::Map => Py::new(py, Dict::new(object))?.into_any(),
         Kind::Queue => Py::new(py, WorkQueue::new(object))?.into_any(),
         Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
-        Kind::Value => Py::new(py, Value::new(object, value::Kind::of(&more)?))?.into_any(),
+        Kind::RecursiveMutex => Py::new(py, RLock::new(object))?.into_any(),
+        Kind::Value if more == lock::BESIDE => Py::new(py, RLock::beside(object))?.into_any(),
+        Kind::Value => Py::new(py, Value::new(py, object, value::Kind::of(&more)?)?)?.into_any(),
     })
 }
 

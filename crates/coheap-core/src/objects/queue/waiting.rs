@@ -23,6 +23,16 @@ fn look_at_others(context: &Context, patience: &Patience) -> Result<()> {
     Ok(())
 }
 
+/// The last attempt of a wait. What the dead had may just have come back; in a wait that goes on
+/// after it, the tickers see to that.
+fn last_look<T>(
+    context: &Context,
+    patience: &Patience,
+    attempt: &mut dyn FnMut() -> Result<T>,
+) -> Result<T> {
+    if patience.has_deadline() { estate::or_after_sweep(context, attempt) } else { attempt() }
+}
+
 impl Queue {
     /// As [`get`](Self::get), waiting until `deadline` or for ever.
     ///
@@ -39,7 +49,7 @@ impl Queue {
         if self.get_quickly(context, out) {
             return Ok(());
         }
-        self.wait_for_item(context, deadline, || self.try_get(context, out))
+        self.wait_for_item(context, || Patience::new(deadline), || self.try_get(context, out))
     }
 
     /// As [`lease`](Self::lease), waiting until `deadline` or for ever.
@@ -53,14 +63,31 @@ impl Queue {
         deadline: Option<u64>,
         out: &mut Vec<u8>,
     ) -> Result<Lease> {
-        self.wait_for_item(context, deadline, || self.try_lease(context, out))
+        self.wait_for_item(context, || Patience::new(deadline), || self.try_lease(context, out))
+    }
+
+    /// As [`lease_wait`](Self::lease_wait), but comes back at `until`, for callers that have to
+    /// look at something else now and then; `started` is when the whole wait began.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] when it is time to look; else as [`lease_wait`](Self::lease_wait).
+    pub fn lease_until(
+        &self,
+        context: &Context,
+        started: u64,
+        until: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Lease> {
+        let patience = || Patience::until(started, until);
+        self.wait_for_item(context, patience, || self.try_lease(context, out))
     }
 
     #[inline]
     fn wait_for_item<T>(
         &self,
         context: &Context,
-        deadline: Option<u64>,
+        patience: impl FnOnce() -> Patience,
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
         match attempt() {
@@ -76,17 +103,16 @@ impl Queue {
                 }
             }
         }
-        self.sleep_for_item(context, deadline, &mut attempt)
+        self.sleep_for_item(context, patience(), &mut attempt)
     }
 
     #[cold]
     fn sleep_for_item<T>(
         &self,
         context: &Context,
-        deadline: Option<u64>,
+        mut patience: Patience,
         attempt: &mut dyn FnMut() -> Result<T>,
     ) -> Result<T> {
-        let mut patience = Patience::new(deadline);
         loop {
             look_at_others(context, &patience)?;
             let (held, body) = self.hold_tail(context)?;
@@ -104,7 +130,7 @@ impl Queue {
             };
             if let Err(error) = answer {
                 let last = match error {
-                    Error::Empty => estate::or_after_sweep(context, attempt),
+                    Error::Empty => last_look(context, &patience, attempt),
                     other => Err(other),
                 };
                 self.pass_on(context)?;
@@ -143,40 +169,67 @@ impl Queue {
             return Ok(());
         }
         match self.try_put(context, item) {
-            Err(Error::Full) => self.sleep_for_place(context, deadline, item),
+            Err(Error::Full) => {
+                let patience = Patience::new(deadline);
+                self.sleep_for_place(context, patience, &mut || self.try_put(context, item))
+            }
+            other => other,
+        }
+    }
+
+    /// As [`put_wait`](Self::put_wait), but comes back at `until`; see
+    /// [`lease_until`](Self::lease_until).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] when it is time to look; else as [`put_wait`](Self::put_wait).
+    pub fn put_until(
+        &self,
+        context: &Context,
+        started: u64,
+        until: u64,
+        item: &[u8],
+    ) -> Result<()> {
+        match self.try_put(context, item) {
+            Err(Error::Full) => {
+                let patience = Patience::until(started, until);
+                self.sleep_for_place(context, patience, &mut || self.try_put(context, item))
+            }
             other => other,
         }
     }
 
     #[cold]
-    fn sleep_for_place(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
+    fn sleep_for_place<T>(
+        &self,
+        context: &Context,
+        mut patience: Patience,
+        attempt: &mut dyn FnMut() -> Result<T>,
+    ) -> Result<T> {
         for _ in 0..SPINS {
             std::hint::spin_loop();
             let body = self.body(context.region())?;
             let head = body.head.acquire();
             if body.tail.acquire().saturating_sub(head) < body.limit.get() {
-                match self.try_put(context, item) {
+                match attempt() {
                     Err(Error::Full) => {}
                     other => return other,
                 }
             }
         }
-        let mut patience = Patience::new(deadline);
         loop {
             look_at_others(context, &patience)?;
             let (held, body) = self.hold_head(context)?;
             Region::store(&body.wants_room, 1);
             let seen = body.not_full.seen();
             drop(held);
-            match self.try_put(context, item) {
+            match attempt() {
                 Err(Error::Full) => {}
                 other => return other,
             }
             match self.pause(context, &mut patience, &body.not_full, seen, Error::Full) {
                 Ok(()) => {}
-                Err(Error::Full) => {
-                    return estate::or_after_sweep(context, || self.try_put(context, item));
-                }
+                Err(Error::Full) => return last_look(context, &patience, attempt),
                 Err(error) => return Err(error),
             }
         }
@@ -188,7 +241,19 @@ impl Queue {
     ///
     /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::ObjectGone`].
     pub fn join(&self, context: &Context, deadline: Option<u64>) -> Result<()> {
-        let mut patience = Patience::new(deadline);
+        self.wait_until_done(context, Patience::new(deadline))
+    }
+
+    /// As [`join`](Self::join), but comes back at `until`; see [`lease_until`](Self::lease_until).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] when it is time to look; else as [`join`](Self::join).
+    pub fn join_until(&self, context: &Context, started: u64, until: u64) -> Result<()> {
+        self.wait_until_done(context, Patience::until(started, until))
+    }
+
+    fn wait_until_done(&self, context: &Context, mut patience: Patience) -> Result<()> {
         loop {
             look_at_others(context, &patience)?;
             let (held, body, tail) = self.hold_head_and_look(context)?;

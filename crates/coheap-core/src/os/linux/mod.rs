@@ -32,6 +32,18 @@ pub fn now() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// As [`now`], up to ten milliseconds late, at a fifth of its price.
+#[inline]
+pub fn now_roughly() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The number that the system gives the calling thread, in its own pid namespace.
+pub fn thread_id() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
+}
+
 /// Bytes of memory that this process may hope for: the machine's, or the limit of its cgroup.
 pub fn memory_bytes() -> u64 {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();

@@ -39,6 +39,16 @@ pub fn now() -> u64 {
     machine::now()
 }
 
+/// As [`now`].
+pub fn now_roughly() -> u64 {
+    now()
+}
+
+/// A number for the calling thread: that of its peer, for threads play processes here.
+pub fn thread_id() -> u32 {
+    machine::current()
+}
+
 /// Bytes of memory that this process may hope for.
 pub fn memory_bytes() -> u64 {
     64 << 20

@@ -113,6 +113,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Queue::lease_wait"], "no time", QUEUES, QUEUE, |stage, context| {
         stage.queue.lease_wait(context, Some(os::now()), &mut Vec::new()).map(|_| ())
     }),
+    Operation::new(&["Queue::lease_until"], "no time", QUEUES, QUEUE, |stage, context| {
+        let now = os::now();
+        stage.queue.lease_until(context, now, now, &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Queue::put_until"], "bounded, no time", WORK, BOUNDED, |stage, context| {
+        let now = os::now();
+        stage.work.put_until(context, now, now, b"new")
+    }),
     Operation::new(&["Queue::ack"], "one", QUEUES, QUEUE, |stage, context| {
         stage.queue.ack(context, &stage.leases.borrow()[0])
     })
@@ -142,6 +150,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     Operation::new(&["Queue::join"], "no time", QUEUES, QUEUE, |stage, context| {
         stage.queue.join(context, Some(os::now()))
+    }),
+    Operation::new(&["Queue::join_until"], "no time", QUEUES, QUEUE, |stage, context| {
+        let now = os::now();
+        stage.queue.join_until(context, now, now)
     }),
     Operation::new(
         &["Queue::len", "Queue::is_empty", "Queue::leased", "Queue::is_closed"],

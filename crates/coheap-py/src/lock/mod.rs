@@ -1,0 +1,216 @@
+//! Locks: what the classes `Lock` and `RLock` have in common.
+//!
+//! What always holds: who is free to take a lock takes it without letting the interpreter go; who
+//! has to wait waits without it. What becomes of the lock of a dead holder is said when the lock is
+//! made, and stored with it, so that all processes agree: the next one is warned and has it, or all
+//! are refused until it is recovered. Who is warned by an exception does not have it, and whoever
+//! comes next is warned again.
+//!
+//! # Files
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `plain` | `Lock`, which anybody may release |
+//! | `recursive` | `RLock`, which its holder may acquire again, and only it may release |
+
+mod plain;
+mod recursive;
+
+use std::ffi::CString;
+
+use coheap_core::objects::mutex::Acquired;
+use coheap_core::objects::{Mutex, Recipe};
+use coheap_core::{Error, os};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+pub(crate) use plain::Lock;
+pub(crate) use recursive::RLock;
+
+use crate::door::{Door, Object};
+use crate::heap::pickling::{self, Reduced};
+use crate::waiting;
+
+/// What `holder` answers: process, thread, seconds.
+type Holder = (u32, Option<u32>, Option<f64>);
+
+/// What says in a pickle that of a value's object the lock is meant.
+pub(crate) const BESIDE: &str = "lock";
+
+/// A lock that user code holds.
+struct LongLock {
+    object: Object,
+    mutex: Mutex,
+    is_recursive: bool,
+}
+
+impl LongLock {
+    fn new(object: Object, is_recursive: bool) -> Self {
+        Self { mutex: Mutex { handle: object.handle }, object, is_recursive }
+    }
+
+    /// The lock of this name, made if there is none; without a name a new one.
+    fn make(
+        py: Python<'_>,
+        door: &Door,
+        name: Option<&str>,
+        on_death: &str,
+        is_recursive: bool,
+    ) -> PyResult<Self> {
+        let is_strict = match on_death {
+            "warn" => false,
+            "raise" => true,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "on_death must be \"warn\" or \"raise\", not {other:?}"
+                )));
+            }
+        };
+        let kind = if is_recursive { "rlock" } else { "lock" };
+        let recipe = Recipe::Lock { is_recursive, is_strict };
+        let lock = Self::new(door.object(py, kind, name, &recipe)?, is_recursive);
+        if is_strict && !lock.is_strict(py)? {
+            return Err(PyValueError::new_err(format!(
+                "{} was made with on_death=\"warn\"; nothing was changed; choose another name",
+                lock.object.subject()
+            )));
+        }
+        Ok(lock)
+    }
+
+    fn is_strict(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.object.run(py, |context| self.mutex.traits(context))?.is_strict)
+    }
+
+    fn on_death(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(if self.is_strict(py)? { "raise" } else { "warn" })
+    }
+
+    /// Takes the lock if it is free, or the caller's own to take again.
+    #[inline]
+    fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
+        let acquired = self.object.run(py, |context| {
+            if self.is_recursive && self.mutex.lock_again(context)? {
+                return Ok(Some(Acquired::Clean));
+            }
+            let acquired = self.mutex.try_lock(context)?;
+            if acquired.is_some() {
+                self.mutex.note_time(context)?;
+            }
+            Ok(acquired)
+        })?;
+        match acquired {
+            Some(acquired) => self.acquired(py, acquired).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        if self.try_acquire(py)? {
+            return Ok(true);
+        }
+        match timeout {
+            _ if !block => Ok(false),
+            None => self.wait(py, None),
+            Some(seconds) if seconds.is_nan() => {
+                Err(PyValueError::new_err("'timeout' must be a number of seconds"))
+            }
+            Some(seconds) if seconds <= 0.0 => self.wait(py, Some(os::now())),
+            Some(seconds) => self.wait(py, waiting::after(seconds)),
+        }
+    }
+
+    #[inline]
+    fn enter(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.try_acquire(py)? { Ok(true) } else { self.wait(py, None) }
+    }
+
+    #[cold]
+    fn wait(&self, py: Python<'_>, deadline: Option<u64>) -> PyResult<bool> {
+        let engine = &self.object.door.engine;
+        let acquired = waiting::wait(py, engine, deadline, &Error::TimedOut, |context, slice| {
+            let acquired = match deadline {
+                // Waits without an end look for deadlocks.
+                None => self.mutex.lock_until(context, slice.started, slice.until),
+                Some(_) => self.mutex.lock(context, Some(slice.until)),
+            }?;
+            self.mutex.note_time(context)?;
+            Ok(acquired)
+        })?;
+        match acquired {
+            Ok(acquired) => self.acquired(py, acquired).map(|()| true),
+            Err(Error::TimedOut) => Ok(false),
+            Err(error) => Err(self.object.explain(py, &error)),
+        }
+    }
+
+    /// Warns of a holder that died.
+    #[inline]
+    fn acquired(&self, py: Python<'_>, acquired: Acquired) -> PyResult<()> {
+        match acquired {
+            Acquired::Clean => Ok(()),
+            Acquired::OwnerDied(pid) => self.warn(py, pid),
+        }
+    }
+
+    #[cold]
+    fn warn(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
+        let subject = self.object.subject();
+        let message = CString::new(format!(
+            "{subject}: process {pid} died holding the lock: what it guards may be half done; \
+             the lock is yours"
+        ))?;
+        let category = py.import("coheap._errors")?.getattr("OwnerDiedWarning")?;
+        let warned = PyErr::warn(py, category.cast::<PyType>()?, &message, 1);
+        if warned.is_err() {
+            // What was run for the warning may have released it already, or closed the heap.
+            let engine = &self.object.door.engine;
+            let _ = engine.with(|context| self.mutex.unlock_marked(context, pid));
+        }
+        warned
+    }
+
+    /// Lets the lock go. `false`: it is not the caller's to let go.
+    #[inline]
+    fn release(&self, py: Python<'_>) -> PyResult<bool> {
+        let released = self.object.door.engine.with(|context| {
+            if self.is_recursive {
+                return self.mutex.leave(context);
+            }
+            match self.mutex.unlock(context) {
+                Err(Error::NotOwner) => self.mutex.unlock_for_another(context),
+                other => other,
+            }
+        });
+        match released {
+            Ok(()) => Ok(true),
+            Err(Error::NotOwner) => Ok(false),
+            Err(error) => Err(self.object.explain(py, &error)),
+        }
+    }
+
+    fn recover(&self, py: Python<'_>) -> PyResult<bool> {
+        self.object.run(py, |context| self.mutex.recover(context))
+    }
+
+    fn holder(&self, py: Python<'_>) -> PyResult<Option<Holder>> {
+        let holder = self.object.run(py, |context| self.mutex.holder(context))?;
+        Ok(holder.map(|holder| {
+            let seconds = |since| os::now().saturating_sub(since) as f64 / 1e9;
+            (holder.pid, holder.thread, holder.since.map(seconds))
+        }))
+    }
+
+    fn describe(&self, py: Python<'_>, class: &str) -> PyResult<String> {
+        let state = match self.holder(py)? {
+            Some((pid, ..)) => format!("held by process {pid}"),
+            None => "free".to_owned(),
+        };
+        Ok(format!("<coheap.{class}{}, {state}>", self.object.spaced_name()))
+    }
+
+    fn reduce<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        pickling::reduce(py, &self.object, if self.is_recursive { BESIDE } else { "" })
+    }
+}
