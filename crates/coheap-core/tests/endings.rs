@@ -163,7 +163,7 @@ fn a_commit_that_removes_and_inserts_is_whole_or_nothing() {
         });
         heap.with(estate::sweep).expect("a sweep");
         heap.with(check).expect("a whole heap");
-        let found = heap.with(|context| map.snapshot(context)).expect("a snapshot");
+        let found = heap.with(|context| map.snapshot(context)).expect("a snapshot").to_vec();
         let is_after = found == [pair(1), pair(3)];
         let is_before = found == [pair(1), pair(2)];
         assert!(is_after || is_before && !has_survived, "death before store {die_at}: {found:?}");

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::journal::Context;
 use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Queue};
 use proptest::prelude::*;
@@ -27,6 +28,8 @@ enum MapOp {
     Set(u16, usize, u8),
     Remove(u16),
     Add(u16, i64),
+    SetMany(Vec<(u16, usize, u8)>),
+    AddMany(Vec<(u16, i64)>),
     PopLast,
     Clear,
     Get(u16),
@@ -34,9 +37,13 @@ enum MapOp {
 
 fn map_op() -> impl Strategy<Value = MapOp> {
     let key = prop_oneof![0u16..12, 0u16..3000];
+    let len = prop_oneof![1usize..16, 16usize..400, 5000usize..20000];
+    let entry = (key.clone(), len, any::<u8>());
+    let addition = (key.clone(), prop_oneof![9 => -1000i64..1000, 1 => any::<i64>()]);
     prop_oneof![
-        8 => (key.clone(), prop_oneof![1usize..16, 16usize..400, 5000usize..20000], any::<u8>())
-            .prop_map(|(key, len, fill)| MapOp::Set(key, len, fill)),
+        8 => entry.clone().prop_map(|(key, len, fill)| MapOp::Set(key, len, fill)),
+        1 => prop::collection::vec(entry, 0..40).prop_map(MapOp::SetMany),
+        1 => prop::collection::vec(addition, 0..40).prop_map(MapOp::AddMany),
         4 => key.clone().prop_map(MapOp::Remove),
         2 => (key.clone(), any::<i64>()).prop_map(|(key, more)| MapOp::Add(key, more)),
         1 => Just(MapOp::PopLast),
@@ -63,6 +70,12 @@ impl PlainDict {
                 self.next += 1;
             }
         }
+    }
+
+    /// What an addition makes of a key.
+    fn plus(&self, key: &[u8], more: i64) -> Result<i64, Error> {
+        let before = self.entries.get(key).map_or(Some(0), |entry| int_of(&entry.1));
+        before.ok_or(Error::NotAnInteger)?.checked_add(more).ok_or(Error::Overflow)
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
@@ -95,6 +108,38 @@ fn int_of(bytes: &[u8]) -> Option<i64> {
     (*tag == 3).then(|| rest.try_into().ok().map(i64::from_le_bytes))?
 }
 
+fn set_many(context: &Context, map: &Map, model: &mut PlainDict, entries: &[(u16, usize, u8)]) {
+    let before = model.entries.len();
+    let pairs: Vec<_> =
+        entries.iter().map(|(key, len, fill)| (key_bytes(*key), vec![*fill; *len])).collect();
+    pairs.iter().for_each(|(key, value)| model.set(key, value));
+    let new = (model.entries.len() - before) as u64;
+    assert_eq!(map.set_many(context, &pairs.into_iter().collect()), Ok(new));
+}
+
+/// All additions or, where one of them fails, none. The sums of one call fit at any rate.
+fn add_many(context: &Context, map: &Map, model: &mut PlainDict, additions: &[(u16, i64)]) {
+    let mut sums: Vec<(Vec<u8>, i64)> = Vec::new();
+    for (key, more) in additions {
+        let key = key_bytes(*key);
+        match sums.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, sum)) => match sum.checked_add(*more) {
+                Some(more) => *sum = more,
+                None => return,
+            },
+            None => sums.push((key, *more)),
+        }
+    }
+    let expected: Result<Vec<i64>, Error> =
+        sums.iter().map(|(key, more)| model.plus(key, *more)).collect();
+    let additions: Vec<_> = additions.iter().map(|(key, more)| (key_bytes(*key), *more)).collect();
+    let done = map.add_many(context, &additions);
+    assert_eq!(done, expected.clone().map(|_| ()));
+    for ((key, _), sum) in sums.iter().zip(expected.into_iter().flatten()) {
+        model.set(key, &int_bytes(sum));
+    }
+}
+
 fn run_map_ops(ops: &[MapOp]) {
     let heap = heap();
     let map = map(&heap);
@@ -117,16 +162,14 @@ fn run_map_ops(ops: &[MapOp]) {
                 }
                 MapOp::Add(key, more) => {
                     let key = key_bytes(*key);
-                    let before = model.entries.get(&key).map_or(Some(0), |entry| int_of(&entry.1));
-                    let expected = match before {
-                        None => Err(Error::NotAnInteger),
-                        Some(before) => before.checked_add(*more).ok_or(Error::Overflow),
-                    };
+                    let expected = model.plus(&key, *more);
                     assert_eq!(map.add(context, &key, *more), expected);
                     if let Ok(sum) = expected {
                         model.set(&key, &int_bytes(sum));
                     }
                 }
+                MapOp::SetMany(entries) => set_many(context, &map, &mut model, entries),
+                MapOp::AddMany(additions) => add_many(context, &map, &mut model, additions),
                 MapOp::PopLast => {
                     let mut key = Vec::new();
                     let expected = model.pairs().pop();

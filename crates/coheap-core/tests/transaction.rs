@@ -168,7 +168,8 @@ fn observe(world: &World) -> Plain {
         .with(|context| {
             check(context)?;
             world.value.get(context, &mut out)?;
-            let maps = [world.maps[0].snapshot(context)?, world.maps[1].snapshot(context)?];
+            let [first, second] = world.maps;
+            let maps = [first.snapshot(context)?.to_vec(), second.snapshot(context)?.to_vec()];
             let value = i64::from_le_bytes(out[1..].try_into().expect("eight bytes"));
             Ok(Plain { maps, value })
         })

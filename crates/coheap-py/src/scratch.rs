@@ -4,9 +4,10 @@
 //! drops it; a very large one is let go. Buffers are taken out, so that Python code which runs
 //! meanwhile and calls back takes others.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
+use coheap_core::objects::map::Pairs;
 use pyo3::prelude::*;
 
 use crate::codec::{self, Rules};
@@ -17,6 +18,7 @@ const KEPT_BYTES: usize = 1 << 20;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static FREE_PAIRS: Cell<Option<Pairs>> = const { Cell::new(None) };
 }
 
 /// A buffer that goes back to its thread.
@@ -28,6 +30,14 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
         Self(free.ok().flatten().unwrap_or_default())
+    }
+
+    /// A copy of some bytes.
+    #[inline]
+    pub(crate) fn copy(bytes: &[u8]) -> Self {
+        let mut scratch = Self::new();
+        scratch.0.extend_from_slice(bytes);
+        scratch
     }
 
     /// A key's canonical bytes.
@@ -86,5 +96,41 @@ impl Drop for Scratch {
                 }
             }
         });
+    }
+}
+
+/// Entries that go back to their thread.
+#[derive(Debug)]
+pub(crate) struct ScratchPairs(Pairs);
+
+impl ScratchPairs {
+    pub(crate) fn new() -> Self {
+        Self(FREE_PAIRS.try_with(Cell::take).ok().flatten().unwrap_or_default())
+    }
+}
+
+impl Deref for ScratchPairs {
+    type Target = Pairs;
+
+    #[inline]
+    fn deref(&self) -> &Pairs {
+        &self.0
+    }
+}
+
+impl DerefMut for ScratchPairs {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Pairs {
+        &mut self.0
+    }
+}
+
+impl Drop for ScratchPairs {
+    fn drop(&mut self) {
+        let mut pairs = std::mem::take(&mut self.0);
+        if pairs.memory_bytes() <= KEPT_BYTES {
+            pairs.truncate(0);
+            let _ = FREE_PAIRS.try_with(|free| free.set(Some(pairs)));
+        }
     }
 }

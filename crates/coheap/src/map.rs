@@ -285,10 +285,9 @@ where
     /// ```
     pub fn snapshot(&self) -> Result<Vec<(K, V)>> {
         let pairs = self.heap.with(|context| self.engine.snapshot(context))?;
-        let decode = |(key, value): (Vec<u8>, Vec<u8>)| {
-            Ok((element::decode(&key)?, element::decode(&value)?))
-        };
-        pairs.into_iter().map(decode).collect()
+        let decode =
+            |(key, value): (&[u8], &[u8])| Ok((element::decode(key)?, element::decode(value)?));
+        pairs.iter().map(decode).collect()
     }
 
     /// Removes everything.

@@ -43,8 +43,9 @@ pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt>
     region.at(block.wrapping_add(link_word(class)))
 }
 
-/// Moves some blocks of a class from an arena to the caller's pending chain.
-pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<()> {
+/// Moves some blocks of a class from an arena to the caller's pending chain. Answers how many: at
+/// least one.
+pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
     let wanted = wanted.max(batch(class));
     let own = context.index() % ARENA_COUNT;
     {
@@ -64,7 +65,7 @@ pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<()> {
     }
 }
 
-fn refill_from_others(context: &Context, class: u8, wanted: u32, full: Error) -> Result<()> {
+fn refill_from_others(context: &Context, class: u8, wanted: u32, full: Error) -> Result<u32> {
     for arena in 0..ARENA_COUNT {
         let held = context.hold(ARENA_TURNS + arena)?;
         if context.region().arena(arena).partial[usize::from(class)].get() != 0 {
@@ -93,8 +94,8 @@ fn add_span(held: &Held<'_>, arena: u32, class: u8) -> Result<()> {
     Ok(())
 }
 
-/// Moves up to `wanted` blocks from the first span in the list.
-fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<()> {
+/// Moves up to `wanted` blocks from the first span in the list. Answers how many.
+fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> {
     let context = held.context();
     let region = context.region();
     let head = &region.arena(arena).partial[usize::from(class)];
@@ -129,7 +130,7 @@ fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<()> {
     change.commit();
     let hint = &context.pending[usize::from(class)];
     hint.set(hint.get() + moved as u32);
-    Ok(())
+    Ok(moved as u32)
 }
 
 struct FreeList {

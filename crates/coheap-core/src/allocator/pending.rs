@@ -76,18 +76,18 @@ fn ensure_slowly(context: &Context, room: Room, count: u32) -> Result<()> {
 fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
     match room {
         Room::Class(class) => {
-            let mut before = None;
-            loop {
-                let there = chain_length(context, class, count)?;
-                if there >= count {
-                    return Ok(());
-                }
-                if before.replace(there).is_some_and(|before| before >= there) {
-                    // What was moved is no chain: one of its blocks is in it twice.
-                    return Err(Corrupt { what: "pending chain", at: u64::from(class) }.into());
-                }
-                arena::refill(context, class, count - there)?;
+            let mut there = chain_length(context, class, count)?;
+            if there >= count {
+                return Ok(());
             }
+            while there < count {
+                there += arena::refill(context, class, count - there)?;
+            }
+            if chain_length(context, class, count)? < count {
+                // What was moved is no chain: it loses blocks, or one of them is in it twice.
+                return Err(Corrupt { what: "pending chain", at: u64::from(class) }.into());
+            }
+            Ok(())
         }
         Room::Run(spans) => (0..count).try_for_each(|_| span::ensure_run(context, spans)),
     }
@@ -108,10 +108,40 @@ fn chain_length(context: &Context, class: u8, most: u32) -> Result<u32> {
 /// Takes a pending block into the caller's hands; `ensure` made sure that there is one.
 #[inline]
 pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
-    let class = match room {
-        Room::Class(class) => class,
-        Room::Run(spans) => return span::take_run(change, spans),
-    };
+    match room {
+        Room::Class(class) => take_block(change, class, false),
+        Room::Run(spans) => span::take_run(change, spans),
+    }
+}
+
+/// What one change has taken, when it takes many: the head of a chain is saved once, so that a
+/// block costs one word instead of [`TAKE_WORDS`].
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// A bit for each class whose head is saved.
+    saved: u32,
+}
+
+const _: () = assert!(CLASS_COUNT <= 32);
+
+impl Taken {
+    /// Words that are saved besides one for each block: a head for each class.
+    pub const HEADS: usize = CLASS_COUNT;
+
+    /// As [`take`].
+    pub fn take(&mut self, change: &mut Change<'_>, room: Room) -> Result<u64> {
+        let class = match room {
+            Room::Class(class) => class,
+            Room::Run(spans) => return span::take_run(change, spans),
+        };
+        let is_saved = self.saved >> class & 1 == 1;
+        self.saved |= 1 << class;
+        take_block(change, class, is_saved)
+    }
+}
+
+#[inline]
+fn take_block(change: &mut Change<'_>, class: u8, is_head_saved: bool) -> Result<u64> {
     let context = change.context();
     let head = &context.control().pending[usize::from(class)];
     let block = head.get();
@@ -119,7 +149,11 @@ pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
         return Err(Corrupt { what: "pending chain", at: u64::from(class) }.into());
     }
     let link = link_of(change.region(), class, block)?;
-    change.set(head, link.get());
+    if is_head_saved {
+        change.put(head, link.get());
+    } else {
+        change.set(head, link.get());
+    }
     change.save(link);
     let hint = &context.pending[usize::from(class)];
     hint.set(hint.get().saturating_sub(1));

@@ -256,15 +256,15 @@ impl Region {
         (std::ptr::from_ref(thing) as usize - self.mapping.base().as_ptr() as usize) as u64
     }
 
-    /// Replaces `out` by `len` bytes from `at`, copied word by word.
+    /// Adds `len` bytes from `at` to `out`, copied word by word.
     #[inline]
-    pub fn copy_to(&self, at: u64, len: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    pub fn append_to(&self, at: u64, len: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         // The range is checked before memory is asked for: a torn length costs nothing.
         let words = self.words(at, len.div_ceil(8))?;
-        out.clear();
         if out.try_reserve(size_of_val(words)).is_err() {
             return Err(Corrupt { what: "length of a value", at: len as u64 });
         }
+        let start = out.len();
         let first = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
         for (number, word) in words.iter().enumerate() {
             // SAFETY: room for all of `words` was reserved.
@@ -272,8 +272,8 @@ impl Region {
             // SAFETY: eight bytes of the reserved room, which nobody else refers to.
             unsafe { place.cast::<[u8; 8]>().write(word.get().to_le_bytes()) };
         }
-        // SAFETY: the words that were written hold at least `len` bytes.
-        unsafe { out.set_len(len) };
+        // SAFETY: the words that were written behind `start` hold at least `len` bytes.
+        unsafe { out.set_len(start + len) };
         Ok(())
     }
 

@@ -128,8 +128,14 @@ impl Cell {
     #[inline]
     pub fn read(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         out.clear();
+        self.append_to(region, out)
+    }
+
+    /// Adds the value's bytes to `out`.
+    #[inline]
+    pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         if let Some((len, at)) = self.block() {
-            return region.copy_to(at, usize::try_from(len).unwrap_or(usize::MAX), out);
+            return region.append_to(at, usize::try_from(len).unwrap_or(usize::MAX), out);
         }
         let len = (self.0 & 0xff) as usize;
         if len > INLINE {
@@ -178,7 +184,12 @@ pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
         return Ok(Cell(BLOCK | PARCEL | (bytes.len() as u64) << 8, at));
     }
     let at = allocator::take(change, Room::of(bytes.len()))?;
-    change.region().copy_in(at, bytes)?;
+    Ok(build(change.region(), at, bytes)?)
+}
+
+/// The cell of a long value that is written to a block nobody else can see yet.
+pub fn build(region: &Region, at: u64, bytes: &[u8]) -> Result<Cell, Corrupt> {
+    region.copy_in(at, bytes)?;
     Ok(Cell(BLOCK | (bytes.len() as u64) << 8, at))
 }
 

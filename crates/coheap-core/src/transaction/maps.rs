@@ -160,7 +160,7 @@ impl Transaction {
     /// As [`Map::snapshot`]; [`Error::Deadlock`].
     pub fn map_snapshot(&mut self, map: &Map) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let (writes, context) = self.touch_map(map)?;
-        Ok(writes.applied_to(map.snapshot(context)?))
+        Ok(writes.applied_to(map.snapshot(context)?.to_vec()))
     }
 
     /// What is written to a map, which is locked, and every addition looked at.

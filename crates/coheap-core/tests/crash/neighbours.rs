@@ -95,7 +95,7 @@ fn read_map(context: &Context, map: &Map) -> Result<Option<Content>> {
     if !is_still(context.region(), map.handle) {
         return Ok(None);
     }
-    Ok(Some(Content::Map(map.snapshot(context)?)))
+    Ok(Some(Content::Map(map.snapshot(context)?.to_vec())))
 }
 
 /// Writes where it may. `turn` chooses between putting and getting.

@@ -128,7 +128,7 @@ fn ask_map(map: &Map, context: &Context, call: Call) -> Result<Answer> {
             let pair = |(key, value): (Vec<u8>, Vec<u8>)| {
                 (key_of(&key), number_in(&value).expect("a number"))
             };
-            Answer::All(map.snapshot(context)?.into_iter().map(pair).collect())
+            Answer::All(map.snapshot(context)?.to_vec().into_iter().map(pair).collect())
         }
         Call::Len => Answer::Number(map.len(context)? as i64),
         Call::Put(_) | Call::Take => unreachable!("no call of a map"),

@@ -105,11 +105,11 @@ impl Bank {
     /// How often each job was finished.
     pub(crate) fn count_finished(&self, context: &Context) -> Result<Vec<(u64, u64)>> {
         let entries = self.finished.snapshot(context)?;
-        let pair = |(key, times): (Vec<u8>, Vec<u8>)| {
+        let pair = |(key, times): (&[u8], &[u8])| {
             let job = key.try_into().map_or(u64::MAX, u64::from_le_bytes);
-            (job, number_in(&times).unwrap_or(-1) as u64)
+            (job, number_in(times).unwrap_or(-1) as u64)
         };
-        Ok(entries.into_iter().map(pair).collect())
+        Ok(entries.iter().map(pair).collect())
     }
 
     /// Looks whether the money is all there.

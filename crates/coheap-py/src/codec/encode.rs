@@ -100,6 +100,17 @@ fn refuse_mutable(object: &Bound<'_, PyAny>) -> PyResult<()> {
     )))
 }
 
+/// Whether encoding it, as a key or a value, runs no code but that of built-in types.
+#[inline]
+pub(crate) fn is_plain(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyInt>()
+        || object.is_exact_instance_of::<PyString>()
+        || object.is_exact_instance_of::<PyFloat>()
+        || object.is_none()
+        || object.is_exact_instance_of::<PyBool>()
+        || object.is_exact_instance_of::<PyBytes>()
+}
+
 /// Appends what is no container. `false`: it is something else, and nothing was appended.
 #[inline]
 fn put_plain(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {

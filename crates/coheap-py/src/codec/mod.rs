@@ -28,7 +28,7 @@ mod text;
 mod wire;
 
 pub(crate) use decode::decode;
-pub(crate) use encode::{encode, encode_for_dict};
+pub(crate) use encode::{encode, encode_for_dict, is_plain};
 pub(crate) use key::encode_key;
 pub(crate) use number::{put_small, small};
 

@@ -1,16 +1,22 @@
 //! Many entries at once.
 //!
-//! What always holds: all entries are bytes before the first one is written, in one pass with the
-//! interpreter let go where there are many.
+//! What always holds: all entries are bytes before the engine is asked, once, with the interpreter
+//! let go where there are many.
 
+use coheap_core::journal::Context;
+use coheap_core::objects::map::Pairs;
+use coheap_core::{Error, Result};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::Dict;
 use crate::codec::{self, Rules};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, ScratchPairs};
+
+static COUNTER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// So many entries are written without the interpreter.
 const MANY: usize = 100;
@@ -32,12 +38,11 @@ pub(super) fn update(
     if let Some(named) = named {
         entries.gather(named)?;
     }
-    entries.write(others.py(), dict)
+    store(others.py(), dict, &entries.pairs)
 }
 
 /// Adds to the ints under many keys.
 pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = counts.py();
     let mut bytes = Scratch::new();
     let mut ends = Vec::new();
     let mut add = |key: &Bound<'_, PyAny>, by: &Bound<'_, PyAny>| {
@@ -46,29 +51,34 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
         Ok(())
     };
     for_each_pair(counts, &mut add)?;
-    let (bytes, ends): (&[u8], &[_]) = (&bytes, &ends);
-    run_all(py, dict, ends.len(), |context, index| {
-        let start = index.checked_sub(1).map_or(0, |before| ends[before].0);
-        let (end, by) = ends[index];
-        dict.map.add(context, &bytes[start..end], by).map(|_| ())
-    })
+    let mut start = 0;
+    let additions: Vec<(&[u8], i64)> = ends
+        .iter()
+        .map(|(end, by)| (&bytes[std::mem::replace(&mut start, *end)..*end], *by))
+        .collect();
+    let py = counts.py();
+    let done = run(py, dict, additions.len(), |context| dict.map.add_many(context, &additions))?;
+    done.map_err(|error| dict.object.explain(py, &error))
 }
 
-/// Encoded pairs, one behind the other.
+/// Encoded pairs.
 struct Entries {
     rules: Rules,
-    bytes: Scratch,
-    /// Where each key and each value ends.
-    ends: Vec<(usize, usize)>,
+    pairs: ScratchPairs,
 }
 
 impl Entries {
     fn new(rules: Rules) -> Self {
-        Self { rules, bytes: Scratch::new(), ends: Vec::new() }
+        Self { rules, pairs: ScratchPairs::new() }
     }
 
     /// Adds what `dict.update` would take from an object.
     fn gather(&mut self, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(dict) = as_dict(other)? {
+            if self.gather_plain(dict)? {
+                return Ok(());
+            }
+        }
         let is_mapping =
             other.is_instance_of::<PyDict>() || other.hasattr(intern!(other.py(), "keys"))?;
         if is_mapping {
@@ -81,49 +91,60 @@ impl Entries {
         Ok(())
     }
 
-    fn add(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        codec::encode_key(key, &mut self.bytes)?;
-        let key_end = self.bytes.len();
-        codec::encode_for_dict(value, self.rules, &mut self.bytes)?;
-        self.ends.push((key_end, self.bytes.len()));
-        Ok(())
+    /// Adds the entries of a dict whose encoding runs no code that could change the dict. `false`:
+    /// there are others, and none was added.
+    fn gather_plain(&mut self, dict: &Bound<'_, PyDict>) -> PyResult<bool> {
+        let before = self.pairs.len();
+        self.pairs.reserve(dict.len());
+        for (key, value) in dict.iter() {
+            if !codec::is_plain(&key) || !codec::is_plain(&value) {
+                self.pairs.truncate(before);
+                return Ok(false);
+            }
+            self.add(&key, &value)?;
+        }
+        Ok(true)
     }
 
-    fn write(&self, py: Python<'_>, dict: &Dict) -> PyResult<()> {
-        let (bytes, ends): (&[u8], &[_]) = (&self.bytes, &self.ends);
-        run_all(py, dict, ends.len(), |context, index| {
-            let start = index.checked_sub(1).map_or(0, |before| ends[before].1);
-            let (key_end, end) = ends[index];
-            dict.map.set(context, &bytes[start..key_end], &bytes[key_end..end]).map(|_| ())
-        })
+    #[inline]
+    fn add(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.pairs.push_with(
+            |bytes| codec::encode_key(key, bytes),
+            |bytes| codec::encode_for_dict(value, self.rules, bytes),
+        )
     }
 }
 
-/// Runs an operation for each of `count` entries, from the first to the one that fails.
-fn run_all(
+/// Stores all pairs at once, or in as many parts as it takes.
+fn store(py: Python<'_>, dict: &Dict, pairs: &Pairs) -> PyResult<()> {
+    let done = run(py, dict, pairs.len(), |context| match pairs.get(0) {
+        Some((key, value)) if pairs.len() == 1 => dict.map.set(context, key, value).map(|_| ()),
+        _ => dict.map.set_many(context, pairs).map(|_| ()),
+    })?;
+    match done {
+        Err(Error::TransactionTooLarge { .. }) if pairs.len() > 1 => {
+            let middle = pairs.len() / 2;
+            store(py, dict, &pairs.part(0..middle))?;
+            store(py, dict, &pairs.part(middle..pairs.len()))
+        }
+        done => done.map_err(|error| dict.object.explain(py, &error)),
+    }
+}
+
+/// Runs an operation on `count` entries, again after signals.
+fn run(
     py: Python<'_>,
     dict: &Dict,
     count: usize,
-    operation: impl Fn(&coheap_core::journal::Context, usize) -> coheap_core::Result<()> + Sync,
-) -> PyResult<()> {
-    let mut done = 0;
+    operation: impl Fn(&Context) -> Result<()> + Sync,
+) -> PyResult<Result<()>> {
     loop {
         let engine = &dict.object.door.engine;
-        let mut all = || {
-            engine.with(|context| {
-                while done < count {
-                    operation(context, done)?;
-                    done += 1;
-                }
-                Ok(())
-            })
-        };
+        let all = || engine.with(&operation);
         let stays = count < MANY && !dict.object.is_in_transaction();
-        let answer = if stays { all() } else { py.detach(all) };
-        match answer {
-            Ok(()) => return Ok(()),
-            Err(coheap_core::Error::Interrupted) => py.check_signals()?,
-            Err(error) => return Err(dict.object.explain(py, &error)),
+        match if stays { all() } else { py.detach(all) } {
+            Err(Error::Interrupted) => py.check_signals()?,
+            done => return Ok(done),
         }
     }
 }
@@ -133,7 +154,7 @@ type Visit<'a> = dyn FnMut(&Bound<'_, PyAny>, &Bound<'_, PyAny>) -> PyResult<()>
 
 /// Goes through a mapping.
 fn for_each_pair(mapping: &Bound<'_, PyAny>, visit: &mut Visit<'_>) -> PyResult<()> {
-    if let Ok(dict) = mapping.cast_exact::<PyDict>() {
+    if let Some(dict) = as_dict(mapping)? {
         // What is visited may run Python code, which may change the dict.
         let pairs: Vec<_> = dict.iter().collect();
         return pairs.iter().try_for_each(|(key, value)| visit(key, value));
@@ -146,6 +167,14 @@ fn for_each_pair(mapping: &Bound<'_, PyAny>, visit: &mut Visit<'_>) -> PyResult<
         visit(&key, &mapping.get_item(&key)?)?;
     }
     Ok(())
+}
+
+/// A dict that is no more than one, or a `collections.Counter`: going through it runs no code.
+fn as_dict<'a, 'py>(mapping: &'a Bound<'py, PyAny>) -> PyResult<Option<&'a Bound<'py, PyDict>>> {
+    let Ok(dict) = mapping.cast::<PyDict>() else { return Ok(None) };
+    let is_plain = dict.is_exact_instance_of::<PyDict>()
+        || dict.get_type().is(COUNTER.import(mapping.py(), "collections", "Counter")?);
+    Ok(is_plain.then_some(dict))
 }
 
 fn two_of<'py>(

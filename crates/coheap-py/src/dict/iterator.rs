@@ -6,10 +6,9 @@
 //!
 //! What always holds: nobody waits for the state: who finds it locked says so.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, TryLockError};
 
-use coheap_core::objects::map::Pair;
+use coheap_core::objects::map::Pairs;
 use coheap_core::sync::turn;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -17,6 +16,7 @@ use pyo3::prelude::*;
 use super::Dict;
 use crate::codec;
 use crate::door::Object;
+use crate::scratch::Scratch;
 use coheap_core::objects::Map;
 
 /// Entries of the first batch and of the largest.
@@ -41,7 +41,9 @@ pub(crate) struct DictIterator {
 }
 
 struct State {
-    batch: VecDeque<Pair>,
+    batch: Pairs,
+    /// Which of the batch is the next.
+    number: usize,
     /// Where the next batch begins; `None`: there is none.
     next: Option<u64>,
     most: u64,
@@ -49,6 +51,17 @@ struct State {
     /// The turn's sequence when the batch was read.
     sequence: Option<u64>,
     len: u64,
+}
+
+impl State {
+    /// The next entry of the batch, copied: what becomes of it may run Python code, which may come
+    /// here again.
+    fn take(&mut self) -> Option<(Scratch, Scratch)> {
+        let (key, value) = self.batch.get(self.number)?;
+        let pair = (Scratch::copy(key), Scratch::copy(value));
+        self.number += 1;
+        Some(pair)
+    }
 }
 
 /// A view on a dict, of the Python class with this name.
@@ -60,7 +73,8 @@ impl DictIterator {
     pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
         let len = dict.object.run(py, |context| dict.map.len(context))?;
         let state = State {
-            batch: VecDeque::new(),
+            batch: Pairs::default(),
+            number: 0,
             next: Some(0),
             most: FIRST,
             numbering: None,
@@ -72,7 +86,7 @@ impl DictIterator {
     }
 
     /// The next entry, and whether its value may have been replaced since it was read.
-    fn advance(&self, py: Python<'_>) -> PyResult<Option<(Pair, bool)>> {
+    fn advance(&self, py: Python<'_>) -> PyResult<Option<(Scratch, Scratch, bool)>> {
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -85,8 +99,8 @@ impl DictIterator {
         if !is_fresh && self.object.run(py, |context| self.map.len(context))? != state.len {
             return Err(stop(&mut state, "dictionary changed size during iteration"));
         }
-        if let Some(pair) = state.batch.pop_front() {
-            return Ok(Some((pair, !is_fresh)));
+        if let Some((key, value)) = state.take() {
+            return Ok(Some((key, value, !is_fresh)));
         }
         let Some(from) = state.next else { return Ok(None) };
         state.sequence = self.sequence();
@@ -96,11 +110,11 @@ impl DictIterator {
             return Err(stop(&mut state, "dictionary keys changed during iteration"));
         }
         state.numbering = Some(batch.numbering);
-        state.batch = batch.entries.into();
+        (state.batch, state.number) = (batch.entries, 0);
         state.next = batch.next;
         state.most = (most * 2).min(MOST);
         let is_fresh = self.is_unchanged(&state);
-        Ok(state.batch.pop_front().map(|pair| (pair, !is_fresh)))
+        Ok(state.take().map(|(key, value)| (key, value, !is_fresh)))
     }
 
     /// The sequence of the dict's turn, if nobody writes at the moment.
@@ -117,7 +131,7 @@ impl DictIterator {
 #[cold]
 fn stop(state: &mut State, message: &'static str) -> PyErr {
     state.next = None;
-    state.batch.clear();
+    state.batch = Pairs::default();
     state.sequence = None;
     PyRuntimeError::new_err(format!("{message}; snapshot() is not disturbed by others"))
 }
@@ -129,7 +143,7 @@ impl DictIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(((key, mut value), is_stale)) = self.advance(py)? else { return Ok(None) };
+        let Some((key, mut value, is_stale)) = self.advance(py)? else { return Ok(None) };
         let rules = self.object.door.rules;
         if self.what == What::Keys {
             return codec::decode(py, &key, rules).map(Some);

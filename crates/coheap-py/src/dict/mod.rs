@@ -226,9 +226,17 @@ impl Dict {
         self.object.write(py, |context| self.map.clear(context))
     }
 
-    /// Takes over entries, as `dict.update`, one after the other.
+    /// Takes over entries, as `dict.update`, all at once or none: nobody sees, and no death leaves,
+    /// a part of them.
     ///
-    /// All are looked at before the first is written: one that cannot be stored changes nothing.
+    /// Short new keys and values (of up to 15 bytes when stored, such as ints, floats and short
+    /// strings) are never too many for that; of all others at least 50,000 fit. More are taken over
+    /// in parts, in order, each of them all at once.
+    ///
+    /// Raises:
+    ///     TypeError: A key or a value cannot be stored. Nothing was changed.
+    ///     HeapFull: There is no room. Nothing was changed, or earlier parts were if they are too
+    ///         many for one.
     #[pyo3(signature = (*others, **entries))]
     fn update(
         &self,
@@ -249,14 +257,17 @@ impl Dict {
         self.object.write(key.py(), |context| self.map.add(context, &bytes, by))
     }
 
-    /// Adds to the ints under many keys, one after the other.
+    /// Adds to the ints under many keys, all at once or none.
     ///
     /// Args:
-    ///     counts: A mapping from key to what is added, such as a `collections.Counter`.
+    ///     counts: A mapping from key to what is added, such as a `collections.Counter`. A key that
+    ///         is not there counts as 0. At least 130,000 keys fit.
     ///
     /// Raises:
-    ///     TypeError: What is under a key is no int of 64 bits. Those before it were added to.
-    ///     OverflowError: A sum is none. Those before it were added to.
+    ///     TypeError: What is under a key is no int of 64 bits. Nothing was changed.
+    ///     OverflowError: A sum is none. Nothing was changed.
+    ///     ValueError: These are too many keys for one change. Nothing was changed.
+    ///     HeapFull: There is no room. Nothing was changed.
     fn increment_many(&self, counts: &Bound<'_, PyAny>) -> PyResult<()> {
         entries::increment_many(self, counts)
     }

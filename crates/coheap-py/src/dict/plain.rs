@@ -13,8 +13,8 @@ const SHOWN: u64 = 20;
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
     let pairs = dict.object.run(py, |context| dict.map.snapshot(context))?;
     let plain = PyDict::new(py);
-    for (key, value) in pairs {
-        plain.set_item(dict.decode(py, &key)?, dict.decode(py, &value)?)?;
+    for (key, value) in pairs.iter() {
+        plain.set_item(dict.decode(py, key)?, dict.decode(py, value)?)?;
     }
     Ok(plain)
 }
@@ -69,7 +69,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
     let len = dict.object.run(py, |context| dict.map.len(context))?;
     let batch = dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?;
     let mut shown = Vec::new();
-    for (key, value) in &batch.entries {
+    for (key, value) in batch.entries.iter() {
         let (key, value) = (dict.decode(py, key)?.repr()?, dict.decode(py, value)?.repr()?);
         shown.push(format!("{key}: {value}"));
     }

@@ -22,11 +22,18 @@ const LEAST: u64 = 8;
 
 /// Makes room to insert keys with these hashes. The turn is held, no change is open.
 pub(crate) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
-    let table = Table::new(held.context().region(), object);
-    while table.used().saturating_add(hashes.len() as u64) > table.capacity() {
-        add_positions(held, object, hashes.len() as u64)?;
-    }
+    reserve_positions(held, object, hashes.len() as u64)?;
     index::reserve(held, object, hashes)
+}
+
+/// Makes room for so many entries, but not in the index. The turn is held, no change is open.
+#[inline]
+pub(super) fn reserve_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
+    let table = Table::new(held.context().region(), object);
+    while table.used().saturating_add(more) > table.capacity() {
+        add_positions(held, object, more)?;
+    }
+    Ok(())
 }
 
 #[cold]
@@ -128,9 +135,8 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(live: u64, more: u64, sorted: &[u32]) -> Self {
+    fn new(live: u64, more: u64, index: Plan) -> Self {
         let wanted = (live + more).max(LEAST);
-        let index = index::plan(sorted, more);
         if wanted <= SEGMENT {
             return Self { positions: wanted.next_power_of_two(), places: 0, index };
         }
@@ -161,9 +167,8 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(region, object);
     let hashes = hashes_by_position(&table)?;
     let living: Vec<(u64, u32)> = living_positions(&table, &hashes)?;
-    let mut sorted: Vec<u32> = living.iter().map(|(_, hash)| *hash).collect();
-    sorted.sort_unstable();
-    let layout = Layout::new(living.len() as u64, more, &sorted);
+    let plan = index::plan(living.iter().map(|(_, hash)| *hash), more);
+    let layout = Layout::new(living.len() as u64, more, plan);
     let mut rooms = layout.rooms();
     allocator::ensure_all(held.context(), &mut rooms)?;
     let words = rooms.len() * allocator::TAKE_WORDS + husk::CUT_WORDS + 9;
@@ -177,9 +182,8 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
             change.put(to, from.get());
         }
     }
-    let slots: Vec<u64> =
-        (0u64..).zip(&living).map(|(number, (_, hash))| SlotWord::new(number, *hash).0).collect();
-    let index = take_index(&mut change, layout.index, slots)?;
+    let slots = (0u64..).zip(&living).map(|(number, (_, hash))| SlotWord::new(number, *hash));
+    let index = index::build(&mut change, layout.index, slots)?;
     cut_loose(&mut change, object, false)?;
     let root = &object.root;
     let live = living.len() as u64;
@@ -207,28 +211,6 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
         change.put(place, *segment);
     }
     Ok((directory, segments))
-}
-
-fn take_index(change: &mut Change<'_>, plan: Plan, mut slots: Vec<u64>) -> Result<u64> {
-    slots.sort_unstable_by_key(|word| SlotWord(*word).hash());
-    let mut rest = slots.as_slice();
-    let mut segments = Vec::new();
-    for number in 0..plan.segments() {
-        let segment = allocator::take(change, plan.segment_room())?;
-        let count = rest.partition_point(|word| {
-            u64::from(SlotWord(*word).hash()) >> (32 - plan.depth) <= number
-        });
-        let shape = index::Shape { filled: 0, bits: plan.bits, depth: plan.depth };
-        index::fill(change, segment, rest[..count].iter().copied(), shape)?;
-        rest = &rest[count..];
-        segments.push(segment);
-    }
-    let Some(room) = plan.directory_room() else { return Ok(segments[0]) };
-    let directory = allocator::take(change, room)?;
-    for (place, segment) in change.region().words(directory, segments.len())?.iter().zip(segments) {
-        change.put(place, segment);
-    }
-    Ok(directory)
 }
 
 /// The hash of each position, from the index; 0 for removed ones.

@@ -343,17 +343,45 @@ pub(super) fn insert(
     let at = segment_at(&Table::new(region, object), hash)?;
     let shape = segment_shape(region, at)?;
     let slots = region.words(at, 1 << shape.bits)?;
+    change.set(free_slot(slots, at, hash)?, SlotWord::new(position, hash).0);
+    change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+    Ok(())
+}
+
+#[inline]
+fn free_slot(slots: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
     let mask = slots.len() - 1;
     let mut place = hash as usize & mask;
     for _ in 0..slots.len() {
         if place != 0 && slots[place].get() == 0 {
-            change.set(&slots[place], SlotWord::new(position, hash).0);
-            change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
-            return Ok(());
+            return Ok(&slots[place]);
         }
         place = (place + 1) & mask;
     }
-    Err(Corrupt { what: "index without a free slot", at }.into())
+    Err(Corrupt { what: "index without a free slot", at })
+}
+
+/// Puts positions into free slots, those of one segment next to each other: the first word of a
+/// segment is saved once. `reserve` made sure that there are enough.
+pub(super) fn insert_many(
+    change: &mut Change<'_>,
+    object: &Object,
+    sorted: impl IntoIterator<Item = SlotWord>,
+) -> Result<()> {
+    let region = change.region();
+    let mut segment = 0;
+    for slot in sorted {
+        let at = segment_at(&Table::new(region, object), slot.hash())?;
+        let shape = segment_shape(region, at)?;
+        let slots = region.words(at, 1 << shape.bits)?;
+        if at != segment {
+            change.save(&slots[0]);
+            segment = at;
+        }
+        change.set(free_slot(slots, at, slot.hash())?, slot.0);
+        change.put(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+    }
+    Ok(())
 }
 
 /// What an index looks like that was built for so many entries at once.
@@ -363,29 +391,28 @@ pub(super) struct Plan {
     pub(super) depth: u64,
 }
 
-/// Plans an index for these hashes, at most half full. `sorted` is in order.
-pub(super) fn plan(sorted: &[u32], more: u64) -> Plan {
-    let wanted = (sorted.len() as u64 + more) * 2;
+/// Plans an index for slots with these hashes, and `more` of them, at most half full.
+pub(super) fn plan(hashes: impl Iterator<Item = u32> + Clone, more: u64) -> Plan {
+    let wanted = (hashes.clone().count() as u64 + more) * 2;
     let bits = (u64::BITS - wanted.leading_zeros()).clamp(LEAST_BITS, MOST_BITS);
     let mut depth = (wanted >> MOST_BITS).checked_ilog2().map_or(0, |log| u64::from(log) + 1);
     if bits < MOST_BITS {
         depth = 0;
     }
     let limit = (3 << bits) / 4;
-    while depth < MOST_DEPTH && largest_share(sorted, depth) as u64 + 1 > limit {
+    while depth < MOST_DEPTH && shares(hashes.clone(), depth).into_iter().max() >= Some(limit) {
         depth += 1;
     }
     Plan { bits: if depth > 0 { MOST_BITS } else { bits }, depth }
 }
 
-fn largest_share(sorted: &[u32], depth: u64) -> usize {
-    sorted
-        .chunk_by(|left, right| {
-            u64::from(*left) >> (32 - depth) == u64::from(*right) >> (32 - depth)
-        })
-        .map(<[u32]>::len)
-        .max()
-        .unwrap_or(0)
+/// How many of these hashes each segment gets when `depth` bits choose it.
+fn shares(hashes: impl Iterator<Item = u32>, depth: u64) -> Vec<usize> {
+    let mut shares = vec![0; 1 << depth];
+    for hash in hashes {
+        shares[(u64::from(hash) >> (32 - depth)) as usize] += 1;
+    }
+    shares
 }
 
 impl Plan {
@@ -403,4 +430,62 @@ impl Plan {
     pub(super) fn directory_room(self) -> Option<Room> {
         (self.depth > 0).then(|| Room::of(8 << self.depth))
     }
+}
+
+/// Builds an index that nobody can see yet. Answers where it is: its segment, or the directory of
+/// its segments.
+pub(super) fn build(
+    change: &mut Change<'_>,
+    plan: Plan,
+    slots: impl Iterator<Item = SlotWord> + Clone,
+) -> Result<u64> {
+    let segment_of = |slot: SlotWord| (u64::from(slot.hash()) >> (32 - plan.depth)) as usize;
+    let mut ends = shares(slots.clone().map(SlotWord::hash), plan.depth);
+    let mut end = 0;
+    for place in &mut ends {
+        (*place, end) = (end, end + *place);
+    }
+    let mut sorted = vec![0; end];
+    for slot in slots {
+        let place = &mut ends[segment_of(slot)];
+        sorted[*place] = slot.0;
+        *place += 1;
+    }
+    let shape = Shape { filled: 0, bits: plan.bits, depth: plan.depth };
+    let mut segments = Vec::with_capacity(ends.len());
+    let mut from = 0;
+    for end in ends {
+        let segment = allocator::take(change, plan.segment_room())?;
+        fill(change, segment, sorted[from..end].iter().copied(), shape)?;
+        segments.push(segment);
+        from = end;
+    }
+    let Some(room) = plan.directory_room() else { return Ok(segments[0]) };
+    let directory = allocator::take(change, room)?;
+    for (place, segment) in change.region().words(directory, segments.len())?.iter().zip(segments) {
+        change.put(place, segment);
+    }
+    Ok(directory)
+}
+
+/// Puts an index with these slots in place of the one that is there.
+pub(super) fn replace(
+    change: &mut Change<'_>,
+    object: &Object,
+    plan: Plan,
+    slots: impl Iterator<Item = SlotWord> + Clone,
+) -> Result<()> {
+    let region = change.region();
+    let (first, depth) = (object.root[5].get(), object.root[6].get());
+    for segment in super::index_segments(&Table::new(region, object))? {
+        let bits = segment_shape(region, segment)?.bits;
+        allocator::give(change, segment_room(bits), segment)?;
+    }
+    if depth > 0 {
+        allocator::give(change, Room::of(8 << depth), first)?;
+    }
+    let new = build(change, plan, slots)?;
+    change.set(&object.root[5], new);
+    change.set(&object.root[6], plan.depth);
+    Ok(())
 }

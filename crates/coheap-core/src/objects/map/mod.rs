@@ -21,13 +21,16 @@
 //! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is
 //! seeded with the heap's number, has 32 bits, and is XXH3 where a key is too long for its cell.
 
+mod bulk;
 mod edit;
 mod growth;
 mod index;
+mod pairs;
 mod read;
 mod table;
 
-pub use read::{Batch, Pair};
+pub use pairs::{Pair, Pairs};
+pub use read::Batch;
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert, replace};
 pub(crate) use growth::{index_segments, reserve};
@@ -71,17 +74,22 @@ impl<'a> Key<'a> {
     #[inline]
     pub(crate) fn seeded(bytes: &'a [u8], seed: u64) -> Self {
         let inline = Cell::inline(bytes);
-        let hash = match inline {
-            Some(cell) => hash_short(cell, seed),
-            None => xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32,
-        };
-        Self { bytes, inline, hash }
+        Self { bytes, inline, hash: hash(bytes, inline, seed) }
     }
 
     /// A key whose hash is known.
     #[inline]
     pub(crate) fn hashed(bytes: &'a [u8], hash: u32) -> Self {
         Self { bytes, inline: Cell::inline(bytes), hash }
+    }
+}
+
+/// The hash of a key, with its cell if it is short.
+#[inline(always)]
+fn hash(bytes: &[u8], inline: Option<Cell>, seed: u64) -> u32 {
+    match inline {
+        Some(cell) => hash_short(cell, seed),
+        None => xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed) as u32,
     }
 }
 
@@ -163,6 +171,48 @@ impl Map {
         cell::store(&mut change, words, Cell::integer(sum));
         change.commit();
         Ok(sum)
+    }
+
+    /// Stores a value under each of these keys, all of them or none: a key that comes twice gets the
+    /// value that comes last, and new keys stand in the order in which they first come. Answers how
+    /// many keys are new.
+    ///
+    /// New keys and values of up to 15 bytes are never too many. A longer one costs one of the
+    /// [`MAX_WORDS`](crate::journal::MAX_WORDS) words that a change can save, a value that is
+    /// replaced two, or five where one of the two is long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`], [`Error::TransactionTooLarge`], [`Error::ObjectGone`],
+    /// [`Error::BadArgument`] for a key or a value without bytes; nothing was changed.
+    pub fn set_many(&self, context: &Context, entries: &Pairs) -> Result<u64> {
+        let mut values = bulk::Values::new(context.region(), entries)?;
+        let new = estate::or_after_sweep(context, || {
+            let (held, object) = self.handle.hold(context)?;
+            values.store(&held, object)
+        });
+        self.tidy(context).and(new)
+    }
+
+    /// Adds to the integers under these keys, all of them or none; one that is not there counts as
+    /// 0, and a key may come twice.
+    ///
+    /// As [`Map::set_many`], with integers for values: at least 131,000 of them fit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAnInteger`], [`Error::Overflow`], and as [`Map::set_many`]; nothing was changed.
+    pub fn add_many<K: AsRef<[u8]>>(
+        &self,
+        context: &Context,
+        additions: &[(K, i64)],
+    ) -> Result<()> {
+        let mut additions = bulk::Additions::new(context.region(), additions)?;
+        let done = estate::or_after_sweep(context, || {
+            let (held, object) = self.handle.hold(context)?;
+            additions.add(&held, object)
+        });
+        self.tidy(context).and(done)
     }
 
     /// Puts `new` under a key if what is there is exactly `expected`; `None` stands for nothing.

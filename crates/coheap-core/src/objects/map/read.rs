@@ -3,6 +3,7 @@
 //! What always holds: reads take no turn unless writers keep them from finishing; what is handed
 //! out was copied into private memory and then found unchanged.
 
+use super::pairs::Pairs;
 use super::table::Table;
 use super::{Key, Map};
 use crate::error::Result;
@@ -12,14 +13,15 @@ use crate::objects::cell::Cell;
 use crate::objects::value::LOOKS;
 use crate::sync::turn;
 
-/// A key and its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
+/// Most entries that memory is asked for before they are read: without the turn, their number may
+/// be anything.
+const EXPECTED: u64 = 1 << 16;
 
 /// Some entries, and where to go on.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// The entries, in order.
-    pub entries: Vec<Pair>,
+    pub entries: Pairs,
     /// The position to go on at. `None`: that was all.
     pub next: Option<u64>,
     /// Positions are good as long as this number is the same.
@@ -86,7 +88,7 @@ impl Map {
     /// # Errors
     ///
     /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
-    pub fn snapshot(&self, context: &Context) -> Result<Vec<Pair>> {
+    pub fn snapshot(&self, context: &Context) -> Result<Pairs> {
         let all = self.read(context, |region, table| batch(region, table, 0, u64::MAX))?;
         Ok(all.entries)
     }
@@ -135,14 +137,12 @@ fn batch(region: &Region, table: &Table<'_>, from: u64, most: u64) -> Result<Bat
     let mut batch = Batch { numbering: table.root[8].get(), ..Batch::default() };
     let used = table.used();
     let mut position = from.max(table.root[7].get());
+    batch.entries.reserve(table.live().min(most).min(EXPECTED) as usize);
     while position < used && (batch.entries.len() as u64) < most {
         let entry = table.entry(position)?;
         let key = Cell::load(entry);
         if !key.is_removed() {
-            let mut pair = Pair::default();
-            key.read(region, &mut pair.0)?;
-            Cell::load(&entry[2..]).read(region, &mut pair.1)?;
-            batch.entries.push(pair);
+            batch.entries.load(region, key, Cell::load(&entry[2..]))?;
         }
         position += 1;
     }

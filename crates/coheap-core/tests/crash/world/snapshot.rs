@@ -80,7 +80,7 @@ fn value(context: &Context, name: &str) -> Result<Content> {
 fn map(context: &Context, name: &str) -> Result<Content> {
     let handle = Directory.find(context, name, Kind::Map)?;
     let map = Map { handle };
-    let pairs = map.snapshot(context)?;
+    let pairs = map.snapshot(context)?.to_vec();
     assert_eq!(map.len(context)?, pairs.len() as u64, "{name} counts its entries");
     if let Some((key, value)) = pairs.last() {
         let mut found = Vec::new();

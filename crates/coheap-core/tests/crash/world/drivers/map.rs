@@ -3,11 +3,27 @@
 //! Which entries are there says `states::entry`: number 0 has a short key and an integer, number
 //! 2 a long value, number 3 a long key, 11 both.
 
+use coheap_core::objects::map::Pairs;
+
 use crate::world::operation::Operation;
 use crate::world::stage::int;
 use crate::world::states::{LARGE_MAPS, MAPS, entry};
 
 const MAP: &[&str] = &["map"];
+
+/// Entries of the start states, replaced, and new ones, some of them long.
+fn mixed(new: u32) -> Pairs {
+    let replaced = [0, 2, 3, 5, 11].map(|number| (entry(number).0, vec![b'V'; 30]));
+    let fresh = (5000..5000 + new).map(entry);
+    let again = (entry(0).0, b"again".to_vec());
+    replaced.into_iter().chain(fresh).chain([again]).collect()
+}
+
+/// What is added to the integers of the start states, and to new ones.
+fn additions(new: u32) -> Vec<(Vec<u8>, i64)> {
+    let numbers = [0, 3, 1, 0].into_iter().chain(5000..5000 + new);
+    numbers.map(|number| (entry(number).0, i64::from(number))).collect()
+}
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::set"], "new, short", MAPS, MAP, |stage, context| {
@@ -42,6 +58,26 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     Operation::new(&["Map::add"], "existing", MAPS, MAP, |stage, context| {
         stage.map.add(context, &entry(0).0, 3).map(|_| ())
+    }),
+    Operation::new(&["Map::set_many"], "few, mixed", MAPS, MAP, |stage, context| {
+        stage.map.set_many(context, &mixed(6)).map(|_| ())
+    }),
+    Operation::new(&["Map::set_many"], "an index anew", MAPS, MAP, |stage, context| {
+        stage.map.set_many(context, &mixed(60)).map(|_| ())
+    }),
+    Operation::new(&["Map::set_many"], "growing", LARGE_MAPS, MAP, |stage, context| {
+        stage.map.set_many(context, &mixed(40)).map(|_| ())
+    }),
+    Operation::new(&["Map::set_many"], "too large", MAPS, MAP, |stage, context| {
+        let (mixed, large) = (mixed(20), vec![b'V'; 5 << 20]);
+        let entries = mixed.iter().chain([(&b"large"[..], &large[..])]).collect();
+        stage.map.set_many(context, &entries).map(|_| ())
+    }),
+    Operation::new(&["Map::add_many"], "few, mixed", MAPS, MAP, |stage, context| {
+        stage.map.add_many(context, &additions(6))
+    }),
+    Operation::new(&["Map::add_many"], "an index anew", MAPS, MAP, |stage, context| {
+        stage.map.add_many(context, &additions(60))
     }),
     Operation::new(&["Map::compare_and_set"], "nothing to new", MAPS, MAP, |stage, context| {
         stage.map.compare_and_set(context, b"fresh", None, Some(&[b'c'; 20])).map(|_| ())

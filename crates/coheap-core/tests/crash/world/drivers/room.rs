@@ -29,7 +29,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         |_, context| {
             allocator::ensure(context, Room::Class(3), 40)?;
             allocator::ensure(context, Room::Class(17), 3)?;
-            arena::refill(context, 5, 1)
+            arena::refill(context, 5, 1).map(|_| ())
         }
     }),
     Operation::new(&["pending::ensure_all", "span::ensure_run"], "runs too", ALL, NOTHING, {

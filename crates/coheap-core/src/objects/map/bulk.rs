@@ -1,0 +1,487 @@
+//! Many entries with one change.
+//!
+//! New entries lie behind all others, where nobody looks before the number of used positions says
+//! so: they are stored without saving a word. An index for them that is built beside the old one
+//! costs a few words for each of its segments, so that what is new costs the journal next to
+//! nothing, however many entries there are; a block costs a word. What is replaced is saved.
+//!
+//! What always holds: everything that can fail comes before the first store of the one change, or
+//! is a change of its own that keeps the map's content and order.
+
+use super::index::{self, Plan, SlotWord};
+use super::pairs::Pairs;
+use super::table::{ENTRY_WORDS, SEGMENT, Table};
+use super::{Key, growth};
+use crate::allocator::{self, Room, Taken};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::change::MAX_WORDS;
+use crate::journal::{Change, Held};
+use crate::memory::layout::Object;
+use crate::memory::{Region, Word};
+use crate::objects::cell::{self, Cell};
+
+/// Position of an entry that is not there yet.
+const NEW: u32 = u32::MAX;
+/// Longest value that is written over another.
+const OVERWRITTEN: usize = 8 * (1 + allocator::GIVE_WORDS);
+
+/// What a call is about: keys and values by their numbers.
+trait Batch {
+    /// A key and a value.
+    fn pair(&self, name: u32, value: u32) -> (&[u8], &[u8]);
+    /// Whether there may be a key or a value that does not fit into its cell.
+    fn has_long(&self) -> bool;
+}
+
+/// A key that comes in a call, once, and where its value is in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Write {
+    name: u32,
+    value: u32,
+    hash: u32,
+    position: u32,
+}
+
+impl Write {
+    #[inline]
+    fn key<'a>(&self, batch: &'a impl Batch) -> Key<'a> {
+        Key::hashed(batch.pair(self.name, self.value).0, self.hash)
+    }
+
+    #[inline]
+    fn is_new(&self) -> bool {
+        self.position == NEW
+    }
+}
+
+/// Each key once, where it comes first. `again` is told of a key that came before.
+#[inline]
+fn each_once<'a>(
+    region: &Region,
+    keys: impl ExactSizeIterator<Item = &'a [u8]>,
+    name: impl Fn(u32) -> &'a [u8],
+    mut again: impl FnMut(&mut Write, u32) -> Result<()>,
+) -> Result<Vec<Write>> {
+    let count = keys.len();
+    if count >= NEW as usize {
+        return Err(Error::BadArgument("a call has less than 4,294,967,295 entries"));
+    }
+    let seed = region.header().seed.get();
+    let mut writes: Vec<Write> = Vec::with_capacity(count);
+    let mut seen = Seen::new(count);
+    for (number, key) in (0u32..).zip(keys) {
+        if key.is_empty() {
+            return Err(Error::BadArgument("a key has at least one byte"));
+        }
+        let hash = super::hash(key, Cell::inline(key), seed);
+        let is_same = |before: usize| {
+            let before = &writes[before];
+            before.hash == hash && name(before.name) == key
+        };
+        match seen.enter(hash, writes.len(), is_same) {
+            Some(before) => again(&mut writes[before], number)?,
+            None => writes.push(Write { name: number, value: number, hash, position: NEW }),
+        }
+    }
+    Ok(writes)
+}
+
+/// Values to be stored.
+pub(super) struct Values<'a> {
+    pairs: &'a Pairs,
+    has_long: bool,
+    writes: Vec<Write>,
+}
+
+impl Batch for Values<'_> {
+    #[inline(always)]
+    fn pair(&self, name: u32, value: u32) -> (&[u8], &[u8]) {
+        let pair = self.pairs.at(name as usize);
+        if name == value { pair } else { (pair.0, self.pairs.at(value as usize).1) }
+    }
+
+    fn has_long(&self) -> bool {
+        self.has_long
+    }
+}
+
+impl<'a> Values<'a> {
+    /// Each key has the value that comes last.
+    pub(super) fn new(region: &Region, pairs: &'a Pairs) -> Result<Self> {
+        let mut has_long = false;
+        for (key, value) in pairs.iter() {
+            if value.is_empty() {
+                return Err(Error::BadArgument("a value has at least one byte"));
+            }
+            has_long |= key.len().max(value.len()) > cell::INLINE;
+        }
+        let keys = pairs.iter().map(|(key, _)| key);
+        let name = |number: u32| pairs.at(number as usize).0;
+        let writes = each_once(region, keys, name, |write, number| {
+            write.value = number;
+            Ok(())
+        })?;
+        Ok(Self { pairs, has_long, writes })
+    }
+
+    /// Stores all of them. Answers how many keys are new. The turn is held, no change is open.
+    pub(super) fn store(&mut self, held: &Held<'_>, object: &Object) -> Result<u64> {
+        let mut writes = std::mem::take(&mut self.writes);
+        let table = Table::new(held.context().region(), object);
+        let done = find_all(&table, self, &mut writes)
+            .and_then(|()| store_found(held, object, self, &mut writes));
+        self.writes = writes;
+        done
+    }
+}
+
+/// What is added to integers.
+pub(super) struct Additions<'a, K> {
+    keys: &'a [(K, i64)],
+    writes: Vec<Write>,
+    /// What is added in all to a key, under the number of its first entry.
+    sums: Vec<i64>,
+    /// The integers as they will be.
+    after: Vec<[u8; 9]>,
+}
+
+impl<K: AsRef<[u8]>> Batch for Additions<'_, K> {
+    #[inline]
+    fn pair(&self, name: u32, _: u32) -> (&[u8], &[u8]) {
+        (self.keys[name as usize].0.as_ref(), &self.after[name as usize])
+    }
+
+    fn has_long(&self) -> bool {
+        self.keys.iter().any(|(key, _)| key.as_ref().len() > cell::INLINE)
+    }
+}
+
+impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
+    pub(super) fn new(region: &Region, keys: &'a [(K, i64)]) -> Result<Self> {
+        let mut sums: Vec<i64> = keys.iter().map(|(_, more)| *more).collect();
+        let names = keys.iter().map(|(key, _)| key.as_ref());
+        let name = |number: u32| keys[number as usize].0.as_ref();
+        let writes = each_once(region, names, name, |write, number| {
+            let sum = &mut sums[write.name as usize];
+            *sum = sum.checked_add(keys[number as usize].1).ok_or(Error::Overflow)?;
+            Ok(())
+        })?;
+        Ok(Self { keys, writes, sums, after: vec![[cell::INT_TAG; 9]; keys.len()] })
+    }
+
+    /// Adds to all of them. The turn is held and no change is open.
+    pub(super) fn add(&mut self, held: &Held<'_>, object: &Object) -> Result<()> {
+        let table = Table::new(held.context().region(), object);
+        if table.live() > 0 {
+            table.warm(self.writes.iter().map(|write| write.hash))?;
+        }
+        for number in 0..self.writes.len() {
+            let mut write = self.writes[number];
+            let mut sum = self.sums[write.name as usize];
+            write.position = NEW;
+            if let Some(found) = table.find(&write.key(self))? {
+                let before = Cell::load(&found.entry[2..]).as_integer();
+                sum = before.ok_or(Error::NotAnInteger)?.checked_add(sum).ok_or(Error::Overflow)?;
+                write.position = found.position as u32;
+            }
+            self.writes[number].position = write.position;
+            self.after[write.name as usize][1..].copy_from_slice(&sum.to_le_bytes());
+        }
+        let mut writes = std::mem::take(&mut self.writes);
+        let done = store_found(held, object, self, &mut writes);
+        self.writes = writes;
+        done.map(|_| ())
+    }
+}
+
+/// Numbers of the keys of one call, found by their hashes: places of number plus one, at most half
+/// of them taken.
+struct Seen {
+    places: Vec<u32>,
+}
+
+impl Seen {
+    fn new(count: usize) -> Self {
+        Self { places: vec![0; (count * 2).next_power_of_two()] }
+    }
+
+    /// The number of a key that was entered before. Otherwise enters it as `number`.
+    #[inline]
+    fn enter(
+        &mut self,
+        hash: u32,
+        number: usize,
+        is_same: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while let Some(before) = self.places[at].checked_sub(1) {
+            if is_same(before as usize) {
+                return Some(before as usize);
+            }
+            at = (at + 1) & mask;
+        }
+        self.places[at] = number as u32 + 1;
+        None
+    }
+}
+
+/// Notes where the keys are.
+fn find_all(table: &Table<'_>, batch: &impl Batch, writes: &mut [Write]) -> Result<()> {
+    if table.live() == 0 {
+        writes.iter_mut().for_each(|write| write.position = NEW);
+        return Ok(());
+    }
+    table.warm(writes.iter().map(|write| write.hash))?;
+    for write in writes {
+        write.position = table.find(&write.key(batch))?.map_or(NEW, |found| found.position as u32);
+    }
+    Ok(())
+}
+
+fn store_found(
+    held: &Held<'_>,
+    object: &Object,
+    batch: &impl Batch,
+    writes: &mut [Write],
+) -> Result<u64> {
+    let table = Table::new(held.context().region(), object);
+    let new = writes.iter().filter(|write| write.is_new()).count();
+    let mut need = Need::of(&table, batch, writes)?;
+    if new > 0 {
+        let numbering = object.root[8].get();
+        growth::reserve_positions(held, object, new as u64)?;
+        if object.root[8].get() != numbering {
+            find_all(&table, batch, writes)?;
+        }
+    }
+    let slots = if need.is_index_built(&table, new) {
+        Slots::built(&table, writes)?
+    } else {
+        Slots::inserted(held, object, writes)?
+    };
+    need.add_slots(&table, &slots)?;
+    allocator::ensure_all(held.context(), &mut need.rooms)?;
+    let mut change = Change::begin(held, need.words)?;
+    apply(&mut change, object, batch, writes, new, slots)?;
+    change.commit();
+    Ok(new as u64)
+}
+
+/// How the index learns of new positions.
+enum Slots {
+    /// By an index that is built anew, with the slots that are there, too.
+    Built(Plan, Vec<SlotWord>),
+    /// By slots of the index that is there, in the order of their hashes.
+    Inserted(Vec<SlotWord>),
+}
+
+impl Slots {
+    fn built(table: &Table<'_>, writes: &[Write]) -> Result<Self> {
+        let mut slots = Vec::with_capacity(table.live() as usize % (1 << 24));
+        for segment in growth::index_segments(table)? {
+            let shape = index::segment_shape(table.region, segment)?;
+            let words = &table.region.words(segment, 1 << shape.bits)?[1..];
+            let all = words.iter().map(|word| SlotWord(word.get()));
+            slots.extend(all.filter(|slot| slot.is_living()));
+        }
+        let all = slots.iter().copied().chain(fresh_slots(table, writes));
+        let plan = index::plan(all.map(SlotWord::hash), 0);
+        Ok(Self::Built(plan, slots))
+    }
+
+    fn inserted(held: &Held<'_>, object: &Object, writes: &[Write]) -> Result<Self> {
+        let table = Table::new(held.context().region(), object);
+        let mut slots: Vec<SlotWord> = fresh_slots(&table, writes).collect();
+        slots.sort_unstable_by_key(|slot| slot.hash());
+        let hashes: Vec<u32> = slots.iter().map(|slot| slot.hash()).collect();
+        index::reserve(held, object, &hashes)?;
+        Ok(Self::Inserted(slots))
+    }
+}
+
+/// The slots of new entries.
+fn fresh_slots(table: &Table<'_>, writes: &[Write]) -> impl Iterator<Item = SlotWord> + Clone {
+    let fresh = writes.iter().filter(|write| write.is_new());
+    (table.used()..).zip(fresh).map(|(position, write)| SlotWord::new(position, write.hash))
+}
+
+/// What the change needs: words to save, and blocks.
+#[derive(Default)]
+struct Need {
+    words: usize,
+    rooms: Vec<Room>,
+}
+
+impl Need {
+    /// What all these need, but for the index.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TransactionTooLarge`], before anything grows for it.
+    fn of(table: &Table<'_>, batch: &impl Batch, writes: &[Write]) -> Result<Self> {
+        // Heads of chains; entries, positions, and where the index is.
+        let mut need = Self { words: Taken::HEADS + 4, rooms: Vec::new() };
+        if batch.has_long() || writes.iter().any(|write| !write.is_new()) {
+            for write in writes {
+                need.add(table, batch, write)?;
+            }
+        }
+        if need.words > MAX_WORDS {
+            return Err(Error::TransactionTooLarge {
+                words: need.words as u64,
+                max: MAX_WORDS as u64,
+            });
+        }
+        Ok(need)
+    }
+
+    #[inline]
+    fn add(&mut self, table: &Table<'_>, batch: &impl Batch, write: &Write) -> Result<()> {
+        let (name, value) = batch.pair(write.name, write.value);
+        if write.is_new() {
+            self.block(cell::room_of(name));
+            self.block(cell::room_of(value));
+            return Ok(());
+        }
+        let old = Cell::load(&table.entry(u64::from(write.position))?[2..]);
+        self.words += 2;
+        if is_overwritten(table.region, old, value)? {
+            self.words += value.len().div_ceil(8);
+            return Ok(());
+        }
+        self.block(cell::room_of(value));
+        if old.block().is_some() {
+            self.words += allocator::GIVE_WORDS;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn block(&mut self, room: Option<Room>) {
+        if let Some(room) = room {
+            self.words += 1;
+            self.rooms.push(room);
+        }
+    }
+
+    /// Whether an index that is built anew is the better one for so many new entries: it is where
+    /// they are many beside those that are there, or would fill half of a journal.
+    fn is_index_built(&self, table: &Table<'_>, new: usize) -> bool {
+        new > 0 && (new as u64 * 2 >= table.live() || self.words + 2 * new > MAX_WORDS / 2)
+    }
+
+    fn add_slots(&mut self, table: &Table<'_>, slots: &Slots) -> Result<()> {
+        match slots {
+            Slots::Built(plan, _) => {
+                let segments = plan.segments() as usize;
+                let old = growth::index_segments(table)?.len() + 1;
+                self.words += (segments + 1) * allocator::TAKE_WORDS + old * allocator::GIVE_WORDS;
+                self.rooms.extend(std::iter::repeat_n(plan.segment_room(), segments));
+                self.rooms.extend(plan.directory_room());
+            }
+            // A slot, and at most as often the first word of a segment.
+            Slots::Inserted(slots) => self.words += 2 * slots.len(),
+        }
+        Ok(())
+    }
+}
+
+/// The change itself.
+fn apply(
+    change: &mut Change<'_>,
+    object: &Object,
+    batch: &impl Batch,
+    writes: &[Write],
+    new: usize,
+    slots: Slots,
+) -> Result<()> {
+    let table = Table::new(change.region(), object);
+    let mut taken = Taken::default();
+    let mut fresh = Fresh { table, position: table.used(), rest: &[] };
+    for write in writes {
+        let (name, value) = batch.pair(write.name, write.value);
+        if write.is_new() {
+            let key = make(change, &mut taken, name)?;
+            let value = make(change, &mut taken, value)?;
+            for (word, part) in fresh.next()?.iter().zip([key.0, key.1, value.0, value.1]) {
+                change.put(word, part);
+            }
+            continue;
+        }
+        let entry = table.entry(u64::from(write.position))?;
+        replace(change, &mut taken, &entry[2..], value)?;
+    }
+    match slots {
+        Slots::Built(plan, old) => {
+            let all = old.iter().copied().chain(fresh_slots(&table, writes));
+            index::replace(change, object, plan, all)?;
+        }
+        Slots::Inserted(sorted) => index::insert_many(change, object, sorted)?,
+    }
+    if new > 0 {
+        change.set(&object.root[0], table.live().wrapping_add(new as u64));
+        change.set(&object.root[1], fresh.position);
+    }
+    Ok(())
+}
+
+/// Whether a value is written over the one that is there, in its block: where that saves no more
+/// words than a new block would.
+fn is_overwritten(region: &Region, old: Cell, value: &[u8]) -> Result<bool, Corrupt> {
+    Ok(value.len() > cell::INLINE && value.len() <= OVERWRITTEN && cell::fits(region, old, value)?)
+}
+
+/// Replaces a value.
+fn replace(change: &mut Change<'_>, taken: &mut Taken, words: &[Word], value: &[u8]) -> Result<()> {
+    let old = Cell::load(words);
+    match Cell::inline(value) {
+        Some(new) if old.block().is_none() => cell::update(change, words, new),
+        _ if is_overwritten(change.region(), old, value)? => cell::replace(change, words, value)?,
+        _ => {
+            let new = make(change, taken, value)?;
+            cell::free(change, old)?;
+            cell::store(change, words, new);
+        }
+    }
+    Ok(())
+}
+
+/// The cell of something new.
+#[inline(always)]
+fn make(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell> {
+    match Cell::inline(bytes) {
+        Some(cell) => Ok(cell),
+        None => make_long(change, taken, bytes),
+    }
+}
+
+fn make_long(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell> {
+    let at = taken.take(change, Room::of(bytes.len()))?;
+    Ok(cell::build(change.region(), at, bytes)?)
+}
+
+/// Positions behind all entries, one after the other.
+struct Fresh<'a> {
+    table: Table<'a>,
+    position: u64,
+    rest: &'a [Word],
+}
+
+impl<'a> Fresh<'a> {
+    /// The words of the next one.
+    #[inline]
+    fn next(&mut self) -> Result<&'a [Word], Corrupt> {
+        if self.rest.is_empty() {
+            let end = self.table.capacity().min(self.position - self.position % SEGMENT + SEGMENT);
+            let first = self.table.entry(self.position)?;
+            let at = self.table.region.offset_of(&first[0]);
+            let words = (end - self.position) as usize * ENTRY_WORDS;
+            self.rest = self.table.region.words(at, words)?;
+        }
+        let (entry, rest) = self.rest.split_at(ENTRY_WORDS);
+        self.rest = rest;
+        self.position += 1;
+        Ok(entry)
+    }
+}

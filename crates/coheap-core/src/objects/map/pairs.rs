@@ -1,0 +1,143 @@
+//! Entries as one piece of memory: keys and values, in order, one behind the other.
+//!
+//! What always holds: the ends only go up, and the last one is the end of the bytes.
+
+use crate::error::Corrupt;
+use crate::memory::Region;
+use crate::objects::cell::Cell;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Keys and their values, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs {
+    bytes: Vec<u8>,
+    /// Where each key and each value ends.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Pairs {
+    /// How many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The key and the value of one of them, counted from 0.
+    #[inline]
+    pub fn get(&self, number: usize) -> Option<(&[u8], &[u8])> {
+        (number < self.len()).then(|| self.at(number))
+    }
+
+    /// The key and the value of one that is there.
+    #[inline]
+    pub(super) fn at(&self, number: usize) -> (&[u8], &[u8]) {
+        let (middle, end) = self.ends[number];
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        (&self.bytes[start..middle], &self.bytes[middle..end])
+    }
+
+    /// Some of them, in order.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not all there.
+    pub fn part(&self, numbers: std::ops::Range<usize>) -> Self {
+        numbers.map(|number| self.at(number)).collect()
+    }
+
+    /// Adds the entry that these two write. Where one of them fails, nothing is added.
+    ///
+    /// # Errors
+    ///
+    /// Those of the two.
+    #[inline]
+    pub fn push_with<E>(
+        &mut self,
+        write_key: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        write_value: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.bytes.len();
+        let key = write_key(&mut self.bytes);
+        let middle = self.bytes.len();
+        match key.and_then(|()| write_value(&mut self.bytes)) {
+            Ok(()) if start <= middle && middle <= self.bytes.len() => {
+                self.ends.push((middle, self.bytes.len()));
+                Ok(())
+            }
+            answer => {
+                self.bytes.truncate(start);
+                answer
+            }
+        }
+    }
+
+    /// Forgets all but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.bytes.truncate(self.ends.last().map_or(0, |end| end.1));
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |(middle, end)| {
+            let pair = (&self.bytes[start..*middle], &self.bytes[*middle..*end]);
+            start = *end;
+            pair
+        })
+    }
+
+    /// All of them, each in memory of its own.
+    pub fn to_vec(&self) -> Vec<Pair> {
+        self.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+    }
+
+    /// Adds the entry with these cells.
+    #[inline]
+    pub(super) fn load(&mut self, region: &Region, key: Cell, value: Cell) -> Result<(), Corrupt> {
+        key.append_to(region, &mut self.bytes)?;
+        let middle = self.bytes.len();
+        value.append_to(region, &mut self.bytes)?;
+        self.ends.push((middle, self.bytes.len()));
+        Ok(())
+    }
+
+    /// Bytes of memory it has.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<(usize, usize)>()
+    }
+
+    /// Asks for memory for so many short ones.
+    pub fn reserve(&mut self, count: usize) {
+        self.ends.reserve(count);
+        self.bytes.reserve(count * 16);
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for Pairs {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut all = Self::default();
+        for (key, value) in pairs {
+            all.bytes.extend_from_slice(key.as_ref());
+            let middle = all.bytes.len();
+            all.bytes.extend_from_slice(value.as_ref());
+            all.ends.push((middle, all.bytes.len()));
+        }
+        all
+    }
+}
+
+impl PartialEq<Vec<Pair>> for Pairs {
+    fn eq(&self, other: &Vec<Pair>) -> bool {
+        self.len() == other.len()
+            && self.iter().zip(other).all(|(own, (key, value))| own == (key, value))
+    }
+}
