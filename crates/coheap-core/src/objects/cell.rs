@@ -180,11 +180,21 @@ pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
     if let Some(inline) = Cell::inline(bytes) {
         return Ok(inline);
     }
-    if let Some(at) = parcel::take_built(change, bytes)? {
-        return Ok(Cell(BLOCK | PARCEL | (bytes.len() as u64) << 8, at));
+    if let Some(packed) = packed(change, bytes)? {
+        return Ok(packed);
     }
     let at = allocator::take(change, Room::of(bytes.len()))?;
     Ok(build(change.region(), at, bytes)?)
+}
+
+/// The cell of a parcel that this thread has packed.
+#[inline]
+pub fn packed(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<Cell>> {
+    if bytes.first() != Some(&parcel::TAG) {
+        return Ok(None);
+    }
+    let block = parcel::take_built(change, bytes)?;
+    Ok(block.map(|at| Cell(BLOCK | PARCEL | (bytes.len() as u64) << 8, at)))
 }
 
 /// The cell of a long value that is written to a block nobody else can see yet.

@@ -178,7 +178,7 @@ const _: () = assert!(allocator::TAKE_WORDS >= 2 && allocator::GIVE_WORDS >= 2);
 /// bytes are no such parcel.
 pub(in crate::objects) fn take_built(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<u64>> {
     let context = change.context();
-    if bytes.first() != Some(&TAG) || context.control().built.get() == 0 {
+    if context.control().built.get() == 0 {
         return Ok(None);
     }
     let Some(head_bytes) = bytes.first_chunk::<HEAD_BYTES>() else { return Ok(None) };

@@ -19,6 +19,7 @@ use crate::journal::{Change, Held};
 use crate::memory::layout::Object;
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
+use crate::objects::parcel;
 
 /// Position of an entry that is not there yet.
 const NEW: u32 = u32::MAX;
@@ -339,6 +340,8 @@ impl Need {
     #[inline]
     fn add(&mut self, table: &Table<'_>, batch: &impl Batch, write: &Write) -> Result<()> {
         let (name, value) = batch.pair(write.name, write.value);
+        // A parcel is taken off a chain that is not saved once for all.
+        self.words += usize::from(value.first() == Some(&parcel::TAG));
         if write.is_new() {
             self.block(cell::room_of(name));
             self.block(cell::room_of(value));
@@ -457,6 +460,9 @@ fn make(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell
 }
 
 fn make_long(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell> {
+    if let Some(packed) = cell::packed(change, bytes)? {
+        return Ok(packed);
+    }
     let at = taken.take(change, Room::of(bytes.len()))?;
     Ok(cell::build(change.region(), at, bytes)?)
 }

@@ -49,6 +49,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         stage.map.set(context, b"key", &packed(stage)).map(|_| ())
     })
     .prepared(prepare),
+    Operation::new(&["Map::set_many"], "with parcels", PARCELS, ALL, |stage, context| {
+        let parcels = stage.parcels.borrow();
+        let entries = [(&b"key"[..], &parcels[0].1[..]), (&b"new"[..], &parcels[1].1[..])];
+        stage.map.set_many(context, &entries.into_iter().collect()).map(|_| ())
+    })
+    .prepared(|stage, context| {
+        prepare(stage, context)?;
+        prepare(stage, context)
+    }),
     Operation::new(
         &["Map::remove", "parcel::let_go", "parcel::has_freed"],
         "a parcel",
