@@ -64,7 +64,7 @@ pub(crate) fn take(stage: &Stage, victims: &[u32]) -> Result<Snapshot> {
         snapshot.insert(name, content);
     }
     for (number, reference) in stage.references.borrow().iter().enumerate() {
-        let pairs = Map { handle: reference.handle }.snapshot(context)?;
+        let pairs = Map { handle: reference.handle }.snapshot(context)?.to_vec();
         snapshot.insert(format!("nameless {number}"), Content::Map(pairs));
     }
     Ok(snapshot)
