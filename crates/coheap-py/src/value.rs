@@ -174,6 +174,12 @@ impl Value {
         Self::new(py, door.object(py, "value", name, &recipe)?, kind)
     }
 
+    /// Replaces the number by one that the typecode holds.
+    #[inline]
+    fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        self.object.write(py, |context| self.engine.set(context, bytes))
+    }
+
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
         self.object.run(py, |context| self.engine.get(context, out))?;
         if let (Kind::Int(_, least, most), Some(small)) = (self.kind, codec::small(out)) {
@@ -262,6 +268,13 @@ impl Value {
 
     /// The number.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Kind::Int(_, least, most) = self.kind {
+            let number = self.object.run(py, |context| self.engine.integer(context))?;
+            if let Some(number) = number.filter(|number| (least..=most).contains(&(*number).into()))
+            {
+                return Ok(number.into_pyobject(py)?.into_any());
+            }
+        }
         self.read(py, &mut Scratch::new())
     }
 
@@ -270,8 +283,11 @@ impl Value {
     /// Raises:
     ///     OverflowError: The typecode does not hold it.
     fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = self.kind.encode(number)?;
-        self.object.write(number.py(), |context| self.engine.set(context, &bytes))
+        if let (Kind::Int(..), Ok(value)) = (self.kind, number.extract::<i64>()) {
+            self.kind.check(i128::from(value))?;
+            return self.store(number.py(), &codec::small_bytes(value));
+        }
+        self.store(number.py(), &self.kind.encode(number)?)
     }
 
     /// The number. Reading and writing it are one operation each.

@@ -113,6 +113,26 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         MutexGuard { mutex: self, died, context }
     }
 
+    /// Forgets that a holder died, and frees the lock if a dead process holds it; a living
+    /// holder's stays held. Answers whether there was a death to forget.
+    ///
+    /// A lock that a Python program made with `on_death="raise"` is refused to everybody after a
+    /// death, [`Error::Engine`] with `OwnerDied`, until somebody calls this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`].
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let total = heap.mutex("total", &0i64)?;
+    /// assert!(!total.recover()?);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn recover(&self) -> Result<bool> {
+        self.heap.with(|context| self.engine.recover(context))
+    }
+
     /// Process id of the holder, dead or alive.
     ///
     /// # Errors

@@ -15,10 +15,15 @@ import time
 import pytest
 
 PRELUDE = """
-import coheap, sys, signal
+import coheap, sys, signal, threading
 heap = coheap.Heap(max_bytes=1 << 20)
 jobs = heap.work_queue("jobs", maxsize=1)
 lock = heap.lock("lock")
+def lent(lock):
+    thread = threading.Thread(target=lock.acquire)
+    thread.start()
+    thread.join()
+    return lock
 def blocked(call, *args):
     print("ready", flush=True)
     try:
@@ -39,6 +44,8 @@ CALLS = {
     "acquire": "lock.acquire(); blocked(lock.acquire)",
     "acquire with a timeout": "lock.acquire(); blocked(lock.acquire, True, 60)",
     "with": "lock.acquire(); blocked(lock.__enter__)",
+    "acquire of an rlock": "blocked(lent(heap.rlock()).acquire)",
+    "with a value": "blocked(lent(heap.value('i')).__enter__)",
 }
 
 

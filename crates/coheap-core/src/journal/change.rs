@@ -42,7 +42,7 @@ impl<'a> Change<'a> {
     /// # Errors
     ///
     /// [`Error::TransactionTooLarge`], or [`Error::HeapFull`] when no journal room is left.
-    #[inline]
+    #[inline(always)]
     pub fn begin(held: &'a Held<'a>, words: usize) -> Result<Self> {
         let context = held.context();
         assert!(!context.is_changing.get(), "changes do not nest");
@@ -116,7 +116,7 @@ impl<'a> Change<'a> {
     }
 
     /// Makes everything real with one store.
-    #[inline]
+    #[inline(always)]
     pub fn commit(mut self) {
         if self.has_chained {
             self.chain_all();
@@ -131,6 +131,7 @@ impl<'a> Change<'a> {
         }
     }
 
+    #[cold]
     fn chain_all(&mut self) {
         let region = self.region();
         let mut chained = self.context.chained.take();

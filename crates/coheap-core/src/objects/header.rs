@@ -99,7 +99,7 @@ impl Handle {
     }
 
     /// Takes the object's turn for a single write: waits while a transaction has the object.
-    #[inline]
+    #[inline(always)]
     pub fn hold<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
         let held = context.hold(self.turn)?;
         let object = self.object(context.region())?;

@@ -98,11 +98,21 @@ impl Mutex {
     ///
     /// [`Error::OwnerDied`] if it is strict and a holder died; [`Error::ObjectGone`] after it was
     /// removed.
-    #[inline]
     pub fn try_lock(&self, context: &Context) -> Result<Option<Acquired>> {
+        self.try_lock_at(context, 0)
+    }
+
+    /// As [`try_lock`](Self::try_lock), and writes down that the holder has it since `now`, in
+    /// nanoseconds of [`os::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    #[inline]
+    pub fn try_lock_at(&self, context: &Context, now: u64) -> Result<Option<Acquired>> {
         let root = self.root(context.region())?;
         if lock::try_take(&root.lock, context.me()) {
-            return taken(root, context).map(Some);
+            return taken_at(root, context, now).map(Some);
         }
         self.try_lock_slowly(root, context)
     }
@@ -323,7 +333,6 @@ impl Mutex {
     /// # Errors
     ///
     /// [`Error::ObjectGone`] after it was removed.
-    #[inline]
     pub fn note_time(&self, context: &Context) -> Result<()> {
         let root = self.root(context.region())?;
         Region::store(&root.held, root.held.get() & DEPTH | os::now_roughly() & !DEPTH);
@@ -365,12 +374,17 @@ impl Mutex {
     }
 }
 
-/// The lock is this thread's: signs it, and looks for the mark of a death.
 #[inline(always)]
 fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
+    taken_at(root, context, 0)
+}
+
+/// The lock is this thread's: signs it, and looks for the mark of a death.
+#[inline(always)]
+fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
     context.own_locks.set(context.own_locks.get() + 1);
     Region::store(&root.holder, context.signature());
-    Region::store(&root.held, 1);
+    Region::store(&root.held, now & !DEPTH | 1);
     match root.died.get() {
         0 => Ok(Acquired::Clean),
         died => tell(root, context, died),

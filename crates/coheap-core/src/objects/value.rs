@@ -46,6 +46,25 @@ impl Value {
         self.read(region, out)
     }
 
+    /// The value, if it is an integer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the value was removed.
+    #[inline]
+    pub fn integer(&self, context: &Context) -> Result<Option<i64>> {
+        let region = context.region();
+        let turn = region.turn(self.handle.turn);
+        if let Some(sequence) = turn::begin_read(turn) {
+            let cell = Cell::load(cell_words(self.handle.object(region)?));
+            if turn::is_unchanged(turn, sequence) {
+                return Ok(cell.as_integer());
+            }
+        }
+        let _held = context.hold(self.handle.turn)?;
+        Ok(Cell::load(cell_words(self.handle.object(region)?)).as_integer())
+    }
+
     fn read(&self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         Ok(Cell::load(cell_words(self.handle.object(region)?)).read(region, out)?)
     }
@@ -58,7 +77,15 @@ impl Value {
     pub fn set(&self, context: &Context, bytes: &[u8]) -> Result<()> {
         let (held, object) = self.handle.hold(context)?;
         let words = cell_words(object);
-        prepare(context, Cell::load(words), bytes)?;
+        let old = Cell::load(words);
+        if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
+            // Short to short needs no block and leaves none.
+            let mut change = Change::begin(&held, 2)?;
+            cell::update(&mut change, words, new);
+            change.commit();
+            return Ok(());
+        }
+        prepare(context, old, bytes)?;
         let mut change = Change::begin(&held, SET_WORDS)?;
         cell::replace(&mut change, words, bytes)?;
         change.commit();

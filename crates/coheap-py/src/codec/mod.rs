@@ -30,7 +30,7 @@ mod wire;
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode, encode_for_dict, is_plain};
 pub(crate) use key::encode_key;
-pub(crate) use number::{put_small, small};
+pub(crate) use number::{put_small, small, small_bytes};
 
 /// What a heap allows its values.
 #[derive(Debug, Clone, Copy)]

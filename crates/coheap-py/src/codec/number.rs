@@ -27,6 +27,14 @@ pub(crate) fn put_small(value: i64, out: &mut Vec<u8>) {
     put_word(out, tag::INT, value.to_le_bytes());
 }
 
+/// The bytes of an int of 64 bits.
+#[inline]
+pub(crate) fn small_bytes(value: i64) -> [u8; 9] {
+    let mut bytes = [tag::INT; 9];
+    bytes[1..].copy_from_slice(&value.to_le_bytes());
+    bytes
+}
+
 /// The int of 64 bits that the bytes say, if they say one.
 #[inline]
 pub(crate) fn small(bytes: &[u8]) -> Option<i64> {

@@ -21,7 +21,7 @@ use std::ffi::CString;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Mutex, Recipe};
 use coheap_core::{Error, os};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -38,26 +38,19 @@ type Holder = (u32, Option<u32>, Option<f64>);
 /// What says in a pickle that of a value's object the lock is meant.
 pub(crate) const BESIDE: &str = "lock";
 
-/// A lock that user code holds.
-struct LongLock {
+/// A lock that user code holds; its holder may take it again if it is recursive.
+struct LongLock<const RECURSIVE: bool> {
     object: Object,
     mutex: Mutex,
-    is_recursive: bool,
 }
 
-impl LongLock {
-    fn new(object: Object, is_recursive: bool) -> Self {
-        Self { mutex: Mutex { handle: object.handle }, object, is_recursive }
+impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
+    fn new(object: Object) -> Self {
+        Self { mutex: Mutex { handle: object.handle }, object }
     }
 
     /// The lock of this name, made if there is none; without a name a new one.
-    fn make(
-        py: Python<'_>,
-        door: &Door,
-        name: Option<&str>,
-        on_death: &str,
-        is_recursive: bool,
-    ) -> PyResult<Self> {
+    fn make(py: Python<'_>, door: &Door, name: Option<&str>, on_death: &str) -> PyResult<Self> {
         let is_strict = match on_death {
             "warn" => false,
             "raise" => true,
@@ -67,9 +60,9 @@ impl LongLock {
                 )));
             }
         };
-        let kind = if is_recursive { "rlock" } else { "lock" };
-        let recipe = Recipe::Lock { is_recursive, is_strict };
-        let lock = Self::new(door.object(py, kind, name, &recipe)?, is_recursive);
+        let kind = if RECURSIVE { "rlock" } else { "lock" };
+        let recipe = Recipe::Lock { is_recursive: RECURSIVE, is_strict };
+        let lock = Self::new(door.object(py, kind, name, &recipe)?);
         if is_strict && !lock.is_strict(py)? {
             return Err(PyValueError::new_err(format!(
                 "{} was made with on_death=\"warn\"; nothing was changed; choose another name",
@@ -90,26 +83,27 @@ impl LongLock {
     /// Takes the lock if it is free, or the caller's own to take again.
     #[inline]
     fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
-        let acquired = self.object.run(py, |context| {
-            if self.is_recursive && self.mutex.lock_again(context)? {
+        let tried = self.object.door.engine.with(|context| {
+            if RECURSIVE && self.mutex.lock_again(context)? {
                 return Ok(Some(Acquired::Clean));
             }
-            let acquired = self.mutex.try_lock(context)?;
-            if acquired.is_some() {
-                self.mutex.note_time(context)?;
-            }
-            Ok(acquired)
-        })?;
-        match acquired {
-            Some(acquired) => self.acquired(py, acquired).map(|()| true),
-            None => Ok(false),
+            self.mutex.try_lock_at(context, os::now_roughly())
+        });
+        match tried {
+            Ok(Some(Acquired::Clean)) => Ok(true),
+            Ok(None) => Ok(false),
+            Ok(Some(Acquired::OwnerDied(pid))) => self.warn(py, pid).map(|()| true),
+            Err(error) => Err(self.object.explain(py, &error)),
         }
     }
 
+    #[inline]
     fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
-        if self.try_acquire(py)? {
-            return Ok(true);
-        }
+        if self.try_acquire(py)? { Ok(true) } else { self.acquire_later(py, block, timeout) }
+    }
+
+    #[cold]
+    fn acquire_later(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
         match timeout {
             _ if !block => Ok(false),
             None => self.wait(py, None),
@@ -139,21 +133,14 @@ impl LongLock {
             Ok(acquired)
         })?;
         match acquired {
-            Ok(acquired) => self.acquired(py, acquired).map(|()| true),
+            Ok(Acquired::Clean) => Ok(true),
+            Ok(Acquired::OwnerDied(pid)) => self.warn(py, pid).map(|()| true),
             Err(Error::TimedOut) => Ok(false),
             Err(error) => Err(self.object.explain(py, &error)),
         }
     }
 
     /// Warns of a holder that died.
-    #[inline]
-    fn acquired(&self, py: Python<'_>, acquired: Acquired) -> PyResult<()> {
-        match acquired {
-            Acquired::Clean => Ok(()),
-            Acquired::OwnerDied(pid) => self.warn(py, pid),
-        }
-    }
-
     #[cold]
     fn warn(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
         let subject = self.object.subject();
@@ -171,21 +158,36 @@ impl LongLock {
         warned
     }
 
-    /// Lets the lock go. `false`: it is not the caller's to let go.
+    /// Lets the lock go.
     #[inline]
-    fn release(&self, py: Python<'_>) -> PyResult<bool> {
-        let released = self.object.door.engine.with(|context| {
-            if self.is_recursive {
-                return self.mutex.leave(context);
-            }
-            match self.mutex.unlock(context) {
-                Err(Error::NotOwner) => self.mutex.unlock_for_another(context),
-                other => other,
-            }
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        let released = self.object.door.engine.with(|context| match RECURSIVE {
+            true => self.mutex.leave(context),
+            false => self.mutex.unlock(context),
         });
         match released {
-            Ok(()) => Ok(true),
-            Err(Error::NotOwner) => Ok(false),
+            Ok(()) => Ok(()),
+            Err(error) => self.release_anothers(py, error),
+        }
+    }
+
+    /// The lock is not the caller's, or there is none.
+    #[cold]
+    fn release_anothers(&self, py: Python<'_>, error: Error) -> PyResult<()> {
+        let released = match error {
+            Error::NotOwner if !RECURSIVE => {
+                self.object.door.engine.with(|context| self.mutex.unlock_for_another(context))
+            }
+            other => Err(other),
+        };
+        match released {
+            Ok(()) => Ok(()),
+            Err(Error::NotOwner) if RECURSIVE => Err(PyAssertionError::new_err(
+                "attempt to release recursive lock not owned by thread",
+            )),
+            Err(Error::NotOwner) => {
+                Err(PyValueError::new_err("semaphore or lock released too many times"))
+            }
             Err(error) => Err(self.object.explain(py, &error)),
         }
     }
@@ -211,6 +213,6 @@ impl LongLock {
     }
 
     fn reduce<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, if self.is_recursive { BESIDE } else { "" })
+        pickling::reduce(py, &self.object, if RECURSIVE { BESIDE } else { "" })
     }
 }

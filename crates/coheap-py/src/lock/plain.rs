@@ -4,7 +4,6 @@
 //!
 //! Not here: how it is acquired, and what a death means, which it shares with `RLock` (`mod`).
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::{Holder, LongLock};
@@ -23,13 +22,13 @@ use crate::heap::pickling::Reduced;
 /// on, until one who has seen to what it guards calls `recover`.
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct Lock {
-    lock: LongLock,
+    lock: LongLock<false>,
 }
 
 impl Lock {
     /// The lock that an object is.
     pub(crate) fn new(object: Object) -> Self {
-        Self { lock: LongLock::new(object, false) }
+        Self { lock: LongLock::new(object) }
     }
 
     /// The lock of this name, made if there is none; without a name a new one.
@@ -39,7 +38,7 @@ impl Lock {
         name: Option<&str>,
         on_death: &str,
     ) -> PyResult<Self> {
-        LongLock::make(py, door, name, on_death, false).map(|lock| Self { lock })
+        LongLock::make(py, door, name, on_death).map(|lock| Self { lock })
     }
 }
 
@@ -73,10 +72,7 @@ impl Lock {
     /// Raises:
     ///     ValueError: Nobody does.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        if self.lock.release(py)? {
-            return Ok(());
-        }
-        Err(PyValueError::new_err("semaphore or lock released too many times"))
+        self.lock.release(py)
     }
 
     /// Forgets that a holder died, and frees the lock if a dead process holds it.

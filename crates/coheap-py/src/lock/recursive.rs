@@ -5,7 +5,6 @@
 //!
 //! Not here: how it is acquired, and what a death means, which it shares with `Lock` (`mod`).
 
-use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 
 use super::{Holder, LongLock};
@@ -25,13 +24,13 @@ use crate::heap::pickling::Reduced;
 /// `OwnerDied` from then on, until one who has seen to what it guards calls `recover`.
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct RLock {
-    lock: LongLock,
+    lock: LongLock<true>,
 }
 
 impl RLock {
     /// The lock that an object is.
     pub(crate) fn new(object: Object) -> Self {
-        Self { lock: LongLock::new(object, true) }
+        Self { lock: LongLock::new(object) }
     }
 
     /// The lock of this name, made if there is none; without a name a new one.
@@ -41,7 +40,7 @@ impl RLock {
         name: Option<&str>,
         on_death: &str,
     ) -> PyResult<Self> {
-        LongLock::make(py, door, name, on_death, true).map(|lock| Self { lock })
+        LongLock::make(py, door, name, on_death).map(|lock| Self { lock })
     }
 
     /// The lock beside the value that an object is.
@@ -86,10 +85,7 @@ impl RLock {
     /// Raises:
     ///     AssertionError: The calling thread does not hold it.
     pub(crate) fn release(&self, py: Python<'_>) -> PyResult<()> {
-        if self.lock.release(py)? {
-            return Ok(());
-        }
-        Err(PyAssertionError::new_err("attempt to release recursive lock not owned by thread"))
+        self.lock.release(py)
     }
 
     /// Forgets that a holder died, and frees the lock if a dead process holds it.

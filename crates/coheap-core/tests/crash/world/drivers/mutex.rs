@@ -33,6 +33,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Mutex::try_lock"], "once", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.try_lock(context).map(|_| ())
     }),
+    Operation::new(&["Mutex::try_lock_at"], "once", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.try_lock_at(context, os::now()).map(|_| ())
+    }),
     Operation::new(&["Mutex::unlock"], "own", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.unlock(context)
     })

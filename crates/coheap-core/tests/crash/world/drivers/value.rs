@@ -13,6 +13,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Value::get"], "text", VALUES, TEXT, |stage, context| {
         stage.text.get(context, &mut Vec::new())
     }),
+    Operation::new(&["Value::integer"], "of a text", VALUES, TEXT, |stage, context| {
+        stage.text.integer(context).map(|_| ())
+    }),
     Operation::new(&["Value::set", "cell::ensure"], "to inline", VALUES, TEXT, |stage, context| {
         stage.text.set(context, b"new")
     }),
