@@ -18,6 +18,7 @@ mod recursive;
 
 use std::ffi::CString;
 
+use coheap_core::journal::Context;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Mutex, Recipe};
 use coheap_core::{Error, os};
@@ -28,9 +29,10 @@ use pyo3::types::PyType;
 pub(crate) use plain::Lock;
 pub(crate) use recursive::RLock;
 
+use crate::atomic::Awaited;
 use crate::door::{Door, Object};
 use crate::heap::pickling::{self, Reduced};
-use crate::waiting;
+use crate::waiting::{self, Slice};
 
 /// What `holder` answers: process, thread, seconds.
 type Holder = (u32, Option<u32>, Option<f64>);
@@ -90,6 +92,9 @@ impl LongLock {
     /// Takes the lock if it is free, or the caller's own to take again.
     #[inline]
     fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.object.acquire_again(py)? {
+            return Ok(true);
+        }
         let acquired = self.object.run(py, |context| {
             if self.is_recursive && self.mutex.lock_again(context)? {
                 return Ok(Some(Acquired::Clean));
@@ -128,16 +133,21 @@ impl LongLock {
 
     #[cold]
     fn wait(&self, py: Python<'_>, deadline: Option<u64>) -> PyResult<bool> {
-        let engine = &self.object.door.engine;
-        let acquired = waiting::wait(py, engine, deadline, &Error::TimedOut, |context, slice| {
+        let (mutex, late) = (self.mutex, &Error::TimedOut);
+        let lock = |context: &Context, slice: Slice| {
             let acquired = match deadline {
                 // Waits without an end look for deadlocks.
-                None => self.mutex.lock_until(context, slice.started, slice.until),
-                Some(_) => self.mutex.lock(context, Some(slice.until)),
+                None => mutex.lock_until(context, slice.started, slice.until),
+                Some(_) => mutex.lock(context, Some(slice.until)),
             }?;
-            self.mutex.note_time(context)?;
+            mutex.note_time(context)?;
             Ok(acquired)
-        })?;
+        };
+        let awaited = Awaited::Lock(mutex);
+        let acquired = match self.object.wait_beside(py, deadline, late, awaited, lock)? {
+            Some(acquired) => acquired,
+            None => waiting::wait(py, &self.object.door.engine, deadline, late, lock)?,
+        };
         match acquired {
             Ok(acquired) => self.acquired(py, acquired).map(|()| true),
             Err(Error::TimedOut) => Ok(false),
@@ -145,13 +155,13 @@ impl LongLock {
         }
     }
 
-    /// Warns of a holder that died.
+    /// Warns of a holder that died, and tells the block of `atomic` that the caller is in.
     #[inline]
     fn acquired(&self, py: Python<'_>, acquired: Acquired) -> PyResult<()> {
-        match acquired {
-            Acquired::Clean => Ok(()),
-            Acquired::OwnerDied(pid) => self.warn(py, pid),
+        if let Acquired::OwnerDied(pid) = acquired {
+            self.warn(py, pid)?;
         }
+        self.object.note_acquired(py, self.mutex, self.is_recursive)
     }
 
     #[cold]
@@ -174,15 +184,18 @@ impl LongLock {
     /// Lets the lock go. `false`: it is not the caller's to let go.
     #[inline]
     fn release(&self, py: Python<'_>) -> PyResult<bool> {
-        let released = self.object.door.engine.with(|context| {
-            if self.is_recursive {
-                return self.mutex.leave(context);
-            }
-            match self.mutex.unlock(context) {
-                Err(Error::NotOwner) => self.mutex.unlock_for_another(context),
-                other => other,
-            }
-        });
+        let released = match self.object.release_inside(py, self.mutex, self.is_recursive)? {
+            Some(kept) => kept,
+            None => self.object.door.engine.with(|context| {
+                if self.is_recursive {
+                    return self.mutex.leave(context);
+                }
+                match self.mutex.unlock(context) {
+                    Err(Error::NotOwner) => self.mutex.unlock_for_another(context),
+                    other => other,
+                }
+            }),
+        };
         match released {
             Ok(()) => Ok(true),
             Err(Error::NotOwner) => Ok(false),
