@@ -27,12 +27,12 @@ impl Object {
         &self,
         py: Python<'_>,
         thing: Thing,
-        mut operation: impl FnMut(&mut Transaction) -> Result<T>,
+        operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if !block::is_any_open() {
             return Ok(None);
         }
-        self.join(py, Some(thing), &mut operation)
+        self.join(py, Some(thing), operation)
     }
 
     /// As [`inside`](Self::inside), for what has no lock of its own.
@@ -40,12 +40,12 @@ impl Object {
     pub(crate) fn inside_unlocked<T>(
         &self,
         py: Python<'_>,
-        mut operation: impl FnMut(&mut Transaction) -> Result<T>,
+        operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if !block::is_any_open() {
             return Ok(None);
         }
-        self.join(py, None, &mut operation)
+        self.join(py, None, operation)
     }
 
     #[cold]
@@ -54,7 +54,7 @@ impl Object {
         &self,
         py: Python<'_>,
         thing: Option<Thing>,
-        operation: &mut dyn FnMut(&mut Transaction) -> Result<T>,
+        mut operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if block::current(py).is_none() {
             return Ok(None);

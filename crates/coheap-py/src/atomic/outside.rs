@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::block;
 
-static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
 static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 static LISTENING: PyOnceLock<()> = PyOnceLock::new();
 
@@ -34,30 +34,38 @@ pub(super) const SUSPENDED: Error = Error::BadArgument(
      before or after the block, or run the block in a thread (asyncio.to_thread)",
 );
 
-fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    let make = || -> PyResult<Py<PyAny>> {
+/// The context variable, as its three methods.
+struct Variable {
+    set: Py<PyAny>,
+    get: Py<PyAny>,
+    reset: Py<PyAny>,
+}
+
+fn variable(py: Python<'_>) -> PyResult<&Variable> {
+    VARIABLE.get_or_try_init(py, || {
         let keywords = PyDict::new(py);
         keywords.set_item("default", 0)?;
         let class = py.import("contextvars")?.getattr("ContextVar")?;
-        Ok(class.call(("coheap.atomic",), Some(&keywords))?.unbind())
-    };
-    Ok(VARIABLE.get_or_try_init(py, make)?.bind(py))
+        let variable = class.call(("coheap.atomic",), Some(&keywords))?;
+        let method = |name: &str| variable.getattr(name).map(Bound::unbind);
+        Ok(Variable { set: method("set")?, get: method("get")?, reset: method("reset")? })
+    })
 }
 
 /// Marks the caller's context as that of a block. The answer takes the mark away again.
 pub(super) fn mark(py: Python<'_>, number: u64) -> PyResult<Py<PyAny>> {
-    Ok(variable(py)?.call_method1(intern!(py, "set"), (number,))?.unbind())
+    variable(py)?.set.call1(py, (number,))
 }
 
 /// Takes the mark away. `false`: the caller's context is another one than that which was marked.
 pub(super) fn unmark(py: Python<'_>, mark: &Py<PyAny>) -> bool {
-    variable(py).and_then(|variable| variable.call_method1(intern!(py, "reset"), (mark,))).is_ok()
+    variable(py).and_then(|variable| variable.reset.call1(py, (mark,))).is_ok()
 }
 
 /// Whether the caller's context is that of the block with this number.
 pub(super) fn is_marked(py: Python<'_>, number: u64) -> bool {
-    let found = variable(py).and_then(|variable| variable.call_method0(intern!(py, "get")));
-    found.and_then(|found| found.extract::<u64>()).is_ok_and(|found| found == number)
+    let found = variable(py).and_then(|variable| variable.get.call0(py));
+    found.and_then(|found| found.extract::<u64>(py)).is_ok_and(|found| found == number)
 }
 
 /// Whether the caller was called by the collector.
