@@ -54,6 +54,7 @@ impl Object {
         &self,
         py: Python<'_>,
         thing: Option<Thing>,
+        // Not a reference: what the fast path has in registers need not go to memory for it.
         mut operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if block::current(py).is_none() {

@@ -167,8 +167,7 @@ impl Dict {
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = Scratch::key(key)?;
         let py = key.py();
-        let mut out = Scratch::new();
-        match self.inside(py, |block| block.map_get(&self.map, &bytes, &mut out))? {
+        match self.inside(py, |block| block.map_get(&self.map, &bytes, &mut Scratch::new()))? {
             Some(is_there) => Ok(is_there),
             None => self.object.run(py, |context| self.map.contains(context, &bytes)),
         }
