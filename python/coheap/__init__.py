@@ -37,6 +37,7 @@ from coheap._native import (
     Value,
     WorkQueue,
     __version__,
+    atomic,
     default_heap,
     set_default_heap,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "WorkQueue",
     "WouldBlock",
     "__version__",
+    "atomic",
     "default_heap",
     "set_default_heap",
 ]

@@ -20,6 +20,8 @@ from typing import (
     Any,
     Generic,
     Literal,
+    Never,
+    ParamSpec,
     Self,
     SupportsFloat,
     SupportsIndex,
@@ -35,10 +37,13 @@ from coheap._absent import Absent
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _Why = Literal["nacked", "died", "dropped"]
 _OnDeath = Literal["warn", "raise"]
 
 __all__ = [
+    "Atomic",
     "Dict",
     "DictIterator",
     "Heap",
@@ -53,6 +58,7 @@ __all__ = [
     "_encode_key",
     "_open_heap",
     "_open_object",
+    "atomic",
     "default_heap",
     "open",
     "set_default_heap",
@@ -60,6 +66,37 @@ __all__ = [
 
 __version__: str
 
+@final
+class Atomic:
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Literal[False]: ...
+    def __call__(self, function: Callable[_P, _R], /) -> Callable[_P, _R]: ...
+    def __aenter__(self) -> Never: ...
+    def __aexit__(self, *_exception: object) -> Never: ...
+    def _fresh(self) -> Atomic: ...
+    def _wait(self) -> bool | None: ...
+    def _is_inner(self) -> bool: ...
+
+@overload
+def atomic(
+    *objects: Dict[Any, Any] | Value | WorkQueue[Any] | Lock,
+    retries: int = 10,
+    timeout: float | None = None,
+) -> Atomic: ...
+@overload
+def atomic(
+    function: Callable[_P, _R],
+    /,
+    *,
+    retries: int = 10,
+    timeout: float | None = None,
+) -> Callable[_P, _R]: ...
 def _encode(value: object, *, pickle: bool = True) -> bytes: ...
 def _encode_key(key: object) -> bytes: ...
 def _decode(data: bytes, *, pickle: bool = True) -> Any: ...

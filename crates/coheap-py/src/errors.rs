@@ -25,6 +25,12 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
             let set = numbers.iter().try_for_each(|(name, number)| value.setattr(*name, **number));
             set.err().unwrap_or(full)
         }
+        Error::Doomed(why) => doomed(py, why, subject),
+        Error::InTransaction => PyRuntimeError::new_err(format!(
+            "{subject}: a block of coheap.atomic that is open in this thread has it, and the caller \
+             is outside of the block (another task, or a finalizer); nothing was changed; let the \
+             block end first"
+        )),
         Error::Corrupt(_) | Error::NotAHeap(_) => own(py, "HeapCorrupt", message),
         Error::Closed => own(py, "HeapClosed", message),
         Error::ObjectGone | Error::NoSuchHeap { .. } => own(py, "ObjectGone", message),
@@ -56,6 +62,18 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         | Error::OtherHeap
         | Error::TransactionTooLarge { .. } => PyValueError::new_err(message),
         _ => PyRuntimeError::new_err(message),
+    }
+}
+
+/// A block of `coheap.atomic` was given up, and says so again.
+#[cold]
+fn doomed(py: Python<'_>, why: &Error, subject: &str) -> PyErr {
+    match why {
+        // How it was used wrong.
+        Error::BadArgument(how) => PyRuntimeError::new_err(format!(
+            "{subject}: {how}; the block was given up and nothing was changed"
+        )),
+        why => to_python(py, why, &format!("{subject}: the block was given up")),
     }
 }
 

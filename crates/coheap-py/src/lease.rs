@@ -4,8 +4,9 @@
 //! forked child has no part in its parent's leases: it can neither ack nor give them back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use coheap_core::Error;
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Lease as Token, Queue};
 use pyo3::PyTraverseError;
@@ -27,18 +28,98 @@ pub(crate) struct Lease {
     queue: Queue,
     token: Token,
     value: Py<PyAny>,
-    is_over: AtomicBool,
+    state: Arc<AtomicU8>,
+}
+
+/// This process has the job.
+const HELD: u8 = 0;
+/// It has it no more.
+const OVER: u8 = 1;
+/// A block of `atomic` has taken it, and acks it with its end.
+const TAKEN: u8 = 2;
+/// A block of `atomic` says with its end what becomes of it.
+const DECIDED: u8 = 3;
+
+/// Nobody is left to hear of it, but a block says with its end what becomes of it.
+const DROPPED: u8 = 4;
+
+/// What a block of `atomic` has to do with a lease.
+#[derive(Debug)]
+pub(crate) struct InBlock {
+    object: Arc<Object>,
+    queue: Queue,
+    token: Token,
+    state: Arc<AtomicU8>,
+    now: u8,
+    /// What it is again if nothing comes of the block.
+    before: u8,
+}
+
+impl InBlock {
+    fn become_again(&self, state: u8) -> Result<u8, u8> {
+        self.state.compare_exchange(self.now, state, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// The block is committed.
+    pub(crate) fn commit(self) {
+        let _ = self.become_again(OVER);
+    }
+
+    /// Nothing came of the block. Leases are told so in the order opposite to what happened.
+    pub(crate) fn abort(self) {
+        if self.become_again(self.before) == Err(DROPPED) && self.before == HELD {
+            let engine = &self.object.door.engine;
+            // It may be lost by now; then it needs nothing.
+            let _ =
+                engine.with(|context| self.queue.nack(context, &self.token, Some(Why::Dropped)));
+        }
+    }
 }
 
 impl Lease {
     pub(crate) fn new(queue: &WorkQueue, token: Token, value: Py<PyAny>) -> Self {
         let (object, queue) = (Arc::clone(&queue.object), queue.queue);
-        Self { object, queue, token, value, is_over: AtomicBool::new(false) }
+        Self { object, queue, token, value, state: Arc::new(AtomicU8::new(HELD)) }
     }
 
-    /// Says that the lease is over; whether it was before.
-    fn end(&self) -> bool {
-        self.is_over.swap(true, Ordering::AcqRel)
+    /// A lease that the caller's block has taken.
+    pub(crate) fn new_inside(queue: &WorkQueue, token: Token, value: Py<PyAny>) -> Self {
+        let lease = Self::new(queue, token, value);
+        lease.decide(TAKEN, OVER);
+        lease
+    }
+
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Leaves the lease to the end of the caller's block.
+    fn decide(&self, now: u8, before: u8) {
+        self.state.store(now, Ordering::Release);
+        let (object, state) = (Arc::clone(&self.object), Arc::clone(&self.state));
+        let (queue, token) = (self.queue, self.token);
+        self.object.note_lease(InBlock { object, queue, token, state, now, before });
+    }
+
+    /// Acks the lease, or gives it back, with the end of the caller's block. `false`: the caller
+    /// is in none.
+    fn end_inside(&self, py: Python<'_>, is_done: bool) -> PyResult<bool> {
+        let state = self.state();
+        let ended = self.object.inside_unlocked(py, |block| match state {
+            DECIDED => Err(Error::LeaseLost),
+            // The block acks it anyway.
+            TAKEN if is_done => Ok(()),
+            _ if is_done => block.queue_ack(&self.queue, &self.token),
+            _ => block.queue_nack(&self.queue, &self.token),
+        })?;
+        match ended {
+            Some(()) => {
+                self.decide(DECIDED, state);
+                Ok(true)
+            }
+            None if state == TAKEN => Err(self.object.explain(py, &Error::InTransaction)),
+            None => Ok(false),
+        }
     }
 
     fn give_back(&self, py: Python<'_>, why: Why) -> PyResult<()> {
@@ -66,8 +147,10 @@ impl Lease {
     ///     LeaseLost: It was acked or given back before, or is another process's; nothing was
     ///         changed.
     fn ack(&self, py: Python<'_>) -> PyResult<()> {
-        self.object.run(py, |context| self.queue.ack(context, &self.token))?;
-        self.end();
+        if !self.end_inside(py, true)? {
+            self.object.run(py, |context| self.queue.ack(context, &self.token))?;
+            self.state.store(OVER, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -76,8 +159,10 @@ impl Lease {
     /// Raises:
     ///     LeaseLost: As `ack`.
     fn nack(&self, py: Python<'_>) -> PyResult<()> {
-        self.give_back(py, Why::Nacked)?;
-        self.end();
+        if !self.end_inside(py, false)? {
+            self.give_back(py, Why::Nacked)?;
+            self.state.store(OVER, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -92,7 +177,7 @@ impl Lease {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = kind.py();
-        if self.is_over.load(Ordering::Acquire) {
+        if matches!(self.state(), OVER | DECIDED) {
             return Ok(());
         }
         if kind.is_none() {
@@ -108,7 +193,7 @@ impl Lease {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let state = if self.is_over.load(Ordering::Acquire) { ", over" } else { "" };
+        let state = if matches!(self.state(), OVER | DECIDED) { ", over" } else { "" };
         let (subject, attempt) = (self.object.subject(), self.token.attempt);
         let value = self.value.bind(py).repr()?;
         Ok(format!("<coheap.Lease of {subject}, attempt {attempt}{state}: {value}>"))
@@ -121,7 +206,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.end() {
+        // A job that a block has taken is the block's.
+        let replace = |state, new| {
+            self.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        };
+        if replace(DECIDED, DROPPED) || !replace(HELD, OVER) {
             return;
         }
         // No interpreter, no warning: what a process has goes back when it ends.

@@ -10,6 +10,7 @@
 
 #![deny(unsafe_code)]
 
+mod atomic;
 mod codec;
 mod dict;
 mod door;
@@ -29,6 +30,8 @@ use pyo3::prelude::*;
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use crate::atomic::{Atomic, atomic};
     #[pymodule_export]
     use crate::codec::probe::{_decode, _encode, _encode_key};
     #[pymodule_export]

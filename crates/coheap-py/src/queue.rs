@@ -5,19 +5,21 @@
 
 use std::sync::Arc;
 
+use coheap_core::journal::Context;
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Queue, Recipe};
 use coheap_core::{Error, os};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::atomic::{self, Awaited};
 use crate::codec;
 use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::{self, Reduced};
 use crate::lease::Lease;
 use crate::scratch::Scratch;
-use crate::waiting::{self, Deadline};
+use crate::waiting::{self, Deadline, Slice};
 
 /// Jobs that are not lost with the worker that has them.
 ///
@@ -59,6 +61,9 @@ impl WorkQueue {
     }
 
     fn put_before(&self, py: Python<'_>, item: &Scratch, deadline: Deadline) -> PyResult<()> {
+        if self.object.put_inside(py, &self.queue, deadline, item)? {
+            return Ok(());
+        }
         match self.object.door.engine.with(|context| self.queue.put(context, item)) {
             Ok(()) => return Ok(()),
             Err(Error::Full | Error::Interrupted) => {}
@@ -77,6 +82,10 @@ impl WorkQueue {
     /// A lease, waiting for it until the deadline.
     fn lease(&self, py: Python<'_>, deadline: Deadline) -> PyResult<Lease> {
         let mut out = Scratch::new();
+        if let Some(token) = self.object.lease_inside(py, &self.queue, deadline, &mut out)? {
+            let value = codec::decode(py, &out, self.object.door.rules)?;
+            return Ok(Lease::new_inside(self, token, value.unbind()));
+        }
         let engine = &self.object.door.engine;
         let token = match engine.with(|context| self.queue.lease(context, &mut out)) {
             Err(Error::Empty | Error::Interrupted) => {
@@ -148,6 +157,10 @@ impl WorkQueue {
         let slices: Vec<&[u8]> = scratches.iter().map(|scratch| scratch.as_slice()).collect();
         let mut done = 0;
         while done < slices.len() {
+            if self.object.put_inside(py, &self.queue, None, slices[done])? {
+                done += 1;
+                continue;
+            }
             let rest = slices.get(done..).unwrap_or_default();
             match self.object.door.engine.with(|context| self.queue.put_many(context, rest)) {
                 Ok(count) => done += count,
@@ -239,7 +252,16 @@ impl WorkQueue {
     }
 
     /// Lets nothing more be put. What is there can still be got.
+    ///
+    /// Raises:
+    ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if atomic::current(py).is_some() {
+            return Err(PyRuntimeError::new_err(format!(
+                "{}: queues are closed outside of blocks of coheap.atomic; nothing was changed",
+                self.object.subject()
+            )));
+        }
         self.object.run(py, |context| self.queue.close(context))
     }
 
@@ -253,14 +275,19 @@ impl WorkQueue {
     #[pyo3(signature = (timeout=None))]
     fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let deadline = waiting::deadline(timeout)?;
-        let engine = &self.object.door.engine;
-        waiting::wait(py, engine, deadline, &Error::TimedOut, |context, slice| {
+        let (queue, late) = (self.queue, &Error::TimedOut);
+        let join = |context: &Context, slice: Slice| {
             if slice.is_last {
-                return self.queue.join(context, deadline);
+                return queue.join(context, deadline);
             }
-            self.queue.join_until(context, slice.started, slice.until)
-        })?
-        .map_err(|error| self.object.explain(py, &error))
+            queue.join_until(context, slice.started, slice.until)
+        };
+        let awaited = Awaited::Done(queue);
+        let joined = match self.object.wait_beside(py, deadline, late, awaited, join)? {
+            Some(joined) => joined,
+            None => waiting::wait(py, &self.object.door.engine, deadline, late, join)?,
+        };
+        joined.map_err(|error| self.object.explain(py, &error))
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {

@@ -7,6 +7,7 @@
 //! The lock is one beside the number, of which the number itself takes no notice.
 
 use coheap_core::objects::{Mutex, Recipe, Value as Engine};
+use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -32,8 +33,8 @@ use crate::scratch::Scratch;
 /// there whatever `lock` says, which `multiprocessing` asks for, and costs nothing until it is used.
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct Value {
-    object: Object,
-    engine: Engine,
+    pub(crate) object: Object,
+    pub(crate) engine: Engine,
     kind: Kind,
     lock: PyOnceLock<Py<RLock>>,
 }
@@ -177,11 +178,42 @@ impl Value {
     /// Replaces the number by one that the typecode holds.
     #[inline]
     fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        self.object.write(py, |context| self.engine.set(context, bytes))
+        match self.inside(py, |block| block.value_set(&self.engine, bytes))? {
+            Some(()) => Ok(()),
+            None => self.object.write(py, |context| self.engine.set(context, bytes)),
+        }
+    }
+
+    /// Runs an operation in the block of `atomic` that the caller is in, if it is in one.
+    #[inline(always)]
+    fn inside<T>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
+    ) -> PyResult<Option<T>> {
+        self.object.inside(py, Thing::Value(self.engine), operation)
+    }
+
+    /// Replaces `out` by the bytes of the number.
+    #[inline]
+    fn load(&self, py: Python<'_>, out: &mut Scratch) -> PyResult<()> {
+        match self.inside(py, |block| block.value_get(&self.engine, out))? {
+            Some(()) => Ok(()),
+            None => self.object.run(py, |context| self.engine.get(context, out)),
+        }
+    }
+
+    /// Replaces the number by `new` if it is still `old`. Answers whether it was.
+    fn replace(&self, py: Python<'_>, old: &[u8], new: &[u8]) -> PyResult<bool> {
+        // Inside a block it has not changed since it was read.
+        match self.inside(py, |block| block.value_set(&self.engine, new))? {
+            Some(()) => Ok(true),
+            None => self.object.write(py, |context| self.engine.compare_and_set(context, old, new)),
+        }
     }
 
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
-        self.object.run(py, |context| self.engine.get(context, out))?;
+        self.load(py, out)?;
         if let (Kind::Int(_, least, most), Some(small)) = (self.kind, codec::small(out)) {
             if (least..=most).contains(&i128::from(small)) {
                 return Ok(small.into_pyobject(py)?.into_any());
@@ -205,21 +237,27 @@ impl Value {
         )))
     }
 
+    /// Adds to an int of 64 bits.
+    #[inline]
+    fn add_large(&self, py: Python<'_>, by: i64) -> PyResult<i64> {
+        match self.inside(py, |block| block.value_add(&self.engine, by))? {
+            Some(sum) => Ok(sum),
+            None => self.object.write(py, |context| self.engine.add(context, by)),
+        }
+    }
+
     /// Adds to an int of a typecode of less than 64 bits. `None`: the numbers are too large.
     fn add_small(&self, py: Python<'_>, by: i64) -> PyResult<Option<i64>> {
         let (mut old, mut new) = (Scratch::new(), Scratch::new());
         loop {
-            self.object.run(py, |context| self.engine.get(context, &mut old))?;
+            self.load(py, &mut old)?;
             let Some(sum) = codec::small(&old).and_then(|old| old.checked_add(by)) else {
                 return Ok(None);
             };
             self.kind.check(i128::from(sum))?;
             new.clear();
             codec::put_small(sum, &mut new);
-            let is_done = self
-                .object
-                .write(py, |context| self.engine.compare_and_set(context, &old, &new))?;
-            if is_done {
+            if self.replace(py, &old, &new)? {
                 return Ok(Some(sum));
             }
             py.check_signals()?;
@@ -237,10 +275,7 @@ impl Value {
             let before = self.read(py, &mut old)?;
             let Some(after) = change(&before)? else { return Ok(None) };
             let new = self.kind.encode(&after)?;
-            let is_done = self
-                .object
-                .write(py, |context| self.engine.compare_and_set(context, &old, &new))?;
-            if is_done {
+            if self.replace(py, &old, &new)? {
                 return codec::decode(py, &new, self.object.door.rules).map(Some);
             }
             py.check_signals()?;
@@ -309,7 +344,7 @@ impl Value {
         let py = n.py();
         if let (Kind::Int(code, ..), Ok(by)) = (self.kind, n.extract::<i64>()) {
             let sum = match code {
-                'l' | 'q' => Some(self.object.write(py, |context| self.engine.add(context, by))?),
+                'l' | 'q' => Some(self.add_large(py, by)?),
                 _ => self.add_small(py, by)?,
             };
             if let Some(sum) = sum {

@@ -52,13 +52,22 @@ pub(crate) fn wait<T: Send>(
     late: &Error,
     mut operation: impl FnMut(&Context, Slice) -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
+    wait_for(py, deadline, late, |slice| engine.with(|context| operation(context, slice)))
+}
+
+/// As [`wait`], of an operation that has its context.
+pub(crate) fn wait_for<T: Send>(
+    py: Python<'_>,
+    deadline: Deadline,
+    late: &Error,
+    mut operation: impl FnMut(Slice) -> Result<T> + Send,
+) -> PyResult<Result<T>> {
     let started = os::now();
     let mut now = started;
     loop {
         let until = deadline.unwrap_or(u64::MAX).min(now.saturating_add(SLICE));
         let slice = Slice { started, until, is_last: deadline == Some(until) };
-        let run = &mut operation;
-        let answer = py.detach(|| engine.with(|context| run(context, slice)));
+        let answer = py.detach(|| operation(slice));
         now = os::now();
         match answer {
             Err(Error::Interrupted) => py.check_signals()?,

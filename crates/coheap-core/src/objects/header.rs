@@ -112,7 +112,7 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
-        let answer = self.wait_while_locked(context, |object, word| {
+        let answer = self.wait_while_locked(context, Patience::new(None), |object, word| {
             // Others may sleep still, and this writer will not pass the lock on.
             if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
                 wait::wake(&object.signal, u32::MAX);
@@ -126,13 +126,13 @@ impl Handle {
         }
     }
 
-    /// Takes the object's transaction lock for the calling thread, waiting for others.
+    /// Takes the object's transaction lock for the calling thread, if it is free or about to be.
+    /// `false`: somebody has it, perhaps this very thread.
     ///
     /// # Errors
     ///
-    /// [`Error::Deadlock`] when this thread is the one to give up; [`Error::Interrupted`];
     /// [`Error::ObjectGone`].
-    pub fn lock_for_transaction(&self, context: &Context) -> Result<()> {
+    pub fn try_lock_for_transaction(&self, context: &Context) -> Result<bool> {
         for look in 0..=SPINS {
             let seems_free = look == 0 || {
                 std::hint::spin_loop();
@@ -141,13 +141,24 @@ impl Handle {
             if seems_free {
                 let _held = context.hold(self.turn)?;
                 if lock::try_take(&self.object(context.region())?.lock, context.me()) {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
-        let mut has_slept = false;
-        let answer = self.wait_while_locked(context, |object, _| {
-            has_slept = true;
+        Ok(false)
+    }
+
+    /// Takes the object's transaction lock for the calling thread, waiting for others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`] when this thread is the one to give up; [`Error::TimedOut`] when the
+    /// patience ends; [`Error::Interrupted`]; [`Error::ObjectGone`].
+    pub fn lock_for_transaction(&self, context: &Context, patience: Patience) -> Result<()> {
+        if self.try_lock_for_transaction(context)? {
+            return Ok(());
+        }
+        let answer = self.wait_while_locked(context, patience, |object, _| {
             lock::try_take_after_sleep(&object.lock, context.me())
         });
         deadlock::withdraw(context.region(), context.index());
@@ -158,11 +169,12 @@ impl Handle {
     fn wait_while_locked<'a>(
         &self,
         context: &'a Context,
+        mut patience: Patience,
         mut settle: impl FnMut(&Object, u64) -> bool,
     ) -> Result<(Held<'a>, &'a Object)> {
         let region = context.region();
-        let mut patience = Patience::new(None);
         let mut is_published = false;
+        let mut is_late = false;
         loop {
             let held = context.hold(self.turn)?;
             let object = self.object(region)?;
@@ -178,6 +190,10 @@ impl Handle {
             }
             if owner == context.me() {
                 return Err(Error::InTransaction);
+            }
+            if is_late {
+                patience.leave(&object.signal);
+                return Err(Error::TimedOut);
             }
             if !lock::announce(&object.lock, word) {
                 continue;
@@ -199,7 +215,8 @@ impl Handle {
                 }
                 Pause::Tick(part) => super::estate::tick(context, part)?,
                 Pause::Interrupted => return Err(Error::Interrupted),
-                Pause::Look | Pause::TimedOut => {}
+                Pause::TimedOut => is_late = true,
+                Pause::Look => {}
             }
         }
     }

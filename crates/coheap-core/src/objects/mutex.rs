@@ -163,6 +163,30 @@ impl Mutex {
         self.lock_slowly(root, context, Patience::until(started, until))
     }
 
+    /// Waits until the lock could be had, as [`lock_until`](Self::lock_until) does. A dead
+    /// holder's lock can, and whoever takes it next is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_until`](Self::lock_until).
+    pub fn wait_until_free(&self, context: &Context, started: u64, until: u64) -> Result<()> {
+        match self.lock_until(context, started, until)? {
+            Acquired::Clean => self.unlock(context),
+            Acquired::OwnerDied(pid) => self.unlock_marked(context, pid),
+        }
+    }
+
+    /// How often this thread has the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after it was removed.
+    pub fn depth(&self, context: &Context) -> Result<u64> {
+        let root = self.root(context.region())?;
+        let is_own = Owner::of(root.lock.get()) == context.me();
+        Ok(if is_own { (root.held.get() & DEPTH).max(1) } else { 0 })
+    }
+
     /// Takes the lock once more if this thread has it already. Answers whether it does.
     ///
     /// # Errors

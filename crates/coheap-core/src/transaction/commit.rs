@@ -19,7 +19,7 @@ use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
 use crate::memory::{Region, Signal, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::{self, Key, Map, Table};
-use crate::objects::queue::{self, AppendPlan, Promise};
+use crate::objects::queue::{self, AppendPlan, Promise, Why};
 use crate::objects::{Handle, Lease, Queue, Value};
 use crate::sync::{Owner, wait};
 
@@ -53,6 +53,7 @@ fn turns(context: &Context, touched: &Things, queues: &[Logical]) -> SmallVec<[u
     for logical in queues {
         let (Logical::Taken { queue, .. }
         | Logical::Acked { queue, .. }
+        | Logical::Nacked { queue, .. }
         | Logical::Put { queue, .. }) = logical;
         turns.push(match logical {
             Logical::Put { .. } => queue.handle.second_turn,
@@ -69,6 +70,7 @@ struct Ready<'a> {
     maps: SmallVec<[(&'a Object, &'a Writes, Places); 4]>,
     values: SmallVec<[(&'a Object, &'a [u8]); 4]>,
     acks: Vec<(Queue, &'a QueueBody, Lease)>,
+    nacks: Vec<(Queue, &'a QueueBody, Lease)>,
     puts: Vec<Puts<'a>>,
     words: usize,
 }
@@ -112,6 +114,10 @@ impl<'a> Ready<'a> {
         }
         for logical in queues {
             self.add_queue(held, logical, &mut rooms)?;
+        }
+        if !self.nacks.is_empty() {
+            let nacks = &self.nacks;
+            self.acks.retain(|(_, _, lease)| nacks.iter().all(|(_, _, nacked)| nacked != lease));
         }
         for puts in &mut self.puts {
             let count = puts.items.len() as u64;
@@ -226,6 +232,12 @@ impl<'a> Ready<'a> {
                 self.acks.push((*queue, body, *lease));
                 self.words += queue::MOVE_WORDS;
             }
+            Logical::Nacked { queue, lease } => {
+                let body = queue.body(context.region())?;
+                queue::find_lease(context, queue, lease)?;
+                self.nacks.push((*queue, body, *lease));
+                self.words += 2 * queue::MOVE_WORDS;
+            }
             Logical::Put { queue, promise, item } => {
                 rooms.extend(cell::room_of(item));
                 self.words += queue::PUT_WORDS + queue::FULFIL_WORDS;
@@ -256,6 +268,10 @@ impl<'a> Ready<'a> {
             let record = queue::find_lease(change.context(), queue, lease)?;
             queue::ack_within(change, body, record)?;
         }
+        for (queue, body, lease) in &self.nacks {
+            let record = queue::find_lease(change.context(), queue, lease)?;
+            queue::nack_within(change, body, record, Some(Why::Nacked))?;
+        }
         for puts in &self.puts {
             for (promise, item) in &puts.items {
                 queue::fulfil_within(change, puts.body, *promise)?;
@@ -275,7 +291,10 @@ impl<'a> Ready<'a> {
             }
         }
         let region = held.context().region();
-        for (queue, body, _) in &self.acks {
+        for (_, body, _) in &self.nacks {
+            signals.push((&body.not_empty, u32::MAX));
+        }
+        for (queue, body, _) in self.acks.iter().chain(&self.nacks) {
             if queue.is_over(region, body) {
                 Region::store(&body.wants_done, 0);
                 signals.push((&body.all_done, u32::MAX));

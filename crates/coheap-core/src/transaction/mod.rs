@@ -12,8 +12,9 @@
 //!
 //! - **X1** Locks are taken one by one and given back together, after the commit or the abort.
 //! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single operation
-//!   of the same thread answered them: every later call answers [`Error::Doomed`], and it cannot
-//!   commit. What it has is given back at once, or with its end for a single operation.
+//!   of the same thread answered them, and whatever [`Transaction::give_up`] is told: every later
+//!   call answers [`Error::Doomed`], and it cannot commit. What it has is given back at once, or
+//!   with its end for a single operation.
 //! - **X3** A copy of a transaction in a forked child touches nothing.
 
 mod overlay;
@@ -33,9 +34,10 @@ use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
 use crate::objects::queue::{Promise, Why};
 use crate::objects::{Handle, Lease, Map, Queue, Value};
-use crate::sync::lock;
+use crate::sync::{Patience, lock};
 
 pub use overlay::Additions;
+pub use touched::Thing;
 use touched::{Things, Touched};
 
 /// A transaction that is open.
@@ -56,12 +58,15 @@ enum Logical {
     Taken { queue: Queue, lease: Lease },
     /// Leased before: acked by the commit.
     Acked { queue: Queue, lease: Lease },
+    /// Goes back with the commit, and the attempt counts. If it was taken in this transaction,
+    /// that entry stands before this one.
+    Nacked { queue: Queue, lease: Lease },
     /// Appears with the commit.
     Put { queue: Queue, promise: Promise, item: Vec<u8> },
 }
 
-/// A moment of a transaction that it can go back to.
-#[derive(Debug)]
+/// A moment of a transaction that it can go back to. The default is its beginning.
+#[derive(Debug, Default)]
 pub struct Savepoint {
     touched: Things,
     queues: usize,
@@ -115,15 +120,74 @@ impl Transaction {
     /// Gives everything back when `answer` is an error that nobody may ignore.
     fn or_doom<T>(&mut self, answer: Result<T>) -> Result<T> {
         if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) = (&answer, defect(21)) {
-            self.doomed = Some(error.clone());
-            self.give_everything_back();
+            self.give_up(error.clone());
         }
         answer
     }
 
+    /// Gives everything back: the transaction cannot go on, and `why` is what it says from now on.
+    pub fn give_up(&mut self, why: Error) {
+        self.doomed = Some(why);
+        self.give_everything_back();
+    }
+
     fn lock(&mut self, handle: &Handle) -> Result<()> {
-        let locked = handle.lock_for_transaction(&self.context);
+        let locked = handle.lock_for_transaction(&self.context, Patience::new(None));
         self.or_doom(locked)
+    }
+
+    /// Locks something without waiting. `false`: another has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`], [`Error::Doomed`].
+    pub fn try_lock(&mut self, thing: Thing) -> Result<bool> {
+        self.check()?;
+        if self.touched.is_locked(thing.handle().at) {
+            return Ok(true);
+        }
+        let is_locked = thing.handle().try_lock_for_transaction(&self.context)?;
+        if is_locked {
+            self.touched.enter_locked(thing, self.context.region().header().seed.get());
+        }
+        Ok(is_locked)
+    }
+
+    /// Locks something in a wait that began at `started`, and comes back at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] at `until`; [`Error::Deadlock`], [`Error::Interrupted`],
+    /// [`Error::ObjectGone`], [`Error::Doomed`].
+    pub fn lock_until(&mut self, thing: Thing, started: u64, until: u64) -> Result<()> {
+        self.check()?;
+        if self.touched.is_locked(thing.handle().at) {
+            return Ok(());
+        }
+        let patience = Patience::until(started, until);
+        let locked = thing.handle().lock_for_transaction(&self.context, patience);
+        self.or_doom(locked)?;
+        self.touched.enter_locked(thing, self.context.region().header().seed.get());
+        Ok(())
+    }
+
+    /// Whether nobody waits for anything that this transaction has.
+    pub fn holds_nothing(&self) -> bool {
+        self.touched.is_empty() && self.queues.is_empty()
+    }
+
+    /// Runs an operation of a lock or a queue that may wait, which it does while this transaction
+    /// holds nothing. It is no part of the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] where it would wait otherwise; what the operation answers.
+    pub fn beside<T>(&mut self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
+        self.check()?;
+        self.context.in_transaction.set(!self.holds_nothing());
+        let answer = operation(&self.context);
+        self.context.in_transaction.set(true);
+        self.or_doom(answer)
     }
 
     fn touch_value(&mut self, value: &Value) -> Result<&mut Option<Vec<u8>>> {
@@ -190,6 +254,24 @@ impl Transaction {
         Ok(lease)
     }
 
+    /// As [`queue_get`](Self::queue_get), waiting for an item while this transaction holds
+    /// nothing, in a wait that began at `started` and comes back at `until`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::lease_until`]; [`Error::WouldBlock`].
+    pub fn queue_get_until(
+        &mut self,
+        queue: &Queue,
+        started: u64,
+        until: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Lease> {
+        let lease = self.beside(|context| queue.lease_until(context, started, until, out))?;
+        self.queues.push(Logical::Taken { queue: *queue, lease });
+        Ok(lease)
+    }
+
     /// Acks a lease that was taken before, when this transaction commits.
     ///
     /// # Errors
@@ -198,15 +280,35 @@ impl Transaction {
     pub fn queue_ack(&mut self, queue: &Queue, lease: &Lease) -> Result<()> {
         self.check()?;
         let is_known = self.queues.iter().any(|logical| match logical {
-            Logical::Acked { lease: known, .. } | Logical::Taken { lease: known, .. } => {
-                known == lease
-            }
-            _ => false,
+            Logical::Acked { lease: known, .. }
+            | Logical::Nacked { lease: known, .. }
+            | Logical::Taken { lease: known, .. } => known == lease,
+            Logical::Put { .. } => false,
         });
         if is_known {
             return Err(Error::LeaseLost);
         }
         self.queues.push(Logical::Acked { queue: *queue, lease: *lease });
+        Ok(())
+    }
+
+    /// Gives a lease back when this transaction commits, to be tried again; the attempt counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it was acked or given back in this transaction already.
+    pub fn queue_nack(&mut self, queue: &Queue, lease: &Lease) -> Result<()> {
+        self.check()?;
+        let is_ended = self.queues.iter().any(|logical| match logical {
+            Logical::Acked { lease: known, .. } | Logical::Nacked { lease: known, .. } => {
+                known == lease
+            }
+            Logical::Taken { .. } | Logical::Put { .. } => false,
+        });
+        if is_ended {
+            return Err(Error::LeaseLost);
+        }
+        self.queues.push(Logical::Nacked { queue: *queue, lease: *lease });
         Ok(())
     }
 
@@ -221,6 +323,28 @@ impl Transaction {
             return Err(Error::BadArgument("a value has at least one byte"));
         }
         let promise = queue.promise(&self.context)?;
+        self.queues.push(Logical::Put { queue: *queue, promise, item: item.to_vec() });
+        Ok(())
+    }
+
+    /// As [`queue_put`](Self::queue_put), waiting for a place while this transaction holds nothing,
+    /// in a wait that began at `started` and comes back at `until`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put_until`]; [`Error::WouldBlock`].
+    pub fn queue_put_until(
+        &mut self,
+        queue: &Queue,
+        started: u64,
+        until: u64,
+        item: &[u8],
+    ) -> Result<()> {
+        if item.is_empty() {
+            return Err(Error::BadArgument("a value has at least one byte"));
+        }
+        let patience = Patience::until(started, until);
+        let promise = self.beside(|context| queue.promise_wait(context, patience))?;
         self.queues.push(Logical::Put { queue: *queue, promise, item: item.to_vec() });
         Ok(())
     }
@@ -307,7 +431,7 @@ impl Logical {
                 let counted = defect(22).then_some(Why::Dropped);
                 queue.nack(context, &lease, counted)
             }
-            Self::Acked { .. } => Ok(()),
+            Self::Acked { .. } | Self::Nacked { .. } => Ok(()),
             Self::Put { queue, promise, .. } => queue.cancel(context, promise),
         }
     }

@@ -5,7 +5,26 @@
 //! Not here: queues, which are logical.
 
 use super::overlay::Writes;
-use crate::objects::{Map, Value};
+use crate::objects::{Handle, Map, Value};
+
+/// What a transaction can lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A map.
+    Map(Map),
+    /// A value.
+    Value(Value),
+}
+
+impl Thing {
+    /// The object.
+    pub fn handle(&self) -> &Handle {
+        match self {
+            Self::Map(map) => &map.handle,
+            Self::Value(value) => &value.handle,
+        }
+    }
+}
 
 #[derive(Debug, Clone)]
 pub(super) enum Touched {
@@ -36,6 +55,14 @@ impl Touched {
         match self {
             Self::Map { map, writes, is_locked: false } if !writes.is_empty() => Some(*map),
             _ => None,
+        }
+    }
+
+    /// Whether this thread has its lock.
+    fn is_locked(&self) -> bool {
+        match self {
+            Self::Map { is_locked, .. } => *is_locked,
+            Self::Value { .. } => true,
         }
     }
 
@@ -82,6 +109,27 @@ impl Things {
 
     pub(super) fn contains(&self, at: u64) -> bool {
         self.number(at).is_ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
+    /// Whether the object at an offset is locked.
+    pub(super) fn is_locked(&self, at: u64) -> bool {
+        self.number(at).is_ok_and(|number| self.sorted[number].is_locked())
+    }
+
+    /// Enters something that was just locked, of a heap with this seed.
+    pub(super) fn enter_locked(&mut self, thing: Thing, seed: u64) {
+        let fresh = || match thing {
+            Thing::Map(map) => Touched::Map { map, writes: Writes::new(seed), is_locked: true },
+            Thing::Value(value) => Touched::Value { value, new: None },
+        };
+        let number = self.enter(thing.handle().at, fresh);
+        if let Touched::Map { is_locked, .. } = &mut self.sorted[number] {
+            *is_locked = true;
+        }
     }
 
     #[inline]

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::Dict;
+use super::{Dict, inside};
 use crate::codec::{self, Rules};
 use crate::scratch::{Scratch, ScratchPairs};
 
@@ -38,7 +38,11 @@ pub(super) fn update(
     if let Some(named) = named {
         entries.gather(named)?;
     }
-    store(others.py(), dict, &entries.pairs)
+    let (py, pairs) = (others.py(), &*entries.pairs);
+    match dict.inside(py, |block| inside::set_all(block, &dict.map, pairs.iter()))? {
+        Some(()) => Ok(()),
+        None => store(py, dict, pairs),
+    }
 }
 
 /// Adds to the ints under many keys.
@@ -57,6 +61,10 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
         .map(|(end, by)| (&bytes[std::mem::replace(&mut start, *end)..*end], *by))
         .collect();
     let py = counts.py();
+    let inside = |block: &mut _| inside::add_all(block, &dict.map, additions.iter().copied());
+    if dict.inside(py, inside)?.is_some() {
+        return Ok(());
+    }
     let done = run(py, dict, additions.len(), |context| dict.map.add_many(context, &additions))?;
     done.map_err(|error| dict.object.explain(py, &error))
 }

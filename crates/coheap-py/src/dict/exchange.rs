@@ -6,7 +6,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::Dict;
+use super::{Dict, inside};
 use crate::scratch::Scratch;
 
 static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -21,8 +21,14 @@ pub(super) fn set_default<'py>(
     let bytes = Scratch::key(key)?;
     let value = Scratch::dict_value(&default, dict.rules())?;
     let mut out = Scratch::new();
-    let is_new =
-        dict.object.write(py, |context| dict.map.set_default(context, &bytes, &value, &mut out))?;
+    let is_new = match dict
+        .inside(py, |block| inside::set_default(block, &dict.map, &bytes, &value, &mut out))?
+    {
+        Some(is_new) => is_new,
+        None => dict
+            .object
+            .write(py, |context| dict.map.set_default(context, &bytes, &value, &mut out))?,
+    };
     dict.decode(py, if is_new { &value } else { &out })
 }
 
@@ -37,18 +43,30 @@ pub(super) fn update_with<'py>(
     let key = Scratch::key(key)?;
     let mut old = Scratch::new();
     loop {
-        let is_there = dict.object.run(py, |context| dict.map.get(context, &key, &mut old))?;
+        let is_there = dict.read(py, &key, &mut old)?;
         let before = if is_there { dict.decode(py, &old)? } else { default.clone() };
         let value = change.call1((before,))?;
         let new = Scratch::dict_value(&value, dict.rules())?;
         let expected = is_there.then_some(old.as_slice());
-        let is_done = dict
-            .object
-            .write(py, |context| dict.map.compare_and_set(context, &key, expected, Some(&new)))?;
-        if is_done {
+        if exchange(py, dict, &key, expected, Some(&new))? {
             return dict.decode(py, &new);
         }
         py.check_signals()?;
+    }
+}
+
+/// Puts `new` under a key if what is there is exactly `expected`.
+fn exchange(
+    py: Python<'_>,
+    dict: &Dict,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    new: Option<&[u8]>,
+) -> PyResult<bool> {
+    let map = &dict.map;
+    match dict.inside(py, |block| inside::compare_and_set(block, map, key, expected, new))? {
+        Some(is_done) => Ok(is_done),
+        None => dict.object.write(py, |context| map.compare_and_set(context, key, expected, new)),
     }
 }
 
@@ -66,21 +84,18 @@ pub(super) fn compare_and_set(
         false => Some(Scratch::dict_value(new, dict.rules())?),
     };
     let new = new.as_ref().map(|new| new.as_slice());
-    let exchange = |expected: Option<&[u8]>| {
-        dict.object.write(py, |context| dict.map.compare_and_set(context, &key, expected, new))
-    };
     if expected.is(absent) {
-        return exchange(None);
+        return exchange(py, dict, &key, None, new);
     }
     // Equal values may be different bytes: so what is there is compared as an object, and then
     // has to be there still.
     let mut old = Scratch::new();
     loop {
-        let is_there = dict.object.run(py, |context| dict.map.get(context, &key, &mut old))?;
+        let is_there = dict.read(py, &key, &mut old)?;
         if !is_there || !dict.decode(py, &old)?.eq(expected)? {
             return Ok(false);
         }
-        if exchange(Some(&old))? {
+        if exchange(py, dict, &key, Some(&old), new)? {
             return Ok(true);
         }
         py.check_signals()?;

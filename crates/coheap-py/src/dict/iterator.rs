@@ -13,7 +13,8 @@ use coheap_core::sync::turn;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::Dict;
+use super::{Dict, inside};
+use crate::atomic;
 use crate::codec;
 use crate::door::Object;
 use crate::scratch::Scratch;
@@ -37,6 +38,8 @@ pub(crate) struct DictIterator {
     object: Object,
     map: Map,
     what: What,
+    /// The block of `atomic` in which it began: it goes through the entries of that moment.
+    block: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -71,18 +74,23 @@ pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<
 
 impl DictIterator {
     pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
-        let len = dict.object.run(py, |context| dict.map.len(context))?;
+        let inside = dict.inside(py, |block| inside::pairs(block, &dict.map))?;
+        let block = inside.as_ref().and_then(|_| atomic::current(py));
+        let (len, batch) = match inside {
+            Some(pairs) => (pairs.len() as u64, pairs),
+            None => (dict.object.run(py, |context| dict.map.len(context))?, Pairs::default()),
+        };
         let state = State {
-            batch: Pairs::default(),
+            batch,
             number: 0,
-            next: Some(0),
+            next: block.is_none().then_some(0),
             most: FIRST,
             numbering: None,
             sequence: None,
             len,
         };
         let (object, map) = (dict.object.clone(), dict.map);
-        Ok(Self { object, map, what, state: Mutex::new(state) })
+        Ok(Self { object, map, what, block, state: Mutex::new(state) })
     }
 
     /// The next entry, and whether its value may have been replaced since it was read.
@@ -95,6 +103,12 @@ impl DictIterator {
                 return Err(PyValueError::new_err("the iterator is at work already"));
             }
         };
+        if self.block.is_some() {
+            if self.block != atomic::current(py) {
+                return Err(stop(&mut state, "the block in which the iteration began is over"));
+            }
+            return Ok(state.take().map(|(key, value)| (key, value, false)));
+        }
         let is_fresh = self.is_unchanged(&state);
         if !is_fresh && self.object.run(py, |context| self.map.len(context))? != state.len {
             return Err(stop(&mut state, "dictionary changed size during iteration"));
@@ -161,6 +175,10 @@ impl DictIterator {
     }
 
     fn __length_hint__(&self) -> u64 {
-        self.state.try_lock().map_or(0, |state| if state.next == Some(0) { state.len } else { 0 })
+        self.state.try_lock().map_or(0, |state| match self.block {
+            Some(_) => (state.batch.len() - state.number) as u64,
+            None if state.next == Some(0) => state.len,
+            None => 0,
+        })
     }
 }

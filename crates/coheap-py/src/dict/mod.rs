@@ -7,15 +7,18 @@
 //! |---|---|
 //! | `entries` | many pairs at once: `update`, `increment_many` |
 //! | `exchange` | changes that depend on what is there |
+//! | `inside` | what blocks of `atomic` do |
 //! | `iterator` | going through keys, values and items |
 //! | `plain` | copies as plain dicts, comparison, repr |
 
 mod entries;
 mod exchange;
+mod inside;
 mod iterator;
 mod plain;
 
 use coheap_core::objects::{Map, Recipe};
+use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -44,13 +47,23 @@ use iterator::What;
 /// - `copy()` and `|` give plain dicts.
 #[pyclass(frozen, mapping, generic, module = "coheap")]
 pub(crate) struct Dict {
-    object: Object,
-    map: Map,
+    pub(crate) object: Object,
+    pub(crate) map: Map,
 }
 
 impl Dict {
     pub(crate) fn new(object: Object) -> Self {
         Self { map: Map { handle: object.handle }, object }
+    }
+
+    /// Runs an operation in the block of `atomic` that the caller is in, if it is in one.
+    #[inline(always)]
+    fn inside<T>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
+    ) -> PyResult<Option<T>> {
+        self.object.inside(py, Thing::Map(self.map), operation)
     }
 
     #[inline]
@@ -69,18 +82,32 @@ impl Dict {
         let py = key.py();
         let key = Scratch::key(key)?;
         let mut out = Scratch::new();
-        if self.object.run(py, |context| self.map.get(context, &key, &mut out))? {
+        if self.read(py, &key, &mut out)? {
             return self.decode(py, &out).map(Some);
         }
         Ok(None)
+    }
+
+    /// Replaces `out` by the bytes of the value under a key. `false`: there is none.
+    #[inline]
+    fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
+        match self.inside(py, |block| block.map_get(&self.map, key, out))? {
+            Some(is_there) => Ok(is_there),
+            None => self.object.run(py, |context| self.map.get(context, key, out)),
+        }
     }
 
     /// Removes a key and answers the bytes of its value.
     fn take(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Scratch>> {
         let bytes = Scratch::key(key)?;
         let mut out = Scratch::new();
-        let is_there =
-            self.object.write(key.py(), |context| self.map.remove(context, &bytes, &mut out))?;
+        let py = key.py();
+        let is_there = match self
+            .inside(py, |block| block.map_remove(&self.map, &bytes, &mut out))?
+        {
+            Some(is_there) => is_there,
+            None => self.object.write(py, |context| self.map.remove(context, &bytes, &mut out))?,
+        };
         Ok(is_there.then_some(out))
     }
 }
@@ -126,7 +153,10 @@ impl Dict {
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let value = Scratch::dict_value(value, self.rules())?;
-        self.object.write(key.py(), |context| self.map.set(context, &bytes, &value))?;
+        let py = key.py();
+        if self.inside(py, |block| block.map_set(&self.map, &bytes, &value))?.is_none() {
+            self.object.write(py, |context| self.map.set(context, &bytes, &value))?;
+        }
         Ok(())
     }
 
@@ -136,11 +166,19 @@ impl Dict {
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = Scratch::key(key)?;
-        self.object.run(key.py(), |context| self.map.contains(context, &bytes))
+        let py = key.py();
+        match self.inside(py, |block| block.map_get(&self.map, &bytes, &mut Scratch::new()))? {
+            Some(is_there) => Ok(is_there),
+            None => self.object.run(py, |context| self.map.contains(context, &bytes)),
+        }
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.object.run(py, |context| self.map.len(context))? as usize)
+        let len = match self.inside(py, |block| block.map_len(&self.map))? {
+            Some(len) => len,
+            None => self.object.run(py, |context| self.map.len(context))?,
+        };
+        Ok(len as usize)
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<DictIterator> {
@@ -203,8 +241,14 @@ impl Dict {
     ///     KeyError: The dict is empty.
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let (mut key, mut value) = (Scratch::new(), Scratch::new());
-        let popped =
-            self.object.write(py, |context| self.map.pop_last(context, &mut key, &mut value))?;
+        let popped = match self
+            .inside(py, |block| inside::pop_last(block, &self.map, &mut key, &mut value))?
+        {
+            Some(popped) => popped,
+            None => {
+                self.object.write(py, |context| self.map.pop_last(context, &mut key, &mut value))?
+            }
+        };
         if !popped {
             return Err(PyKeyError::new_err("popitem(): dictionary is empty"));
         }
@@ -223,7 +267,10 @@ impl Dict {
 
     /// Removes everything.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.object.write(py, |context| self.map.clear(context))
+        match self.inside(py, |block| inside::clear(block, &self.map))? {
+            Some(()) => Ok(()),
+            None => self.object.write(py, |context| self.map.clear(context)),
+        }
     }
 
     /// Takes over entries, as `dict.update`, all at once or none: nobody sees, and no death leaves,
@@ -254,7 +301,11 @@ impl Dict {
     #[pyo3(signature = (key, by=1))]
     fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
         let bytes = Scratch::key(key)?;
-        self.object.write(key.py(), |context| self.map.add(context, &bytes, by))
+        let py = key.py();
+        match self.inside(py, |block| block.map_add(&self.map, &bytes, by))? {
+            Some(sum) => Ok(sum),
+            None => self.object.write(py, |context| self.map.add(context, &bytes, by)),
+        }
     }
 
     /// Adds to the ints under many keys, all at once or none.

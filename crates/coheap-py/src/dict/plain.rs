@@ -2,16 +2,25 @@
 //!
 //! What always holds: a copy is of one moment.
 
+use coheap_core::objects::map::Pairs;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
-use super::Dict;
+use super::{Dict, inside};
 
 /// Entries that a repr shows.
 const SHOWN: u64 = 20;
 
+/// All entries as they are at one moment.
+fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
+    match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
+        Some(pairs) => Ok(pairs),
+        None => dict.object.run(py, |context| dict.map.snapshot(context)),
+    }
+}
+
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
-    let pairs = dict.object.run(py, |context| dict.map.snapshot(context))?;
+    let pairs = pairs(py, dict)?;
     let plain = PyDict::new(py);
     for (key, value) in pairs.iter() {
         plain.set_item(dict.decode(py, key)?, dict.decode(py, value)?)?;
@@ -20,7 +29,7 @@ pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py,
 }
 
 pub(super) fn keys<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let pairs = dict.object.run(py, |context| dict.map.snapshot(context))?;
+    let pairs = pairs(py, dict)?;
     pairs.iter().map(|(key, _)| dict.decode(py, key)).collect()
 }
 
@@ -66,10 +75,15 @@ pub(super) fn merge<'py>(
 
 /// Its name, its size, and the first few entries.
 pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
-    let len = dict.object.run(py, |context| dict.map.len(context))?;
-    let batch = dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?;
+    let (len, first) = match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
+        Some(pairs) => (pairs.len() as u64, pairs),
+        None => {
+            let len = dict.object.run(py, |context| dict.map.len(context))?;
+            (len, dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?.entries)
+        }
+    };
     let mut shown = Vec::new();
-    for (key, value) in batch.entries.iter() {
+    for (key, value) in first.iter().take(SHOWN as usize) {
         let (key, value) = (dict.decode(py, key)?.repr()?, dict.decode(py, value)?.repr()?);
         shown.push(format!("{key}: {value}"));
     }

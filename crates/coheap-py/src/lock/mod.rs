@@ -18,6 +18,7 @@ mod recursive;
 
 use std::ffi::CString;
 
+use coheap_core::journal::Context;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Mutex, Recipe};
 use coheap_core::{Error, os};
@@ -28,9 +29,10 @@ use pyo3::types::PyType;
 pub(crate) use plain::Lock;
 pub(crate) use recursive::RLock;
 
+use crate::atomic::Awaited;
 use crate::door::{Door, Object};
 use crate::heap::pickling::{self, Reduced};
-use crate::waiting;
+use crate::waiting::{self, Slice};
 
 /// What `holder` answers: process, thread, seconds.
 type Holder = (u32, Option<u32>, Option<f64>);
@@ -83,6 +85,9 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Takes the lock if it is free, or the caller's own to take again.
     #[inline]
     fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.object.acquire_again(py)? {
+            return Ok(true);
+        }
         let tried = self.object.door.engine.with(|context| {
             if RECURSIVE && self.mutex.lock_again(context)? {
                 return Ok(Some(Acquired::Clean));
@@ -90,9 +95,12 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
             self.mutex.try_lock_at(context, os::now_roughly())
         });
         match tried {
-            Ok(Some(Acquired::Clean)) => Ok(true),
+            Ok(Some(Acquired::Clean)) => self.acquired(py).map(|()| true),
             Ok(None) => Ok(false),
-            Ok(Some(Acquired::OwnerDied(pid))) => self.warn(py, pid).map(|()| true),
+            Ok(Some(Acquired::OwnerDied(pid))) => {
+                self.warn(py, pid)?;
+                self.acquired(py).map(|()| true)
+            }
             Err(error) => Err(self.object.explain(py, &error)),
         }
     }
@@ -122,22 +130,36 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
 
     #[cold]
     fn wait(&self, py: Python<'_>, deadline: Option<u64>) -> PyResult<bool> {
-        let engine = &self.object.door.engine;
-        let acquired = waiting::wait(py, engine, deadline, &Error::TimedOut, |context, slice| {
+        let (mutex, late) = (self.mutex, &Error::TimedOut);
+        let lock = |context: &Context, slice: Slice| {
             let acquired = match deadline {
                 // Waits without an end look for deadlocks.
-                None => self.mutex.lock_until(context, slice.started, slice.until),
-                Some(_) => self.mutex.lock(context, Some(slice.until)),
+                None => mutex.lock_until(context, slice.started, slice.until),
+                Some(_) => mutex.lock(context, Some(slice.until)),
             }?;
-            self.mutex.note_time(context)?;
+            mutex.note_time(context)?;
             Ok(acquired)
-        })?;
+        };
+        let awaited = Awaited::Lock(mutex);
+        let acquired = match self.object.wait_beside(py, deadline, late, awaited, lock)? {
+            Some(acquired) => acquired,
+            None => waiting::wait(py, &self.object.door.engine, deadline, late, lock)?,
+        };
         match acquired {
-            Ok(Acquired::Clean) => Ok(true),
-            Ok(Acquired::OwnerDied(pid)) => self.warn(py, pid).map(|()| true),
+            Ok(Acquired::Clean) => self.acquired(py).map(|()| true),
+            Ok(Acquired::OwnerDied(pid)) => {
+                self.warn(py, pid)?;
+                self.acquired(py).map(|()| true)
+            }
             Err(Error::TimedOut) => Ok(false),
             Err(error) => Err(self.object.explain(py, &error)),
         }
+    }
+
+    /// Tells the block of `atomic` that the caller is in, if it is in one.
+    #[inline]
+    fn acquired(&self, py: Python<'_>) -> PyResult<()> {
+        self.object.note_acquired(py, self.mutex, RECURSIVE)
     }
 
     /// Warns of a holder that died.
@@ -161,10 +183,13 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Lets the lock go.
     #[inline]
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        let released = self.object.door.engine.with(|context| match RECURSIVE {
-            true => self.mutex.leave(context),
-            false => self.mutex.unlock(context),
-        });
+        let released = match self.object.release_inside(py, self.mutex, RECURSIVE)? {
+            Some(kept) => kept,
+            None => self.object.door.engine.with(|context| match RECURSIVE {
+                true => self.mutex.leave(context),
+                false => self.mutex.unlock(context),
+            }),
+        };
         match released {
             Ok(()) => Ok(()),
             Err(error) => self.release_anothers(py, error),

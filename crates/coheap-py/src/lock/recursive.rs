@@ -33,6 +33,11 @@ impl RLock {
         Self { lock: LongLock::new(object) }
     }
 
+    /// What it stands on.
+    pub(crate) fn object(&self) -> &Object {
+        &self.lock.object
+    }
+
     /// The lock of this name, made if there is none; without a name a new one.
     pub(crate) fn make(
         py: Python<'_>,

@@ -110,8 +110,7 @@ impl Queue {
         let body = self.body(region)?;
         let record = find_lease(context, self, lease)?;
         let mut change = Change::begin(&held, 2 * MOVE_WORDS)?;
-        records::unlink(&mut change, region.slot(own), record)?;
-        records::give_back(&mut change, body, record, why)?;
+        nack_within(&mut change, body, record, why)?;
         change.commit();
         let idle = self.is_over(region, body);
         drop(held);
@@ -172,6 +171,18 @@ pub(crate) fn find_lease<'a>(
         && record.object.get() == queue.handle.at
         && record.generation.get() == queue.handle.generation;
     if is_ours { Ok(record) } else { Err(Error::LeaseLost) }
+}
+
+/// Gives the item of a lease back, within an open change under the head's and the slot's turn.
+pub(crate) fn nack_within(
+    change: &mut Change<'_>,
+    body: &QueueBody,
+    record: &Record,
+    why: Option<Why>,
+) -> Result<()> {
+    let slot = change.region().slot(change.context().member().slot());
+    records::unlink(change, slot, record)?;
+    records::give_back(change, body, record, why)
 }
 
 /// Ends a lease within an open change under the head's and the slot's turn.

@@ -30,7 +30,7 @@ pub use records::Why;
 
 pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
 pub(crate) use far::Far;
-pub(crate) use lease::{ack_within, find_lease};
+pub(crate) use lease::{ack_within, find_lease, nack_within};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
 pub(crate) use records::{
     MOVE_WORDS, RECORD, REFERENCE, RESERVED, SIGNED, is_still_to_settle, link, settle_first, unlink,

@@ -4,6 +4,7 @@
 //! who changes that end sees the note or the sleeper sees the change. Who slept passes the note
 //! on, for one wake may stand for many sleepers.
 
+use super::promise::Promise;
 use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
@@ -197,6 +198,38 @@ impl Queue {
             }
             other => other,
         }
+    }
+
+    /// As [`promise`](Self::promise), waiting while the queue is full.
+    pub(crate) fn promise_wait(&self, context: &Context, patience: Patience) -> Result<Promise> {
+        match self.promise(context) {
+            Err(Error::Full) => {
+                self.sleep_for_place(context, patience, &mut || self.promise(context))
+            }
+            other => other,
+        }
+    }
+
+    /// Waits until an item could be leased, and leaves it; comes back at `until` as
+    /// [`lease_until`](Self::lease_until) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease_until`](Self::lease_until).
+    pub fn wait_until_ready(&self, context: &Context, started: u64, until: u64) -> Result<()> {
+        let lease = self.lease_until(context, started, until, &mut Vec::new())?;
+        self.nack(context, &lease, None)
+    }
+
+    /// Waits until an item could be put, and puts none; comes back at `until` as
+    /// [`put_until`](Self::put_until) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_until`](Self::put_until).
+    pub fn wait_until_roomy(&self, context: &Context, started: u64, until: u64) -> Result<()> {
+        let promise = self.promise_wait(context, Patience::until(started, until))?;
+        self.cancel(context, promise)
     }
 
     #[cold]

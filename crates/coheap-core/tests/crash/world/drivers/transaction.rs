@@ -5,9 +5,10 @@
 
 use std::rc::Rc;
 
-use coheap_core::error::Result;
+use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
-use coheap_core::transaction::Transaction;
+use coheap_core::os;
+use coheap_core::transaction::{Thing, Transaction};
 
 use crate::world::operation::Operation;
 use crate::world::stage::Stage;
@@ -80,6 +81,27 @@ fn add_many(stage: &Stage, _: &Rc<Context>) -> Result<()> {
     })
 }
 
+/// Takes an item and gives it back, and one that was leased before.
+fn give_back(stage: &Stage, context: &Rc<Context>) -> Result<()> {
+    let before = stage.work.lease(context, &mut Vec::new());
+    begin(stage)?;
+    with(stage, |transaction| {
+        assert!(transaction.holds_nothing());
+        let now = os::now();
+        let got = transaction.queue_get_until(&stage.queue, now, now, &mut Vec::new());
+        assert!(transaction.try_lock(Thing::Map(stage.map))?);
+        transaction.lock_until(Thing::Value(stage.value), now, now)?;
+        transaction.map_add(&stage.map, b"count", 1)?;
+        if let Ok(lease) = got {
+            transaction.queue_nack(&stage.queue, &lease)?;
+        }
+        if let Ok(lease) = &before {
+            transaction.queue_nack(&stage.work, lease)?;
+        }
+        transaction.queue_put_until(&stage.queue, now, now, b"put")
+    })
+}
+
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(
         &["Transaction::commit", "Transaction::queue_ack", "Transaction::queue_get"],
@@ -137,6 +159,32 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             Ok(())
         })
     }),
+    Operation::new(
+        &[
+            "Transaction::queue_nack",
+            "Transaction::queue_get_until",
+            "Transaction::queue_put_until",
+            "Transaction::beside",
+            "Transaction::holds_nothing",
+            "Transaction::try_lock",
+            "Transaction::lock_until",
+            "Handle::try_lock_for_transaction",
+        ],
+        "given back",
+        ALL,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(give_back),
+    Operation::new(&["Transaction::give_up"], "six objects", ALL, EVERYTHING, |stage, _| {
+        with(stage, |transaction| {
+            transaction.give_up(Error::WouldBlock);
+            Ok(())
+        })?;
+        stage.transaction.take().expect("a transaction").abort();
+        Ok(())
+    })
+    .prepared(give_back),
     Operation::new(
         &["Transaction::savepoint", "Transaction::roll_back_to"],
         "and commit the rest",

@@ -1,0 +1,320 @@
+//! The block that is open in a thread: its transaction, its levels, and what goes with it.
+//!
+//! What always holds:
+//!
+//! - A thread has at most one block; blocks inside are levels of it, each with a savepoint.
+//! - No Python code runs while the block is borrowed, so nobody finds it borrowed.
+//! - Whatever ends a block without a commit leaves nothing of it: no change, no lock, no lease.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use coheap_core::heap::Heap as Engine;
+use coheap_core::transaction::{Savepoint, Thing, Transaction};
+use coheap_core::{Error, Result, os};
+use pyo3::prelude::*;
+
+use super::blocked::Blocked;
+use super::locks::UserLocks;
+use super::outside;
+use crate::door::Object;
+use crate::lease;
+
+/// Blocks that are open in this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// The number of the block that is open in this thread; 0: none is.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+    static BLOCK: RefCell<Option<Block>> = const { RefCell::new(None) };
+}
+
+/// A block, from its outermost `with` on.
+pub(super) struct Block {
+    /// Fork generation of the process that entered.
+    generation: u64,
+    transaction: Option<(Engine, Transaction)>,
+    levels: Vec<Level>,
+    /// Why it cannot go on, and the exception that said so first.
+    doom: Option<Error>,
+    pub(super) first: Option<PyErr>,
+    /// The wait that gave it up.
+    pub(super) blocked: Option<Blocked>,
+    /// How old it is, if this is not the first attempt.
+    age: Option<u64>,
+    pub(super) locks: UserLocks,
+    pub(super) leases: Vec<lease::InBlock>,
+    /// Objects that must not go before the transaction does, in the order of their offsets.
+    kept: Vec<Object>,
+    mark: Py<PyAny>,
+}
+
+/// One `with` of a block.
+struct Level {
+    number: u64,
+    savepoint: Savepoint,
+    locks: UserLocks,
+    leases: usize,
+    /// Nanoseconds that may still be spent with waiting.
+    budget: Option<u64>,
+    /// Whether an event loop runs it.
+    is_watched: bool,
+    /// Whether it was left where its block could not be reached.
+    is_left: Arc<AtomicBool>,
+}
+
+/// Where a level is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Not in this thread.
+    Elsewhere,
+    /// There are levels inside it.
+    Covered,
+    /// It is the innermost one, inside others.
+    Inner,
+    /// It is the only one.
+    Outermost,
+}
+
+/// What a new level is given.
+pub(super) struct Entry {
+    pub(super) budget: Option<u64>,
+    pub(super) age: Option<u64>,
+    pub(super) is_left: Arc<AtomicBool>,
+}
+
+/// Whether a block is open in this process, perhaps in another thread.
+#[inline(always)]
+pub(crate) fn is_any_open() -> bool {
+    OPEN.load(Ordering::Relaxed) != 0
+}
+
+/// The number of the block that the caller is in.
+pub(crate) fn current(py: Python<'_>) -> Option<u64> {
+    let number = NUMBER.with(Cell::get);
+    let is_inside = number != 0 && !outside::is_collecting() && outside::is_marked(py, number);
+    is_inside.then_some(number)
+}
+
+/// The number of the block that is open in this thread.
+pub(super) fn number() -> u64 {
+    NUMBER.with(Cell::get)
+}
+
+/// Does something with the block of this thread, whoever asks.
+pub(super) fn with_any<T>(work: impl FnOnce(&mut Block) -> T) -> Option<T> {
+    BLOCK.try_with(|block| block.try_borrow_mut().ok()?.as_mut().map(work)).ok().flatten()
+}
+
+/// Does something with the block that the caller is known to be in.
+pub(super) fn with<T>(work: impl FnOnce(&mut Block) -> Result<T>) -> Result<T> {
+    with_any(work).unwrap_or(Err(Error::BadArgument("the block of coheap.atomic is over")))
+}
+
+/// Opens a block, or a level in the one that is open.
+pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let is_watched = outside::watch_event_loop(py)?;
+    let mut level = Level {
+        number,
+        savepoint: Savepoint::default(),
+        locks: UserLocks::default(),
+        leases: 0,
+        budget: entry.budget,
+        is_watched,
+        is_left: entry.is_left,
+    };
+    if with_any(|block| block.is_left()) == Some(true) {
+        // Who left it was told; nobody else will end it.
+        drop(take());
+    }
+    if current(py).is_some() {
+        return Ok(with(|block| {
+            block.check()?;
+            if let Some((_, transaction)) = &block.transaction {
+                level.savepoint = transaction.savepoint();
+            }
+            level.locks = block.locks.clone();
+            level.leases = block.leases.len();
+            block.levels.push(level);
+            Ok(number)
+        }));
+    }
+    if NUMBER.with(Cell::get) != 0 {
+        return Err(outside::another_is_open());
+    }
+    let block = Block {
+        generation: os::generation(),
+        transaction: None,
+        levels: vec![level],
+        doom: None,
+        first: None,
+        blocked: None,
+        age: entry.age,
+        locks: UserLocks::default(),
+        leases: Vec::new(),
+        kept: Vec::new(),
+        mark: outside::mark(py, number)?,
+    };
+    BLOCK.with(|place| *place.borrow_mut() = Some(block));
+    NUMBER.with(|place| place.set(number));
+    OPEN.fetch_add(1, Ordering::Relaxed);
+    Ok(Ok(number))
+}
+
+/// Where a level is.
+pub(super) fn place_of(number: u64) -> Place {
+    let place = with_any(|block| {
+        let at = block.levels.iter().position(|level| level.number == number);
+        match at {
+            None => Place::Elsewhere,
+            Some(at) if at + 1 < block.levels.len() => Place::Covered,
+            Some(0) => Place::Outermost,
+            Some(_) => Place::Inner,
+        }
+    });
+    place.unwrap_or(Place::Elsewhere)
+}
+
+/// Takes the block out of its thread: it is over.
+pub(super) fn take() -> Option<Block> {
+    let block = BLOCK.try_with(|block| block.try_borrow_mut().ok()?.take()).ok().flatten()?;
+    NUMBER.with(|number| number.set(0));
+    OPEN.fetch_sub(1, Ordering::Relaxed);
+    Some(block)
+}
+
+impl Block {
+    /// Whether it may go on.
+    pub(super) fn check(&mut self) -> Result<()> {
+        if self.generation != os::generation() {
+            return Err(Error::ForkedInside);
+        }
+        if self.is_left() && self.doom.is_none() {
+            self.give_up(super::LEFT_ELSEWHERE);
+        }
+        match self.doom() {
+            Some(why) => Err(Error::Doomed(Box::new(why))),
+            None => Ok(()),
+        }
+    }
+
+    /// Why it cannot go on.
+    pub(super) fn doom(&self) -> Option<Error> {
+        let engine = || self.transaction.as_ref().and_then(|(_, it)| it.doom().cloned());
+        self.doom.clone().or_else(engine)
+    }
+
+    fn is_left(&self) -> bool {
+        self.levels.iter().any(|level| level.is_left.load(Ordering::Acquire))
+    }
+
+    /// Whether an event loop runs it.
+    pub(super) fn is_watched(&self) -> bool {
+        self.levels.iter().any(|level| level.is_watched)
+    }
+
+    /// Whether this process is a forked copy of the one that entered.
+    pub(super) fn is_forked(&self) -> bool {
+        self.generation != os::generation()
+    }
+
+    /// Gives everything back: from now on it says `why`.
+    pub(super) fn give_up(&mut self, why: Error) {
+        if self.is_forked() {
+            return;
+        }
+        self.doom.get_or_insert(why.clone());
+        if let Some((_, transaction)) = &mut self.transaction {
+            transaction.give_up(why);
+        }
+        self.locks.roll_back_to(UserLocks::default());
+        self.leases.drain(..).rev().for_each(lease::InBlock::abort);
+    }
+
+    /// Makes an object part of the block. Answers its transaction.
+    pub(super) fn touch(&mut self, object: &Object) -> Result<&mut Transaction> {
+        self.check()?;
+        let (engine, transaction) = match &mut self.transaction {
+            Some(bound) => bound,
+            unbound => {
+                let engine = object.door.engine.clone();
+                let transaction = Transaction::begin(engine.context()?, self.age)?;
+                unbound.insert((engine, transaction))
+            }
+        };
+        if !engine.is_same(&object.door.engine) {
+            return Err(Error::OtherHeap);
+        }
+        if let Err(place) = self.kept.binary_search_by_key(&object.handle.at, |it| it.handle.at) {
+            self.kept.insert(place, object.clone());
+        }
+        Ok(transaction)
+    }
+
+    /// As [`touch`](Self::touch), and locks it. `false`: another has it.
+    pub(super) fn try_lock(&mut self, object: &Object, thing: Thing) -> Result<bool> {
+        self.touch(object)?.try_lock(thing)
+    }
+
+    /// Nanoseconds that may still be spent with waiting.
+    pub(super) fn budget(&self) -> Option<u64> {
+        self.levels.iter().filter_map(|level| level.budget).min()
+    }
+
+    /// So many nanoseconds were spent with waiting.
+    pub(super) fn spend(&mut self, nanoseconds: u64) {
+        for budget in self.levels.iter_mut().filter_map(|level| level.budget.as_mut()) {
+            *budget = budget.saturating_sub(nanoseconds);
+        }
+    }
+
+    /// Ends the innermost level; `undone`: with all that happened in it.
+    pub(super) fn leave_level(&mut self, undone: bool) -> Result<()> {
+        let Some(level) = self.levels.pop() else { return Ok(()) };
+        if !undone || self.is_forked() || self.doom().is_some() {
+            return Ok(());
+        }
+        self.locks.roll_back_to(level.locks);
+        self.leases.drain(level.leases..).rev().for_each(lease::InBlock::abort);
+        match &mut self.transaction {
+            Some((_, transaction)) => transaction.roll_back_to(level.savepoint),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the mark of its context away. `false`: the caller's context is another one.
+    pub(super) fn unmark(&self, py: Python<'_>) -> bool {
+        outside::unmark(py, &self.mark)
+    }
+
+    /// Makes everything real, or answers why not; then nothing was changed.
+    pub(super) fn commit(mut self) -> Result<()> {
+        if let Some((_, transaction)) = self.transaction.take() {
+            transaction.commit()?;
+        }
+        std::mem::take(&mut self.locks).commit();
+        self.leases.drain(..).for_each(lease::InBlock::commit);
+        Ok(())
+    }
+
+    /// How old it is, for the next attempt.
+    pub(super) fn next_age(&self) -> Option<u64> {
+        let (engine, _) = self.transaction.as_ref()?;
+        engine.context().ok()?.last_age()
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            // Everything is the parent's.
+            std::mem::take(&mut self.locks);
+            return;
+        }
+        self.locks.roll_back_to(UserLocks::default());
+        self.leases.drain(..).rev().for_each(lease::InBlock::abort);
+    }
+}

@@ -1,0 +1,112 @@
+//! Locks that are acquired and released inside a block.
+//!
+//! What always holds: who gets a lock after a block sees what the block changed under it. So a
+//! release inside is kept for the end; an abort lets go of what was acquired inside, and takes
+//! back what was released.
+
+use coheap_core::Error;
+use coheap_core::objects::Mutex;
+
+use crate::door::Object;
+
+/// A lock that a block has to do with.
+#[derive(Debug, Clone)]
+struct UserLock {
+    object: Object,
+    mutex: Mutex,
+    is_recursive: bool,
+    /// How often it was acquired inside.
+    acquired: u64,
+    /// How often it is to be released at the end.
+    released: u64,
+}
+
+/// The locks of a block.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UserLocks {
+    locks: Vec<UserLock>,
+}
+
+impl UserLocks {
+    /// Whether the block has acquired none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.locks.iter().all(|lock| lock.acquired == 0)
+    }
+
+    fn find(&mut self, object: &Object) -> Option<&mut UserLock> {
+        self.locks.iter_mut().find(|lock| lock.object.handle == object.handle)
+    }
+
+    fn enter(&mut self, object: &Object, mutex: Mutex, is_recursive: bool) -> &mut UserLock {
+        let known = self.locks.iter().position(|lock| lock.object.handle == object.handle);
+        let at = known.unwrap_or_else(|| {
+            let object = object.clone();
+            self.locks.push(UserLock { object, mutex, is_recursive, acquired: 0, released: 0 });
+            self.locks.len() - 1
+        });
+        &mut self.locks[at]
+    }
+
+    /// Acquires a lock again that is to be released at the end. `false`: there is no such lock.
+    pub(super) fn acquire_again(&mut self, object: &Object) -> bool {
+        match self.find(object) {
+            Some(lock) if lock.released > 0 => {
+                lock.released -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes a lock that was acquired inside.
+    pub(super) fn note_acquired(&mut self, object: &Object, mutex: Mutex, is_recursive: bool) {
+        self.enter(object, mutex, is_recursive).acquired += 1;
+    }
+
+    /// Keeps a release for the end. `times` says how often the lock may be released.
+    pub(super) fn release(
+        &mut self,
+        object: &Object,
+        mutex: Mutex,
+        is_recursive: bool,
+        times: u64,
+    ) -> Result<(), Error> {
+        let lock = self.enter(object, mutex, is_recursive);
+        if lock.released >= times {
+            return Err(Error::NotOwner);
+        }
+        lock.released += 1;
+        Ok(())
+    }
+
+    /// The block is committed: releases take effect.
+    pub(super) fn commit(self) {
+        self.locks.iter().for_each(|lock| lock.let_go(lock.released));
+    }
+
+    /// Goes back to an earlier moment: what was acquired since is let go.
+    pub(super) fn roll_back_to(&mut self, mut before: Self) {
+        for lock in &self.locks {
+            let acquired = before.find(&lock.object).map_or(0, |known| known.acquired);
+            lock.let_go(lock.acquired - acquired);
+        }
+        *self = before;
+    }
+}
+
+impl UserLock {
+    fn let_go(&self, times: u64) {
+        for _ in 0..times {
+            // A lock that was removed, or let go by another, needs nothing any more.
+            let _ = self.object.door.engine.with(|context| {
+                if self.is_recursive {
+                    return self.mutex.leave(context);
+                }
+                match self.mutex.unlock(context) {
+                    Err(Error::NotOwner) => self.mutex.unlock_for_another(context),
+                    other => other,
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The function `atomic` and its blocks: changes of many objects that happen together or not.
+//!
+//! What always holds: a block belongs to the thread and the context that entered it. It ends in
+//! one call that runs no Python code: what came before is undone by every exception, what comes
+//! after finds all of it done.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `block` | the block of a thread: levels, transaction, end |
+//! | `join` | operations of objects inside |
+//! | `blocked` | waiting for what a block could not wait for |
+//! | `outside` | who is on the thread, but not in the block |
+//! | `locks` | locks that are acquired and released inside |
+//!
+//! Not here: running a function again (`python/coheap/_atomic.py`).
+
+mod block;
+mod blocked;
+mod join;
+mod locks;
+mod outside;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use coheap_core::Error;
+use coheap_core::transaction::Thing;
+use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::dict::Dict;
+use crate::door::Object;
+use crate::lock::{Lock, RLock};
+use crate::queue::WorkQueue;
+use crate::value::Value;
+use block::{Entry, Place};
+use blocked::Blocked;
+
+pub(crate) use block::current;
+pub(crate) use blocked::Awaited;
+
+/// Why a block whose end cannot reach it is given up.
+const LEFT_ELSEWHERE: Error = Error::BadArgument(
+    "a block of coheap.atomic was left in another thread or context than it was entered in; \
+     leave it where it was entered",
+);
+
+/// A block whose changes happen together, or not at all. Made by `coheap.atomic`.
+#[pyclass(frozen, weakref, module = "coheap")]
+pub(crate) struct Atomic {
+    objects: Vec<Py<PyAny>>,
+    timeout: Option<f64>,
+    retries: Option<u32>,
+    /// The level that it is at the moment; 0: none.
+    level: AtomicU64,
+    age: AtomicU64,
+    blocked: Mutex<Option<Blocked>>,
+    is_left: Arc<AtomicBool>,
+}
+
+/// Makes all changes of a block visible together at its end, or none of them.
+///
+///     with coheap.atomic():
+///         accounts["a"] -= 5
+///         accounts["b"] += 5
+///
+/// None of them happens if the block ends with an exception, `KeyboardInterrupt` included, or if
+/// the process dies. Inside, reads see what the block wrote. A dict or value is locked when the
+/// block first touches it, for reading too, until the end; others who write to it wait, those who
+/// only read see it as it was. A job from `WorkQueue.get` is acked with the end of the block and
+/// goes back without counting the attempt if there is none; what is put appears with the end. A
+/// lock that is released inside is let go at the end, and one that was acquired inside is let go
+/// when nothing happens. A block inside a block undoes its own changes only.
+///
+/// As a decorator, `@coheap.atomic` or `@coheap.atomic(retries=10)`, it runs the function in a
+/// block, and again after a `DeadlockError`, with a short back-off, as old as its first attempt.
+/// After a `WouldBlock` it waits outside of the block, where others get to what the block had, and
+/// then runs the function again. A time-out of the wait that passes meanwhile raises what the call
+/// would have raised: `Empty`, `Full`, `TimeoutError`.
+///
+/// A block belongs to its thread and its context: other threads, other tasks of an event loop,
+/// and finalizers that the garbage collector runs are outside. What they write to an object that
+/// the block has raises `RuntimeError`. A signal handler, and a finalizer that runs because the
+/// block dropped the last reference, run in the block's own context and count as its code; to
+/// keep one outside, run it with `contextvars.Context().run(...)`. In a child that is forked
+/// inside a block, every operation raises until the block is left. An `await` inside a block
+/// is refused.
+///
+/// Args:
+///     objects: Dicts and values to lock at once, in one order, so that blocks that name theirs
+///         cannot wait for each other in a circle; work queues and locks may be named, too. All
+///         objects of a block belong to one heap.
+///     retries: How often the decorator runs the function again after a `DeadlockError`.
+///     timeout: Most seconds to wait for locks, in total; None is for ever.
+///
+/// Raises:
+///     DeadlockError: Blocks wait for each other in a circle, and this one gives up.
+///     WouldBlock: The block has something, and would wait for a lock, a job or a place.
+///     TimeoutError: The locks were not free in time.
+///     HeapFull: The heap has no room for the changes.
+///     LeaseLost: A lease that the block acked was lost meanwhile.
+///     ValueError: Objects of two heaps, or too many changes for one block.
+///
+/// The first three give the block up: every operation in it, and its end, raise them again.
+/// After any exception nothing was changed.
+#[pyfunction]
+#[pyo3(signature = (*objects, retries=None, timeout=None))]
+#[pyo3(text_signature = "(*objects, retries=10, timeout=None)")]
+pub(crate) fn atomic<'py>(
+    py: Python<'py>,
+    objects: &Bound<'py, PyTuple>,
+    retries: Option<u32>,
+    timeout: Option<f64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if timeout.is_some_and(|seconds| seconds.is_nan() || seconds < 0.0) {
+        return Err(PyValueError::new_err("'timeout' must be a non-negative number"));
+    }
+    outside::listen_to_collector(py)?;
+    let is_function = objects.len() == 1 && parts(&objects.get_item(0)?).is_none();
+    let function =
+        is_function.then(|| objects.get_item(0)).transpose()?.filter(|it| it.is_callable());
+    let objects = match function {
+        Some(_) => Vec::new(),
+        None => objects.iter().map(named).collect::<PyResult<_>>()?,
+    };
+    let block = Bound::new(
+        py,
+        Atomic {
+            objects,
+            timeout,
+            retries,
+            level: AtomicU64::new(0),
+            age: AtomicU64::new(0),
+            blocked: Mutex::default(),
+            is_left: Arc::default(),
+        },
+    )?;
+    match function {
+        Some(function) => decorate(&block, &function),
+        None => Ok(block.into_any()),
+    }
+}
+
+/// An object of ours, and what of it a block locks.
+fn parts(object: &Bound<'_, PyAny>) -> Option<(Object, Option<Thing>)> {
+    if let Ok(dict) = object.cast::<Dict>() {
+        let dict = dict.get();
+        return Some((dict.object.clone(), Some(Thing::Map(dict.map))));
+    }
+    if let Ok(value) = object.cast::<Value>() {
+        let value = value.get();
+        return Some((value.object.clone(), Some(Thing::Value(value.engine))));
+    }
+    if let Ok(queue) = object.cast::<WorkQueue>() {
+        return Some(((*queue.get().object).clone(), None));
+    }
+    if let Ok(lock) = object.cast::<Lock>() {
+        return Some((lock.get().object().clone(), None));
+    }
+    object.cast::<RLock>().ok().map(|lock| (lock.get().object().clone(), None))
+}
+
+fn named(object: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    if parts(&object).is_some() {
+        return Ok(object.unbind());
+    }
+    Err(PyTypeError::new_err(format!(
+        "atomic takes objects of a heap, or one function to decorate, not {}",
+        object.get_type().name()?
+    )))
+}
+
+fn decorate<'py>(
+    block: &Bound<'py, Atomic>,
+    function: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let module = block.py().import("coheap._atomic")?;
+    module.getattr("retrying")?.call1((block, function, block.get().retries.unwrap_or(10)))
+}
+
+impl Atomic {
+    /// Locks the objects that were named, in the order in which all blocks do.
+    fn lock_named(&self, py: Python<'_>) -> PyResult<()> {
+        let mut all: Vec<_> = self.objects.iter().filter_map(|it| parts(it.bind(py))).collect();
+        all.sort_by_key(|(object, _)| object.handle.at);
+        for (object, thing) in all {
+            match thing {
+                Some(thing) => object.lock_inside(py, thing)?,
+                None => drop(object.inside_unlocked(py, |_| Ok(()))?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what the block was given up for, and answers what was kept.
+    fn keep_blocked(&self, blocked: Option<Blocked>) -> Option<Blocked> {
+        let mut kept = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *kept, blocked)
+    }
+
+    /// Ends the outermost level.
+    fn end(&self, py: Python<'_>, passing: Option<&PyErr>) -> PyResult<()> {
+        let Some(mut block) = block::take() else { return Ok(()) };
+        if !block.unmark(py) {
+            drop(block);
+            return Err(misused(py, LEFT_ELSEWHERE, passing));
+        }
+        if block.is_forked() {
+            drop(block);
+            return match passing {
+                Some(_) => Ok(()),
+                None => Err(crate::errors::to_python(py, &Error::ForkedInside, "coheap.atomic")),
+            };
+        }
+        // What is left of it goes before anyone hears of its end.
+        let doom = block.check().err().and_then(|_| block.doom());
+        if let Some(why) = doom {
+            let first = block.first.take();
+            let age = block.next_age();
+            self.keep_blocked(block.blocked.take());
+            drop(block);
+            self.age.store(age.unwrap_or(0), Ordering::Relaxed);
+            return again(py, why, first, passing);
+        }
+        if passing.is_some() {
+            drop(block);
+            return Ok(());
+        }
+        block.commit().map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
+    }
+}
+
+/// Says once more why a block was given up.
+fn again(
+    py: Python<'_>,
+    why: Error,
+    first: Option<PyErr>,
+    passing: Option<&PyErr>,
+) -> PyResult<()> {
+    let again = join::doomed(py, why);
+    if let Some(passing) = passing {
+        let is_it = passing.get_type(py).is(again.get_type(py));
+        if is_it || !passing.is_instance_of::<PyException>(py) {
+            return Ok(());
+        }
+    }
+    again.set_cause(py, passing.map(|error| error.clone_ref(py)).or(first));
+    Err(again)
+}
+
+fn misused(py: Python<'_>, why: Error, passing: Option<&PyErr>) -> PyErr {
+    let raised = join::doomed(py, why);
+    raised.set_cause(py, passing.map(|error| error.clone_ref(py)));
+    raised
+}
+
+#[pymethods]
+impl Atomic {
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let (py, this) = (slf.py(), slf.get());
+        if this.level.load(Ordering::Acquire) != 0 {
+            return Err(PyRuntimeError::new_err(
+                "this block is open already; nothing was changed; make another with coheap.atomic()",
+            ));
+        }
+        if this.retries.is_some() {
+            return Err(PyTypeError::new_err(
+                "retries is for the decorator: a with-statement cannot run its block again",
+            ));
+        }
+        this.enter(py)?;
+        Ok(slf.clone())
+    }
+
+    fn __exit__(
+        &self,
+        _kind: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let py = value.py();
+        let level = self.level.swap(0, Ordering::AcqRel);
+        let passing = (!value.is_none()).then(|| PyErr::from_value(value.clone()));
+        self.leave(py, level, passing.as_ref()).map(|()| false)
+    }
+
+    /// The decorator with arguments.
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        decorate(slf, function)
+    }
+
+    /// A block like this one, for one call of a decorated function.
+    fn _fresh(&self, py: Python<'_>) -> Self {
+        Self {
+            objects: self.objects.iter().map(|object| object.clone_ref(py)).collect(),
+            timeout: self.timeout,
+            retries: None,
+            level: AtomicU64::new(0),
+            age: AtomicU64::new(0),
+            blocked: Mutex::default(),
+            is_left: Arc::default(),
+        }
+    }
+
+    /// Waits for what the block could not wait for. Answers whether there was anything to wait
+    /// for; None: it was not given up for that.
+    fn _wait(&self, py: Python<'_>) -> PyResult<Option<bool>> {
+        match self.keep_blocked(None) {
+            Some(blocked) => blocked.wait(py).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether it is open inside another block.
+    fn _is_inner(&self) -> bool {
+        block::place_of(self.level.load(Ordering::Acquire)) == Place::Inner
+    }
+
+    fn __aenter__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a block of coheap.atomic cannot be awaited in: use 'with', and await before or after \
+             the block, or run the block in a thread (asyncio.to_thread)",
+        ))
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(&self, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.__aenter__()
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.level.load(Ordering::Acquire) != 0 { ", open" } else { "" };
+        format!("<coheap.atomic of {} named objects{state}>", self.objects.len())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.objects.iter().try_for_each(|object| visit.call(object))
+    }
+}
+
+impl Atomic {
+    fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        let age = Some(self.age.load(Ordering::Relaxed)).filter(|age| *age != 0);
+        let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
+        let budget = self.timeout.map(nanoseconds);
+        let is_left = Arc::clone(&self.is_left);
+        let level = block::enter(py, Entry { budget, age, is_left })?
+            .map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))?;
+        self.level.store(level, Ordering::Release);
+        let locked = self.lock_named(py);
+        if let Err(error) = &locked {
+            self.level.store(0, Ordering::Release);
+            self.leave(py, level, Some(error))?;
+        }
+        locked
+    }
+
+    fn leave(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
+        match block::place_of(level) {
+            Place::Elsewhere => {
+                self.is_left.store(level != 0, Ordering::Release);
+                Err(misused(py, LEFT_ELSEWHERE, passing))
+            }
+            Place::Covered => {
+                drop(block::take());
+                Err(misused(
+                    py,
+                    Error::BadArgument(
+                        "a block of coheap.atomic was left while one inside it was open; \
+                     leave the inner one first",
+                    ),
+                    passing,
+                ))
+            }
+            Place::Inner => self.leave_inner(py, passing),
+            Place::Outermost => self.end(py, passing),
+        }
+    }
+
+    fn leave_inner(&self, py: Python<'_>, passing: Option<&PyErr>) -> PyResult<()> {
+        if !outside::is_marked(py, block::number()) {
+            block::with_any(|block| block.give_up(LEFT_ELSEWHERE));
+        }
+        let left = block::with(|block| {
+            block.leave_level(passing.is_some())?;
+            if passing.is_none() { block.check() } else { Ok(()) }
+        });
+        left.map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
+    }
+}
+
+impl Drop for Atomic {
+    fn drop(&mut self) {
+        // Nobody will leave it any more.
+        let level = self.level.load(Ordering::Acquire);
+        if level == 0 {
+            return;
+        }
+        match block::place_of(level) {
+            Place::Elsewhere => self.is_left.store(true, Ordering::Release),
+            _ => drop(block::take()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Who is in a block and who is only on the same thread.
+//!
+//! A block puts its number into a context variable: other tasks of an event loop have contexts of
+//! their own and do not find it there. Finalizers that the collector runs are told apart by its
+//! callbacks, and an event loop that gets to run while a block is open says that an `await` let it.
+//!
+//! Not told apart, for Python gives no sign of them: signal handlers, and finalizers that run
+//! because the block's own code dropped the last reference. They count as the block's code.
+
+use std::cell::{Cell, RefCell};
+
+use coheap_core::Error;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList};
+
+use super::block;
+
+static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
+static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+static LISTENING: PyOnceLock<()> = PyOnceLock::new();
+
+thread_local! {
+    static IS_COLLECTING: Cell<bool> = const { Cell::new(false) };
+    /// A weak reference to the event loop that will call `_look_at_block`.
+    static WATCHED: RefCell<Option<Py<PyAny>>> = const { RefCell::new(None) };
+}
+
+/// Why a block that let an event loop go on is given up.
+pub(super) const SUSPENDED: Error = Error::BadArgument(
+    "the block of coheap.atomic was suspended by an await, which would let others in: await \
+     before or after the block, or run the block in a thread (asyncio.to_thread)",
+);
+
+/// The context variable, as its three methods.
+struct Variable {
+    set: Py<PyAny>,
+    get: Py<PyAny>,
+    reset: Py<PyAny>,
+}
+
+fn variable(py: Python<'_>) -> PyResult<&Variable> {
+    VARIABLE.get_or_try_init(py, || {
+        let keywords = PyDict::new(py);
+        keywords.set_item("default", 0)?;
+        let class = py.import("contextvars")?.getattr("ContextVar")?;
+        let variable = class.call(("coheap.atomic",), Some(&keywords))?;
+        let method = |name: &str| variable.getattr(name).map(Bound::unbind);
+        Ok(Variable { set: method("set")?, get: method("get")?, reset: method("reset")? })
+    })
+}
+
+/// Marks the caller's context as that of a block. The answer takes the mark away again.
+pub(super) fn mark(py: Python<'_>, number: u64) -> PyResult<Py<PyAny>> {
+    variable(py)?.set.call1(py, (number,))
+}
+
+/// Takes the mark away. `false`: the caller's context is another one than that which was marked.
+pub(super) fn unmark(py: Python<'_>, mark: &Py<PyAny>) -> bool {
+    variable(py).and_then(|variable| variable.reset.call1(py, (mark,))).is_ok()
+}
+
+/// Whether the caller's context is that of the block with this number.
+pub(super) fn is_marked(py: Python<'_>, number: u64) -> bool {
+    let found = variable(py).and_then(|variable| variable.get.call0(py));
+    found.and_then(|found| found.extract::<u64>(py)).is_ok_and(|found| found == number)
+}
+
+/// Whether the caller was called by the collector.
+pub(super) fn is_collecting() -> bool {
+    IS_COLLECTING.with(Cell::get)
+}
+
+/// Has the collector say when it begins and ends.
+pub(super) fn listen_to_collector(py: Python<'_>) -> PyResult<()> {
+    LISTENING
+        .get_or_try_init(py, || {
+            let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;
+            callbacks.append(wrap_pyfunction!(_note_collection, py)?)
+        })
+        .map(|_| ())
+}
+
+/// Called by the collector: `phase` is "start" or "stop".
+#[pyfunction]
+#[pyo3(signature = (phase, _info, /))]
+fn _note_collection(phase: &str, _info: &Bound<'_, PyAny>) {
+    IS_COLLECTING.with(|is_collecting| is_collecting.set(phase == "start"));
+}
+
+/// Has a running event loop say when it goes on: then a block that is still open was suspended.
+/// Answers whether there is such a loop.
+pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
+    let modules = MODULES.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+        Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
+    })?;
+    let Some(asyncio) = modules.bind(py).get_item(intern!(py, "asyncio"))? else {
+        return Ok(false);
+    };
+    // Half imported, it has no loops either.
+    let Ok(running) = asyncio.call_method0(intern!(py, "get_running_loop")) else {
+        return Ok(false);
+    };
+    let watched = WATCHED.with(|watched| watched.borrow().as_ref().map(|it| it.clone_ref(py)));
+    if let Some(watched) = watched {
+        if watched.bind(py).call0()?.is(&running) {
+            return Ok(true);
+        }
+    }
+    let reference = py.import("weakref")?.call_method1("ref", (&running,))?.unbind();
+    running.call_method1("call_soon", (wrap_pyfunction!(_look_at_block, py)?,))?;
+    let before = WATCHED.with(|watched| watched.borrow_mut().replace(reference));
+    drop(before);
+    Ok(true)
+}
+
+/// Called by an event loop that goes on.
+#[pyfunction]
+fn _look_at_block() {
+    let before = WATCHED.with(|watched| watched.borrow_mut().take());
+    drop(before);
+    block::with_any(|block| {
+        if block.is_watched() {
+            block.give_up(SUSPENDED);
+        }
+    });
+}
+
+/// Nobody but the block that is open in this thread may do that.
+#[cold]
+pub(super) fn another_is_open() -> PyErr {
+    PyRuntimeError::new_err(
+        "another block of coheap.atomic is open in this thread: in another task, or around code \
+         that the collector interrupted; nothing was changed; let that block end first",
+    )
+}

@@ -1,0 +1,76 @@
+"""Running a function in a block of `coheap.atomic`, and again where others kept it from its end.
+
+Not here: the block itself (`crates/coheap-py/src/atomic/`).
+"""
+
+import inspect
+import random
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from coheap._errors import DeadlockError, WouldBlock
+from coheap._native import Atomic
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_BACK_OFF_SECONDS = 0.0001
+_LONGEST_SECONDS = 0.01
+
+
+def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[P, R]:
+    """Make a function whose every call is one block, run again after a `DeadlockError`.
+
+    After a `WouldBlock` it waits, outside of the block, and then runs again.
+
+    Inside another block it is a savepoint of that one, which alone can be run again.
+
+    Args:
+        block: The block that calls are like.
+        function: What runs inside.
+        retries: How often it runs again.
+
+    Raises:
+        TypeError: The function is a coroutine or a generator function, whose body would run
+            after the block has ended.
+    """
+    for is_kind, kind in (
+        (inspect.iscoroutinefunction, "a coroutine"),
+        (inspect.isgeneratorfunction, "a generator"),
+        (inspect.isasyncgenfunction, "an asynchronous generator"),
+    ):
+        if is_kind(function):
+            raise TypeError(
+                f"atomic cannot decorate {kind} function: its body would run after the block has "
+                "ended; use 'with coheap.atomic():' inside it, without an await or a yield"
+            )
+    if not callable(function):
+        raise TypeError(f"atomic decorates a function, not {type(function).__name__}")
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        one = block._fresh()
+        attempt = 0
+        while True:
+            is_inner = False
+            try:
+                with one:
+                    is_inner = one._is_inner()
+                    return function(*args, **kwargs)
+            except DeadlockError:
+                if is_inner or attempt >= retries:
+                    raise
+            except WouldBlock:
+                has_waited = None if is_inner else one._wait()
+                if has_waited:
+                    continue
+                # What it waits for is there, or was its own: that may change, or never.
+                if has_waited is None or attempt >= retries:
+                    raise
+            attempt += 1
+            longest = min(_BACK_OFF_SECONDS * 2**attempt, _LONGEST_SECONDS)
+            time.sleep(random.uniform(0, longest))
+
+    return run

@@ -1,0 +1,220 @@
+"""Blocks under Ctrl-C at random moments and under kills: every sum is right at the end.
+
+Goal: a KeyboardInterrupt or a death at any moment leaves nothing of a block locked and nothing half
+changed; a block is whole or it never was.
+Method: a child moves amounts between the entries of dicts, values and jobs, in blocks, while its
+parent interrupts it hundreds of times or kills it; then the sums are compared and every object is
+locked once more.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+import warnings
+
+import pytest
+from conftest import until
+
+import coheap
+
+ACCOUNTS = 8
+SUM = ACCOUNTS * 100
+
+
+class Bank:
+    """Amounts in two dicts and a value, whose sum stays; and jobs that say what to move."""
+
+    def __init__(self, heap):
+        self.first, self.second = heap.dict("first"), heap.dict("second")
+        self.value, self.lock = heap.value("q", name="value"), heap.lock("lock")
+        self.jobs, self.count = heap.work_queue("jobs"), heap.value("q", name="count")
+        self.first.update((n, 100) for n in range(ACCOUNTS))
+        self.second.update((n, 0) for n in range(ACCOUNTS))
+
+    def move(self, chance):
+        amount, at = chance.randrange(1, 5), chance.randrange(ACCOUNTS)
+        self.first[at] = self.first[at] - amount
+        self.second[at] = self.second.get(at, 0) + amount
+        if chance.random() < 0.3:
+            amount = self.second.pop(at)
+            self.value.add(amount)
+        if chance.random() < 0.3:
+            with self.lock:
+                amount = self.value.value
+                self.value.value = 0
+                self.first.increment(at, amount)
+
+    def sum(self):
+        with coheap.atomic(self.first, self.second, self.value, timeout=10):
+            return sum(self.first.values()) + sum(self.second.values()) + self.value.get()
+
+    def check(self):
+        """Nothing is lost, and nothing is locked any more."""
+        assert self.sum() == SUM
+        assert self.lock.acquire(timeout=10)
+        self.lock.release()
+        self.first.update(self.first.snapshot())
+
+
+def elsewhere(look):
+    """Answer what another thread sees."""
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(look()))
+    thread.start()
+    thread.join(10)
+    return seen[0]
+
+
+def test_ctrl_c_at_any_moment_leaves_nothing_behind(heap, children):
+    bank, ready = Bank(heap), heap.value("b", name="ready")
+    caught = heap.value("q", name="caught")
+
+    def work():
+        chance, is_armed = random.Random(1), False
+
+        def interrupt(*_):
+            nonlocal is_armed
+            if is_armed:
+                is_armed = False
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+        ready.set(1)
+        while ready.get() != 2:
+            try:
+                is_armed = True
+                with coheap.atomic():
+                    bank.move(chance)
+                    with coheap.atomic():
+                        bank.count.add(1)
+                is_armed = False
+            except KeyboardInterrupt:
+                caught.add(1)
+                # Whatever it hit, nothing of it is left.
+                assert bank.lock.holder() is None
+                assert elsewhere(bank.sum) == SUM
+
+    def contend():
+        while True:
+            with coheap.atomic(bank.first, bank.second, bank.value):
+                bank.first.increment(0, -1)
+                bank.second[0] = bank.second.get(0, 0) + 1
+
+    pid = children.fork(work)
+    other = children.fork(contend)
+    until(lambda: ready.get() == 1)
+    chance = random.Random(2)
+    for _ in range(300):
+        time.sleep(chance.uniform(0.0001, 0.004))
+        os.kill(pid, signal.SIGINT)
+    ready.set(2)
+    assert children.wait(pid) == 0
+    children.kill(other)
+    assert caught.get() > 30
+    assert bank.count.get() > 0
+    bank.check()
+
+
+@contextlib.contextmanager
+def held_by_another(a):
+    """Has a dict in the block of another thread; gives what lets it go."""
+    has_it, may_go = threading.Event(), threading.Event()
+
+    def hold():
+        with coheap.atomic(a):
+            has_it.set()
+            may_go.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert has_it.wait(10)
+    yield may_go.set
+    may_go.set()
+    thread.join(10)
+
+
+def interrupt_soon():
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+@pytest.mark.parametrize("at_entry", [False, True])
+def test_ctrl_c_ends_a_wait_for_a_lock(heap, at_entry):
+    a, b = heap.dict("a"), heap.dict("b")
+    with held_by_another(a):
+        begin = time.monotonic()
+        interrupt_soon()
+        with pytest.raises(KeyboardInterrupt), coheap.atomic(b, *([a] if at_entry else [])):
+            b["b"] = 1
+            a["a"] = 1
+        assert time.monotonic() - begin < 2
+        with coheap.atomic(b, timeout=0):
+            assert len(b) == 0
+    with coheap.atomic(a, b, timeout=0):
+        assert len(a) == 0
+
+
+def test_a_caught_ctrl_c_in_a_wait_leaves_the_block_as_it_was(heap):
+    a, b = heap.dict("a"), heap.dict("b")
+    with held_by_another(a) as let_go, coheap.atomic():
+        b["b"] = 1
+        interrupt_soon()
+        with pytest.raises(KeyboardInterrupt):
+            a["a"] = 1
+        let_go()
+        a["a"] = 2
+    assert (a, b) == ({"a": 2}, {"b": 1})
+
+
+def test_no_kill_leaves_half_a_block(heap, children):
+    bank, chance = Bank(heap), random.Random(3)
+    jobs = 40_000
+    bank.jobs.put_many(range(jobs))
+    bank.jobs.close()
+    results, done = heap.work_queue("results"), heap.dict("done")
+
+    def work():
+        chance = random.Random(os.getpid())
+        warnings.simplefilter("ignore", coheap.OwnerDiedWarning)
+        for lease in bank.jobs:
+            for attempt in range(1000):
+                try:
+                    with coheap.atomic():
+                        lease.ack()
+                        bank.move(chance)
+                        bank.count.add(1)
+                        done.increment(lease.value)
+                        results.put(lease.value)
+                    break
+                except (coheap.DeadlockError, coheap.WouldBlock):
+                    time.sleep(random.uniform(0, 0.0005) * min(attempt, 10))
+
+    def work_in_threads():
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def begin():
+        return children.fork(chance.choice([work, work_in_threads]))
+
+    pids, killed = [begin() for _ in range(3)], 0
+    deadline = time.monotonic() + 60
+    while bank.jobs.qsize() or bank.jobs.leased():
+        assert time.monotonic() < deadline, bank.jobs
+        time.sleep(chance.uniform(0.002, 0.02))
+        children.kill(pids.pop(0))
+        killed += 1
+        pids.append(begin())
+    for pid in pids:
+        assert children.wait(pid) == 0
+    assert killed > 5
+    # Exactly once, all of it: the ack is part of the block.
+    assert bank.count.get() == jobs
+    assert done == dict.fromkeys(range(jobs), 1)
+    assert (results.qsize(), results.leased()) == (jobs, 0)
+    bank.check()
+    heap.check()
