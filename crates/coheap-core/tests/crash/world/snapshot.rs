@@ -65,7 +65,7 @@ pub(crate) fn take(stage: &Stage, victims: &[u32]) -> Result<Snapshot> {
     }
     for (number, reference) in stage.references.borrow().iter().enumerate() {
         let pairs = Map { handle: reference.handle }.snapshot(context)?;
-        snapshot.insert(format!("nameless {number}"), Content::Map(pairs));
+        snapshot.insert(format!("nameless {number}"), Content::Map(pairs.to_vec()));
     }
     Ok(snapshot)
 }
