@@ -54,6 +54,7 @@ __all__ = [
     "default_heap",
     "open",
     "set_default_heap",
+    "sweep",
 ]
 
 __version__: str
@@ -169,6 +170,7 @@ def open(  # noqa: A001
     temporary: bool = False,
     folder: str | PathLike[str] | None = None,
 ) -> Heap: ...
+def sweep(heap: Heap) -> int: ...
 
 @final
 class Lease(Generic[_T]):

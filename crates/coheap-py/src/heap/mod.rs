@@ -318,6 +318,15 @@ pub(crate) fn open(
     }
 }
 
+/// Looks for dead processes now, gives back what they owned, and returns how many there were.
+///
+/// Waiting operations do this by themselves; whoever kills measures with it how long it takes.
+#[pyfunction]
+pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
+    let heap = heap.get();
+    heap.door.run(py, || heap.subject(), estate::sweep)
+}
+
 fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {
     match max_bytes {
         Some(bytes) if bytes <= 0 => {
