@@ -8,6 +8,7 @@ Not here: the objects (`coheap._native`).
 
 import multiprocessing
 import multiprocessing.context as standard
+from typing import Literal, TypeAlias, cast, overload
 
 
 class Process(standard.Process):
@@ -29,44 +30,56 @@ class ForkServerProcess(standard.ForkServerProcess):
     """A process that a server forks, which was begun as a new interpreter."""
 
 
-class BaseContext(standard.BaseContext):
+class _Base(standard.BaseContext):
     """What is the same for all start methods."""
 
-    def get_context(self, method: str | None = None) -> standard.BaseContext:
+    # Typeshed says that the standard library's gives another class than it does.
+    def get_context(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, method: str | None = None
+    ) -> "Context":
         """Give the context of a start method; None is this one.
 
         Raises:
             ValueError: There is no such method here.
         """
-        return self if method is None else get_context(method)
+        return cast("Context", self) if method is None else get_context(method)
 
 
-class ForkContext(BaseContext, standard.ForkContext):
+class ForkContext(_Base, standard.ForkContext):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Processes are forked."""
 
     Process = ForkProcess
 
 
-class SpawnContext(BaseContext, standard.SpawnContext):
+class SpawnContext(_Base, standard.SpawnContext):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Processes begin as new interpreters."""
 
     Process = SpawnProcess
 
 
-class ForkServerContext(BaseContext, standard.ForkServerContext):
+class ForkServerContext(_Base, standard.ForkServerContext):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Processes are forked by a server."""
 
     Process = ForkServerProcess
 
 
-_CONTEXTS = {
+Context: TypeAlias = ForkContext | SpawnContext | ForkServerContext
+_CONTEXTS: dict[str, Context] = {
     "fork": ForkContext(),
     "spawn": SpawnContext(),
     "forkserver": ForkServerContext(),
 }
 
 
-def get_context(method: str | None = None) -> BaseContext:
+@overload
+def get_context(method: Literal["fork"]) -> ForkContext: ...
+@overload
+def get_context(method: Literal["spawn"]) -> SpawnContext: ...
+@overload
+def get_context(method: Literal["forkserver"]) -> ForkServerContext: ...
+@overload
+def get_context(method: str | None = None) -> Context: ...
+def get_context(method: str | None = None) -> Context:
     """Give the context of a start method.
 
     Args:

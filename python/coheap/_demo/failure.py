@@ -1,7 +1,8 @@
 """Why a command did not do what it was asked for; the exit status says so.
 
-What always holds: a failure is reported once, on standard error, as one line for people; a signal
-needs no words.
+What always holds: a failure is reported once, on standard error, as one line for people, and its
+status is 1, or 2 for arguments and paths that make no sense; a signal needs no words and gives 128
+plus its number.
 Not here: how a command cleans up, which it does before it answers.
 """
 

@@ -41,7 +41,7 @@ class Peer:
 
 def execute(request: Request, corpus: Corpus) -> Peer:
     """Count the words of a corpus with worker processes on `multiprocessing`."""
-    context = multiprocessing.get_context(request.start_method)
+    context: Any = multiprocessing.get_context(request.start_method)
     manager = SyncManager(ctx=context)
     with signals.held():
         manager.start(initializer=signals.leave_alone)
