@@ -79,7 +79,11 @@ def parse(arguments: list[str]) -> Request:
         default="fork",
         help="how processes are started [default: fork]",
     )
-    return Request(**vars(demo.parse_intermixed_args(arguments[1:])))
+    # The parser for options among paths does not know that `--` ends the options.
+    words, end = arguments[1:], arguments.index("--") if "--" in arguments else len(arguments)
+    options = demo.parse_intermixed_args(words[: end - 1])
+    options.paths += words[end:]
+    return Request(**vars(options))
 
 
 def _command(arguments: list[str]) -> None:
