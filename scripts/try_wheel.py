@@ -29,7 +29,15 @@ def main(wheels: list[str]) -> None:
         folder = Path(name)
         venv.create(folder / "venv", with_pip=True)
         tools = folder / "venv" / "bin"
-        run(tools / "python", "-m", "pip", "install", "--quiet", "--no-index", Path(wheels[0]).resolve())
+        run(
+            tools / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-index",
+            Path(wheels[0]).resolve(),
+        )
         run(tools / "python", "-W", "error", "-c", "import coheap; coheap.Heap().close()")
         version = run(tools / "coheap", "--version").removeprefix("coheap ").strip()
         run(tools / "python", "-c", f"import coheap; assert coheap.__version__ == {version!r}")

@@ -10,12 +10,14 @@ the same folder.
 Not here: where scripts go, which is up to pip.
 """
 
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,9 +62,7 @@ def build_wheel(
 ) -> str:
     """Build a wheel."""
     build_program()
-    import maturin
-
-    return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+    return _maturin().build_wheel(wheel_directory, config_settings, metadata_directory)
 
 
 def build_editable(
@@ -72,16 +72,18 @@ def build_editable(
 ) -> str:
     """Build a wheel that leads back to the sources."""
     build_program()
-    import maturin
-
-    return maturin.build_editable(wheel_directory, config_settings, metadata_directory)
+    return _maturin().build_editable(wheel_directory, config_settings, metadata_directory)
 
 
 def __getattr__(name: str) -> Any:
     """Give every other hook as maturin has it."""
-    import maturin
+    return getattr(_maturin(), name)
 
-    return getattr(maturin, name)
+
+def _maturin() -> ModuleType:
+    """Give maturin, which wants the data folder to be there, whatever it is asked."""
+    SCRIPTS.mkdir(parents=True, exist_ok=True)
+    return importlib.import_module("maturin")
 
 
 if __name__ == "__main__":
