@@ -45,29 +45,32 @@ from coheap._views import register
 
 if TYPE_CHECKING:
     from coheap._context import Process, get_context
+    from coheap._shared import Manager
 
 register()
 
 _LATE = {
+    "Manager": "coheap._shared",
     "Process": "coheap._context",
     "get_context": "coheap._context",
 }
 """What needs `multiprocessing`, and where it is: not everybody does."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is not there yet."""
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:
 
-    value = globals()[name] = getattr(import_module(_LATE[name]), name)
-    return value
+    def __getattr__(name: str) -> Any:
+        """Import what is not there yet."""
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
+        value = globals()[name] = getattr(import_module(_LATE[name]), name)
+        return value
 
-def __dir__() -> list[str]:
-    """List also what is not there yet."""
-    return sorted({*globals(), *_LATE})
+    def __dir__() -> list[str]:
+        """List also what is not there yet."""
+        return sorted({*globals(), *_LATE})
 
 
 # `Dict` and `open` stay out of it: a star would hide what `typing` and Python call so.
@@ -84,6 +87,7 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "Lock",
+    "Manager",
     "ObjectGone",
     "OwnerDied",
     "OwnerDiedWarning",

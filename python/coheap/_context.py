@@ -1,32 +1,60 @@
 """Contexts and processes: those of `multiprocessing`, with coheap's objects in their place.
 
 What always holds: a context has all that the standard library's has; what is not here is
-inherited. The start method is one setting for both, that of `multiprocessing`.
+inherited. The start method is one setting for both, that of `multiprocessing`. A child has its
+parent's default heap, however it is started.
 
-Not here: the objects (`coheap._native`).
+Not here: the objects (`coheap._native`), and the manager (`coheap._shared`).
 """
 
 import multiprocessing
 import multiprocessing.context as standard
-from typing import Literal, TypeAlias, cast, overload
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
+
+import coheap
+from coheap._shared import Manager, SharedManager
+
+_T = TypeVar("_T")
 
 
-class Process(standard.Process):
+class _Child(BaseProcess):
+    """A process that has its parent's default heap."""
+
+    def start(self) -> None:
+        """Start the process; the default heap is there before, so that it will be the child's."""
+        coheap.default_heap()
+        super().start()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Pickle for a new interpreter: first the heap, then what the process works with."""
+        function, arguments, *rest = object.__reduce_ex__(self, 2)
+        return _in_heap, (coheap.default_heap(), function, arguments), *rest
+
+
+def _in_heap(heap: "coheap.Heap", function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
+    """In a child: take over the heap before anything else is unpickled."""
+    coheap.set_default_heap(heap)
+    return function(*arguments)
+
+
+class Process(_Child, standard.Process):
     """A process, started the way that `multiprocessing.set_start_method` says.
 
-    As `multiprocessing.Process`.
+    As `multiprocessing.Process`; it shares the default heap.
     """
 
 
-class ForkProcess(standard.ForkProcess):
+class ForkProcess(_Child, standard.ForkProcess):
     """A process that is forked."""
 
 
-class SpawnProcess(standard.SpawnProcess):
+class SpawnProcess(_Child, standard.SpawnProcess):
     """A process that begins as a new interpreter."""
 
 
-class ForkServerProcess(standard.ForkServerProcess):
+class ForkServerProcess(_Child, standard.ForkServerProcess):
     """A process that a server forks, which was begun as a new interpreter."""
 
 
@@ -43,6 +71,26 @@ class _Base(standard.BaseContext):
             ValueError: There is no such method here.
         """
         return cast("Context", self) if method is None else get_context(method)
+
+    # What follows are coheap's objects, so the types are others than typeshed says.
+
+    def Lock(self) -> "coheap.Lock":  # type: ignore[override]  # noqa: N802
+        """Make a lock in the default heap."""
+        return coheap.Lock()
+
+    def RLock(self) -> "coheap.RLock":  # type: ignore[override]  # noqa: N802
+        """Make a lock that its owner may take again, in the default heap."""
+        return coheap.RLock()
+
+    def Value(  # type: ignore[override]  # noqa: N802
+        self, typecode_or_type: str, *args: Any, lock: bool = True
+    ) -> "coheap.Value":
+        """Make a number in the default heap, as `coheap.Value`."""
+        return coheap.Value(typecode_or_type, *args, lock=lock)
+
+    def Manager(self) -> SharedManager:  # type: ignore[override]  # noqa: N802
+        """Start a manager, as `coheap.Manager`."""
+        return Manager()
 
 
 class ForkContext(_Base, standard.ForkContext):  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -51,7 +51,7 @@ pub(crate) struct Heap {
 impl Heap {
     fn new(engine: Engine, pickle: bool) -> Self {
         let max_bytes = engine.region().header().max_bytes.get();
-        Self { door: Door { engine, rules: Rules { pickle, max_bytes } } }
+        Self { door: Door { engine, rules: Rules { pickle, max_bytes, copies: false } } }
     }
 
     fn anonymous(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
