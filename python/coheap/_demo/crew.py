@@ -1,12 +1,13 @@
 """The worker processes: started, killed, replaced, and gone at the end.
 
 What always holds: at the end of the `with` block none of the workers runs any more, and a signal
-cannot come between the start of a worker and its being remembered.
+cannot come between the start of a worker and its being remembered, nor between its end and that.
 Not here: what a worker does, and when one is to be killed (`execution`).
 """
 
 import time
 from collections.abc import Callable
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
@@ -57,14 +58,14 @@ class Crew:
 
     def kill(self, index: int) -> None:
         """Kill one of the workers with SIGKILL and wait until the kernel has ended it."""
-        self._workers[index].kill()
-        self._workers[index].join()
+        with signals.held():
+            self._workers[index].kill()
+            self._workers[index].join()
 
     def replace(self, index: int) -> None:
         """Put a new worker in the place of one that is gone."""
         with signals.held():
-            gone, self._workers[index] = self._workers[index], self._start()
-            gone.close()
+            self._workers[index] = self._start()
 
     def tend(self, is_progressing: bool) -> int:
         """Replace workers that somebody else killed, and say how many.
@@ -76,7 +77,7 @@ class Crew:
             self._deaths = 0
         replaced = 0
         for index, worker in enumerate(self._workers):
-            if worker.exitcode is None:
+            if not _has_ended(worker):
                 continue
             _check_killed(worker)
             replaced += 1
@@ -88,7 +89,7 @@ class Crew:
 
     def has_lost_one(self) -> bool:
         """Whether a worker has ended."""
-        return any(worker.exitcode is not None for worker in self._workers)
+        return any(_has_ended(worker) for worker in self._workers)
 
     def finish(self) -> None:
         """Wait until all workers have left by themselves.
@@ -98,8 +99,8 @@ class Crew:
         """
         until = time.monotonic() + _PATIENCE_SECONDS
         for worker in self._workers:
-            worker.join(max(until - time.monotonic(), 0.0))
-            if worker.exitcode is None:
+            connection.wait([worker.sentinel], max(until - time.monotonic(), 0.0))
+            if not _has_ended(worker, max(until - time.monotonic(), 0.0)):
                 raise Failed("a worker does not leave although everything is done")
             # Killed by somebody after the last item was done: nothing is lost by it.
             if worker.exitcode != 0:
@@ -117,8 +118,14 @@ class Crew:
                 worker.kill()
             for worker in self._workers:
                 worker.join()
-                worker.close()
             self._workers.clear()
+
+
+def _has_ended(worker: BaseProcess, seconds: float = 0.0) -> bool:
+    """Whether a worker ends within some time. A signal meanwhile would lose how it ended."""
+    with signals.held():
+        worker.join(seconds)
+        return worker.exitcode is not None
 
 
 def _check_killed(worker: BaseProcess) -> None:

@@ -8,6 +8,7 @@ are the words of the file.
 Not here: which files there are (`corpus`).
 """
 
+import os
 import re
 import string
 from collections.abc import Iterator
@@ -46,8 +47,9 @@ class Item(NamedTuple):
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(self.start)
                 data = file.read(self.end - self.start)
-            if len(data) < self.end - self.start:
-                raise Failed(f"{shown(self.path)} was longer and ends at {self.start + len(data)}")
+                if len(data) < self.end - self.start:
+                    now = file.seek(0, os.SEEK_END)
+                    raise Failed(f"{shown(self.path)} was longer and has {now} bytes now")
             return data.decode()
         except (OSError, UnicodeDecodeError) as trouble:
             raise changed(self.path, trouble) from trouble
