@@ -18,13 +18,13 @@ export PYTHONDONTWRITEBYTECODE = 1
 SOURCES := $(shell find Cargo.toml Cargo.lock Makefile README.md crates docs/ examples \
 	-not -path '*/target/*' -not -path '*/.*' -not -name '*.so' 2>/dev/null)
 
-PYTHON_SOURCES := $(SOURCES) $(shell find pyproject.toml python/ \
-	-not -path '*/.*' -not -name '*.so' -not -path '*/__pycache__*' 2>/dev/null)
+WHEEL_SOURCES := $(SOURCES) pyproject.toml scripts/wheel_backend.py $(shell find python/coheap \
+	-not -name '*.so' -not -path '*/__pycache__*')
+PYTHON_TESTS := $(shell find python/tests -not -path '*/.*' -not -path '*/__pycache__*')
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
 PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis
 
-BUILD_DEMO := $(CARGO) build --locked --release --package coheap-cli
 TEST_FACES := $(CARGO) test --locked
 TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints
 TEST_DEFECTS := $(CARGO) test --locked --package coheap-core --features defects --test defects
@@ -35,11 +35,12 @@ CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench python crash torture hostile docs help tidy FORCE
+.PHONY: demo test check fmt lint bench python wheel crash torture hostile docs help tidy FORCE
 
-demo: $(PASSED)/tools ## run the main job: count words in many processes while they are killed
-	$(BUILD_DEMO)
-	$(TARGET)/release/coheap demo $(DEMO)
+demo: $(PASSED)/wheel ## run the main job: count words in many processes while they are killed
+	$(VENV)/bin/coheap demo $(DEMO)
+	$(VENV)/bin/coheap demo --python $(DEMO)
+	$(VENV)/bin/coheap demo --python --compare $(DEMO)
 
 test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects $(PASSED)/python ## pass the tests
 	@echo "all tests have passed since the last change (make -B test runs them again)"
@@ -60,6 +61,9 @@ bench: $(PASSED)/tools ## measure against the peers (bench/ is a workspace of it
 	cd bench && $(CARGO) run --locked --release
 
 python: $(PASSED)/python ## build the Python package into target/venv and test it
+
+wheel: $(PASSED)/wheel ## build the wheel into target/wheels and try it in a fresh environment
+	$(PYTHON) scripts/try_wheel.py target/wheels/coheap-*.whl
 
 crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
 	$(SWEEP) --test crash -- --ignored --nocapture
@@ -109,16 +113,24 @@ $(PASSED)/defects: $(SOURCES) $(PASSED)/tools
 
 # The package is installed as users have it, from a wheel, so that nothing is written beside the
 # sources; pytest runs where it finds the installed one first.
-$(PASSED)/python: $(PYTHON_SOURCES) $(VENV)/made
+$(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS)
 	$(BEGIN)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin build --release --out target/wheels \
-		--interpreter $(VENV_PYTHON) --quiet
-	$(VENV_PYTHON) -m pip install --quiet --no-deps --force-reinstall target/wheels/coheap-*.whl
 	$(VENV_PYTHON) -m pytest --quiet $(PYTEST)
 	$(PASS)
 
-# Made anew for another interpreter.
+# The program `coheap` first: it is a script of the wheel.
+$(PASSED)/wheel: $(WHEEL_SOURCES) $(VENV)/made
+	$(BEGIN)
+	$(PYTHON) scripts/wheel_backend.py
+	rm -f target/wheels/coheap-*.whl
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin build --release --out target/wheels \
+		--interpreter $(VENV_PYTHON) --quiet
+	$(VENV_PYTHON) -m pip install --quiet --no-deps --force-reinstall target/wheels/coheap-*.whl
+	$(PASS)
+
+# Made anew for another interpreter. maturin wants the folder of scripts, even an empty one.
 $(VENV)/made: $(PASSED)/tools
+	mkdir -p target/coheap.data/scripts
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check $(PYTHON_TOOLS)

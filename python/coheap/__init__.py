@@ -13,6 +13,7 @@ dict there. Programs of the same user that do not start each other share a heap 
 """
 
 from queue import Empty, Full
+from typing import TYPE_CHECKING, Any
 
 from coheap._absent import ABSENT
 from coheap._errors import (
@@ -44,7 +45,35 @@ from coheap._native import (
 from coheap._native import open as open  # noqa: A004 - as gzip.open
 from coheap._views import register
 
+if TYPE_CHECKING:
+    from coheap._context import Process, get_context
+    from coheap._shared import Manager
+
 register()
+
+_LATE = {
+    "Manager": "coheap._shared",
+    "Process": "coheap._context",
+    "get_context": "coheap._context",
+}
+"""What needs `multiprocessing`, and where it is: not everybody does."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import what is not there yet."""
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_LATE[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        """List also what is not there yet."""
+        return sorted({*globals(), *_LATE})
+
 
 # `Dict` and `open` stay out of it: a star would hide what `typing` and Python call so.
 __all__ = [
@@ -60,9 +89,11 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "Lock",
+    "Manager",
     "ObjectGone",
     "OwnerDied",
     "OwnerDiedWarning",
+    "Process",
     "RLock",
     "ShutDown",
     "Value",
@@ -71,6 +102,7 @@ __all__ = [
     "__version__",
     "atomic",
     "default_heap",
+    "get_context",
     "set_default_heap",
 ]
 

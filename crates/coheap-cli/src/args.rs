@@ -56,9 +56,13 @@ pub(crate) struct Request {
     /// How many workers are killed in a second, on average, 0 to 50
     #[arg(long, value_name = "K", default_value = "5", value_parser = kills)]
     pub(crate) kills_per_second: f64,
-    /// Do the same with LMDB and a pipe, without kills, and print both times
+    /// Do the same with LMDB and a pipe, without kills, and print both times; with `--python`,
+    /// with `multiprocessing`
     #[arg(long)]
     pub(crate) compare: bool,
+    /// Count with workers in Python
+    #[arg(long)]
+    pub(crate) python: bool,
     /// Write counts, skipped files and figures to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -3,12 +3,15 @@
 //! The exit status is 0 when all went well, 1 when something failed or a result is wrong, 2 for
 //! arguments and paths that make no sense, 128 plus the signal after Ctrl-C or a polite `kill`.
 //!
+//! What needs Python is done by the Python beside this program.
+//!
 //! Not here: shared memory. The terminal uses the crate `coheap` as any program would.
 
 #![forbid(unsafe_code)]
 
 mod args;
 mod failure;
+mod python;
 mod signals;
 mod demo;
 
@@ -21,6 +24,7 @@ use args::{Args, Command};
 /// Does what the command line says and answers the exit status.
 pub fn run() -> ExitCode {
     let done = match Args::parse().command {
+        Command::Demo(request) if request.python => Err(python::run(&request)),
         Command::Demo(request) => demo::run(&request),
         Command::Worker => demo::worker::work(),
         Command::CompareWorker { folder } => demo::compare::work(&folder),

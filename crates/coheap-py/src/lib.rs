@@ -41,7 +41,7 @@ mod _native {
     #[pymodule_export]
     use crate::heap::pickling::{_open_heap, _open_object};
     #[pymodule_export]
-    use crate::heap::{Heap, open};
+    use crate::heap::{Heap, open, sweep};
     #[pymodule_export]
     use crate::lease::Lease;
     #[pymodule_export]

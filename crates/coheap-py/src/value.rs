@@ -101,7 +101,7 @@ impl Kind {
     pub(crate) fn encode(self, number: &Bound<'_, PyAny>) -> PyResult<Scratch> {
         let py = number.py();
         let mut out = Scratch::new();
-        let rules = codec::Rules { pickle: false, max_bytes: u64::MAX };
+        let rules = codec::Rules { pickle: false, max_bytes: u64::MAX, copies: false };
         match self {
             Self::Int(..) => match number.extract::<i64>() {
                 Ok(value) => {

@@ -51,6 +51,7 @@ impl Report<'_> {
         let Self { corpus, outcome, .. } = self;
         let stats = &outcome.stats;
         let mut rows = vec![
+            ("face", "Rust".to_owned()),
             ("files", grouped(corpus.files.len() as u64)),
             ("skipped", grouped(corpus.skipped.len() as u64)),
             ("words", grouped(self.words())),
@@ -112,6 +113,7 @@ impl Report<'_> {
         let Self { corpus, outcome, .. } = self;
         let stats = &outcome.stats;
         let mut figures = json!({
+            "face": "rust",
             "files": corpus.files.len(),
             "skipped": corpus.skipped.len(),
             "bytes": corpus.bytes,

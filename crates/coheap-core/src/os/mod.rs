@@ -30,7 +30,9 @@ pub use system::futex::{Wake, wait, wake};
 pub use system::identity::{Identity, boot_id, random_u64};
 pub use system::life;
 pub use system::mapping::Mapping;
-pub use system::{adopt_descriptor, inheritable, memory_bytes, now, now_roughly, thread_id};
+pub use system::{
+    adopt_descriptor, become_program, inheritable, memory_bytes, now, now_roughly, thread_id,
+};
 
 /// What a test may do to the pretend machine.
 #[cfg(any(loom, miri, sim))]

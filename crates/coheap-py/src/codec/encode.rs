@@ -31,7 +31,8 @@ pub(crate) fn encode(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>)
     }
 }
 
-/// As [`encode`], for the value of a dict, which must not be a mutable container.
+/// As [`encode`], for the value of a dict, which must not be a mutable container, unless the dict
+/// keeps copies.
 #[inline]
 pub(crate) fn encode_for_dict(
     object: &Bound<'_, PyAny>,
@@ -41,7 +42,9 @@ pub(crate) fn encode_for_dict(
     if put_plain(object, out)? {
         return Ok(());
     }
-    refuse_mutable(object)?;
+    if !rules.copies {
+        refuse_mutable(object)?;
+    }
     encode(object, rules, out)
 }
 

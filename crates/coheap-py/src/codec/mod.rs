@@ -39,6 +39,8 @@ pub(crate) struct Rules {
     pub(crate) pickle: bool,
     /// Most bytes of the heap: no value is larger.
     pub(crate) max_bytes: u64,
+    /// Whether a dict takes mutable containers and keeps copies of them.
+    pub(crate) copies: bool,
 }
 
 /// How messages call the type of an object.

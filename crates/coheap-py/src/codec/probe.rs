@@ -18,7 +18,7 @@ pub(crate) fn _encode<'py>(
     pickle: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
-    super::encode(value, Rules { pickle, max_bytes: MOST }, &mut out)?;
+    super::encode(value, Rules { pickle, max_bytes: MOST, copies: false }, &mut out)?;
     Ok(PyBytes::new(value.py(), &out))
 }
 
@@ -38,5 +38,5 @@ pub(crate) fn _decode<'py>(
     data: &[u8],
     pickle: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    super::decode(py, data, Rules { pickle, max_bytes: MOST })
+    super::decode(py, data, Rules { pickle, max_bytes: MOST, copies: false })
 }

@@ -32,6 +32,9 @@ use crate::scratch::Scratch;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 
+/// What the pickle of a dict says besides.
+const KEEPS_COPIES: &str = "copies";
+
 /// A dict in a heap.
 ///
 /// `Dict(...)` is a new one in the default heap, with the entries that `dict(...)` would have;
@@ -64,6 +67,12 @@ impl Dict {
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
         self.object.inside(py, Thing::Map(self.map), operation)
+    }
+
+    /// A dict from a pickle, with what that says besides.
+    pub(crate) fn with_more(mut object: Object, more: &str) -> Self {
+        object.door.rules.copies = more == KEEPS_COPIES;
+        Self::new(object)
     }
 
     #[inline]
@@ -375,6 +384,11 @@ impl Dict {
         iterator::view(slf, "DictItems")
     }
 
+    /// The same dict, but one that takes mutable containers and keeps copies of them.
+    fn _keeping_copies(&self) -> Self {
+        Self::with_more(self.object.clone(), KEEPS_COPIES)
+    }
+
     fn _iterate_values(&self, py: Python<'_>) -> PyResult<DictIterator> {
         DictIterator::new(py, self, What::Values)
     }
@@ -400,7 +414,8 @@ impl Dict {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, "")
+        let more = if self.rules().copies { KEEPS_COPIES } else { "" };
+        pickling::reduce(py, &self.object, more)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -51,7 +51,7 @@ pub(crate) struct Heap {
 impl Heap {
     fn new(engine: Engine, pickle: bool) -> Self {
         let max_bytes = engine.region().header().max_bytes.get();
-        Self { door: Door { engine, rules: Rules { pickle, max_bytes } } }
+        Self { door: Door { engine, rules: Rules { pickle, max_bytes, copies: false } } }
     }
 
     fn anonymous(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
@@ -339,6 +339,15 @@ pub(crate) fn open(
         ))),
         Err(error) => Err(errors::to_python(py, &error, &format!("heap {name:?}"))),
     }
+}
+
+/// Looks for dead processes now, gives back what they owned, and returns how many there were.
+///
+/// Waiting operations do this by themselves; whoever kills measures with it how long it takes.
+#[pyfunction]
+pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
+    let heap = heap.get();
+    heap.door.run(py, || heap.subject(), estate::sweep)
 }
 
 fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {

@@ -97,7 +97,7 @@ fn find(py: Python<'_>, place: Place) -> PyResult<Door> {
     });
     let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
     let max_bytes = engine.region().header().max_bytes.get();
-    let door = Door { engine, rules: Rules { pickle, max_bytes } };
+    let door = Door { engine, rules: Rules { pickle, max_bytes, copies: false } };
     if is_default {
         default::adopt(py, &door)?;
     }
@@ -142,7 +142,7 @@ pub(crate) fn _open_object(py: Python<'_>, place: Place, which: Which) -> PyResu
         }
     };
     Ok(match kind {
-        Kind::Map => Py::new(py, Dict::new(object))?.into_any(),
+        Kind::Map => Py::new(py, Dict::with_more(object, &more))?.into_any(),
         Kind::Queue => Py::new(py, WorkQueue::new(object))?.into_any(),
         Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
         Kind::RecursiveMutex => Py::new(py, RLock::new(object))?.into_any(),

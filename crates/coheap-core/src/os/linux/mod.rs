@@ -73,6 +73,12 @@ pub fn inheritable(command: &mut std::process::Command, file: BorrowedFd<'_>) {
     unsafe { command.pre_exec(clear) };
 }
 
+/// Turns this process into the program of `command`. Comes back only when that is refused.
+pub fn become_program(command: &mut std::process::Command) -> std::io::Error {
+    use std::os::unix::process::CommandExt;
+    command.exec()
+}
+
 /// Takes over the open descriptor `number`, which this process inherited for that purpose.
 ///
 /// # Errors

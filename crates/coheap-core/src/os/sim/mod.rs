@@ -57,6 +57,11 @@ pub fn memory_bytes() -> u64 {
 /// Would let a program inherit a file; here peers find it by its number anyway.
 pub fn inheritable(_command: &mut std::process::Command, _file: Descriptor) {}
 
+/// There are no programs here.
+pub fn become_program(_command: &mut std::process::Command) -> std::io::Error {
+    std::io::ErrorKind::Unsupported.into()
+}
+
 /// Takes over the open descriptor `number`.
 ///
 /// # Errors
