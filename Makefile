@@ -22,7 +22,8 @@ PYTHON_SOURCES := $(SOURCES) $(shell find pyproject.toml python/ \
 	-not -path '*/.*' -not -name '*.so' -not -path '*/__pycache__*' 2>/dev/null)
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
-PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis
+# The checkers of types are pinned: another version finds other things.
+PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
 BUILD_DEMO := $(CARGO) build --locked --release --package coheap-cli
 TEST_FACES := $(CARGO) test --locked
@@ -35,13 +36,13 @@ CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench python crash torture hostile docs help tidy FORCE
+.PHONY: demo test check fmt lint bench python pythons typing crash torture hostile docs help tidy FORCE
 
 demo: $(PASSED)/tools ## run the main job: count words in many processes while they are killed
 	$(BUILD_DEMO)
 	$(TARGET)/release/coheap demo $(DEMO)
 
-test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects $(PASSED)/python ## pass the tests
+test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects typing pythons ## pass the tests
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
 check: ## what a commit has to pass: formatting, lints, tests
@@ -60,6 +61,10 @@ bench: $(PASSED)/tools ## measure against the peers (bench/ is a workspace of it
 	cd bench && $(CARGO) run --locked --release
 
 python: $(PASSED)/python ## build the Python package into target/venv and test it
+
+pythons: $(PASSED)/python $(PASSED)/pythons ## the same on each supported Python; PYTHONS= says where they are
+
+typing: $(PASSED)/typing ## hold the stubs against the module (stubtest), and check types (pyright)
 
 crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
 	$(SWEEP) --test crash -- --ignored --nocapture
@@ -109,16 +114,31 @@ $(PASSED)/defects: $(SOURCES) $(PASSED)/tools
 
 # The package is installed as users have it, from a wheel, so that nothing is written beside the
 # sources; pytest runs where it finds the installed one first.
-$(PASSED)/python: $(PYTHON_SOURCES) $(VENV)/made
+$(PASSED)/installed: $(PYTHON_SOURCES) $(VENV)/made
 	$(BEGIN)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin build --release --out target/wheels \
 		--interpreter $(VENV_PYTHON) --quiet
 	$(VENV_PYTHON) -m pip install --quiet --no-deps --force-reinstall target/wheels/coheap-*.whl
+	$(PASS)
+
+$(PASSED)/python: $(PASSED)/installed
+	$(BEGIN)
 	$(VENV_PYTHON) -m pytest --quiet $(PYTEST)
 	$(PASS)
 
-# Made anew for another interpreter.
-$(VENV)/made: $(PASSED)/tools
+$(PASSED)/pythons: $(PASSED)/python scripts/pythons.py
+	$(BEGIN)
+	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) $(PYTEST)
+	$(PASS)
+
+$(PASSED)/typing: $(PASSED)/installed $(wildcard scripts/*.py)
+	$(BEGIN)
+	$(VENV)/bin/stubtest coheap
+	$(VENV)/bin/pyright
+	$(PASS)
+
+# Made anew for another interpreter, and for other tools in this file.
+$(VENV)/made: $(PASSED)/tools Makefile
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check $(PYTHON_TOOLS)
