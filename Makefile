@@ -23,7 +23,8 @@ WHEEL_SOURCES := $(SOURCES) pyproject.toml scripts/wheel_backend.py $(shell find
 PYTHON_TESTS := $(shell find python/tests -not -path '*/.*' -not -path '*/__pycache__*')
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
-PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis
+# The checkers of types are pinned: another version finds other things.
+PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
 TEST_FACES := $(CARGO) test --locked
 TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints
@@ -35,14 +36,15 @@ CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench python wheel crash torture hostile docs help tidy FORCE
+.PHONY: demo test check fmt lint bench python pythons typing wheel crash torture hostile docs help tidy \
+	FORCE
 
 demo: $(PASSED)/wheel ## run the main job: count words in many processes while they are killed
 	$(VENV)/bin/coheap demo $(DEMO)
 	$(VENV)/bin/coheap demo --python $(DEMO)
 	$(VENV)/bin/coheap demo --python --compare $(DEMO)
 
-test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects $(PASSED)/python ## pass the tests
+test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects typing pythons ## pass the tests
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
 check: ## what a commit has to pass: formatting, lints, tests
@@ -64,6 +66,10 @@ python: $(PASSED)/python ## build the Python package into target/venv and test i
 
 wheel: $(PASSED)/wheel ## build the wheel into target/wheels and try it in a fresh environment
 	$(PYTHON) scripts/try_wheel.py target/wheels/coheap-*.whl
+
+pythons: $(PASSED)/python $(PASSED)/pythons ## the same on each supported Python; PYTHONS= says where they are
+
+typing: $(PASSED)/typing ## hold the stubs against the module (stubtest), and check types (pyright)
 
 crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
 	$(SWEEP) --test crash -- --ignored --nocapture
@@ -118,6 +124,17 @@ $(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS)
 	$(VENV_PYTHON) -m pytest --quiet $(PYTEST)
 	$(PASS)
 
+$(PASSED)/pythons: $(PASSED)/python scripts/pythons.py
+	$(BEGIN)
+	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) $(PYTEST)
+	$(PASS)
+
+$(PASSED)/typing: $(PASSED)/wheel $(wildcard scripts/*.py)
+	$(BEGIN)
+	$(VENV)/bin/stubtest coheap
+	$(VENV)/bin/pyright
+	$(PASS)
+
 # The program `coheap` first: it is a script of the wheel.
 $(PASSED)/wheel: $(WHEEL_SOURCES) $(VENV)/made
 	$(BEGIN)
@@ -128,8 +145,9 @@ $(PASSED)/wheel: $(WHEEL_SOURCES) $(VENV)/made
 	$(VENV_PYTHON) -m pip install --quiet --no-deps --force-reinstall target/wheels/coheap-*.whl
 	$(PASS)
 
-# Made anew for another interpreter. maturin wants the folder of scripts, even an empty one.
-$(VENV)/made: $(PASSED)/tools
+# Made anew for another interpreter, and for other tools in this file. maturin wants the folder of
+# scripts, even an empty one.
+$(VENV)/made: $(PASSED)/tools Makefile
 	mkdir -p target/coheap.data/scripts
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

@@ -60,7 +60,7 @@ class Source:
         """How many lines of the opening stand above its first heading or example."""
         return self.opening
 
-    @property
+    @cached_property
     def comments(self) -> str:
         """The comments of the file, everything else blanked."""
         raise NotImplementedError

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import TypeGuard
 
 from sources import PythonSource, RustSource, Source, line_of
 
@@ -342,7 +343,7 @@ def _is_product(source: Source) -> bool:
     return bool(re.match(r"crates/[^/]+/src/", source.path)) and not source.is_test
 
 
-def _is_platform(node: ast.AST) -> bool:
+def _is_platform(node: ast.AST) -> TypeGuard[ast.ImportFrom | ast.Attribute]:
     """Whether `node` asks Python for the name of the operating system."""
     if isinstance(node, ast.ImportFrom):
         return node.module == "sys" and any(name.name == "platform" for name in node.names)

@@ -42,7 +42,10 @@ pub enum Error {
     ObjectGone,
     /// The lease was acked, given back or lost before.
     LeaseLost,
-    /// The value was pickled by Python, which Rust does not read.
+    /// The value is, or holds, an object that Python has pickled: only Python can read it.
+    ///
+    /// A program that shares a heap with Python stores what `docs/values.md` lists; a heap that
+    /// Python opens with `pickle=False` refuses everything else when it is stored.
     Pickled,
     /// A value could not be turned into bytes, or its bytes not into the type asked for.
     Element(CodecError),

@@ -39,6 +39,7 @@ where
     /// # Errors
     ///
     /// [`Error::Element`](crate::Error::Element) when the bytes there are no `V`;
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled what is there;
     /// [`Error::ObjectGone`](crate::Error::ObjectGone).
     ///
     /// ```

@@ -91,7 +91,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     ///
     /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and empty;
-    /// [`Error::Element`](crate::Error::Element) when the item is no `T`: it is gone then.
+    /// [`Error::Element`](crate::Error::Element) when the item is no `T`, and
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it: it is gone then.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;

@@ -32,6 +32,7 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
     /// # Errors
     ///
     /// [`Error::Element`](crate::Error::Element) when the bytes are no `T`;
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled what is there;
     /// [`Error::ObjectGone`](crate::Error::ObjectGone).
     ///
     /// ```

@@ -106,7 +106,9 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
     /// # Errors
     ///
     /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and everything is
-    /// done; [`Error::Element`](crate::Error::Element) when the job is no `T`: it went back.
+    /// done; [`Error::Element`](crate::Error::Element) when the job is no `T`, and
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it: it went back, as after
+    /// [`Lease::nack`].
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;

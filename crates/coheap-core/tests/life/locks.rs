@@ -165,5 +165,5 @@ fn a_name_is_one_kind_of_lock() {
     for name in ["plain", "again", "number"] {
         heap.with(|context| Directory.remove(context, name)).expect("it is there");
     }
-    heap.with(|context| coheap_core::check::check(context)).expect("a whole heap");
+    heap.with(coheap_core::check::check).expect("a whole heap");
 }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::depth::MAX_DEPTH;
+use super::wire::Tag;
 
 /// Why a value could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +83,14 @@ impl fmt::Display for CodecError {
             ),
             Self::Unsupported(tag) => write!(
                 f,
-                "the value has tag {tag:#04x}, a kind that Rust cannot hold; read it from Python"
+                "the value is or holds {} (tag {tag:#04x}), which Rust cannot read; read it from \
+                 Python, or store there what docs/values.md lists for Rust",
+                kind_name(*tag)
             ),
             Self::Pickled => f.write_str(
-                "the value is a Python pickle; read it from Python, or store plain numbers, \
-                 strings, lists and dicts",
+                "the value is or holds an object that Python has pickled, which only Python can \
+                 read; read it there, or store plain numbers, strs, bytes, tuples, lists and dicts \
+                 (a heap that Python opens with pickle=False takes nothing else)",
             ),
             Self::BadLength => f.write_str("a length does not fit 64 bits: the value is damaged"),
             Self::NotMinimal => {
@@ -116,6 +120,12 @@ impl fmt::Display for CodecError {
 }
 
 impl std::error::Error for CodecError {}
+
+/// What a value with this tag is called.
+#[cold]
+fn kind_name(tag: u8) -> &'static str {
+    Tag::from_byte(tag).map_or("something unknown", Tag::name)
+}
 
 impl serde::ser::Error for CodecError {
     fn custom<T: fmt::Display>(message: T) -> Self {

@@ -1,5 +1,6 @@
 //! What the codec promises: the bytes (`golden`), the way there and back (`round_trip`), keys that
-//! are equal exactly when Python says so (`keys`), and any bytes from anyone (`hostile`).
+//! are equal exactly when Python says so (`keys`), the tables of the page with Python at the other
+//! end (`languages`), and any bytes from anyone (`hostile`).
 //!
 //! Random tests are proptest's: a failure prints the smallest case and the seed that gives it back.
 
@@ -13,6 +14,7 @@ use super::{CodecError, decode, encode, encode_key};
 mod golden;
 mod hostile;
 mod keys;
+mod languages;
 mod round_trip;
 mod samples;
 

@@ -40,7 +40,7 @@ pub(super) enum Tag {
 
 impl Tag {
     #[inline]
-    fn from_byte(byte: u8) -> Result<Self, CodecError> {
+    pub(super) fn from_byte(byte: u8) -> Result<Self, CodecError> {
         Ok(match byte {
             0x00 => Self::None,
             0x01 => Self::False,

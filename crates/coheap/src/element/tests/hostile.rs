@@ -212,12 +212,14 @@ fn messages_say_what_was_found_and_what_to_do() {
         ),
         (
             decode::<Any>(&[0x15]).unwrap_err(),
-            "the value has tag 0x15, a kind that Rust cannot hold; read it from Python",
+            "the value is or holds a handle (tag 0x15), which Rust cannot read; read it from \
+             Python, or store there what docs/values.md lists for Rust",
         ),
         (
             decode::<Any>(&hex("7f 00")).unwrap_err(),
-            "the value is a Python pickle; read it from Python, or store plain numbers, strings, \
-             lists and dicts",
+            "the value is or holds an object that Python has pickled, which only Python can read; \
+             read it there, or store plain numbers, strs, bytes, tuples, lists and dicts (a heap \
+             that Python opens with pickle=False takes nothing else)",
         ),
     ] {
         assert_eq!(error.to_string(), message);
