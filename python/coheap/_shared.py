@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, final, overload
+from weakref import WeakSet
 
 import coheap
 from coheap._errors import Error
@@ -162,7 +163,8 @@ class SharedManager:
         self._end: coheap.Lock | None = None
         """Free while the manager is open. At the shutdown it is taken, and never let go: all
         processes see that, and no transaction stumbles over it."""
-        self._dicts = list[coheap.Dict[Any, Any]]()
+        self._proxies = WeakSet[DictProxy[Any, Any]]()
+        """Those that this process still has."""
 
     def start(self) -> None:
         """Begin.
@@ -182,9 +184,8 @@ class SharedManager:
         """
         if self._end is None or self._pid != os.getpid() or not self._end.acquire(block=False):
             return
-        for made in self._dicts:
-            made.clear()
-        self._dicts.clear()
+        for proxy in self._proxies:
+            proxy._dict.clear()  # pyright: ignore[reportPrivateUsage]
 
     def dict(self, *args: Any, **kwargs: Any) -> DictProxy[Any, Any]:
         """Make a dict with the entries that `dict(...)` would have.
@@ -197,8 +198,9 @@ class SharedManager:
             raise AssertionError("server not yet started" if self._end is None else _GONE)
         made: coheap.Dict[Any, Any] = coheap.Dict()._keeping_copies()
         made.update(*args, **kwargs)
-        self._dicts.append(made)
-        return DictProxy(self._end, made)
+        proxy = DictProxy(self._end, made)
+        self._proxies.add(proxy)
+        return proxy
 
     def __enter__(self) -> Self:
         """Start, if nobody did.
