@@ -7,13 +7,14 @@
 //! - Whatever ends a block without a commit leaves nothing of it: no change, no lock, no lease.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coheap_core::heap::Heap as Engine;
 use coheap_core::transaction::{Savepoint, Thing, Transaction};
 use coheap_core::{Error, Result, os};
 use pyo3::prelude::*;
+use smallvec::{SmallVec, smallvec};
 
 use super::blocked::Blocked;
 use super::locks::UserLocks;
@@ -28,15 +29,19 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 thread_local! {
     /// The number of the block that is open in this thread; 0: none is.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
-    static BLOCK: RefCell<Option<Block>> = const { RefCell::new(None) };
+    static BLOCK: RefCell<Option<Box<Block>>> = const { RefCell::new(None) };
 }
+
+/// Levels that were left where their block could not be reached, and whether there are any.
+static LEFT: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+static HAS_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// A block, from its outermost `with` on.
 pub(super) struct Block {
     /// Fork generation of the process that entered.
     generation: u64,
     transaction: Option<(Engine, Transaction)>,
-    levels: Vec<Level>,
+    levels: SmallVec<[Level; 1]>,
     /// Why it cannot go on, and the exception that said so first.
     doom: Option<Error>,
     pub(super) first: Option<PyErr>,
@@ -61,8 +66,6 @@ struct Level {
     budget: Option<u64>,
     /// Whether an event loop runs it.
     is_watched: bool,
-    /// Whether it was left where its block could not be reached.
-    is_left: Arc<AtomicBool>,
 }
 
 /// Where a level is.
@@ -82,7 +85,6 @@ pub(super) enum Place {
 pub(super) struct Entry {
     pub(super) budget: Option<u64>,
     pub(super) age: Option<u64>,
-    pub(super) is_left: Arc<AtomicBool>,
 }
 
 /// Whether a block is open in this process, perhaps in another thread.
@@ -105,7 +107,7 @@ pub(super) fn number() -> u64 {
 
 /// Does something with the block of this thread, whoever asks.
 pub(super) fn with_any<T>(work: impl FnOnce(&mut Block) -> T) -> Option<T> {
-    BLOCK.try_with(|block| block.try_borrow_mut().ok()?.as_mut().map(work)).ok().flatten()
+    BLOCK.try_with(|block| block.try_borrow_mut().ok()?.as_deref_mut().map(work)).ok().flatten()
 }
 
 /// Does something with the block that the caller is known to be in.
@@ -124,7 +126,6 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
         leases: 0,
         budget: entry.budget,
         is_watched,
-        is_left: entry.is_left,
     };
     if with_any(|block| block.is_left()) == Some(true) {
         // Who left it was told; nobody else will end it.
@@ -145,10 +146,10 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
     if NUMBER.with(Cell::get) != 0 {
         return Err(outside::another_is_open());
     }
-    let block = Block {
+    let block = Box::new(Block {
         generation: os::generation(),
         transaction: None,
-        levels: vec![level],
+        levels: smallvec![level],
         doom: None,
         first: None,
         blocked: None,
@@ -157,7 +158,7 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
         leases: Vec::new(),
         kept: Vec::new(),
         mark: outside::mark(py, number)?,
-    };
+    });
     BLOCK.with(|place| *place.borrow_mut() = Some(block));
     NUMBER.with(|place| place.set(number));
     OPEN.fetch_add(1, Ordering::Relaxed);
@@ -178,8 +179,24 @@ pub(super) fn place_of(number: u64) -> Place {
     place.unwrap_or(Place::Elsewhere)
 }
 
+/// Notes that a level was left, or that nobody will leave it, where its block is not.
+#[cold]
+pub(super) fn note_left(number: u64) {
+    left().push(number);
+    HAS_LEFT.store(true, Ordering::Release);
+}
+
+#[cold]
+fn is_left(number: u64) -> bool {
+    left().contains(&number)
+}
+
+fn left() -> MutexGuard<'static, Vec<u64>> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes the block out of its thread: it is over.
-pub(super) fn take() -> Option<Block> {
+pub(super) fn take() -> Option<Box<Block>> {
     let block = BLOCK.try_with(|block| block.try_borrow_mut().ok()?.take()).ok().flatten()?;
     NUMBER.with(|number| number.set(0));
     OPEN.fetch_sub(1, Ordering::Relaxed);
@@ -208,7 +225,7 @@ impl Block {
     }
 
     fn is_left(&self) -> bool {
-        self.levels.iter().any(|level| level.is_left.load(Ordering::Acquire))
+        HAS_LEFT.load(Ordering::Acquire) && self.levels.iter().any(|level| is_left(level.number))
     }
 
     /// Whether an event loop runs it.
@@ -291,7 +308,7 @@ impl Block {
     }
 
     /// Makes everything real, or answers why not; then nothing was changed.
-    pub(super) fn commit(mut self) -> Result<()> {
+    pub(super) fn commit(&mut self) -> Result<()> {
         if let Some((_, transaction)) = self.transaction.take() {
             transaction.commit()?;
         }
@@ -309,6 +326,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
+        if HAS_LEFT.load(Ordering::Acquire) {
+            left().retain(|number| self.levels.iter().all(|level| level.number != *number));
+        }
         if self.is_forked() {
             // Everything is the parent's.
             std::mem::take(&mut self.locks);

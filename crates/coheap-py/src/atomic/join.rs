@@ -60,14 +60,19 @@ impl Object {
         if block::current(py).is_none() {
             return Ok(None);
         }
-        if let Some(thing) = thing {
-            self.lock_inside(py, thing)?;
-        }
         loop {
-            match block::with(|block| operation(block.touch(self)?)) {
-                Ok(done) => return Ok(Some(done)),
-                Err(Error::Interrupted) => py.check_signals()?,
-                Err(error) => return Err(self.refuse(py, error)),
+            let done = block::with(|block| {
+                let transaction = block.touch(self)?;
+                match thing {
+                    Some(thing) if !transaction.try_lock(thing)? => Ok(None),
+                    _ => operation(transaction).map(Some),
+                }
+            });
+            match (done, thing) {
+                (Ok(None), Some(thing)) => self.wait_for_lock(py, thing)?,
+                (Ok(done), _) => return Ok(done),
+                (Err(Error::Interrupted), _) => py.check_signals()?,
+                (Err(error), _) => return Err(self.refuse(py, error)),
             }
         }
     }
@@ -75,10 +80,14 @@ impl Object {
     /// Makes an object part of the caller's block, and locks it.
     pub(super) fn lock_inside(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
         match block::with(|block| block.try_lock(self, thing)) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(error) => return Err(self.refuse(py, error)),
+            Ok(true) => Ok(()),
+            Ok(false) => self.wait_for_lock(py, thing),
+            Err(error) => Err(self.refuse(py, error)),
         }
+    }
+
+    #[cold]
+    fn wait_for_lock(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
         let began = os::now();
         loop {
             let started = os::now();

@@ -20,15 +20,14 @@ mod join;
 mod locks;
 mod outside;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use coheap_core::Error;
 use coheap_core::transaction::Thing;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use pyo3::{PyTraverseError, PyVisit};
 
 use crate::dict::Dict;
 use crate::door::Object;
@@ -48,7 +47,7 @@ const LEFT_ELSEWHERE: Error = Error::BadArgument(
 );
 
 /// A block whose changes happen together, or not at all. Made by `coheap.atomic`.
-#[pyclass(frozen, weakref, module = "coheap")]
+#[pyclass(frozen, module = "coheap")]
 pub(crate) struct Atomic {
     objects: Vec<Py<PyAny>>,
     timeout: Option<f64>,
@@ -57,7 +56,6 @@ pub(crate) struct Atomic {
     level: AtomicU64,
     age: AtomicU64,
     blocked: Mutex<Option<Blocked>>,
-    is_left: Arc<AtomicBool>,
 }
 
 /// Makes all changes of a block visible together at its end, or none of them.
@@ -134,7 +132,6 @@ pub(crate) fn atomic<'py>(
             level: AtomicU64::new(0),
             age: AtomicU64::new(0),
             blocked: Mutex::default(),
-            is_left: Arc::default(),
         },
     )?;
     match function {
@@ -228,7 +225,9 @@ impl Atomic {
             drop(block);
             return Ok(());
         }
-        block.commit().map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
+        let done = block.commit();
+        drop(block);
+        done.map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
     }
 }
 
@@ -303,7 +302,6 @@ impl Atomic {
             level: AtomicU64::new(0),
             age: AtomicU64::new(0),
             blocked: Mutex::default(),
-            is_left: Arc::default(),
         }
     }
 
@@ -337,10 +335,6 @@ impl Atomic {
         let state = if self.level.load(Ordering::Acquire) != 0 { ", open" } else { "" };
         format!("<coheap.atomic of {} named objects{state}>", self.objects.len())
     }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.objects.iter().try_for_each(|object| visit.call(object))
-    }
 }
 
 impl Atomic {
@@ -348,8 +342,7 @@ impl Atomic {
         let age = Some(self.age.load(Ordering::Relaxed)).filter(|age| *age != 0);
         let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
         let budget = self.timeout.map(nanoseconds);
-        let is_left = Arc::clone(&self.is_left);
-        let level = block::enter(py, Entry { budget, age, is_left })?
+        let level = block::enter(py, Entry { budget, age })?
             .map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))?;
         self.level.store(level, Ordering::Release);
         let locked = self.lock_named(py);
@@ -363,7 +356,9 @@ impl Atomic {
     fn leave(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
         match block::place_of(level) {
             Place::Elsewhere => {
-                self.is_left.store(level != 0, Ordering::Release);
+                if level != 0 {
+                    block::note_left(level);
+                }
                 Err(misused(py, LEFT_ELSEWHERE, passing))
             }
             Place::Covered => {
@@ -402,7 +397,7 @@ impl Drop for Atomic {
             return;
         }
         match block::place_of(level) {
-            Place::Elsewhere => self.is_left.store(true, Ordering::Release),
+            Place::Elsewhere => block::note_left(level),
             _ => drop(block::take()),
         }
     }
