@@ -285,3 +285,80 @@ def test_threads_make_and_drop_handles(heap):
     for thread in threads:
         thread.join()
     assert objects(heap) == 0
+
+
+def test_values_keep_what_they_refer_to(heap, children):
+    """Goal: a container counts exactly what its values refer to, also when a process dies."""
+    shelf = heap.dict("shelf")
+    d = heap.dict()
+    d["a"] = 1
+    shelf["d"] = d
+    shelf["both"] = (d, heap.work_queue())
+    del d
+    assert objects(heap) == 3
+    assert shelf["d"]["a"] == 1
+    shelf["d"] = None
+    assert objects(heap) == 3
+    popped, queue = shelf.pop("both")
+    assert objects(heap) == 3
+    assert popped["a"] == 1
+    del popped, queue
+    assert objects(heap) == 1
+
+    def give():
+        shelf["from the dead"] = coheap_child = heap.dict()
+        coheap_child["b"] = 2
+        os.kill(os.getpid(), 9)
+
+    assert children.wait(children.fork(give)) == -9
+    assert objects(heap) == 2
+    assert shelf["from the dead"]["b"] == 2
+    assert shelf.popitem()[1]["b"] == 2
+    shelf.update({number: heap.dict() for number in range(10)})
+    shelf.setdefault("x", heap.dict())
+    shelf.compare_and_set("x", shelf["x"], heap.dict())
+    assert objects(heap) == 12
+    with pytest.raises(TypeError):
+        shelf.update({"good": heap.dict(), "bad": [1]})
+    shelf.clear()
+    assert objects(heap) == 1
+
+
+def test_jobs_keep_what_they_refer_to(heap):
+    jobs = heap.work_queue("jobs", maxsize=1, max_attempts=1)
+    jobs.put({"d": heap.dict()})
+    with pytest.raises(coheap.Full):
+        jobs.put({"d": heap.dict()}, block=False)
+    assert objects(heap) == 2
+    with jobs.get() as lease:
+        lease.value["d"]["a"] = 1
+        assert objects(heap) == 2
+    del lease
+    assert objects(heap) == 1
+    jobs.put(heap.dict())
+    jobs.get().nack()
+    assert objects(heap) == 2
+    assert jobs.failed()[0][0] == {}
+    heap.remove("jobs")
+    assert objects(heap) == 0
+
+
+def test_blocks_keep_what_their_values_refer_to(heap):
+    shelf = heap.dict("shelf")
+    new = heap.dict()
+    with pytest.raises(ZeroDivisionError), coheap.atomic():
+        shelf["a"] = new
+        1 / 0
+    del new
+    assert objects(heap) == 1
+    new = heap.dict()
+    with coheap.atomic():
+        shelf["a"] = new
+        shelf["b"] = (new, new)
+        del shelf["a"]
+    del new
+    assert objects(heap) == 2
+    assert shelf["b"] == ({}, {})
+    with coheap.atomic():
+        del shelf["b"]
+    assert objects(heap) == 1

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Directory, Handle, Recipe, Reference, ledger};
+use coheap_core::objects::{Directory, Handle, Recipe, Reference, ledger, parcel};
 use coheap_core::{Error, Result};
 use pyo3::prelude::*;
 
@@ -126,6 +126,25 @@ impl Object {
     /// Runs a write, which waits while a transaction has the object: then without the interpreter.
     #[inline]
     pub(crate) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnMut(&Context) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let done = self.write_keeping(py, operation)?;
+        self.let_go();
+        Ok(done)
+    }
+
+    /// Gives up what a value that was replaced or removed referred to.
+    #[inline]
+    pub(crate) fn let_go(&self) {
+        // What a damaged heap keeps is as lost as the rest.
+        let _ = self.door.engine.with(parcel::let_go);
+    }
+
+    /// As [`write`](Self::write); what a value that was removed referred to lives until `let_go`.
+    #[inline]
+    pub(crate) fn write_keeping<T: Send>(
         &self,
         py: Python<'_>,
         mut operation: impl FnMut(&Context) -> Result<T> + Send,

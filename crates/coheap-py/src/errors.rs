@@ -77,6 +77,13 @@ fn doomed(py: Python<'_>, why: &Error, subject: &str) -> PyErr {
     }
 }
 
+/// Whether an exception says that an object was removed.
+#[cold]
+pub(crate) fn is_gone(py: Python<'_>, error: &PyErr) -> bool {
+    let class = py.import("coheap._errors").and_then(|module| module.getattr("ObjectGone"));
+    class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
+}
+
 /// Why an object of a heap does not pickle.
 #[cold]
 pub(crate) fn unpicklable(what: &str) -> PyErr {

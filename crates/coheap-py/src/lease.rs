@@ -150,6 +150,7 @@ impl Lease {
         if !self.end_inside(py, true)? {
             self.object.run(py, |context| self.queue.ack(context, &self.token))?;
             self.state.store(OVER, Ordering::Release);
+            self.object.let_go();
         }
         Ok(())
     }

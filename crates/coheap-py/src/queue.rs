@@ -138,7 +138,7 @@ impl WorkQueue {
     #[pyo3(signature = (item, block=true, timeout=None))]
     fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
         let deadline = deadline(block, timeout)?;
-        let bytes = Scratch::value(item, self.object.door.rules)?;
+        let bytes = Scratch::value(item, &self.object.door)?;
         self.put_before(item.py(), &bytes, deadline)
     }
 
@@ -151,9 +151,10 @@ impl WorkQueue {
     ///     HeapFull: The heap has no room for more; those that were put stay.
     fn put_many(&self, items: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = items.py();
-        let rules = self.object.door.rules;
-        let scratches: Vec<Scratch> =
-            items.try_iter()?.map(|item| Scratch::value(&item?, rules)).collect::<PyResult<_>>()?;
+        let scratches: Vec<Scratch> = items
+            .try_iter()?
+            .map(|item| Scratch::value(&item?, &self.object.door))
+            .collect::<PyResult<_>>()?;
         let slices: Vec<&[u8]> = scratches.iter().map(|scratch| scratch.as_slice()).collect();
         let mut done = 0;
         while done < slices.len() {

@@ -2,15 +2,21 @@
 //!
 //! What always holds: a buffer is empty when it is handed out and goes back to the thread that
 //! drops it; a very large one is let go. Buffers are taken out, so that Python code which runs
-//! meanwhile and calls back takes others.
+//! meanwhile and calls back takes others. A value that refers to objects is packed when it is
+//! encoded, and given up with its buffer, unless it was stored.
 
 use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
+use coheap_core::heap::Heap as Engine;
+use coheap_core::journal::Context;
 use coheap_core::objects::map::Pairs;
+use coheap_core::objects::parcel::{self, Parcel, Place};
 use pyo3::prelude::*;
 
 use crate::codec::{self, Rules};
+use crate::door::Door;
+use crate::heap::pickling;
 
 /// Buffers kept, and the most bytes that one may keep.
 const KEPT: usize = 8;
@@ -23,13 +29,24 @@ thread_local! {
 
 /// A buffer that goes back to its thread.
 #[derive(Debug)]
-pub(crate) struct Scratch(Vec<u8>);
+pub(crate) struct Scratch(Vec<u8>, Option<Box<Packed>>);
+
+/// A parcel, which is given up when this is dropped unless it was stored.
+#[derive(Debug)]
+struct Packed(Engine, Parcel);
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        // In a closed or damaged heap there is nothing to give up.
+        let _ = self.0.with(|context| parcel::discard(context, &self.1));
+    }
+}
 
 impl Scratch {
     #[inline]
     pub(crate) fn new() -> Self {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        Self(free.ok().flatten().unwrap_or_default())
+        Self(free.ok().flatten().unwrap_or_default(), None)
     }
 
     /// A copy of some bytes.
@@ -50,18 +67,49 @@ impl Scratch {
 
     /// A value's bytes.
     #[inline]
-    pub(crate) fn value(value: &Bound<'_, PyAny>, rules: Rules) -> PyResult<Self> {
-        let mut scratch = Self::new();
-        codec::encode(value, rules, &mut scratch.0)?;
-        Ok(scratch)
+    pub(crate) fn value(value: &Bound<'_, PyAny>, door: &Door) -> PyResult<Self> {
+        Self::encoded(value, door, codec::encode)
     }
 
     /// The bytes of a dict's value.
     #[inline]
-    pub(crate) fn dict_value(value: &Bound<'_, PyAny>, rules: Rules) -> PyResult<Self> {
+    pub(crate) fn dict_value(value: &Bound<'_, PyAny>, door: &Door) -> PyResult<Self> {
+        Self::encoded(value, door, codec::encode_for_dict)
+    }
+
+    #[inline]
+    fn encoded(
+        value: &Bound<'_, PyAny>,
+        door: &Door,
+        encode: impl Fn(&Bound<'_, PyAny>, Rules, &mut Vec<u8>) -> PyResult<()>,
+    ) -> PyResult<Self> {
         let mut scratch = Self::new();
-        codec::encode_for_dict(value, rules, &mut scratch.0)?;
+        if codec::is_plain(value) {
+            encode(value, door.rules, &mut scratch.0)?;
+            return Ok(scratch);
+        }
+        let engine = &door.engine;
+        let encode = || encode(value, door.rules, &mut scratch.0);
+        let (done, met) = pickling::meeting(engine, encode);
+        done?;
+        if !met.is_empty() {
+            scratch.pack(value.py(), door, &pickling::places(&met))?;
+        }
         Ok(scratch)
+    }
+
+    #[cold]
+    fn pack(&mut self, py: Python<'_>, door: &Door, places: &[Place]) -> PyResult<()> {
+        let bytes = &mut self.0;
+        let pack = |context: &Context| parcel::pack(context, bytes, places);
+        let packed = door.run(py, || "a value with handles".to_owned(), pack)?;
+        self.1 = Some(Box::new(Packed(door.engine.clone(), packed)));
+        Ok(())
+    }
+
+    /// Whether the value refers to objects.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.1.is_some()
     }
 }
 

@@ -14,12 +14,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt};
 
-use crate::codec;
 use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::{self, Reduced};
 use crate::lock::RLock;
 use crate::scratch::Scratch;
+use crate::{atomic, codec};
 
 /// A number that processes share.
 ///
@@ -303,7 +303,8 @@ impl Value {
 
     /// The number.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Kind::Int(_, least, most) = self.kind {
+        let direct = (!atomic::is_any_open()).then_some(self.kind);
+        if let Some(Kind::Int(_, least, most)) = direct {
             let number = self.object.run(py, |context| self.engine.integer(context))?;
             if let Some(number) = number.filter(|number| (least..=most).contains(&(*number).into()))
             {

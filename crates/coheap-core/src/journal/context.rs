@@ -43,6 +43,8 @@ pub struct Context {
     pub(crate) is_changing: Cell<bool>,
     /// Whether a transaction of this thread is open.
     pub(crate) in_transaction: Cell<bool>,
+    /// Parcels that the open transaction may still store, by offset and serial number.
+    pub(crate) put_off: Cell<Vec<[u64; 2]>>,
     /// Parcels on the row's chain are the thread's own.
     pub(crate) has_packed: Cell<bool>,
     /// Why the open transaction must not commit, where it was no call of its own that failed.
@@ -90,6 +92,7 @@ impl Context {
                 chained: Cell::default(),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),
+                put_off: Cell::default(),
                 has_packed: Cell::new(false),
                 doom: Cell::new(None),
                 last_age: Cell::new(0),

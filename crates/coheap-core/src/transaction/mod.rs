@@ -33,7 +33,7 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
 use crate::objects::queue::{Promise, Why};
-use crate::objects::{Handle, Lease, Map, Queue, Value};
+use crate::objects::{Handle, Lease, Map, Queue, Value, parcel};
 use crate::sync::{Patience, lock};
 
 pub use overlay::Additions;
@@ -415,6 +415,7 @@ impl Transaction {
         self.context.last_age.set(age.get());
         Region::store(age, 0);
         self.context.in_transaction.set(false);
+        parcel::discard_put_off(&self.context);
     }
 }
 

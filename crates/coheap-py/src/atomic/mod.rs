@@ -37,7 +37,7 @@ use crate::value::Value;
 use block::{Entry, Place};
 use blocked::Blocked;
 
-pub(crate) use block::current;
+pub(crate) use block::{current, is_any_open};
 pub(crate) use blocked::Awaited;
 
 /// Why a block whose end cannot reach it is given up.

@@ -3,6 +3,7 @@
 //! What always holds: any bytes give an object or an error. They were copied out of the heap
 //! before, so nothing changes under the reader's hands.
 
+use coheap_core::objects::parcel;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyTuple,
@@ -23,7 +24,7 @@ pub(crate) fn decode<'py>(
     bytes: &[u8],
     rules: Rules,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Reader::new(parcel::value_in(bytes));
     let decoded = value(py, &mut reader, rules, MAX_DEPTH)
         .and_then(|object| reader.end().map_err(Failure::Broken).map(|()| object));
     match decoded {

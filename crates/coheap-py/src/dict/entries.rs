@@ -13,7 +13,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::{Dict, inside};
-use crate::codec::{self, Rules};
+use crate::codec;
+use crate::door::Door;
 use crate::scratch::{Scratch, ScratchPairs};
 
 static COUNTER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -31,7 +32,7 @@ pub(super) fn update(
         let message = format!("update expected at most 1 argument, got {}", others.len());
         return Err(PyTypeError::new_err(message));
     }
-    let mut entries = Entries::new(dict.rules());
+    let mut entries = Entries::new(&dict.object.door);
     if let Ok(other) = others.get_item(0) {
         entries.gather(&other)?;
     }
@@ -70,14 +71,16 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
 }
 
 /// Encoded pairs.
-struct Entries {
-    rules: Rules,
+struct Entries<'a> {
+    door: &'a Door,
     pairs: ScratchPairs,
+    /// Values that refer to objects, until they are stored.
+    packed: Vec<Scratch>,
 }
 
-impl Entries {
-    fn new(rules: Rules) -> Self {
-        Self { rules, pairs: ScratchPairs::new() }
+impl<'a> Entries<'a> {
+    fn new(door: &'a Door) -> Self {
+        Self { door, pairs: ScratchPairs::new(), packed: Vec::new() }
     }
 
     /// Adds what `dict.update` would take from an object.
@@ -116,9 +119,20 @@ impl Entries {
 
     #[inline]
     fn add(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (door, packed) = (self.door, &mut self.packed);
         self.pairs.push_with(
             |bytes| codec::encode_key(key, bytes),
-            |bytes| codec::encode_for_dict(value, self.rules, bytes),
+            |bytes| {
+                if codec::is_plain(value) {
+                    return codec::encode_for_dict(value, door.rules, bytes);
+                }
+                let scratch = Scratch::dict_value(value, door)?;
+                bytes.extend_from_slice(&scratch);
+                if scratch.is_packed() {
+                    packed.push(scratch);
+                }
+                Ok(())
+            },
         )
     }
 }

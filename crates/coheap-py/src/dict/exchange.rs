@@ -19,7 +19,7 @@ pub(super) fn set_default<'py>(
     let py = key.py();
     let default = default.unwrap_or_else(|| py.None().into_bound(py));
     let bytes = Scratch::key(key)?;
-    let value = Scratch::dict_value(&default, dict.rules())?;
+    let value = Scratch::dict_value(&default, &dict.object.door)?;
     let mut out = Scratch::new();
     let is_new = match dict
         .inside(py, |block| inside::set_default(block, &dict.map, &bytes, &value, &mut out))?
@@ -46,7 +46,7 @@ pub(super) fn update_with<'py>(
         let is_there = dict.read(py, &key, &mut old)?;
         let before = if is_there { dict.decode(py, &old)? } else { default.clone() };
         let value = change.call1((before,))?;
-        let new = Scratch::dict_value(&value, dict.rules())?;
+        let new = Scratch::dict_value(&value, &dict.object.door)?;
         let expected = is_there.then_some(old.as_slice());
         if exchange(py, dict, &key, expected, Some(&new))? {
             return dict.decode(py, &new);
@@ -81,7 +81,7 @@ pub(super) fn compare_and_set(
     let key = Scratch::key(key)?;
     let new = match new.is(absent) {
         true => None,
-        false => Some(Scratch::dict_value(new, dict.rules())?),
+        false => Some(Scratch::dict_value(new, &dict.object.door)?),
     };
     let new = new.as_ref().map(|new| new.as_slice());
     if expected.is(absent) {

@@ -17,6 +17,7 @@ mod inside;
 mod iterator;
 mod plain;
 
+use coheap_core::journal::Context;
 use coheap_core::objects::{Map, Recipe};
 use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::PyKeyError;
@@ -25,6 +26,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::codec::{self, Rules};
 use crate::door::Object;
+use crate::errors;
 use crate::heap::default;
 use crate::heap::pickling::{self, Reduced};
 use crate::scratch::Scratch;
@@ -32,6 +34,8 @@ use crate::scratch::Scratch;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 
+/// Looks at a value that is replaced again and again.
+const LOOKS: u32 = 100;
 /// What the pickle of a dict says besides.
 const KEEPS_COPIES: &str = "copies";
 
@@ -91,8 +95,13 @@ impl Dict {
         let py = key.py();
         let key = Scratch::key(key)?;
         let mut out = Scratch::new();
-        if self.read(py, &key, &mut out)? {
-            return self.decode(py, &out).map(Some);
+        let mut looks = 0;
+        while self.read(py, &key, &mut out)? {
+            match self.decode(py, &out) {
+                // What the value refers to ended before it was claimed: the value was replaced.
+                Err(gone) if looks < LOOKS && errors::is_gone(py, &gone) => looks += 1,
+                decoded => return decoded.map(Some),
+            }
         }
         Ok(None)
     }
@@ -106,17 +115,18 @@ impl Dict {
         }
     }
 
-    /// Removes a key and answers the bytes of its value.
+    /// Removes a key and answers the bytes of its value; `let_go` is left to the caller.
     fn take(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Scratch>> {
         let bytes = Scratch::key(key)?;
         let mut out = Scratch::new();
         let py = key.py();
-        let is_there = match self
-            .inside(py, |block| block.map_remove(&self.map, &bytes, &mut out))?
-        {
-            Some(is_there) => is_there,
-            None => self.object.write(py, |context| self.map.remove(context, &bytes, &mut out))?,
-        };
+        let is_there =
+            match self.inside(py, |block| block.map_remove(&self.map, &bytes, &mut out))? {
+                Some(is_there) => is_there,
+                None => self
+                    .object
+                    .write_keeping(py, |context| self.map.remove(context, &bytes, &mut out))?,
+            };
         Ok(is_there.then_some(out))
     }
 }
@@ -161,7 +171,7 @@ impl Dict {
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
-        let value = Scratch::dict_value(value, self.rules())?;
+        let value = Scratch::dict_value(value, &self.object.door)?;
         let py = key.py();
         if self.inside(py, |block| block.map_set(&self.map, &bytes, &value))?.is_none() {
             self.object.write(py, |context| self.map.set(context, &bytes, &value))?;
@@ -170,7 +180,9 @@ impl Dict {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.take(key)?.map(|_| ()).ok_or_else(|| missing(key))
+        let taken = self.take(key)?;
+        self.object.let_go();
+        taken.map(|_| ()).ok_or_else(|| missing(key))
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -239,7 +251,11 @@ impl Dict {
             return Err(pyo3::exceptions::PyTypeError::new_err(message));
         }
         match self.take(key)? {
-            Some(bytes) => self.decode(key.py(), &bytes),
+            Some(bytes) => {
+                let value = self.decode(key.py(), &bytes);
+                self.object.let_go();
+                value
+            }
             None => default.get_item(0).map_err(|_| missing(key)),
         }
     }
@@ -255,13 +271,16 @@ impl Dict {
         {
             Some(popped) => popped,
             None => {
-                self.object.write(py, |context| self.map.pop_last(context, &mut key, &mut value))?
+                let pop = |context: &Context| self.map.pop_last(context, &mut key, &mut value);
+                self.object.write_keeping(py, pop)?
             }
         };
         if !popped {
             return Err(PyKeyError::new_err("popitem(): dictionary is empty"));
         }
-        Ok((self.decode(py, &key)?, self.decode(py, &value)?))
+        let value = self.decode(py, &value);
+        self.object.let_go();
+        Ok((self.decode(py, &key)?, value?))
     }
 
     /// The value under a key, which is set to `default` first if there is none.

@@ -1,17 +1,20 @@
 //! Handles as pickles: where the heap is found, and which object of it is meant.
 //!
-//! Nobody knows where the bytes of a pickle go. So an object without a name is kept by the process
-//! that pickled a handle to it, until that process ends or closes the heap; from the moment it is
-//! unpickled, it is kept by who unpickled it as well.
+//! A value of a heap keeps the objects of the heap that it refers to. Nobody knows where the bytes
+//! of any other pickle go: so an object without a name is kept by the process that pickled a handle
+//! to it, until that process ends or closes the heap; from the moment it is unpickled, it is kept
+//! by who unpickled it as well.
 //!
 //! What always holds: a pickle that comes too late finds nothing, never something else: heaps are
 //! told apart by their uuids, objects by their generations.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
 use coheap_core::heap::{Address, Heap as Engine, Options};
 use coheap_core::journal::Context;
+use coheap_core::objects::parcel::Place;
 use coheap_core::objects::{Handle, Kind, ledger};
 use coheap_core::os::PrivateMutex;
 use coheap_core::{Error, Result};
@@ -32,7 +35,7 @@ pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
 
 /// Path of a named heap, uuid; a member's process id, descriptors and inodes; whether it is the
 /// default heap, and whether it takes pickles.
-type Place = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
+type Whereabouts = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
 
 /// What this process keeps because it pickled a handle to it.
 static PICKLED: PrivateMutex<Vec<Arc<Keeper>>> = PrivateMutex::new(Vec::new());
@@ -40,7 +43,9 @@ static PICKLED: PrivateMutex<Vec<Arc<Keeper>>> = PrivateMutex::new(Vec::new());
 /// A handle as a pickle. `more` is what the class needs besides.
 pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
     let place = place(py, &object.door)?;
-    keep(&object.keeper);
+    if !meet(object) {
+        keep(&object.keeper);
+    }
     let function = py.import("coheap._native")?.getattr("_open_object")?;
     let Handle { at, generation, .. } = object.handle;
     let which = (at, generation, object.name(), more);
@@ -51,6 +56,43 @@ pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyRes
 pub(super) fn reduce_heap<'py>(py: Python<'py>, door: &Door) -> PyResult<Reduced<'py>> {
     let function = py.import("coheap._native")?.getattr("_open_heap")?;
     Ok((function, (place(py, door)?,).into_pyobject(py)?))
+}
+
+thread_local! {
+    /// The values that this thread is encoding, one within the other: for which heap, and which
+    /// objects without a name were met in it.
+    static MEETINGS: RefCell<Vec<(Engine, Vec<Object>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs what encodes a value for a heap, and answers the objects that it refers to as well.
+pub(crate) fn meeting<T>(engine: &Engine, encode: impl FnOnce() -> T) -> (T, Vec<Object>) {
+    let _ = MEETINGS.try_with(|meetings| {
+        meetings.borrow_mut().push((engine.clone(), Vec::new()));
+    });
+    let done = encode();
+    let met = MEETINGS.try_with(|meetings| meetings.borrow_mut().pop());
+    (done, met.ok().flatten().map(|(_, met)| met).unwrap_or_default())
+}
+
+/// Where the objects are, each once.
+pub(crate) fn places(met: &[Object]) -> Vec<Place> {
+    let mut places: Vec<Place> =
+        met.iter().map(|object| (object.handle.at, object.handle.generation)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// Notes an object without a name in the value that is being encoded for its heap, if one is: then
+/// that value will keep it.
+fn meet(object: &Object) -> bool {
+    let note = |meetings: &RefCell<Vec<(Engine, Vec<Object>)>>| {
+        let mut meetings = meetings.try_borrow_mut().ok()?;
+        let (engine, met) = meetings.last_mut()?;
+        let is_kept = object.name().is_none() && engine.is_same(&object.door.engine);
+        is_kept.then(|| met.push(object.clone()))
+    };
+    MEETINGS.try_with(note).ok().flatten().is_some()
 }
 
 /// Keeps an object until this process ends.
@@ -74,7 +116,7 @@ pub(super) fn let_go(engine: &Engine) {
     drop::<Vec<Arc<Keeper>>>(going);
 }
 
-fn place(py: Python<'_>, door: &Door) -> PyResult<Place> {
+fn place(py: Python<'_>, door: &Door) -> PyResult<Whereabouts> {
     let engine = &door.engine;
     let is_default = default::is_default(engine);
     let pickle = door.rules.pickle;
@@ -89,7 +131,7 @@ fn place(py: Python<'_>, door: &Door) -> PyResult<Place> {
 }
 
 /// The door of the heap at a place.
-fn find(py: Python<'_>, place: Place) -> PyResult<Door> {
+fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
     let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
     let found = py.detach(|| match &path {
         Some(path) => open_named(Path::new(path), uuid),
@@ -121,7 +163,11 @@ fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
 type Which = (u64, u64, Option<String>, String);
 
 #[pyfunction]
-pub(crate) fn _open_object(py: Python<'_>, place: Place, which: Which) -> PyResult<Py<PyAny>> {
+pub(crate) fn _open_object(
+    py: Python<'_>,
+    place: Whereabouts,
+    which: Which,
+) -> PyResult<Py<PyAny>> {
     let door = find(py, place)?;
     let (at, generation, name, more) = which;
     let subject =
@@ -152,6 +198,6 @@ pub(crate) fn _open_object(py: Python<'_>, place: Place, which: Which) -> PyResu
 }
 
 #[pyfunction]
-pub(crate) fn _open_heap(py: Python<'_>, place: Place) -> PyResult<Heap> {
+pub(crate) fn _open_heap(py: Python<'_>, place: Whereabouts) -> PyResult<Heap> {
     Ok(Heap { door: find(py, place)? })
 }

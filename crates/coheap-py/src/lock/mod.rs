@@ -183,13 +183,13 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Lets the lock go.
     #[inline]
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        let released = match self.object.release_inside(py, self.mutex, RECURSIVE)? {
-            Some(kept) => kept,
-            None => self.object.door.engine.with(|context| match RECURSIVE {
-                true => self.mutex.leave(context),
-                false => self.mutex.unlock(context),
-            }),
-        };
+        if let Some(kept) = self.object.release_inside(py, self.mutex, RECURSIVE)? {
+            return kept.map_err(|error| self.explain_release(py, &error));
+        }
+        let released = self.object.door.engine.with(|context| match RECURSIVE {
+            true => self.mutex.leave(context),
+            false => self.mutex.unlock(context),
+        });
         match released {
             Ok(()) => Ok(()),
             Err(error) => self.release_anothers(py, error),
@@ -205,15 +205,17 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
             }
             other => Err(other),
         };
-        match released {
-            Ok(()) => Ok(()),
-            Err(Error::NotOwner) if RECURSIVE => Err(PyAssertionError::new_err(
-                "attempt to release recursive lock not owned by thread",
-            )),
-            Err(Error::NotOwner) => {
-                Err(PyValueError::new_err("semaphore or lock released too many times"))
+        released.map_err(|error| self.explain_release(py, &error))
+    }
+
+    #[cold]
+    fn explain_release(&self, py: Python<'_>, error: &Error) -> PyErr {
+        match error {
+            Error::NotOwner if RECURSIVE => {
+                PyAssertionError::new_err("attempt to release recursive lock not owned by thread")
             }
-            Err(error) => Err(self.object.explain(py, &error)),
+            Error::NotOwner => PyValueError::new_err("semaphore or lock released too many times"),
+            error => self.object.explain(py, error),
         }
     }
 

@@ -101,12 +101,19 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<
     }
 }
 
-/// Gives up a parcel that was packed, unless it was stored.
+/// Gives up a parcel that was packed, unless it was stored. Within a transaction, which may store
+/// it with its commit, it is given up at the end.
 ///
 /// # Errors
 ///
 /// [`Error::Corrupt`] only.
 pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
+    if context.in_transaction.get() {
+        let mut put_off = context.put_off.take();
+        put_off.push([parcel.at, parcel.serial]);
+        context.put_off.set(put_off);
+        return Ok(());
+    }
     let is_it = |words: &[Word]| words[3].get() == parcel.serial;
     let held = context.hold(own_arena_turn(context))?;
     let Some(link) = find_built(context, parcel.at, is_it)? else { return Ok(()) };
@@ -119,6 +126,15 @@ pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
     change.commit();
     drop(held);
     let_go(context)
+}
+
+/// Gives up what was put off until the end of the transaction that is over.
+pub(crate) fn discard_put_off(context: &Context) {
+    for [at, serial] in context.put_off.take() {
+        // In a damaged heap it stays where it is.
+        let _ = discard(context, &Parcel { at, serial });
+    }
+    let _ = let_go(context);
 }
 
 /// Gives up the references of all parcels that this thread has freed. Call it with no turn held.

@@ -44,7 +44,7 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
-use crate::objects::{estate, husk};
+use crate::objects::{estate, husk, parcel};
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -325,6 +325,7 @@ impl Map {
         change.commit();
         drop(held);
         self.tidy(context)?;
+        parcel::let_go(context)?;
         self.keep_reserve(context)
     }
 
@@ -344,8 +345,10 @@ impl Map {
         Ok(())
     }
 
+    /// What the value of a removed entry referred to is left to `parcel::let_go`: the caller may
+    /// want it.
     fn tidy(&self, context: &Context) -> Result<()> {
-        husk::dismantle(context)?;
+        husk::dismantle_only(context)?;
         allocator::tidy(context)
     }
 }
