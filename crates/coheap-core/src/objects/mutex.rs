@@ -163,16 +163,60 @@ impl Mutex {
         self.lock_slowly(root, context, Patience::until(started, until))
     }
 
-    /// Waits until the lock could be had, as [`lock_until`](Self::lock_until) does. A dead
-    /// holder's lock can, and whoever takes it next is told.
+    /// Waits until the lock is free, or its holder is dead, and leaves it. Comes back at `until`, and
+    /// looks for deadlocks, as [`lock_until`](Self::lock_until) does.
     ///
     /// # Errors
     ///
-    /// As [`lock_until`](Self::lock_until).
+    /// [`Error::TimedOut`], [`Error::Deadlock`], [`Error::Interrupted`], [`Error::ObjectGone`].
     pub fn wait_until_free(&self, context: &Context, started: u64, until: u64) -> Result<()> {
-        match self.lock_until(context, started, until)? {
-            Acquired::Clean => self.unlock(context),
-            Acquired::OwnerDied(pid) => self.unlock_marked(context, pid),
+        let root = self.root(context.region())?;
+        let mut patience = Patience::until(started, until);
+        let answer = self.sleep_until_free(root, context, &mut patience);
+        deadlock::withdraw(context.region(), context.index());
+        patience.leave(&root.signal);
+        // Others may sleep whom the wake was for.
+        wait::wake(&root.signal, 1);
+        answer
+    }
+
+    fn sleep_until_free(
+        &self,
+        root: &MutexRoot,
+        context: &Context,
+        patience: &mut Patience,
+    ) -> Result<()> {
+        let (region, member) = (context.region(), context.member());
+        let mut is_published = false;
+        loop {
+            self.handle.object(region)?;
+            let seen = root.signal.seen();
+            let word = root.lock.acquire();
+            let owner = Owner::of(word);
+            if owner.is_nobody() {
+                return Ok(());
+            }
+            if !lock::announce(&root.lock, word) {
+                continue;
+            }
+            if !is_published && patience.is_settled_in() {
+                deadlock::publish(region, context.index(), region.offset_of(&root.lock));
+                is_published = true;
+            }
+            match patience.pause(member, context.index(), &root.signal, seen, Some(owner))? {
+                Pause::Look => {}
+                Pause::Interrupted => return Err(Error::Interrupted),
+                Pause::Tick(part) => estate::tick(context, part)?,
+                Pause::OwnerGone(_) => return Ok(()),
+                Pause::TimedOut if wait::gone_owner(member, owner)?.is_some() => return Ok(()),
+                Pause::TimedOut if !is_deadlocked(context, patience) => {
+                    return Err(Error::TimedOut);
+                }
+                Pause::TimedOut => {}
+            }
+            if is_deadlocked(context, patience) {
+                return Err(Error::Deadlock);
+            }
         }
     }
 

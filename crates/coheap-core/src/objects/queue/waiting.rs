@@ -5,7 +5,7 @@
 //! on, for one wake may stand for many sleepers.
 
 use super::promise::Promise;
-use super::{Lease, Queue, check_place, is_idle};
+use super::{Lease, Queue, check_place, is_idle, nothing};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::{Region, Signal};
@@ -217,8 +217,15 @@ impl Queue {
     ///
     /// As [`lease_until`](Self::lease_until).
     pub fn wait_until_ready(&self, context: &Context, started: u64, until: u64) -> Result<()> {
-        let lease = self.lease_until(context, started, until, &mut Vec::new())?;
-        self.nack(context, &lease, None)
+        let patience = || Patience::until(started, until);
+        self.wait_for_item(context, patience, || self.check_item(context))
+    }
+
+    /// Whether an item could be got now.
+    fn check_item(&self, context: &Context) -> Result<()> {
+        let (_held, body, tail) = self.hold_head_and_look(context)?;
+        let is_there = body.returned.get() != 0 || body.head.get() != tail.moved;
+        if is_there { Ok(()) } else { Err(nothing(body, tail)) }
     }
 
     /// Waits until an item could be put, and puts none; comes back at `until` as
@@ -228,8 +235,15 @@ impl Queue {
     ///
     /// As [`put_until`](Self::put_until).
     pub fn wait_until_roomy(&self, context: &Context, started: u64, until: u64) -> Result<()> {
-        let promise = self.promise_wait(context, Patience::until(started, until))?;
-        self.cancel(context, promise)
+        let mut look = || self.check_room(context, 1);
+        match look() {
+            Err(Error::Full) => {}
+            other => return other,
+        }
+        self.sleep_for_place(context, Patience::until(started, until), &mut look)?;
+        // Others may sleep whom the wake was for.
+        wait::wake(&self.body(context.region())?.not_full, 1);
+        Ok(())
     }
 
     #[cold]

@@ -30,6 +30,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         let now = os::now();
         stage.mutex.lock_until(context, now, now).map(|_| ())
     }),
+    Operation::new(&["Mutex::wait_until_free"], "no time", MUTEXES, MUTEX, |stage, context| {
+        let now = os::now();
+        stage.mutex.wait_until_free(context, now, now)
+    }),
+    Operation::new(&["Mutex::depth"], "any", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.depth(context).map(|_| ())
+    }),
     Operation::new(&["Mutex::try_lock"], "once", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.try_lock(context).map(|_| ())
     }),

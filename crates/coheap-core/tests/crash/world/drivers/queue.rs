@@ -121,6 +121,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         let now = os::now();
         stage.work.put_until(context, now, now, b"new")
     }),
+    Operation::new(&["Queue::wait_until_ready"], "no time", QUEUES, QUEUE, |stage, context| {
+        let now = os::now();
+        stage.queue.wait_until_ready(context, now, now)
+    }),
+    Operation::new(&["Queue::wait_until_roomy"], "no time", WORK, BOUNDED, |stage, context| {
+        let now = os::now();
+        stage.work.wait_until_roomy(context, now, now)
+    }),
     Operation::new(&["Queue::ack"], "one", QUEUES, QUEUE, |stage, context| {
         stage.queue.ack(context, &stage.leases.borrow()[0])
     })
