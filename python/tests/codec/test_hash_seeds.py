@@ -53,7 +53,7 @@ def python(seed: str, *arguments: str) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_dict_is_a_dict_under_each_seed(seed):
-    machine = str(TESTS / "test_dict_machine.py")
+    machine = str(TESTS / "dict" / "test_dict_machine.py")
     python(seed, "-m", "pytest", "-q", "-p", "no:cacheprovider", machine)
 
 
