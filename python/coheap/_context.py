@@ -29,7 +29,8 @@ class _Child(BaseProcess):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         """Pickle for a new interpreter: first the heap, then what the process works with."""
-        function, arguments, *rest = object.__reduce_ex__(self, 2)
+        reduced: Any = object.__reduce_ex__(self, 2)
+        function, arguments, *rest = reduced
         return _in_heap, (coheap.default_heap(), function, arguments), *rest
 
 
@@ -62,7 +63,7 @@ class _Base(standard.BaseContext):
     """What is the same for all start methods."""
 
     # Typeshed says that the standard library's gives another class than it does.
-    def get_context(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def get_context(  # type: ignore[override]
         self, method: str | None = None
     ) -> "Context":
         """Give the context of a start method; None is this one.
