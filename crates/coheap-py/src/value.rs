@@ -9,7 +9,6 @@
 use coheap_core::objects::{Mutex, Recipe, Value as Engine};
 use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt};
@@ -352,8 +351,7 @@ impl Value {
                 return Ok(sum.into_pyobject(py)?.into_any());
             }
         }
-        let sum =
-            self.exchange(py, |old| old.call_method1(intern!(py, "__add__"), (n,)).map(Some))?;
+        let sum = self.exchange(py, |old| old.add(n).map(Some))?;
         sum.ok_or_else(|| PyValueError::new_err("no sum"))
     }
 

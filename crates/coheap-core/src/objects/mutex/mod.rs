@@ -6,6 +6,9 @@
 //! What always holds: the lock word is changed by the rules of `sync::lock`; recovery leaves it
 //! alone, so a dead holder's lock stays held until somebody wants it. What says how often and since
 //! when the holder has it is written by the holder alone, and means nothing while nobody holds it.
+//! Waiting for it is in `waiting`.
+
+mod waiting;
 
 use crate::error::{Error, Result};
 use crate::journal::Context;
@@ -15,13 +18,8 @@ use crate::objects::header::Handle;
 use crate::objects::{Value, estate};
 use crate::os;
 use crate::sync::life::StateWord;
-use crate::sync::wait::{self, Pause};
-use crate::sync::{Owner, Patience, deadlock, lock};
+use crate::sync::{Owner, Patience, lock, wait};
 
-/// Looks before a waiter goes to sleep.
-const SPINS: u32 = 40;
-/// How long a plain lock must stand still in a cycle before it is called a deadlock.
-const STABLE: u64 = 1_000_000_000;
 /// The part of `held` that says how often; above it, the time in units of as many nanoseconds.
 const DEPTH: u64 = (1 << 20) - 1;
 /// The bit of `traits` that makes a lock strict.
@@ -163,63 +161,6 @@ impl Mutex {
         self.lock_slowly(root, context, Patience::until(started, until))
     }
 
-    /// Waits until the lock is free, or its holder is dead, and leaves it. Comes back at `until`, and
-    /// looks for deadlocks, as [`lock_until`](Self::lock_until) does.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`], [`Error::Deadlock`], [`Error::Interrupted`], [`Error::ObjectGone`].
-    pub fn wait_until_free(&self, context: &Context, started: u64, until: u64) -> Result<()> {
-        let root = self.root(context.region())?;
-        let mut patience = Patience::until(started, until);
-        let answer = self.sleep_until_free(root, context, &mut patience);
-        deadlock::withdraw(context.region(), context.index());
-        patience.leave(&root.signal);
-        // Others may sleep whom the wake was for.
-        wait::wake(&root.signal, 1);
-        answer
-    }
-
-    fn sleep_until_free(
-        &self,
-        root: &MutexRoot,
-        context: &Context,
-        patience: &mut Patience,
-    ) -> Result<()> {
-        let (region, member) = (context.region(), context.member());
-        let mut is_published = false;
-        loop {
-            self.handle.object(region)?;
-            let seen = root.signal.seen();
-            let word = root.lock.acquire();
-            let owner = Owner::of(word);
-            if owner.is_nobody() {
-                return Ok(());
-            }
-            if !lock::announce(&root.lock, word) {
-                continue;
-            }
-            if !is_published && patience.is_settled_in() {
-                deadlock::publish(region, context.index(), region.offset_of(&root.lock));
-                is_published = true;
-            }
-            match patience.pause(member, context.index(), &root.signal, seen, Some(owner))? {
-                Pause::Look => {}
-                Pause::Interrupted => return Err(Error::Interrupted),
-                Pause::Tick(part) => estate::tick(context, part)?,
-                Pause::OwnerGone(_) => return Ok(()),
-                Pause::TimedOut if wait::gone_owner(member, owner)?.is_some() => return Ok(()),
-                Pause::TimedOut if !is_deadlocked(context, patience) => {
-                    return Err(Error::TimedOut);
-                }
-                Pause::TimedOut => {}
-            }
-            if is_deadlocked(context, patience) {
-                return Err(Error::Deadlock);
-            }
-        }
-    }
-
     /// How often this thread has the lock.
     ///
     /// # Errors
@@ -248,79 +189,6 @@ impl Mutex {
         }
         Region::store(&root.held, held + 1);
         Ok(true)
-    }
-
-    #[cold]
-    fn lock_slowly(
-        &self,
-        root: &MutexRoot,
-        context: &Context,
-        mut patience: Patience,
-    ) -> Result<Acquired> {
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
-            if Owner::of(root.lock.get()).is_nobody() && lock::try_take(&root.lock, context.me()) {
-                return taken(root, context);
-            }
-        }
-        if context.in_transaction.get() {
-            return Err(context.doomed_by(&Error::WouldBlock));
-        }
-        let region = context.region();
-        let answer = self.wait_for(root, context, &mut patience);
-        deadlock::withdraw(region, context.index());
-        patience.leave(&root.signal);
-        answer
-    }
-
-    fn wait_for(
-        &self,
-        root: &MutexRoot,
-        context: &Context,
-        patience: &mut Patience,
-    ) -> Result<Acquired> {
-        let region = context.region();
-        let mut is_published = false;
-        loop {
-            let seen = root.signal.seen();
-            let word = root.lock.acquire();
-            let owner = Owner::of(word);
-            if owner.is_nobody() {
-                if lock::try_take_after_sleep(&root.lock, context.me()) {
-                    return taken(root, context);
-                }
-                continue;
-            }
-            if !lock::announce(&root.lock, word) {
-                continue;
-            }
-            if !patience.has_deadline() && !is_published && patience.is_settled_in() {
-                deadlock::publish(region, context.index(), region.offset_of(&root.lock));
-                is_published = true;
-            }
-            let member = context.member();
-            match patience.pause(member, context.index(), &root.signal, seen, Some(owner))? {
-                Pause::Look => {}
-                Pause::Interrupted => return Err(Error::Interrupted),
-                Pause::Tick(part) => estate::tick(context, part)?,
-                Pause::TimedOut => {
-                    let acquired = self.try_lock(context)?;
-                    let is_over = acquired.is_none() && is_deadlocked(context, patience);
-                    let late = if is_over { Error::Deadlock } else { Error::TimedOut };
-                    return acquired.ok_or(late);
-                }
-                Pause::OwnerGone(dead) => {
-                    estate::bury(context, dead)?;
-                    if let Some(acquired) = inherit(root, owner, context)? {
-                        return Ok(acquired);
-                    }
-                }
-            }
-            self.handle.object(region)?;
-            if is_deadlocked(context, patience) {
-                return Err(Error::Deadlock);
-            }
-        }
     }
 
     /// Lets the lock go that this thread holds.
@@ -478,12 +346,6 @@ fn is_strict(root: &MutexRoot) -> bool {
 /// What a mark says to who is refused the lock.
 fn refusal(died: u64) -> Error {
     Error::OwnerDied { pid: (died - 1) as u32 }
-}
-
-/// Whether a wait without an end stands still in a circle, and this thread is the one to give up.
-fn is_deadlocked(context: &Context, patience: &Patience) -> bool {
-    let is_stable = !patience.has_deadline() && patience.age() > STABLE;
-    is_stable && deadlock::is_victim(context.member(), context.index())
 }
 
 /// Process id of a holder. It may have died between taking the lock and writing the number down:
