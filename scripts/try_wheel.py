@@ -7,6 +7,7 @@ behind. The exit status is 0 if all of it works.
 Not here: whether coheap does what it promises, which its own tests see.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -42,13 +43,7 @@ def main(wheels: list[str]) -> None:
         version = run(tools / "coheap", "--version").removeprefix("coheap ").strip()
         run(tools / "python", "-c", f"import coheap; assert coheap.__version__ == {version!r}")
         check_start(tools / "coheap")
-        text = folder / "text"
-        text.mkdir()
-        (text / "words.txt").write_text("one two two\n" * 1000)
-        for face in ["Rust"], ["Python", "--python"], ["Python", "--python", "--compare"]:
-            said = run(tools / "coheap", "demo", str(text), *face[1:])
-            assert re.match(rf"face +{face[0]}", said), said
-            assert "every count equal" in said, said
+        check_demo(tools / "coheap", folder)
         print(f"{Path(wheels[0]).name} works in a fresh environment")
 
 
@@ -61,6 +56,21 @@ def run(*command: str | Path) -> str:
         words = " ".join(map(str, command))
         sys.exit(f"{words}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def check_demo(program: Path, folder: Path) -> None:
+    """Both faces count the same words, and one of them against `multiprocessing`, too."""
+    text, figures = folder / "text", folder / "figures.json"
+    text.mkdir()
+    (text / "words.txt").write_text("one two two, caf\u00e9_3\n" * 1000)
+    (text / "other.txt").write_bytes(b"\xff")
+    counts: list[dict[str, int]] = []
+    for face in ["Rust"], ["Python", "--python"], ["Python", "--python", "--compare"]:
+        said = run(program, "demo", str(text), "--json", str(figures), *face[1:])
+        assert re.match(rf"face +{face[0]}", said), said
+        assert "every count equal" in said, said
+        counts.append(json.loads(figures.read_text())["counts"])
+    assert counts == [{"one": 1000, "two": 2000, "caf": 1000, "_3": 1000}] * 3, counts
 
 
 def check_start(program: Path) -> None:

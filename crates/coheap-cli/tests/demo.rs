@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use scene::{Random, Scene, coheap, counts, figure, plain_count, said, send, wait_for, workers_of};
@@ -217,6 +217,45 @@ fn a_worker_that_somebody_else_kills_is_replaced_and_nothing_is_lost() {
     let text = std::fs::read_to_string(scene.texts().join("0.txt")).unwrap();
     let expected = plain_count([text.as_str()]);
     assert!(counts(&json).iter().all(|(word, count)| expected[word] * 12 == *count));
+}
+
+/// Goal: with `--python` the program becomes the Python beside it, which gets the same request.
+/// Method: the program in a folder of its own, and beside it, as `python3`, a program that says
+/// what it was started with.
+#[test]
+fn with_python_the_interpreter_beside_the_program_gets_the_same_request() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("beside-{}", process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let program = folder.join("coheap");
+    // A link in the same file system, because nobody may run a file that is being written.
+    std::fs::hard_link(env!("CARGO_BIN_EXE_coheap"), &program).unwrap();
+    symlink("/bin/echo", folder.join("python3")).unwrap();
+    let run = |args: &[&str]| Command::new(&program).args(args).output().unwrap();
+    let request = ["demo", "a b", "--python", "--workers", "3", "--json=-f", "--", "--compare"];
+    let output = run(&request);
+    let first = String::from_utf8_lossy(&output.stdout).into_owned();
+    let output = run(&["demo", "--python", "--compare", "--kills-per-second", "0.5"]);
+    let second = String::from_utf8_lossy(&output.stdout).into_owned();
+    let refused = run(&["demo", "--python", "--workers", "65"]);
+    std::fs::remove_file(folder.join("python3")).unwrap();
+    symlink("/bin/false", folder.join("python3")).unwrap();
+    let failed = run(&["demo", "--python"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(
+        first,
+        "-P -m coheap demo --kills-per-second=5 --workers=3 --json=-f -- a b --compare\n"
+    );
+    assert_eq!(second, "-P -m coheap demo --kills-per-second=0.5 --compare --\n");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+    assert_eq!(failed.status.code(), Some(1), "the status is not Python's own");
+}
+
+#[test]
+fn without_any_python_it_is_told_what_is_needed() {
+    let output = coheap(&["demo", "--python"]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("--python needs Python 3.11 or later with the package coheap"), "{told}");
 }
 
 #[cfg(not(feature = "compare"))]
