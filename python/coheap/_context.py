@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
 
 import coheap
+from coheap._native import Luggage
 from coheap._shared import Manager, SharedManager
 
 _T = TypeVar("_T")
@@ -22,10 +23,22 @@ _T = TypeVar("_T")
 class _Child(BaseProcess):
     """A process that has its parent's default heap."""
 
+    _luggage: Luggage | None = None
+    """What keeps the objects that the child was handed, until it is gone: it may be slow to take
+    them, and nobody else may have them any more."""
+
     def start(self) -> None:
         """Start the process; the default heap is there before, so that it will be the child's."""
         coheap.default_heap()
-        super().start()
+        with Luggage() as luggage:
+            super().start()
+        self._luggage = luggage
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the process has ended, at most `timeout` seconds."""
+        super().join(timeout)
+        if self.exitcode is not None:
+            self._luggage = None
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         """Pickle for a new interpreter: first the heap, then what the process works with."""

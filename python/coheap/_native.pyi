@@ -49,6 +49,7 @@ __all__ = [
     "Heap",
     "Lease",
     "Lock",
+    "Luggage",
     "RLock",
     "Value",
     "WorkQueue",
@@ -209,6 +210,19 @@ def open(  # noqa: A001
     temporary: bool = False,
     folder: str | PathLike[str] | None = None,
 ) -> Heap: ...
+
+@final
+class Luggage:
+    def __new__(cls) -> Self: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> None: ...
+
 def sweep(heap: Heap) -> int: ...
 
 @final

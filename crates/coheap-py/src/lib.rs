@@ -39,6 +39,8 @@ mod _native {
     #[pymodule_export]
     use crate::heap::default::{default_heap, set_default_heap};
     #[pymodule_export]
+    use crate::heap::luggage::Luggage;
+    #[pymodule_export]
     use crate::heap::pickling::{_open_heap, _open_object};
     #[pymodule_export]
     use crate::heap::{Heap, open, sweep};

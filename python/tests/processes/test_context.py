@@ -192,6 +192,31 @@ def test_a_process_without_a_context_is_started_as_the_standard_library_is_told(
     assert said == f"0 child {method} {names[method]}\n"
 
 
+def note(given, met):
+    met[len(given)] = True
+
+
+def test_what_a_child_was_handed_is_gone_after_it(context):
+    """Goal: a server that starts a process for each request does not keep what it gave them.
+
+    Method: objects that only the arguments of a process refer to, first for children that take
+    their time to unpickle them, then counted after their end.
+    """
+    heap, met = coheap.default_heap(), coheap.Dict()
+    note_one = context.Process(target=note, args=({}, met))
+    note_one.start()
+    assert end(note_one) == 0
+    before = heap.check()["objects"]
+    children = [
+        context.Process(target=note, args=(coheap.Dict.fromkeys(range(n)), met)) for n in range(5)
+    ]
+    for child in children:
+        child.start()
+    assert [end(child) for child in children] == [0] * 5
+    assert sorted(met) == [0, 1, 2, 3, 4]
+    assert heap.check()["objects"] == before
+
+
 def start_grandchild(context, counts):
     child = context.Process(target=counts.increment, args=("grandchild",))
     child.start()

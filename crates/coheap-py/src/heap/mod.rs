@@ -9,6 +9,7 @@
 //! | `pickling` | handles as pickles |
 
 pub(crate) mod default;
+pub(crate) mod luggage;
 pub(crate) mod pickling;
 
 use std::path::PathBuf;

@@ -2,13 +2,14 @@
 //!
 //! A value of a heap keeps the objects of the heap that it refers to. Nobody knows where the bytes
 //! of any other pickle go: so an object without a name is kept by the process that pickled a handle
-//! to it, until that process ends or closes the heap; from the moment it is unpickled, it is kept
-//! by who unpickled it as well.
+//! to it, until that process ends or closes the heap, or for a child until that one ends; from the
+//! moment it is unpickled, it is kept by who unpickled it as well.
 //!
 //! What always holds: a pickle that comes too late finds nothing, never something else: heaps are
 //! told apart by their uuids, objects by their generations.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use coheap_core::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::{Heap, default};
+use super::{Heap, default, luggage};
 use crate::codec::Rules;
 use crate::dict::Dict;
 use crate::door::{Door, Keeper, Object};
@@ -38,7 +39,8 @@ pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
 type Whereabouts = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
 
 /// What this process keeps because it pickled a handle to it.
-static PICKLED: PrivateMutex<Vec<Arc<Keeper>>> = PrivateMutex::new(Vec::new());
+/// By their addresses, so that each is found at once.
+static PICKLED: PrivateMutex<BTreeMap<usize, Arc<Keeper>>> = PrivateMutex::new(BTreeMap::new());
 
 /// A handle as a pickle. `more` is what the class needs besides.
 pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
@@ -95,13 +97,11 @@ fn meet(object: &Object) -> bool {
     MEETINGS.try_with(note).ok().flatten().is_some()
 }
 
-/// Keeps an object until this process ends.
+/// Keeps an object until this process ends, or the child that it is for.
 fn keep(keeper: &Arc<Keeper>) {
-    if let Keeper::Reference(..) = **keeper {
-        let mut kept = PICKLED.lock();
-        if !kept.iter().any(|known| Arc::ptr_eq(known, keeper)) {
-            kept.push(Arc::clone(keeper));
-        }
+    let is_named = matches!(**keeper, Keeper::Name(_));
+    if !is_named && !luggage::pack(keeper) {
+        PICKLED.lock().insert(Arc::as_ptr(keeper) as usize, Arc::clone(keeper));
     }
 }
 
@@ -111,9 +111,14 @@ pub(super) fn let_go(engine: &Engine) {
         Keeper::Reference(known, _) => known.is_same(engine),
         Keeper::Name(_) => true,
     };
-    let (going, kept) = std::mem::take(&mut *PICKLED.lock()).into_iter().partition(is_of_it);
-    *PICKLED.lock() = kept;
-    drop::<Vec<Arc<Keeper>>>(going);
+    let mut going = Vec::new();
+    PICKLED.lock().retain(|_, keeper| {
+        let is_kept = !is_of_it(keeper);
+        if !is_kept {
+            going.push(Arc::clone(keeper));
+        }
+        is_kept
+    });
 }
 
 fn place(py: Python<'_>, door: &Door) -> PyResult<Whereabouts> {
