@@ -1,8 +1,8 @@
 """What the pages show in Python runs, and prints what they say.
 
 Goal: no example goes stale.
-Method: every block of Python in the README runs in a program of its own; where a comment behind a
-`print` says what is printed, it is.
+Method: the blocks of Python on each page run in one program, one after the other, in a folder of
+their own; where a comment behind a `print` says what is printed, it is.
 """
 
 import re
@@ -13,24 +13,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = [
-    (page, number, block)
-    for page in ["README.md"]
-    for number, block in enumerate(
-        re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
-    )
-]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGES = {
+    str(page.relative_to(ROOT)): "\n".join(BLOCK.findall(page.read_text()))
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+}
 
 
-def test_there_are_blocks():
-    assert BLOCKS
+def test_the_pages_for_users_have_blocks():
+    for page in ("README.md", "README.zh-CN.md", "docs/tutorial.md"):
+        assert PAGES[page]
 
 
-@pytest.mark.parametrize(("page", "number", "block"), BLOCKS)
-def test_a_block_runs_and_prints_what_it_says(page, number, block):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, timeout=60
-    )
+@pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])
+def test_a_page_runs_and_prints_what_it_says(page, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PAGES[page])
+    command = [sys.executable, "-W", "error", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.stderr == ""
-    printed = re.findall(r"^\s*print\(.*?\)\s+# (.*)$", block, re.MULTILINE)
+    printed = re.findall(r"^\s*print\(.*?\)\s+# (.*)$", PAGES[page], re.MULTILINE)
     assert done.stdout.splitlines() == printed
