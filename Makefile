@@ -59,8 +59,10 @@ lint: tidy ## clippy, with warnings as errors, and the house rules
 	$(CLIPPY) -- -D warnings
 	$(CLIPPY_FEATURES) -- -D warnings
 
-bench: $(PASSED)/tools ## measure against the peers (bench/ is a workspace of its own)
+bench: $(PASSED)/tools $(PASSED)/wheel ## measure against the peers (bench/ is a workspace of its own)
 	cd bench && $(CARGO) run --locked --release
+	$(VENV_PYTHON) -m pip install --quiet lmdb UltraDict || echo "peers that are missing are named in the table"
+	$(VENV_PYTHON) bench/python
 
 python: $(PASSED)/python ## build the Python package into target/venv and test it
 

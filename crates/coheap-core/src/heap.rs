@@ -329,11 +329,17 @@ impl Shared {
     fn expect_child(self: &Arc<Self>) {
         let member = self.member.lock().clone();
         let Some(member) = member.filter(|member| member.is_own()) else { return };
-        let Some(unborn) = member.expect_child().ok().flatten() else { return };
+        let heap = Heap { shared: Arc::clone(self) };
+        // What earlier children left is settled here, for nobody else may ever look.
+        let _ = heap.with(estate::sweep_if_due);
+        let mut unborn = member.expect_child().ok().flatten();
+        if unborn.is_none() && heap.with(estate::sweep).is_ok() {
+            unborn = member.expect_child().ok().flatten();
+        }
+        let Some(unborn) = unborn else { return };
         let child = unborn.who();
         *self.unborn.lock() = Some(unborn);
         if self.region.slot(member.slot()).leases.get() != 0 {
-            let heap = Heap { shared: Arc::clone(self) };
             // A full heap is no reason not to fork: the child finds the object gone, at worst.
             let _ = heap.with(|context| ledger::bequeath(context, child));
         }

@@ -157,3 +157,16 @@ fn a_hundred_thousand_objects_leave_nothing() {
     assert!(used.iter().all(|bytes| *bytes == used[0]), "it grows: {used:?}");
     assert!(used[0] < 14 << 20, "{} bytes are left", used[0]);
 }
+
+/// Goal: children that come and go, each with what it inherited, do not use the slots up.
+/// Method: more of them than there are slots, one after the other; the parent does nothing else.
+#[test]
+fn children_that_are_gone_leave_their_slots() {
+    let _alone = alone();
+    let heap = heap(4);
+    let (_reference, map) = new_map(&heap);
+    for _ in 0..600 {
+        fork(|| i32::from(heap.with(|context| map.len(context)) != Ok(0))).must_succeed();
+    }
+    assert_eq!(objects(&heap), 1);
+}

@@ -1,0 +1,80 @@
+"""How fast coheap is from Python, against `multiprocessing` and the best peers.
+
+    python bench/python [--rounds 7] [--only TEXT] [--json FILE]
+
+One run, the sides alternated, medians over the rounds. Both sides of a row run the same function,
+in the same number of forked processes, for the same time.
+
+Not here: the workloads (`workloads`), how processes are measured (`measure`), and the figures of
+the engine and of the Rust face (`bench/src`).
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+from pathlib import Path
+
+from measure import Row
+from single import singles
+from workloads import rows
+
+
+def line(row: Row, ours: list[float], theirs: list[float]) -> dict[str, object]:
+    """The medians of a row and what is wanted of it."""
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    ratio = other / mine
+    return {
+        "workload": row.name,
+        "unit": row.unit,
+        "ours": mine,
+        "theirs": other,
+        "against": row.against,
+        "ratio": ratio,
+        "least": row.least,
+        "aim": row.aim,
+        "reached": ratio >= row.least,
+    }
+
+
+def show(found: dict[str, object]) -> None:
+    """Print one line of the table."""
+    print(
+        "| {workload} | {ours:,.1f} {unit} | {theirs:,.1f} {unit} ({against}) | x{ratio:.2f} "
+        "| x{least} | x{aim} | {mark} |".format(mark="yes" if found["reached"] else "no", **found),
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, "
+          f"{options.rounds} rounds, medians of the time for one operation\n")
+    print("| workload | coheap | against | ratio | wanted | aim | reached |")
+    print("|---|---|---|---|---|---|---|")
+    table = []
+    for row in [*rows(), *singles()]:
+        if options.only not in row.name:
+            continue
+        if row.missing:
+            print(f"| {row.name} | | {row.missing} | | x{row.least} | x{row.aim} | not measured |")
+            continue
+        ours, theirs = [], []
+        with row.opened() as (mine, other):
+            for _ in range(options.rounds):
+                ours.append(mine())
+                theirs.append(other())
+        table.append(line(row, ours, theirs))
+        show(table[-1])
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
