@@ -54,8 +54,10 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, "
-          f"{options.rounds} rounds, medians of the time for one operation\n")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} processors, "
+        f"{options.rounds} rounds, medians of the time for one operation\n"
+    )
     print("| workload | coheap | against | ratio | wanted | aim | reached |")
     print("|---|---|---|---|---|---|---|")
     table = []

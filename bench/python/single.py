@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import coheap
 from measure import Row, Side, counts, pair
 from workloads import KEYS, get, hold, put
+
+import coheap
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def ultra() -> Iterator[tuple[tuple, tuple]]:
 
 
 class Lmdb:
-    """LMDB as a mapping, as fast as it goes: no syncing, a writable map, one transaction a write."""
+    """LMDB as a mapping, as fast as it goes: no syncing, a writable map; each write commits."""
 
     def __init__(self, folder: str) -> None:
         module = importlib.import_module("lmdb")
@@ -86,7 +87,10 @@ def _resident(code: str) -> float:
 @contextmanager
 def memory() -> Iterator[tuple[Side, Side]]:
     """MiB above plain Python, against the two that are allowed."""
-    yield (lambda: _resident("import coheap; d = coheap.Dict(a=1)") - _resident("pass"), lambda: 2.0)
+    yield (
+        lambda: _resident("import coheap; d = coheap.Dict(a=1)") - _resident("pass"),
+        lambda: 2.0,
+    )
 
 
 @contextmanager
@@ -97,7 +101,9 @@ def demo() -> Iterator[tuple[Side, Side]]:
 
         def run() -> dict[str, float]:
             command = [sys.executable, "-m", "coheap", "demo", "--compare", "--json", str(file)]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             return json.loads(file.read_text())
 
         answers: dict[str, float] = {}

@@ -8,8 +8,9 @@ import multiprocessing
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
 
-import coheap
 from measure import Row, fork, pair
+
+import coheap
 
 KEYS = [f"key {n}" for n in range(1000)]
 MANY = {n: n for n in range(10_000)}
@@ -35,7 +36,9 @@ def build(make: Callable[[], MutableMapping[int, int]]) -> int:
     return 1
 
 
-def add_guarded(target: MutableMapping[str, int], guard: Callable[[], AbstractContextManager]) -> int:
+def add_guarded(
+    target: MutableMapping[str, int], guard: Callable[[], AbstractContextManager]
+) -> int:
     """Add 1 to a counter, under what guards it."""
     for _ in range(100):
         with guard():
@@ -146,7 +149,13 @@ def rows() -> list[Row]:
         Row("dict set, 1 client", 45, 67, pair(put, 1, dicts), proxy),
         Row("dict set, 4 clients", 50, 77, pair(put, 4, dicts), proxy),
         Row("dict built by an update of 10,000", 2.5, 3.7, pair(build, 1, makers), proxy),
-        Row("counter in a dict, atomic(), 4", 60, 125, pair(add_guarded, 4, guarded), f"{proxy}, lock"),
+        Row(
+            "counter in a dict, atomic(), 4",
+            60,
+            125,
+            pair(add_guarded, 4, guarded),
+            f"{proxy}, lock",
+        ),
         Row("increment of one key, 4", 100, 200, pair(add, 4, incremented), f"{proxy}, lock"),
         Row("work queue: put, get, ack", 12, 30, pair(work_off, 1, queues), "JoinableQueue"),
         Row("Lock, free: acquire, release", 0.95, 1.1, pair(take_and_release, 1, locks)),

@@ -74,7 +74,7 @@ def test_an_update_that_does_not_fit_changes_nothing():
         entries = heap.dict("entries")
         entries.update({n: n for n in range(100)})
         before = entries.snapshot()
-        more = {n: -n for n in range(200)} | {n: "x" * 1000 for n in range(1000, 2000)}
+        more = {n: -n for n in range(200)} | dict.fromkeys(range(1000, 2000), "x" * 1000)
         with pytest.raises(coheap.HeapFull, match="nothing was changed"):
             entries.update(more)
         assert entries.snapshot() == before
@@ -114,12 +114,12 @@ def test_short_entries_are_never_too_many_and_long_ones_come_in_parts():
         entries = heap.dict("entries")
         entries.update({n: n for n in range(300_000)})
         assert len(entries) == 300_000
-        entries.update({n: "x" * 20 for n in range(300_000)})
+        entries.update(dict.fromkeys(range(300000), "x" * 20))
         assert set(entries.values()) == {"x" * 20}
         assert list(entries) == list(range(300_000))
         entries.clear()
         entries.increment_many({n: n for n in range(300_000)})
         with pytest.raises(ValueError, match="nothing was changed"):
-            entries.increment_many({n: 1 for n in range(299_999, -1, -1)})
+            entries.increment_many(dict.fromkeys(range(299999, -1, -1), 1))
         assert entries[299_999] == 299_999
         heap.check()

@@ -100,7 +100,7 @@ def test_what_is_gone_says_so(heap):
     late = pickle.dumps(named)
     heap.remove("named")
     heap.dict("named")["new"] = True
-    with pytest.raises(coheap.ObjectGone, match='object "named".*removed'):
+    with pytest.raises(coheap.ObjectGone, match=r'object "named".*removed'):
         pickle.loads(late)
 
 
@@ -191,7 +191,7 @@ def receive_and_add(inbox, outbox):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_handles_go_through_pipes_in_both_directions(method):
-    """Goal: a process that inherited nothing finds the heap; the sender drops its handle at once."""
+    """Goal: who inherited nothing finds the heap; the sender drops its handle at once."""
     context = multiprocessing.get_context(method)
     (ours, theirs), (out, back) = context.Pipe(), context.Pipe()
     child = context.Process(target=receive_and_add, args=(theirs, back))
@@ -236,7 +236,7 @@ def test_a_forked_child_keeps_what_its_parent_drops(heap, children):
         assert d["a"] == 1
 
     child = children.fork(use)
-    del d
+    d = None
     gc.collect()
     assert objects(heap) == 2
     go["go"] = True
