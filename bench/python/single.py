@@ -104,7 +104,7 @@ def demo() -> Iterator[tuple[Side, Side]]:
             subprocess.run(
                 command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            return json.loads(file.read_text())
+            return json.loads(file.read_text())["figures"]
 
         answers: dict[str, float] = {}
 
