@@ -2,8 +2,8 @@
 
     python bench/python [--rounds 7] [--only TEXT] [--json FILE]
 
-One run, the sides alternated, medians over the rounds. Both sides of a row run the same function,
-in the same number of forked processes, for the same time.
+One run, the side that begins changing with each round, medians over the rounds. Both sides of a
+row run the same function, in the same number of forked processes, for the same time.
 
 Not here: the workloads (`workloads`), how processes are measured (`measure`), and the figures of
 the engine and of the Rust face (`bench/src`).
@@ -22,7 +22,7 @@ from workloads import rows
 
 
 def line(row: Row, ours: list[float], theirs: list[float]) -> dict[str, object]:
-    """The medians of a row and what is wanted of it."""
+    """The medians of a row, its rounds and what is wanted of it."""
     mine, other = statistics.median(ours), statistics.median(theirs)
     ratio = other / mine
     return {
@@ -35,7 +35,18 @@ def line(row: Row, ours: list[float], theirs: list[float]) -> dict[str, object]:
         "least": row.least,
         "aim": row.aim,
         "reached": ratio >= row.least,
+        "rounds": {"ours": ours, "theirs": theirs},
     }
+
+
+def measured(row: Row, rounds: int) -> tuple[list[float], list[float]]:
+    """What both sides gave, ours first, in so many rounds."""
+    found: tuple[list[float], list[float]] = ([], [])
+    with row.opened() as sides:
+        for number in range(rounds):
+            for which in (0, 1) if number % 2 == 0 else (1, 0):
+                found[which].append(sides[which]())
+    return found
 
 
 def show(found: dict[str, object]) -> None:
@@ -65,17 +76,14 @@ def main() -> None:
         if options.only not in row.name:
             continue
         if row.missing:
+            table.append({"workload": row.name, "missing": row.missing})
             print(f"| {row.name} | | {row.missing} | | x{row.least} | x{row.aim} | not measured |")
             continue
-        ours, theirs = [], []
-        with row.opened() as (mine, other):
-            for _ in range(options.rounds):
-                ours.append(mine())
-                theirs.append(other())
-        table.append(line(row, ours, theirs))
+        table.append(line(row, *measured(row, options.rounds)))
         show(table[-1])
     if options.json:
-        options.json.write_text(json.dumps(table, indent=1) + "\n")
+        machine = {"python": platform.python_version(), "processors": os.cpu_count()}
+        options.json.write_text(json.dumps({**machine, "rows": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

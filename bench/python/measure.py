@@ -2,10 +2,11 @@
 
 What always holds: clients begin together, behind a barrier, and work for the same time. What is
 told is the time for one operation of all clients together: that of the clock, divided by all that
-they did.
+they did. A client that hangs is ended by its own alarm, also when the parent is gone.
 """
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,9 @@ from dataclasses import dataclass, field
 
 SECONDS = 0.25
 """How long the clients work in a round."""
+
+LIMIT = 30
+"""After so many seconds a client is ended, whatever it waits for."""
 
 fork = multiprocessing.get_context("fork")
 
@@ -35,26 +39,41 @@ class Row:
     """Why it cannot be measured here."""
 
 
-def _client(work: Callable[..., int], things: tuple, start, answers) -> None:
+def _client(work: Callable[..., int], things: tuple, start, answer) -> None:
+    signal.alarm(LIMIT)
     work(*things)
     start.wait()
     count, begin = 0, time.perf_counter()
     while (took := time.perf_counter() - begin) < SECONDS:
         count += work(*things)
-    answers.put((count, took))
+    answer.send((count, took))
 
 
 def counts(work: Callable[..., int], things: tuple, clients: int) -> list[tuple[int, float]]:
-    """What each of the clients did, and in how many seconds."""
-    start, answers = fork.Barrier(clients), fork.SimpleQueue()
-    arguments = (work, things, start, answers)
-    processes = [fork.Process(target=_client, args=arguments) for _ in range(clients)]
-    for process in processes:
+    """What each of the clients did, and in how many seconds.
+
+    Raises:
+        RuntimeError: A client ended without an answer; nothing is measured then.
+    """
+    start, began = fork.Barrier(clients), []
+    for _ in range(clients):
+        answer, told = fork.Pipe(duplex=False)
+        process = fork.Process(target=_client, args=(work, things, start, told))
         process.start()
-    found = [answers.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return found
+        # The clients alone hold it, so that the end of the last one is the end of the pipe.
+        told.close()
+        began.append((process, answer))
+    try:
+        return [answer.recv() for _, answer in began]
+    except EOFError:
+        raise RuntimeError(
+            f"a client of {work.__name__!r} ended without an answer, by an error that is printed "
+            f"above or after {LIMIT} seconds; nothing was measured, run it again with --only"
+        ) from None
+    finally:
+        for process, answer in began:
+            process.join()
+            answer.close()
 
 
 def side(work: Callable[..., int], things: tuple, clients: int) -> Side:

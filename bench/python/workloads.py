@@ -4,7 +4,6 @@ What always holds: a workload answers how many operations it did. The objects of
 made in the parent and inherited by the clients.
 """
 
-import multiprocessing
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
 
@@ -88,7 +87,7 @@ def add_under_lock(value) -> int:
 @contextmanager
 def dicts() -> Iterator[tuple[tuple, tuple]]:
     """A filled Dict, and a filled dict of a Manager."""
-    with multiprocessing.Manager() as manager:
+    with fork.Manager() as manager:
         full = dict.fromkeys([*KEYS, "n"], 7)
         yield (coheap.Dict(full),), (manager.dict(full),)
 
@@ -96,7 +95,7 @@ def dicts() -> Iterator[tuple[tuple, tuple]]:
 @contextmanager
 def makers() -> Iterator[tuple[tuple, tuple]]:
     """What makes an empty one of each."""
-    with multiprocessing.Manager() as manager:
+    with fork.Manager() as manager:
         yield (coheap.Dict,), (manager.dict,)
 
 
