@@ -76,9 +76,8 @@ pub(crate) fn sweep(operation: &Operation, state: &State, plan: &Plan) -> Option
 impl Cell<'_> {
     /// Runs a victim from the picture. Answers its process id and fate.
     fn victim(&self, death: Death) -> Result<(u32, Fate), String> {
-        self.stage.restore(&self.base);
         let (stage, operation) = (&self.stage, self.operation);
-        let end = stage.shared.run(|| {
+        let end = stage.run_from(&self.base, || {
             let context = operation.context(stage);
             if !operation.get_ready(stage)? {
                 stage.shared.number(1).store(1, Ordering::Release);
@@ -222,9 +221,8 @@ impl Cell<'_> {
     }
 
     fn recoverer(&self, crashed: &Picture, at: u64) -> Result<u32, String> {
-        self.stage.restore(crashed);
         let stage = &self.stage;
-        let end = stage.shared.run(|| {
+        let end = stage.run_from(crashed, || {
             let context = stage.context();
             failpoint::arm(at);
             estate::sweep(&context).map_err(|error| format!("{error:?}"))?;

@@ -87,7 +87,7 @@ fn close_doors(region: &Region) {
 fn count(operation: &Operation, state: &State) -> Result<Option<(u64, u64)>, String> {
     let stage = Stage::new(state.max_bytes);
     (state.build)(&stage);
-    let end = stage.shared.run(|| {
+    let end = stage.run_from(&stage.picture(), || {
         let context = operation.context(&stage);
         if !operation.get_ready(&stage)? {
             return Ok(());

@@ -87,9 +87,8 @@ impl Walk {
 
     /// A victim that dies before the operation, at an instruction of it, or after it.
     fn victim(&self, die_at: Option<u64>) -> Result<u32, String> {
-        self.stage.restore(&self.base);
         let (stage, operation) = (&self.stage, &self.operation);
-        let end = stage.shared.run(|| {
+        let end = stage.run_from(&self.base, || {
             let context = operation.context(stage);
             assert!(operation.get_ready(stage)?, "the operation makes sense here");
             let Some(at) = die_at else { die() };

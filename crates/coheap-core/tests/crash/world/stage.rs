@@ -14,6 +14,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
@@ -21,10 +22,14 @@ use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::objects::parcel::Parcel;
 use coheap_core::objects::{Directory, Lease, Map, Mutex, Queue, Recipe, Reference, Value};
+use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
-use super::child::{Fate, Shared, die};
+use super::child::{End, Fate, Shared, die};
 use super::picture::{Camera, Picture};
+
+/// Forks that are tried until one comes within the time in which no sweep is due.
+const MOST_FORKS: u32 = 100;
 
 /// An integer as the engine writes it.
 pub(crate) fn int(value: i64) -> Vec<u8> {
@@ -97,6 +102,34 @@ impl Stage {
 
     pub(crate) fn restore(&self, picture: &Picture) {
         self.camera.restore(self.region(), picture);
+    }
+
+    /// Puts the picture back and forks a child that does `work`, and finds the dead unsettled: a
+    /// fork settles what the dead left, unless somebody did a moment ago. For the child, nobody
+    /// ever did.
+    pub(crate) fn run_from(
+        &self,
+        picture: &Picture,
+        work: impl Fn() -> Result<(), String>,
+    ) -> End {
+        let swept = &self.region().header().swept;
+        for _ in 0..MOST_FORKS {
+            self.restore(picture);
+            let now = os::now();
+            Region::store(swept, now);
+            let end = self.shared.run(|| {
+                if swept.get() != now {
+                    self.shared.number(3).store(1, Ordering::Release);
+                    die();
+                }
+                Region::store(swept, 0);
+                work()
+            });
+            if self.shared.number(3).load(Ordering::Acquire) == 0 {
+                return end;
+            }
+        }
+        panic!("no fork in {MOST_FORKS} came within 20 ms: this machine is too slow to tell");
     }
 
     /// A child does `work` and dies; nobody recovers it.
