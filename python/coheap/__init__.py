@@ -12,8 +12,8 @@ dict there. Programs of the same user that do not start each other share a heap 
 `coheap.open("my-heap").dict("counts")`.
 """
 
-from queue import Empty, Full
-from typing import TYPE_CHECKING, Any
+from _collections_abc import MutableMapping
+from abc import ABCMeta
 
 from coheap._absent import ABSENT
 from coheap._errors import (
@@ -26,7 +26,6 @@ from coheap._errors import (
     ObjectGone,
     OwnerDied,
     OwnerDiedWarning,
-    ShutDown,
     WouldBlock,
 )
 from coheap._native import Dict as Dict
@@ -43,25 +42,32 @@ from coheap._native import (
     set_default_heap,
 )
 from coheap._native import open as open  # noqa: A004 - as gzip.open
-from coheap._views import register
+
+TYPE_CHECKING = False
+"""As `typing` has it, which alone would take a mebibyte of every process."""
 
 if TYPE_CHECKING:
     from coheap._context import Process, get_context
+    from coheap._ends import Empty, Full, ShutDown
     from coheap._shared import Manager
 
-register()
+# Dict is one, and too fast to inherit from one.
+ABCMeta.register(MutableMapping, Dict)  # pyright: ignore[reportArgumentType]
 
 _LATE = {
+    "Empty": "coheap._ends",
+    "Full": "coheap._ends",
     "Manager": "coheap._shared",
     "Process": "coheap._context",
+    "ShutDown": "coheap._ends",
     "get_context": "coheap._context",
 }
-"""What needs `multiprocessing`, and where it is: not everybody does."""
+"""What needs `multiprocessing` or `queue`, and where it is: not everybody does."""
 
 
 if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         """Import what is not there yet."""
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -106,4 +112,4 @@ __all__ = [
     "set_default_heap",
 ]
 
-del register
+del ABCMeta, MutableMapping

@@ -3,10 +3,7 @@
 There is exactly one, also in other processes: it pickles as itself.
 """
 
-from typing import Final, final
 
-
-@final
 class Absent:
     """No value. The only one of its kind is `coheap.ABSENT`."""
 
@@ -25,4 +22,4 @@ class Absent:
         return False
 
 
-ABSENT: Final = Absent()
+ABSENT = Absent()

@@ -1,21 +1,10 @@
 """The exceptions of coheap, each under what people already catch.
 
 All of them pickle, say whether anything changed, and say what to do. What the standard library
-has is used as it is: `queue.Empty`, `queue.Full`, `TimeoutError`, `queue.ShutDown`.
+has is used as it is: `TimeoutError`, and those of `coheap._ends`.
 
 Not here: which error of the engine becomes which exception (`crates/coheap-py/src/errors.rs`).
 """
-
-import sys
-
-if sys.version_info >= (3, 13):
-    from queue import ShutDown
-else:
-
-    class ShutDown(Exception):  # noqa: N818 - the name that Python 3.13 gave it
-        """The queue is closed and, for a `get`, everything in it is done."""
-
-        __module__ = "coheap"
 
 
 class Error(Exception):

@@ -1,11 +1,9 @@
 """What `Dict.keys()`, `.values()` and `.items()` return: views as those of `dict`.
 
-The set operations come from `collections.abc`; going through a view is native. `register`
-enters `Dict` as a `MutableMapping`.
+The set operations come from `collections.abc`; going through a view is native.
 """
 
-from abc import ABCMeta
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import TypeVar
 
 from coheap._native import Dict
@@ -79,8 +77,3 @@ class DictValues(ValuesView[V]):
     def __repr__(self) -> str:
         """Show the values."""
         return f"DictValues({list(self)!r})"
-
-
-def register() -> None:
-    """Enter Dict as a MutableMapping: it is one, and too fast to inherit from one."""
-    ABCMeta.register(MutableMapping, Dict)  # pyright: ignore[reportArgumentType]

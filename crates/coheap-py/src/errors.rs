@@ -37,13 +37,13 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         Error::Deadlock => own(py, "DeadlockError", message),
         Error::WouldBlock => own(py, "WouldBlock", message),
         Error::LeaseLost => own(py, "LeaseLost", message),
-        Error::ShutDown => own(py, "ShutDown", message),
+        Error::ShutDown => imported(py, "coheap._ends", "ShutDown", message),
         Error::OwnerDied { pid } => {
             let died = own(py, "OwnerDied", message);
             died.value(py).setattr("pid", *pid).err().unwrap_or(died)
         }
-        Error::Empty => imported(py, "queue", "Empty", message),
-        Error::Full => imported(py, "queue", "Full", message),
+        Error::Empty => imported(py, "coheap._ends", "Empty", message),
+        Error::Full => imported(py, "coheap._ends", "Full", message),
         Error::WrongKind { found, wanted } => PyTypeError::new_err(format!(
             "{subject} is {}, not {}; nothing was changed; choose another name",
             one_of(*found),

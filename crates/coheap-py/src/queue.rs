@@ -300,7 +300,7 @@ impl WorkQueue {
         match self.lease(py, None) {
             Ok(lease) => Ok(Some(lease)),
             Err(error) => {
-                let shut_down = py.import("coheap._errors")?.getattr("ShutDown")?;
+                let shut_down = py.import("coheap._ends")?.getattr("ShutDown")?;
                 if error.matches(py, shut_down)? { Ok(None) } else { Err(error) }
             }
         }

@@ -107,11 +107,7 @@ impl Stage {
     /// Puts the picture back and forks a child that does `work`, and finds the dead unsettled: a
     /// fork settles what the dead left, unless somebody did a moment ago. For the child, nobody
     /// ever did.
-    pub(crate) fn run_from(
-        &self,
-        picture: &Picture,
-        work: impl Fn() -> Result<(), String>,
-    ) -> End {
+    pub(crate) fn run_from(&self, picture: &Picture, work: impl Fn() -> Result<(), String>) -> End {
         let swept = &self.region().header().swept;
         for _ in 0..MOST_FORKS {
             self.restore(picture);
