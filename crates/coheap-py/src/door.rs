@@ -152,7 +152,16 @@ impl Object {
         if self.is_in_transaction() {
             return self.write_after_transaction(py, &mut operation);
         }
-        self.run(py, operation)
+        loop {
+            // With the interpreter held it must not wait: the transaction may need it.
+            let hasty = |context: &Context| context.without_waiting(&mut operation);
+            match self.door.engine.with(hasty) {
+                Ok(done) => return Ok(done),
+                Err(Error::WouldBlock) => return self.write_after_transaction(py, &mut operation),
+                Err(Error::Interrupted) => py.check_signals()?,
+                Err(error) => return Err(self.explain(py, &error)),
+            }
+        }
     }
 
     /// Whether a transaction has the object at the moment.

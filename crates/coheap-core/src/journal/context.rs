@@ -43,6 +43,8 @@ pub struct Context {
     pub(crate) is_changing: Cell<bool>,
     /// Whether a transaction of this thread is open.
     pub(crate) in_transaction: Cell<bool>,
+    /// A single write that would wait for a transaction is refused instead.
+    pub(crate) is_hasty: Cell<bool>,
     /// Parcels that the open transaction may still store, by offset and serial number.
     pub(crate) put_off: Cell<Vec<[u64; 2]>>,
     /// Parcels on the row's chain are the thread's own.
@@ -62,6 +64,17 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
+    /// Runs an operation that answers [`Error::WouldBlock`](crate::Error::WouldBlock), with nothing
+    /// changed, where it would wait for a transaction to end: for callers who hold what that
+    /// transaction may need.
+    #[inline]
+    pub fn without_waiting<T>(&self, operation: impl FnOnce(&Self) -> T) -> T {
+        let before = self.is_hasty.replace(true);
+        let answer = operation(self);
+        self.is_hasty.set(before);
+        answer
+    }
+
     /// Takes a free row for the calling thread.
     pub fn claim(member: Arc<Member>) -> Result<Self> {
         let region = member.region();
@@ -92,6 +105,7 @@ impl Context {
                 chained: Cell::default(),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),
+                is_hasty: Cell::new(false),
                 put_off: Cell::default(),
                 has_packed: Cell::new(false),
                 doom: Cell::new(None),

@@ -112,6 +112,9 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
+        if context.is_hasty.get() {
+            return Err(Error::WouldBlock);
+        }
         let answer = self.wait_while_locked(context, Patience::new(None), |object, word| {
             // Others may sleep still, and this writer will not pass the lock on.
             if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
