@@ -45,12 +45,13 @@ class Children:
         """Run `work` in a child, which exits with 0, or with 1 after an exception."""
         pid = os.fork()
         if pid == 0:
-            self._run(work)
+            self.run(work)
         self.pids.add(pid)
         return pid
 
     @staticmethod
-    def _run(work: Callable[[], object]) -> NoReturn:
+    def run(work: Callable[[], object]) -> NoReturn:
+        """Run `work` in a child that was just forked, which exits as those of `fork`."""
         code = 1
         try:
             work()

@@ -40,6 +40,30 @@ impl Door {
             }
         }
     }
+
+    /// Runs a write, again after signals. One that is long, or has to wait for a transaction, runs
+    /// without the interpreter, which that transaction may need to end.
+    #[inline]
+    pub(crate) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        is_long: bool,
+        mut operation: impl FnMut(&Context) -> Result<T> + Send,
+    ) -> PyResult<Result<T>> {
+        let mut is_detached = is_long;
+        loop {
+            let done = if is_detached {
+                py.detach(|| self.engine.with(&mut operation))
+            } else {
+                self.engine.with(|context| context.without_waiting(&mut operation))
+            };
+            match done {
+                Err(Error::WouldBlock) if !is_detached => is_detached = true,
+                Err(Error::Interrupted) => py.check_signals()?,
+                done => return Ok(done),
+            }
+        }
+    }
 }
 
 impl Door {
@@ -147,42 +171,9 @@ impl Object {
     pub(crate) fn write_keeping<T: Send>(
         &self,
         py: Python<'_>,
-        mut operation: impl FnMut(&Context) -> Result<T> + Send,
+        operation: impl FnMut(&Context) -> Result<T> + Send,
     ) -> PyResult<T> {
-        if self.is_in_transaction() {
-            return self.write_after_transaction(py, &mut operation);
-        }
-        loop {
-            // With the interpreter held it must not wait: the transaction may need it.
-            let hasty = |context: &Context| context.without_waiting(&mut operation);
-            match self.door.engine.with(hasty) {
-                Ok(done) => return Ok(done),
-                Err(Error::WouldBlock) => return self.write_after_transaction(py, &mut operation),
-                Err(Error::Interrupted) => py.check_signals()?,
-                Err(error) => return Err(self.explain(py, &error)),
-            }
-        }
-    }
-
-    /// Whether a transaction has the object at the moment.
-    #[inline]
-    pub(crate) fn is_in_transaction(&self) -> bool {
-        let object = self.handle.object(self.door.engine.region());
-        object.is_ok_and(|object| object.lock.get() != 0)
-    }
-
-    #[cold]
-    fn write_after_transaction<T: Send>(
-        &self,
-        py: Python<'_>,
-        operation: &mut (dyn FnMut(&Context) -> Result<T> + Send),
-    ) -> PyResult<T> {
-        loop {
-            match py.detach(|| self.door.engine.with(&mut *operation)) {
-                Err(Error::Interrupted) => py.check_signals()?,
-                other => return other.map_err(|error| self.explain(py, &error)),
-            }
-        }
+        self.door.write(py, false, operation)?.map_err(|error| self.explain(py, &error))
     }
 
     /// The exception for an error.

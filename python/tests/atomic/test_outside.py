@@ -355,12 +355,7 @@ def test_a_child_forked_inside_can_do_nothing_until_it_leaves(heap, a, b, childr
         lock.acquire()
         pid = os.fork()
         if pid == 0:
-            code = 1
-            try:
-                child()
-                code = 0
-            finally:
-                os._exit(code)
+            children.run(child)
         children.pids.add(pid)
         assert children.wait(pid) == 0
         assert a["a"] == 1

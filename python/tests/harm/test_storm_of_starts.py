@@ -46,6 +46,7 @@ class World:
     def take_at_least_once(self):
         with self.jobs.get() as job:
             self.seen.increment(("more", job.value))
+            self.seen.update({"last": job.value, "process": os.getpid()})
             with self.lock:
                 self.count.value += 1
             self.seen.update_with("pair", lambda pair: (pair[0] + 1, pair[1] - 1), (0, 0))

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -25,7 +24,7 @@ THREADS = 4
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
-class LeaveIt(Exception):  # noqa: N818 - a way out
+class LeaveIt(Exception):
     """Undoes the block it is raised in."""
 
 
@@ -49,37 +48,7 @@ class Bank:
         return sum(self.here.values()) + sum(self.there.values())
 
 
-def end_of(pid, seconds=30):
-    """A child's exit code; one that does not end is killed."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return "it hung"
-
-
-def in_a_child(work):
-    """Fork a child that works and exits with 0."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return pid
-
-
-def test_threads_fork_outside_of_blocks_that_others_are_in(heap):
+def test_threads_fork_outside_of_blocks_that_others_are_in(heap, children):
     bank, ends = Bank(heap), []
 
     def run(seed):
@@ -87,7 +56,7 @@ def test_threads_fork_outside_of_blocks_that_others_are_in(heap):
         for _ in range(FORKS // THREADS):
             for _ in range(20):
                 bank.move(chance)
-            ends.append(end_of(in_a_child(lambda: bank.move(chance))))
+            ends.append(children.wait(children.fork(lambda: bank.move(chance))))
 
     run_all(run)
     assert ends == [0] * FORKS
@@ -95,31 +64,27 @@ def test_threads_fork_outside_of_blocks_that_others_are_in(heap):
     assert bank.total() == 0
 
 
-def test_threads_fork_inside_blocks(heap):
+def test_threads_fork_inside_blocks(heap, children):
     """Goal: the child leaves the block and does a move of its own; the parent's happens once."""
     bank, ends = Bank(heap), []
 
     def run(seed):
         chance = random.Random(seed)
         for _ in range(FORKS // THREADS):
-            children = []
+            forked = []
 
-            def fork(children=children):
+            def fork(forked=forked):
                 pid = os.fork()
                 if pid == 0:
                     raise LeaveIt
-                children.append(pid)
+                children.pids.add(pid)
+                forked.append(pid)
 
             try:
                 bank.move(chance, inside=fork)
             except LeaveIt:
-                code = 1
-                try:
-                    bank.move(chance)
-                    code = 0
-                finally:
-                    os._exit(code)
-            ends.extend(end_of(child) for child in children)
+                children.run(lambda: bank.move(chance))
+            ends.extend(children.wait(child) for child in forked)
 
     run_all(run)
     # A block that met a deadlock ran, and forked, again.
@@ -129,7 +94,7 @@ def test_threads_fork_inside_blocks(heap):
     assert bank.total() == 0
 
 
-def test_a_parent_that_is_killed_in_a_block_it_forked_in_leaves_its_child_whole(heap):
+def test_a_parent_that_is_killed_in_a_block_it_forked_in_leaves_its_child_whole(heap, children):
     bank = Bank(heap)
     for seed in range(10):
         chance, (ready, tell) = random.Random(seed), os.pipe()
@@ -149,7 +114,7 @@ def test_a_parent_that_is_killed_in_a_block_it_forked_in_leaves_its_child_whole(
                 os.write(tell, b"done")
                 os._exit(0)
 
-        assert end_of(in_a_child(parent)) == -signal.SIGKILL
+        assert children.wait(children.fork(parent)) == -signal.SIGKILL
         os.close(tell)
         said = b""
         while part := os.read(ready, 100):

@@ -66,7 +66,10 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
     if dict.inside(py, inside)?.is_some() {
         return Ok(());
     }
-    let done = run(py, dict, additions.len(), |context| dict.map.add_many(context, &additions))?;
+    let done = dict
+        .object
+        .door
+        .write(py, additions.len() >= MANY, |context| dict.map.add_many(context, &additions))?;
     done.map_err(|error| dict.object.explain(py, &error))
 }
 
@@ -139,7 +142,7 @@ impl<'a> Entries<'a> {
 
 /// Stores all pairs at once, or in as many parts as it takes.
 fn store(py: Python<'_>, dict: &Dict, pairs: &Pairs) -> PyResult<()> {
-    let done = run(py, dict, pairs.len(), |context| match pairs.get(0) {
+    let done = dict.object.door.write(py, pairs.len() >= MANY, |context| match pairs.get(0) {
         Some((key, value)) if pairs.len() == 1 => dict.map.set(context, key, value).map(|_| ()),
         _ => dict.map.set_many(context, pairs).map(|_| ()),
     })?;
@@ -150,24 +153,6 @@ fn store(py: Python<'_>, dict: &Dict, pairs: &Pairs) -> PyResult<()> {
             store(py, dict, &pairs.part(middle..pairs.len()))
         }
         done => done.map_err(|error| dict.object.explain(py, &error)),
-    }
-}
-
-/// Runs an operation on `count` entries, again after signals.
-fn run(
-    py: Python<'_>,
-    dict: &Dict,
-    count: usize,
-    operation: impl Fn(&Context) -> Result<()> + Sync,
-) -> PyResult<Result<()>> {
-    loop {
-        let engine = &dict.object.door.engine;
-        let all = || engine.with(&operation);
-        let stays = count < MANY && !dict.object.is_in_transaction();
-        match if stays { all() } else { py.detach(all) } {
-            Err(Error::Interrupted) => py.check_signals()?,
-            done => return Ok(done),
-        }
     }
 }
 
