@@ -3,9 +3,8 @@
 //! What always holds: all entries are bytes before the engine is asked, once, with the interpreter
 //! let go where there are many.
 
-use coheap_core::journal::Context;
+use coheap_core::Error;
 use coheap_core::objects::map::Pairs;
-use coheap_core::{Error, Result};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
