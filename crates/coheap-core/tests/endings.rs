@@ -15,6 +15,7 @@ use coheap_core::objects::Recipe;
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Directory, Map, Queue, estate};
 use coheap_core::os::failpoint;
+use coheap_core::sync::Owner;
 use coheap_core::transaction::Transaction;
 
 /// Runs `act` in a child. Answers whether the child ended by itself.
@@ -258,7 +259,7 @@ fn who_waited_for_a_transaction_is_no_transaction() {
 fn a_process_that_closes_leaves_no_rows() {
     let heap = heap();
     for _ in 0..5 {
-        in_child(|| {
+        let has_ended = in_child(|| {
             let other = heap.clone();
             let (ready, is_ready) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
@@ -271,11 +272,33 @@ fn a_process_that_closes_leaves_no_rows() {
             is_ready.recv().expect("a thread");
             heap.close().expect("a close");
         });
+        assert!(has_ended);
         heap.with(estate::sweep).expect("a sweep");
     }
-    let rows = 0..CONTEXT_COUNT;
-    let owned = rows.filter(|row| heap.region().context(*row).owner.get() != 0).count();
-    assert_eq!(owned, 1);
+    // Threads of this very process that fork meanwhile, for other tests, have rows of their own.
+    let me = heap.context().expect("a context").me();
+    let is_ours = |owner: Owner| owner.slot() == me.slot() && owner.epoch() == me.epoch();
+    let owners = (0..CONTEXT_COUNT).map(|row| Owner::of(heap.region().context(row).owner.get()));
+    assert!(owners.into_iter().all(|owner| owner.is_nobody() || is_ours(owner)));
+}
+
+/// Goal: what is prepared for a child before a fork is that child's, whoever else forks meanwhile.
+#[test]
+fn threads_that_fork_at_once_have_a_child_each() {
+    let heap = heap();
+    let map = map(&heap);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    let add = || heap.with(|context| map.add(context, b"children", 1));
+                    assert!(in_child(|| drop(add().expect("a sum"))));
+                }
+            });
+        }
+    });
+    let sum = heap.with(|context| map.add(context, b"children", 0)).expect("a sum");
+    assert_eq!(sum, 100);
 }
 
 /// Goal: closing is not dying: a lease that was open then counts as dropped.

@@ -3,7 +3,12 @@
 //! Opening a life file twice and closing one of the two would drop the life bytes of the whole
 //! process. So a file that is in use here is found by its identity, which is asked without
 //! opening it, and its one descriptor is shared.
+//!
+//! What always holds: one thread at a time is between the two ends of a fork. What is prepared for
+//! a child is found in the heap by whoever is born next, which has to be that child.
 
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -71,14 +76,24 @@ fn for_all(act: impl Fn(&Arc<Shared>)) {
     all.iter().for_each(act);
 }
 
+static FORK: PrivateMutex<()> = PrivateMutex::new(());
+
+thread_local! {
+    /// What the calling thread holds while it forks. A child has a copy, which is not its to drop.
+    static FORKING: Cell<Option<ManuallyDrop<PrivateGuard<'static, ()>>>> =
+        const { Cell::new(None) };
+}
+
 /// Before a fork.
 extern "C" fn expect_children() {
+    FORKING.set(Some(ManuallyDrop::new(FORK.lock())));
     for_all(Shared::expect_child);
 }
 
 /// After a fork, in the parent: the child has its own copy of what holds the slot.
 extern "C" fn leave_to_children() {
     for_all(|shared| drop(shared.unborn.lock().take()));
+    drop(FORKING.take().map(ManuallyDrop::into_inner));
 }
 
 /// From now on `attached` finds this heap.
