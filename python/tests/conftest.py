@@ -22,6 +22,9 @@ settings.register_profile(
 )
 settings.load_profile("coheap")
 
+# A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def heap() -> Iterator[coheap.Heap]:
