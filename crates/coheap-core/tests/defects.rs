@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 /// The programs: those that take less time come first, but where a defect makes everybody wait
 /// for ever, `life` notices and `endings` does not.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "model",
+    "readers",
     "transaction",
     "life",
     "endings",

@@ -58,9 +58,11 @@ impl Door {
                 self.engine.with(|context| context.without_waiting(&mut operation))
             };
             match done {
+                // First and by itself, for then the room of an error is not copied about.
+                Ok(done) => return Ok(Ok(done)),
                 Err(Error::WouldBlock) if !is_detached => is_detached = true,
                 Err(Error::Interrupted) => py.check_signals()?,
-                done => return Ok(done),
+                Err(error) => return Ok(Err(error)),
             }
         }
     }
@@ -152,17 +154,19 @@ impl Object {
     pub(crate) fn write<T: Send>(
         &self,
         py: Python<'_>,
-        operation: impl FnMut(&Context) -> Result<T> + Send,
+        mut operation: impl FnMut(&Context) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let done = self.write_keeping(py, operation)?;
-        self.let_go();
-        Ok(done)
+        self.write_keeping(py, |context| {
+            let done = operation(context)?;
+            // What a damaged heap keeps is as lost as the rest.
+            let _ = parcel::let_go(context);
+            Ok(done)
+        })
     }
 
     /// Gives up what a value that was replaced or removed referred to.
     #[inline]
     pub(crate) fn let_go(&self) {
-        // What a damaged heap keeps is as lost as the rest.
         let _ = self.door.engine.with(parcel::let_go);
     }
 

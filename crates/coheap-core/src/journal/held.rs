@@ -9,8 +9,8 @@ use crate::defect::defect;
 use crate::error::{Corrupt, Result};
 use crate::journal::context::Context;
 use crate::journal::recovery::{self, Recovered};
-use crate::memory::Region;
 use crate::memory::layout::{TURN_COUNT, Turn};
+use crate::memory::{Region, Word};
 use crate::sync::Owner;
 use crate::sync::turn::{self, Taken};
 
@@ -88,6 +88,14 @@ impl<'a> Held<'a> {
     #[inline(always)]
     pub fn context(&self) -> &'a Context {
         self.context
+    }
+
+    /// Stores a word as a whole change under one turn: it is saved nowhere, for there is no half
+    /// of it.
+    #[inline(always)]
+    pub fn store_one(&self, word: &Word, value: u64) {
+        assert!(self.count == 1 && !self.context.is_changing.get(), "one turn, and no change open");
+        turn::store_one(self.context.region().turn(u32::from(self.few[0])), word, value);
     }
 
     /// The turns, in index order.

@@ -14,7 +14,7 @@
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context};
+use crate::journal::{Change, Context, Held};
 use crate::memory::region::word_of;
 use crate::memory::{Region, Word};
 use crate::objects::parcel;
@@ -251,6 +251,24 @@ pub fn update(change: &mut Change<'_>, words: &[Word], cell: Cell) {
             change.set(word, value);
         }
     }
+}
+
+/// Stores a short value instead of a short one, as a change of its own: it takes no block and
+/// leaves none. Where one word tells them apart, one store is the whole change.
+#[inline]
+pub fn exchange(held: &Held<'_>, words: &[Word], old: Cell, new: Cell) -> Result<()> {
+    if old.1 == new.1 {
+        held.store_one(&words[0], new.0);
+        return Ok(());
+    }
+    if old.0 == new.0 {
+        held.store_one(&words[1], new.1);
+        return Ok(());
+    }
+    let mut change = Change::begin(held, 2)?;
+    update(&mut change, words, new);
+    change.commit();
+    Ok(())
 }
 
 fn overwrite(change: &mut Change<'_>, words: &[Word], old: Cell, bytes: &[u8]) -> Result<()> {

@@ -79,11 +79,7 @@ impl Value {
         let words = cell_words(object);
         let old = Cell::load(words);
         if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
-            // Short to short needs no block and leaves none.
-            let mut change = Change::begin(&held, 2)?;
-            cell::update(&mut change, words, new);
-            change.commit();
-            return Ok(());
+            return cell::exchange(&held, words, old, new);
         }
         prepare(context, old, bytes)?;
         let mut change = Change::begin(&held, SET_WORDS)?;
@@ -101,11 +97,10 @@ impl Value {
     pub fn add(&self, context: &Context, more: i64) -> Result<i64> {
         let (held, object) = self.handle.hold(context)?;
         let words = cell_words(object);
-        let before = Cell::load(words).as_integer().ok_or(Error::NotAnInteger)?;
+        let old = Cell::load(words);
+        let before = old.as_integer().ok_or(Error::NotAnInteger)?;
         let sum = before.checked_add(more).ok_or(Error::Overflow)?;
-        let mut change = Change::begin(&held, 2)?;
-        cell::store(&mut change, words, Cell::integer(sum));
-        change.commit();
+        cell::exchange(&held, words, old, Cell::integer(sum))?;
         Ok(sum)
     }
 
@@ -125,6 +120,9 @@ impl Value {
         let old = Cell::load(words);
         if !old.is(context.region(), expected, Cell::inline(expected))? {
             return Ok(false);
+        }
+        if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
+            return cell::exchange(&held, words, old, new).map(|()| true);
         }
         prepare(context, old, bytes)?;
         let mut change = Change::begin(&held, SET_WORDS)?;

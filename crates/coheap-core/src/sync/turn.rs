@@ -2,7 +2,8 @@
 //!
 //! Always taken in index order, so they cannot deadlock and need no list of who holds what:
 //! recovery looks through the table. A turn's sequence is odd while a change is open under it, so
-//! that readers who take no turn know when to look again. It only ever goes up.
+//! that readers who take no turn know when to look again; a change of a single word moves it from
+//! even to even. It only ever goes up.
 //!
 //! What always holds:
 //!
@@ -13,9 +14,10 @@
 use super::Gone;
 use super::life::{Census, Standing};
 use super::owner::{Owner, WAITERS};
+use crate::defect::defect;
 use crate::error::{Corrupt, Result};
 use crate::memory::layout::Turn;
-use crate::memory::{Ordering, Region, fence};
+use crate::memory::{Ordering, Region, Word, fence};
 use crate::os;
 
 /// Looks before a waiter goes to sleep.
@@ -143,6 +145,21 @@ pub fn open(turn: &Turn) {
 pub fn close(turn: &Turn) {
     let sequence = turn.sequence.get();
     Region::publish(&turn.sequence, (sequence | 1).wrapping_add(1));
+}
+
+/// Stores one word that the turn guards, whole by itself, and moves the sequence to the next even
+/// number: who reads without the turn and met the word before it will look again.
+///
+/// A death between the two stores costs nothing: whoever read so far saw the word before or after
+/// it, and the next change moves the sequence.
+#[inline(always)]
+pub fn store_one(turn: &Turn, word: &Word, value: u64) {
+    // Who sees this word sees what the sequence was before.
+    fence(Ordering::Release);
+    Region::store(word, value);
+    if !defect(32) {
+        Region::publish(&turn.sequence, turn.sequence.get().wrapping_add(2));
+    }
 }
 
 /// Begins a read without the turn. `None`: a change is open.

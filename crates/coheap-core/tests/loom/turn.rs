@@ -90,6 +90,39 @@ fn an_optimistic_reader_accepts_no_torn_pair() {
     });
 }
 
+/// Goal: a reader without the turn never puts together words of different moments where each change
+/// is of a single word.
+/// Method: two writers that take the turn store the next number in one word, then in the other, so
+/// the second is never ahead and never two behind; a reader looks once.
+#[test]
+fn an_optimistic_reader_mixes_no_changes_of_one_word() {
+    explore(4, || {
+        let shared = Arc::new((new_turn(), Word::new(0), Word::new(0)));
+        let write = |shared: &(Turn, Word, Word), me| {
+            let (turn, first, second) = shared;
+            take(turn, owner(me));
+            turn::store_one(turn, first, first.get() + 1);
+            turn::store_one(turn, second, second.get() + 1);
+            turn::give(turn);
+        };
+        let writers: Vec<_> = [1, 2]
+            .map(|me| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || write(&shared, me))
+            })
+            .into();
+        let (turn, first, second) = &*shared;
+        if let Some(sequence) = turn::begin_read(turn) {
+            let pair = (first.get(), second.get());
+            if turn::is_unchanged(turn, sequence) {
+                assert!(pair.0 == pair.1 || pair.0 == pair.1 + 1, "torn: {pair:?}");
+            }
+        }
+        writers.into_iter().for_each(|writer| writer.join().expect("no writer panics"));
+        assert_eq!((first.get(), second.get(), turn.sequence.get()), (2, 2, 8));
+    });
+}
+
 /// Goal: when a holder has died, whoever waits gets the turn, whether its sleep began before the
 /// recovery or after, and readers never accept what the dead one left half done.
 /// Method: the dead holder's words are set up as a death left them. One waiter takes the turn as

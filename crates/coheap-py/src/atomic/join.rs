@@ -245,6 +245,7 @@ impl Object {
     }
 
     /// Acquires a lock again that the caller's block has acquired, and released for its end.
+    #[inline]
     pub(crate) fn acquire_again(&self, py: Python<'_>) -> PyResult<bool> {
         self.with_locks(py, |block| Ok(block.locks.acquire_again(self)))
             .map(Option::unwrap_or_default)

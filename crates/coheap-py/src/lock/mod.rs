@@ -82,9 +82,10 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         Ok(if self.is_strict(py)? { "raise" } else { "warn" })
     }
 
-    /// Takes the lock if it is free, or the caller's own to take again.
+    /// Takes the lock if it is free, or the caller's own to take again. Who is not going to wait
+    /// asks, too, whether its holder is dead.
     #[inline]
-    fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
+    fn try_acquire(&self, py: Python<'_>, would_wait: bool) -> PyResult<bool> {
         if self.object.acquire_again(py)? {
             return Ok(true);
         }
@@ -92,7 +93,10 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
             if RECURSIVE && self.mutex.lock_again(context)? {
                 return Ok(Some(Acquired::Clean));
             }
-            self.mutex.try_lock_at(context, os::now_roughly())
+            match would_wait {
+                true => self.mutex.lock_soon(context, os::now_roughly()),
+                false => self.mutex.try_lock_at(context, os::now_roughly()),
+            }
         });
         match tried {
             Ok(Some(Acquired::Clean)) => self.acquired(py).map(|()| true),
@@ -107,7 +111,10 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
 
     #[inline]
     fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
-        if self.try_acquire(py)? { Ok(true) } else { self.acquire_later(py, block, timeout) }
+        match self.try_acquire(py, block)? {
+            true => Ok(true),
+            false => self.acquire_later(py, block, timeout),
+        }
     }
 
     #[cold]
@@ -125,7 +132,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
 
     #[inline]
     fn enter(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.try_acquire(py)? { Ok(true) } else { self.wait(py, None) }
+        if self.try_acquire(py, true)? { Ok(true) } else { self.wait(py, None) }
     }
 
     #[cold]

@@ -165,11 +165,10 @@ impl Map {
             return Ok(more);
         };
         let words = &found.entry[2..];
-        let before = Cell::load(words).as_integer().ok_or(Error::NotAnInteger)?;
+        let old = Cell::load(words);
+        let before = old.as_integer().ok_or(Error::NotAnInteger)?;
         let sum = before.checked_add(more).ok_or(Error::Overflow)?;
-        let mut change = Change::begin(&held, 2)?;
-        cell::store(&mut change, words, Cell::integer(sum));
-        change.commit();
+        cell::exchange(&held, words, old, Cell::integer(sum))?;
         Ok(sum)
     }
 
@@ -359,7 +358,11 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
     let region = context.region();
     if let Some(found) = Table::new(region, object).find(key)? {
         let words = &found.entry[2..];
-        super::value::prepare(context, Cell::load(words), value)?;
+        let old = Cell::load(words);
+        if let (None, Some(new)) = (old.block(), Cell::inline(value)) {
+            return cell::exchange(held, words, old, new).map(|()| false);
+        }
+        super::value::prepare(context, old, value)?;
         let mut change = Change::begin(held, super::value::SET_WORDS)?;
         replace(&mut change, &found, value)?;
         change.commit();

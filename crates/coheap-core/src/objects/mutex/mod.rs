@@ -115,6 +115,21 @@ impl Mutex {
         self.try_lock_slowly(root, context)
     }
 
+    /// As [`try_lock_at`](Self::try_lock_at), for who is going to wait if need be: looks for a
+    /// moment whether the lock becomes free, and not whether its holder lives.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Self::try_lock).
+    #[inline]
+    pub fn lock_soon(&self, context: &Context, now: u64) -> Result<Option<Acquired>> {
+        let root = self.root(context.region())?;
+        if lock::try_take(&root.lock, context.me()) || waiting::is_taken_soon(root, context) {
+            return taken_at(root, context, now).map(Some);
+        }
+        Ok(None)
+    }
+
     #[cold]
     fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
         let owner = Owner::of(root.lock.acquire());

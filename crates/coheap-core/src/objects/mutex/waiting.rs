@@ -12,9 +12,13 @@ use crate::sync::wait::{self, Pause};
 use crate::sync::{Owner, Patience, deadlock, lock};
 
 /// Looks before a waiter goes to sleep.
-const SPINS: u32 = 40;
+const LOOKS: u32 = 3;
+/// Pauses before each look, some microseconds: a waiter that looks all the time takes the lock's
+/// cache line from its holder, and takes the lock itself away after a single use.
+const PAUSES: u32 = if cfg!(any(loom, sim)) { 1 } else { 200 };
 /// How long a plain lock must stand still in a cycle before it is called a deadlock.
 const STABLE: u64 = 1_000_000_000;
+
 impl Mutex {
     /// Waits until the lock is free, or its holder is dead, and leaves it. Comes back at `until`, and
     /// looks for deadlocks, as [`lock_until`](Self::lock_until) does.
@@ -80,11 +84,8 @@ impl Mutex {
         context: &Context,
         mut patience: Patience,
     ) -> Result<Acquired> {
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
-            if Owner::of(root.lock.get()).is_nobody() && lock::try_take(&root.lock, context.me()) {
-                return taken(root, context);
-            }
+        if is_taken_soon(root, context) {
+            return taken(root, context);
         }
         if context.in_transaction.get() {
             return Err(context.doomed_by(&Error::WouldBlock));
@@ -145,6 +146,15 @@ impl Mutex {
             }
         }
     }
+}
+
+/// Takes the lock if it becomes free within a moment.
+#[cold]
+pub(super) fn is_taken_soon(root: &MutexRoot, context: &Context) -> bool {
+    (0..LOOKS).any(|_| {
+        (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        Owner::of(root.lock.get()).is_nobody() && lock::try_take(&root.lock, context.me())
+    })
 }
 
 /// Whether a wait without an end stands still in a circle, and this thread is the one to give up.

@@ -43,6 +43,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Mutex::try_lock_at"], "once", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.try_lock_at(context, os::now()).map(|_| ())
     }),
+    Operation::new(&["Mutex::lock_soon"], "once", MUTEXES, MUTEX, |stage, context| {
+        stage.mutex.lock_soon(context, os::now()).map(|_| ())
+    }),
     Operation::new(&["Mutex::unlock"], "own", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.unlock(context)
     })
