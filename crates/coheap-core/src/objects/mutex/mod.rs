@@ -130,6 +130,7 @@ impl Mutex {
         Ok(None)
     }
 
+    /// Takes a held lock if its holder is dead.
     #[cold]
     fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
         let owner = Owner::of(root.lock.acquire());

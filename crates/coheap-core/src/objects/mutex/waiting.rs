@@ -88,7 +88,9 @@ impl Mutex {
             return taken(root, context);
         }
         if context.in_transaction.get() {
-            return Err(context.doomed_by(&Error::WouldBlock));
+            // Nobody has to wait for the dead.
+            let acquired = self.try_lock_slowly(root, context)?;
+            return acquired.ok_or_else(|| context.doomed_by(&Error::WouldBlock));
         }
         let region = context.region();
         let answer = self.wait_for(root, context, &mut patience);
