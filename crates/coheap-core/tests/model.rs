@@ -31,6 +31,7 @@ enum MapOp {
     SetMany(Vec<(u16, usize, u8)>),
     AddMany(Vec<(u16, i64)>),
     PopLast,
+    RemoveLast(u16, bool),
     Clear,
     Get(u16),
 }
@@ -47,6 +48,7 @@ fn map_op() -> impl Strategy<Value = MapOp> {
         4 => key.clone().prop_map(MapOp::Remove),
         2 => (key.clone(), any::<i64>()).prop_map(|(key, more)| MapOp::Add(key, more)),
         1 => Just(MapOp::PopLast),
+        1 => (key.clone(), any::<bool>()).prop_map(|(key, exact)| MapOp::RemoveLast(key, exact)),
         1 => Just(MapOp::Clear),
         3 => key.prop_map(MapOp::Get),
     ]
@@ -173,10 +175,28 @@ fn run_map_ops(ops: &[MapOp]) {
                 MapOp::PopLast => {
                     let mut key = Vec::new();
                     let expected = model.pairs().pop();
+                    let is_there = map.last(context, &mut key, &mut out)?;
+                    assert_eq!(is_there.then(|| (key.clone(), out.clone())), expected);
                     let popped = map.pop_last(context, &mut key, &mut out)?;
                     assert_eq!(popped.then(|| (key.clone(), out.clone())), expected);
                     if popped {
                         model.remove(&key);
+                    }
+                }
+                MapOp::RemoveLast(key, is_exact) => {
+                    // Another entry, or another value, is not the last one.
+                    let other = key_bytes(*key);
+                    let last = model.pairs().pop();
+                    if last.as_ref().is_none_or(|last| last.0 != other) {
+                        let value = model.entries.get(&other).map_or(&[1][..], |entry| &entry.1);
+                        assert!(!map.remove_last(context, &other, value)?);
+                    }
+                    if let Some((key, mut value)) = last {
+                        value[0] ^= u8::from(!is_exact);
+                        assert_eq!(map.remove_last(context, &key, &value)?, *is_exact);
+                        if *is_exact {
+                            model.remove(&key);
+                        }
                     }
                 }
                 MapOp::Clear => {

@@ -156,28 +156,18 @@ impl Object {
         py: Python<'_>,
         mut operation: impl FnMut(&Context) -> Result<T> + Send,
     ) -> PyResult<T> {
-        self.write_keeping(py, |context| {
+        let done = self.door.write(py, false, |context| {
             let done = operation(context)?;
             // What a damaged heap keeps is as lost as the rest.
             let _ = parcel::let_go(context);
             Ok(done)
-        })
+        })?;
+        done.map_err(|error| self.explain(py, &error))
     }
 
-    /// Gives up what a value that was replaced or removed referred to.
-    #[inline]
+    /// Gives up what a value that was removed referred to.
     pub(crate) fn let_go(&self) {
         let _ = self.door.engine.with(parcel::let_go);
-    }
-
-    /// As [`write`](Self::write); what a value that was removed referred to lives until `let_go`.
-    #[inline]
-    pub(crate) fn write_keeping<T: Send>(
-        &self,
-        py: Python<'_>,
-        operation: impl FnMut(&Context) -> Result<T> + Send,
-    ) -> PyResult<T> {
-        self.door.write(py, false, operation)?.map_err(|error| self.explain(py, &error))
     }
 
     /// The exception for an error.

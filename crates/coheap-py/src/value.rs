@@ -96,18 +96,31 @@ impl Kind {
         }
     }
 
+    /// The int of 64 bits that a number is. `None`: it is larger, or no int, or the typecode is for
+    /// floats.
+    #[inline]
+    fn small(self, number: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        if let Self::Float(..) = self {
+            return Ok(None);
+        }
+        match number.extract::<i64>() {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => pardon(number.py(), error).map(|()| None),
+        }
+    }
+
     /// The bytes of a number, if the typecode holds it.
     pub(crate) fn encode(self, number: &Bound<'_, PyAny>) -> PyResult<Scratch> {
         let py = number.py();
         let mut out = Scratch::new();
         let rules = codec::Rules { pickle: false, max_bytes: u64::MAX, copies: false };
         match self {
-            Self::Int(..) => match number.extract::<i64>() {
-                Ok(value) => {
+            Self::Int(..) => match self.small(number)? {
+                Some(value) => {
                     self.check(i128::from(value))?;
                     codec::put_small(value, &mut out);
                 }
-                Err(_) => {
+                None => {
                     let value = number.extract::<i128>().map_err(|error| self.refuse(py, error))?;
                     self.check(value)?;
                     codec::encode(value.into_pyobject(py)?.as_any(), rules, &mut out)?;
@@ -129,6 +142,15 @@ impl Kind {
         let code = self.code();
         PyOverflowError::new_err(format!("the int is larger than typecode {code:?} holds"))
     }
+}
+
+/// Lets pass that a number is no int of 64 bits. What else user code raised is final: to ask it again
+/// could go on for ever.
+#[cold]
+fn pardon(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    let is_usual =
+        error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyOverflowError>(py);
+    if is_usual { Ok(()) } else { Err(error) }
 }
 
 impl Value {
@@ -318,7 +340,7 @@ impl Value {
     /// Raises:
     ///     OverflowError: The typecode does not hold it.
     fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let (Kind::Int(..), Ok(value)) = (self.kind, number.extract::<i64>()) {
+        if let Some(value) = self.kind.small(number)? {
             self.kind.check(i128::from(value))?;
             return self.store(number.py(), &codec::small_bytes(value));
         }
@@ -342,8 +364,8 @@ impl Value {
     ///     OverflowError: The typecode does not hold the sum.
     fn add<'py>(&self, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = n.py();
-        if let (Kind::Int(code, ..), Ok(by)) = (self.kind, n.extract::<i64>()) {
-            let sum = match code {
+        if let Some(by) = self.kind.small(n)? {
+            let sum = match self.kind.code() {
                 'l' | 'q' => Some(self.add_large(py, by)?),
                 _ => self.add_small(py, by)?,
             };

@@ -7,6 +7,7 @@ back from wherever Python runs their code. `test_dict_machine.py` tries sequence
 
 import collections
 import collections.abc
+import contextlib
 import gc
 import math
 import os
@@ -461,3 +462,46 @@ def test_a_killed_writer_leaves_whole_entries(heap, children):
         children.kill(pid)
         assert all(value[1] == str(value[0]) * 20 for value in pairs.values())
         heap.check()
+
+
+class Unloadable:
+    """Pickles, but raises where it is loaded."""
+
+    def __reduce__(self):
+        return (int, ("no number",))
+
+
+def test_what_cannot_be_loaded_stays(ages):
+    ages["last"] = (1, Unloadable())
+    for take in (lambda: ages.pop("last"), lambda: ages.pop("last", None), ages.popitem):
+        with pytest.raises(ValueError, match="no number"):
+            take()
+        assert "last" in ages
+    with pytest.raises(ValueError, match="no number"), coheap.atomic():
+        ages.popitem()
+    del ages["last"]
+    assert ages.popitem() == ("alan", 41)
+
+
+def test_each_entry_is_popped_by_one(heap, children):
+    entries, popped = heap.dict("entries"), heap.work_queue("popped")
+    entries.update((n, n * n) for n in range(1000))
+
+    def pop_all():
+        for n in range(0, 1000, 3):
+            if entries.pop(n, None) is not None:
+                popped.put(n)
+        while entries:
+            try:
+                popped.put(entries.popitem()[0])
+            except KeyError:
+                break
+
+    for pid in [children.fork(pop_all) for _ in range(4)]:
+        assert children.wait(pid) == 0
+    with contextlib.ExitStack() as stack:
+        leases = popped.get_many(1000, block=False)
+        numbers = [stack.enter_context(lease).value for lease in leases]
+    assert sorted(numbers) == list(range(1000))
+    assert not entries
+    heap.check()

@@ -175,6 +175,8 @@ fn change_maps(objects: &Objects, context: &Context) -> Result<()> {
         &mut || (0..64).try_for_each(|n| small.set(context, &[n, n], b"growth").map(|_| ())),
         &mut || small.remove(context, &[6; 20], &mut out).map(|_| ()),
         &mut || large.pop_last(context, &mut key, &mut value).map(|_| ()),
+        &mut || large.last(context, &mut Vec::new(), &mut Vec::new()).map(|_| ()),
+        &mut || large.remove_last(context, &1999u64.to_le_bytes(), &[1]).map(|_| ()),
         &mut || large.add(context, &1500u64.to_le_bytes(), 1).map(|_| ()),
         &mut || (0..40).try_for_each(|n| large.set(context, &[n, 1, 1], b"growth").map(|_| ())),
     ])

@@ -3,11 +3,15 @@
 //! What always holds: the caller's code runs between two operations of the engine, never within
 //! one; the second one checks that what the first one read is still there, byte for byte.
 
+use coheap_core::transaction::Transaction;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::{Dict, inside};
 use crate::scratch::Scratch;
+
+/// A key and its value.
+type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -43,13 +47,58 @@ pub(super) fn update_with<'py>(
     let key = Scratch::key(key)?;
     let mut old = Scratch::new();
     loop {
-        let is_there = dict.read(py, &key, &mut old)?;
-        let before = if is_there { dict.decode(py, &old)? } else { default.clone() };
-        let value = change.call1((before,))?;
+        let before = dict.load(py, &key, &mut old)?;
+        let is_there = before.is_some();
+        let value = change.call1((before.unwrap_or_else(|| default.clone()),))?;
         let new = Scratch::dict_value(&value, &dict.object.door)?;
         let expected = is_there.then_some(old.as_slice());
         if exchange(py, dict, &key, expected, Some(&new))? {
             return dict.decode(py, &new);
+        }
+        py.check_signals()?;
+    }
+}
+
+/// Removes a key and answers its value, which is loaded before: one that cannot be stays.
+pub(super) fn pop<'py>(
+    dict: &Dict,
+    key: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = key.py();
+    let key = Scratch::key(key)?;
+    let mut old = Scratch::new();
+    while let Some(value) = dict.load(py, &key, &mut old)? {
+        if exchange(py, dict, &key, Some(&old), None)? {
+            return Ok(Some(value));
+        }
+        py.check_signals()?;
+    }
+    Ok(None)
+}
+
+/// As [`pop`], of the entry that came last.
+pub(super) fn pop_last<'py>(dict: &Dict, py: Python<'py>) -> PyResult<Option<Entry<'py>>> {
+    let (mut key, mut old) = (Scratch::new(), Scratch::new());
+    let map = &dict.map;
+    loop {
+        let is_there =
+            match dict.inside(py, |block| inside::last(block, map, &mut key, &mut old))? {
+                Some(is_there) => is_there,
+                None => dict.object.run(py, |context| map.last(context, &mut key, &mut old))?,
+            };
+        if !is_there {
+            return Ok(None);
+        }
+        // As long as it is there it can be loaded, or not be loaded.
+        let Some(value) = dict.load(py, &key, &mut old)? else { continue };
+        let remove =
+            |block: &mut Transaction| inside::compare_and_set(block, map, &key, Some(&old), None);
+        let is_done = match dict.inside(py, remove)? {
+            Some(is_done) => is_done,
+            None => dict.object.write(py, |context| map.remove_last(context, &key, &old))?,
+        };
+        if is_done {
+            return Ok(Some((dict.decode(py, &key)?, value)));
         }
         py.check_signals()?;
     }
@@ -91,9 +140,9 @@ pub(super) fn compare_and_set(
     // has to be there still.
     let mut old = Scratch::new();
     loop {
-        let is_there = dict.read(py, &key, &mut old)?;
-        if !is_there || !dict.decode(py, &old)?.eq(expected)? {
-            return Ok(false);
+        match dict.load(py, &key, &mut old)? {
+            Some(value) if value.eq(expected)? => {}
+            _ => return Ok(false),
         }
         if exchange(py, dict, &key, Some(&old), new)? {
             return Ok(true);

@@ -8,16 +8,16 @@ use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
 use coheap_core::transaction::Transaction;
 
-/// As `Map::pop_last`.
-pub(super) fn pop_last(
+/// As `Map::last`.
+pub(super) fn last(
     block: &mut Transaction,
     map: &Map,
     key: &mut Vec<u8>,
     value: &mut Vec<u8>,
 ) -> Result<bool> {
-    let Some((last, _)) = block.map_snapshot(map)?.pop() else { return Ok(false) };
-    *key = last;
-    block.map_remove(map, key, value)
+    let Some(last) = block.map_snapshot(map)?.pop() else { return Ok(false) };
+    (*key, *value) = last;
+    Ok(true)
 }
 
 /// As `Map::clear`.

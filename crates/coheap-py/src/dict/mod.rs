@@ -17,7 +17,6 @@ mod inside;
 mod iterator;
 mod plain;
 
-use coheap_core::journal::Context;
 use coheap_core::objects::{Map, Recipe};
 use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::PyKeyError;
@@ -92,12 +91,20 @@ impl Dict {
     /// The value under a key.
     #[inline]
     fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = key.py();
-        let key = Scratch::key(key)?;
-        let mut out = Scratch::new();
+        self.load(key.py(), &Scratch::key(key)?, &mut Scratch::new())
+    }
+
+    /// The value under a key; replaces `out` by its bytes.
+    #[inline]
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        out: &mut Vec<u8>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut looks = 0;
-        while self.read(py, &key, &mut out)? {
-            match self.decode(py, &out) {
+        while self.read(py, key, out)? {
+            match self.decode(py, out) {
                 // What the value refers to ended before it was claimed: the value was replaced.
                 Err(gone) if looks < LOOKS && errors::is_gone(py, &gone) => looks += 1,
                 decoded => return decoded.map(Some),
@@ -113,21 +120,6 @@ impl Dict {
             Some(is_there) => Ok(is_there),
             None => self.object.run(py, |context| self.map.get(context, key, out)),
         }
-    }
-
-    /// Removes a key and answers the bytes of its value; `let_go` is left to the caller.
-    fn take(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Scratch>> {
-        let bytes = Scratch::key(key)?;
-        let mut out = Scratch::new();
-        let py = key.py();
-        let is_there =
-            match self.inside(py, |block| block.map_remove(&self.map, &bytes, &mut out))? {
-                Some(is_there) => is_there,
-                None => self
-                    .object
-                    .write_keeping(py, |context| self.map.remove(context, &bytes, &mut out))?,
-            };
-        Ok(is_there.then_some(out))
     }
 }
 
@@ -180,9 +172,16 @@ impl Dict {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let taken = self.take(key)?;
-        self.object.let_go();
-        taken.map(|_| ()).ok_or_else(|| missing(key))
+        let bytes = Scratch::key(key)?;
+        let mut out = Scratch::new();
+        let py = key.py();
+        let is_there = match self
+            .inside(py, |block| block.map_remove(&self.map, &bytes, &mut out))?
+        {
+            Some(is_there) => is_there,
+            None => self.object.write(py, |context| self.map.remove(context, &bytes, &mut out))?,
+        };
+        if is_there { Ok(()) } else { Err(missing(key)) }
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -250,12 +249,8 @@ impl Dict {
             let message = format!("pop expected at most 2 arguments, got {}", default.len() + 1);
             return Err(pyo3::exceptions::PyTypeError::new_err(message));
         }
-        match self.take(key)? {
-            Some(bytes) => {
-                let value = self.decode(key.py(), &bytes);
-                self.object.let_go();
-                value
-            }
+        match exchange::pop(self, key)? {
+            Some(value) => Ok(value),
             None => default.get_item(0).map_err(|_| missing(key)),
         }
     }
@@ -265,22 +260,8 @@ impl Dict {
     /// Raises:
     ///     KeyError: The dict is empty.
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let (mut key, mut value) = (Scratch::new(), Scratch::new());
-        let popped = match self
-            .inside(py, |block| inside::pop_last(block, &self.map, &mut key, &mut value))?
-        {
-            Some(popped) => popped,
-            None => {
-                let pop = |context: &Context| self.map.pop_last(context, &mut key, &mut value);
-                self.object.write_keeping(py, pop)?
-            }
-        };
-        if !popped {
-            return Err(PyKeyError::new_err("popitem(): dictionary is empty"));
-        }
-        let value = self.decode(py, &value);
-        self.object.let_go();
-        Ok((self.decode(py, &key)?, value?))
+        let popped = exchange::pop_last(self, py)?;
+        popped.ok_or_else(|| PyKeyError::new_err("popitem(): dictionary is empty"))
     }
 
     /// The value under a key, which is set to `default` first if there is none.

@@ -332,7 +332,7 @@ pub(super) fn fill(
     Ok(())
 }
 
-/// Puts a position into a free slot; `reserve` made sure that there is one.
+/// Puts a position into a slot; `reserve` made sure that there is one.
 pub(super) fn insert(
     change: &mut Change<'_>,
     object: &Object,
@@ -343,17 +343,22 @@ pub(super) fn insert(
     let at = segment_at(&Table::new(region, object), hash)?;
     let shape = segment_shape(region, at)?;
     let slots = region.words(at, 1 << shape.bits)?;
-    change.set(free_slot(slots, at, hash)?, SlotWord::new(position, hash).0);
-    change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+    let slot = open_slot(slots, at, hash)?;
+    if SlotWord(slot.get()).is_free() {
+        change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+    }
+    change.set(slot, SlotWord::new(position, hash).0);
     Ok(())
 }
 
+/// The first slot for a key that is not there: one whose entry was removed is used again, so that
+/// who adds and removes the same key over and over leaves no trail for others to search.
 #[inline]
-fn free_slot(slots: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
+fn open_slot(slots: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
     let mask = slots.len() - 1;
     let mut place = hash as usize & mask;
     for _ in 0..slots.len() {
-        if place != 0 && slots[place].get() == 0 {
+        if place != 0 && !SlotWord(slots[place].get()).is_living() {
             return Ok(&slots[place]);
         }
         place = (place + 1) & mask;
@@ -361,7 +366,7 @@ fn free_slot(slots: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
     Err(Corrupt { what: "index without a free slot", at })
 }
 
-/// Puts positions into free slots, those of one segment next to each other: the first word of a
+/// Puts positions into slots, those of one segment next to each other: the first word of a
 /// segment is saved once. `reserve` made sure that there are enough.
 pub(super) fn insert_many(
     change: &mut Change<'_>,
@@ -378,8 +383,11 @@ pub(super) fn insert_many(
             change.save(&slots[0]);
             segment = at;
         }
-        change.set(free_slot(slots, at, slot.hash())?, slot.0);
-        change.put(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+        let place = open_slot(slots, at, slot.hash())?;
+        if SlotWord(place.get()).is_free() {
+            change.put(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+        }
+        change.set(place, slot.0);
     }
     Ok(())
 }

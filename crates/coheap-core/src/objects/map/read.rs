@@ -55,6 +55,21 @@ impl Map {
         })
     }
 
+    /// Replaces `key` and `value` by the entry that came last. `false`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn last(&self, context: &Context, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<bool> {
+        self.read(context, |region, table| {
+            let Some(position) = table.last_living()? else { return Ok(false) };
+            let entry = table.entry(position)?;
+            Cell::load(entry).read(region, key)?;
+            Cell::load(&entry[2..]).read(region, value)?;
+            Ok(true)
+        })
+    }
+
     /// Whether a key is there.
     ///
     /// # Errors

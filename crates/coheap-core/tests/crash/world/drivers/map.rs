@@ -102,6 +102,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::pop_last"], "any", MAPS, MAP, |stage, context| {
         stage.map.pop_last(context, &mut Vec::new(), &mut Vec::new()).map(|_| ())
     }),
+    Operation::new(&["Map::last", "Map::remove_last"], "any", MAPS, MAP, |stage, context| {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        if stage.map.last(context, &mut key, &mut value)? {
+            stage.map.remove_last(context, &key, &value)?;
+        }
+        Ok(())
+    }),
     Operation::new(&["Map::clear"], "all", MAPS, MAP, |stage, context| stage.map.clear(context)),
     Operation::new(&["Map::clear"], "many", LARGE_MAPS, MAP, |stage, context| {
         stage.map.clear(context)
