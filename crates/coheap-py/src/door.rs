@@ -10,11 +10,11 @@ use std::sync::Arc;
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::{Directory, Handle, Recipe, Reference, ledger, parcel};
-use coheap_core::{Error, Result};
+use coheap_core::{Error, Result, os};
 use pyo3::prelude::*;
 
 use crate::codec::Rules;
-use crate::errors;
+use crate::{errors, waiting};
 
 /// A heap as its objects see it.
 #[derive(Debug, Clone)]
@@ -42,7 +42,8 @@ impl Door {
     }
 
     /// Runs a write, again after signals. One that is long, or has to wait for a transaction, runs
-    /// without the interpreter, which that transaction may need to end.
+    /// without the interpreter, which that transaction may need to end, and looks at signals now and
+    /// then.
     #[inline]
     pub(crate) fn write<T: Send>(
         &self,
@@ -53,15 +54,19 @@ impl Door {
         let mut is_detached = is_long;
         loop {
             let done = if is_detached {
-                py.detach(|| self.engine.with(&mut operation))
+                let until = os::now() + waiting::SLICE;
+                let run = |context: &Context| context.waiting_until(until, &mut operation);
+                py.detach(|| self.engine.with(run))
             } else {
-                self.engine.with(|context| context.without_waiting(&mut operation))
+                self.engine.with(|context| context.waiting_until(0, &mut operation))
             };
             match done {
                 // First and by itself, for then the room of an error is not copied about.
                 Ok(done) => return Ok(Ok(done)),
-                Err(Error::WouldBlock) if !is_detached => is_detached = true,
-                Err(Error::Interrupted) => py.check_signals()?,
+                Err(Error::WouldBlock | Error::Interrupted) => {
+                    is_detached = true;
+                    py.check_signals()?;
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }

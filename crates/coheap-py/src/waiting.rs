@@ -12,7 +12,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// Longest sleep between two looks at signals.
-const SLICE: u64 = 500_000_000;
+pub(crate) const SLICE: u64 = 500_000_000;
 
 /// When a wait ends: in nanoseconds of `os::now`, or never.
 pub(crate) type Deadline = Option<u64>;

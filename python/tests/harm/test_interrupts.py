@@ -14,6 +14,8 @@ import time
 
 import pytest
 
+import coheap
+
 PRELUDE = """
 import coheap, sys, signal, threading
 heap = coheap.Heap(max_bytes=1 << 20)
@@ -24,6 +26,16 @@ def lent(lock):
     thread.start()
     thread.join()
     return lock
+def lent_to_a_block(counts):
+    taken = threading.Event()
+    def keep():
+        with coheap.atomic():
+            counts["n"] = 1
+            taken.set()
+            threading.Event().wait()
+    threading.Thread(target=keep, daemon=True).start()
+    taken.wait()
+    return counts
 def blocked(call, *args):
     print("ready", flush=True)
     try:
@@ -45,6 +57,8 @@ CALLS = {
     "acquire with a timeout": "lock.acquire(); blocked(lock.acquire, True, 60)",
     "with": "lock.acquire(); blocked(lock.__enter__)",
     "acquire of an rlock": "blocked(lent(heap.rlock()).acquire)",
+    "a write": "blocked(lent_to_a_block(heap.dict('d')).__setitem__, 'n', 2)",
+    "a long write": "blocked(lent_to_a_block(heap.dict('d')).update, {n: n for n in range(9999)})",
     "with a value": "blocked(lent(heap.value('i')).__enter__)",
 }
 
@@ -103,3 +117,23 @@ def test_other_threads_run_while_one_waits(heap):
     for thread in waiting:
         thread.join(5)
         assert not thread.is_alive()
+
+
+def test_a_write_waits_as_long_as_a_block_takes(heap):
+    counts = heap.dict("counts")
+    taken = threading.Event()
+
+    def keep():
+        with coheap.atomic():
+            counts["n"] = 1
+            taken.set()
+            time.sleep(1.2)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    assert taken.wait(10)
+    begin = time.monotonic()
+    counts["n"] = 2
+    assert time.monotonic() - begin > 1
+    thread.join()
+    assert counts == {"n": 2}

@@ -43,8 +43,8 @@ pub struct Context {
     pub(crate) is_changing: Cell<bool>,
     /// Whether a transaction of this thread is open.
     pub(crate) in_transaction: Cell<bool>,
-    /// A single write that would wait for a transaction is refused instead.
-    pub(crate) is_hasty: Cell<bool>,
+    /// When a single write gives up that waits for a transaction. `None`: never.
+    pub(crate) write_deadline: Cell<Option<u64>>,
     /// Parcels that the open transaction may still store, by offset and serial number.
     pub(crate) put_off: Cell<Vec<[u64; 2]>>,
     /// Parcels on the row's chain are the thread's own.
@@ -65,13 +65,14 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     /// Runs an operation that answers [`Error::WouldBlock`](crate::Error::WouldBlock), with nothing
-    /// changed, where it would wait for a transaction to end: for callers who hold what that
-    /// transaction may need.
+    /// changed, where it would still wait for a transaction to end at `deadline`, in nanoseconds of
+    /// [`os::now`]; where that is 0, it never waits: for callers who hold what that transaction may
+    /// need.
     #[inline]
-    pub fn without_waiting<T>(&self, operation: impl FnOnce(&Self) -> T) -> T {
-        let before = self.is_hasty.replace(true);
+    pub fn waiting_until<T>(&self, deadline: u64, operation: impl FnOnce(&Self) -> T) -> T {
+        let before = self.write_deadline.replace(Some(deadline));
         let answer = operation(self);
-        self.is_hasty.set(before);
+        self.write_deadline.set(before);
         answer
     }
 
@@ -105,7 +106,7 @@ impl Context {
                 chained: Cell::default(),
                 is_changing: Cell::new(false),
                 in_transaction: Cell::new(false),
-                is_hasty: Cell::new(false),
+                write_deadline: Cell::new(None),
                 put_off: Cell::default(),
                 has_packed: Cell::new(false),
                 doom: Cell::new(None),

@@ -112,10 +112,11 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
-        if context.is_hasty.get() {
+        let deadline = context.write_deadline.get();
+        if deadline == Some(0) {
             return Err(Error::WouldBlock);
         }
-        let answer = self.wait_while_locked(context, Patience::new(None), |object, word| {
+        let answer = self.wait_while_locked(context, Patience::new(deadline), |object, word| {
             // Others may sleep still, and this writer will not pass the lock on.
             if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
                 wait::wake(&object.signal, u32::MAX);
@@ -125,6 +126,7 @@ impl Handle {
         deadlock::withdraw(context.region(), context.index());
         match answer {
             Err(Error::Deadlock) => Err(context.doomed_by(&Error::Deadlock)),
+            Err(Error::TimedOut) => Err(Error::WouldBlock),
             other => other,
         }
     }
