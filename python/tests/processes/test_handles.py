@@ -362,3 +362,34 @@ def test_blocks_keep_what_their_values_refer_to(heap):
     with coheap.atomic():
         del shelf["b"]
     assert objects(heap) == 1
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda shelf: shelf[4],
+        lambda shelf: shelf.get_many(range(5)),
+        lambda shelf: shelf.update_with("last", lambda last: last),
+        lambda shelf: shelf.snapshot(),
+        lambda shelf: shelf == {},
+        lambda shelf: shelf | {},
+        lambda shelf: list(shelf.values()),
+        lambda shelf: list(shelf.items()),
+        repr,
+    ],
+)
+def test_values_that_others_replace_can_be_read(heap, children, read):
+    shelf = heap.dict("shelf")
+    shelf.update({n: heap.dict() for n in range(5)})
+    shelf["last"] = (heap.dict(),)
+
+    def replace():
+        while True:
+            for n in range(5):
+                shelf[n] = heap.dict()
+
+    pid = children.fork(replace)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        assert read(shelf) is not None
+    children.kill(pid)

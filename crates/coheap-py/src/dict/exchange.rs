@@ -7,11 +7,8 @@ use coheap_core::transaction::Transaction;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::{Dict, inside};
+use super::{Dict, Entry, inside};
 use crate::scratch::Scratch;
-
-/// A key and its value.
-type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 

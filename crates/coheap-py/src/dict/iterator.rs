@@ -13,7 +13,7 @@ use coheap_core::sync::turn;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::{Dict, inside};
+use super::{Dict, inside, until_claimed};
 use crate::atomic;
 use crate::codec;
 use crate::door::Object;
@@ -157,17 +157,22 @@ impl DictIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some((key, mut value, is_stale)) = self.advance(py)? else { return Ok(None) };
+        let Some((key, mut value, mut is_stale)) = self.advance(py)? else { return Ok(None) };
         let rules = self.object.door.rules;
         if self.what == What::Keys {
             return codec::decode(py, &key, rules).map(Some);
         }
-        if is_stale && !self.object.run(py, |context| self.map.get(context, &key, &mut value))? {
-            let message = "dictionary keys changed during iteration; \
-                           snapshot() is not disturbed by others";
-            return Err(PyRuntimeError::new_err(message));
-        }
-        let value = codec::decode(py, &value, rules)?;
+        let value = until_claimed(py, || {
+            if is_stale
+                && !self.object.run(py, |context| self.map.get(context, &key, &mut value))?
+            {
+                let message = "dictionary keys changed during iteration; \
+                               snapshot() is not disturbed by others";
+                return Err(PyRuntimeError::new_err(message));
+            }
+            is_stale = self.block.is_none();
+            codec::decode(py, &value, rules)
+        })?;
         if self.what == What::Values {
             return Ok(Some(value));
         }

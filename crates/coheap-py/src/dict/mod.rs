@@ -33,6 +33,9 @@ use crate::scratch::Scratch;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 
+/// A key and its value.
+type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
 /// Looks at a value that is replaced again and again.
 const LOOKS: u32 = 100;
 /// What the pickle of a dict says besides.
@@ -102,15 +105,10 @@ impl Dict {
         key: &[u8],
         out: &mut Vec<u8>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut looks = 0;
-        while self.read(py, key, out)? {
-            match self.decode(py, out) {
-                // What the value refers to ended before it was claimed: the value was replaced.
-                Err(gone) if looks < LOOKS && errors::is_gone(py, &gone) => looks += 1,
-                decoded => return decoded.map(Some),
-            }
-        }
-        Ok(None)
+        until_claimed(py, || match self.read(py, key, out)? {
+            true => self.decode(py, out).map(Some),
+            false => Ok(None),
+        })
     }
 
     /// Replaces `out` by the bytes of the value under a key. `false`: there is none.
@@ -119,6 +117,20 @@ impl Dict {
         match self.inside(py, |block| block.map_get(&self.map, key, out))? {
             Some(is_there) => Ok(is_there),
             None => self.object.run(py, |context| self.map.get(context, key, out)),
+        }
+    }
+}
+
+/// Reads and loads something, again where what a value refers to ended before it was claimed: then
+/// the value was replaced.
+#[inline(always)]
+fn until_claimed<T>(py: Python<'_>, mut load: impl FnMut() -> PyResult<T>) -> PyResult<T> {
+    let mut looks = 0;
+    loop {
+        match load() {
+            Ok(loaded) => return Ok(loaded),
+            Err(gone) if looks < LOOKS && errors::is_gone(py, &gone) => looks += 1,
+            Err(error) => return Err(error),
         }
     }
 }

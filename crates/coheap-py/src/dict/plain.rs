@@ -6,8 +6,11 @@ use coheap_core::objects::map::Pairs;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
-use super::{Dict, inside};
+use super::{Dict, Entry, inside, until_claimed};
+use crate::errors;
 
+/// Looks at all of a dict before it is locked.
+const LOOKS: u32 = 3;
 /// Entries that a repr shows.
 const SHOWN: u64 = 20;
 
@@ -20,12 +23,38 @@ fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
 }
 
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
-    let pairs = pairs(py, dict)?;
+    for _ in 0..LOOKS {
+        match load(py, dict) {
+            // What a value refers to ended before it was claimed: the value was replaced.
+            Err(gone) if errors::is_gone(py, &gone) => {}
+            loaded => return loaded,
+        }
+    }
+    load_locked(py, dict)
+}
+
+fn load<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
     let plain = PyDict::new(py);
-    for (key, value) in pairs.iter() {
+    for (key, value) in pairs(py, dict)?.iter() {
         plain.set_item(dict.decode(py, key)?, dict.decode(py, value)?)?;
     }
     Ok(plain)
+}
+
+/// As [`load`], in a block of its own that has the dict: nobody replaces anything meanwhile.
+#[cold]
+fn load_locked<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
+    let own = Dict { object: dict.object.clone(), map: dict.map };
+    let block = py.import("coheap")?.getattr("atomic")?.call1((own,))?;
+    block.call_method0("__enter__")?;
+    let loaded = load(py, dict);
+    let raised = loaded.as_ref().err();
+    let raised = raised.map(|it| (it.get_type(py), it.value(py).clone(), it.traceback(py)));
+    match raised {
+        None => block.call_method1("__exit__", (py.None(), py.None(), py.None()))?,
+        Some(raised) => block.call_method1("__exit__", raised)?,
+    };
+    loaded
 }
 
 pub(super) fn keys<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Vec<Bound<'py, PyAny>>> {
@@ -75,17 +104,10 @@ pub(super) fn merge<'py>(
 
 /// Its name, its size, and the first few entries.
 pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
-    let (len, first) = match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
-        Some(pairs) => (pairs.len() as u64, pairs),
-        None => {
-            let len = dict.object.run(py, |context| dict.map.len(context))?;
-            (len, dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?.entries)
-        }
-    };
+    let (len, first) = until_claimed(py, || first(py, dict))?;
     let mut shown = Vec::new();
-    for (key, value) in first.iter().take(SHOWN as usize) {
-        let (key, value) = (dict.decode(py, key)?.repr()?, dict.decode(py, value)?.repr()?);
-        shown.push(format!("{key}: {value}"));
+    for (key, value) in first {
+        shown.push(format!("{}: {}", key.repr()?, value.repr()?));
     }
     let rest = len.saturating_sub(shown.len() as u64);
     if rest > 0 {
@@ -93,4 +115,18 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
     }
     let name = dict.object.name().map_or_else(String::new, |name| format!("{name:?}, "));
     Ok(format!("coheap.Dict({name}{{{}}})", shown.join(", ")))
+}
+
+/// How many entries there are, and the first few of them.
+fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> {
+    let (len, first) = match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
+        Some(pairs) => (pairs.len() as u64, pairs),
+        None => {
+            let len = dict.object.run(py, |context| dict.map.len(context))?;
+            (len, dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?.entries)
+        }
+    };
+    let load = |(key, value): (&[u8], &[u8])| Ok((dict.decode(py, key)?, dict.decode(py, value)?));
+    let first: PyResult<_> = first.iter().take(SHOWN as usize).map(load).collect();
+    Ok((len, first?))
 }
