@@ -10,11 +10,12 @@ Not here: the objects (`coheap._native`), and the manager (`coheap._shared`).
 import multiprocessing
 import multiprocessing.context as standard
 from collections.abc import Callable
+from multiprocessing import queues, synchronize
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
 
 import coheap
-from coheap._native import Luggage
+from coheap._native import Luggage, _before_waiting
 from coheap._shared import Manager, SharedManager
 
 _T = TypeVar("_T")
@@ -35,7 +36,14 @@ class _Child(BaseProcess):
         self._luggage = luggage
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the process has ended, at most `timeout` seconds."""
+        """Wait until the process has ended, at most `timeout` seconds.
+
+        Raises:
+            WouldBlock: Inside a block of `atomic` that has something, which the process may need
+                to come to its end.
+        """
+        if self._popen is not None and self.exitcode is None:
+            _before_waiting("a process", lambda: super(_Child, self).join(timeout))
         super().join(timeout)
         if self.exitcode is not None:
             self._luggage = None
@@ -95,6 +103,42 @@ class _Base(standard.BaseContext):
     def RLock(self) -> "coheap.RLock":  # type: ignore[override]  # noqa: N802
         """Make a lock that its owner may take again, in the default heap."""
         return coheap.RLock()
+
+    # The standard library makes these of its own locks only.
+
+    @property
+    def _standard(self) -> standard.BaseContext:
+        return multiprocessing.get_context(self._name)
+
+    def Condition(self, lock: Any = None) -> "synchronize.Condition":  # noqa: N802
+        """Make a condition variable of the standard library, with a lock of its own.
+
+        Raises:
+            TypeError: `lock` is one of coheap's, with which that does not work.
+        """
+        if isinstance(lock, coheap.Lock | coheap.RLock):
+            raise TypeError(
+                "a Condition works with locks of multiprocessing only: give it none, and it makes "
+                "its own"
+            )
+        return self._standard.Condition(lock)
+
+    def Event(self) -> "synchronize.Event":  # noqa: N802
+        """Make an event of the standard library."""
+        return self._standard.Event()
+
+    def Barrier(  # noqa: N802
+        self,
+        parties: int,
+        action: Callable[..., Any] | None = None,
+        timeout: float | None = None,
+    ) -> "synchronize.Barrier":
+        """Make a barrier of the standard library."""
+        return self._standard.Barrier(parties, action, timeout)
+
+    def JoinableQueue(self, maxsize: int = 0) -> "queues.JoinableQueue[Any]":  # noqa: N802
+        """Make a queue of the standard library that can be joined."""
+        return self._standard.JoinableQueue(maxsize)
 
     def Value(  # type: ignore[override]  # noqa: N802
         self, typecode_or_type: str, *args: Any, lock: bool = True

@@ -30,7 +30,7 @@ class HeapCorrupt(Error, OSError):  # noqa: N818
 
 
 class HeapClosed(Error, ValueError):  # noqa: N818
-    """The heap was closed by this process; open it again."""
+    """The heap was closed by this process; one with a name can be opened again."""
 
 
 class ObjectGone(Error, ReferenceError):  # noqa: N818

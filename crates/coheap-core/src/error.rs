@@ -141,7 +141,9 @@ impl Error {
     /// The sentence of an error without numbers.
     fn sentence(&self) -> &'static str {
         match self {
-            Self::Closed => "the heap is closed; nothing was changed; open it again",
+            Self::Closed => {
+                "the heap is closed in this process; nothing was changed; use another, or open it by its name"
+            }
             Self::ObjectGone => "the object was removed; nothing was changed; get a new handle",
             Self::NoSuchName => "no object has that name; nothing was changed",
             Self::TimedOut => "the time ran out; nothing was changed",

@@ -11,10 +11,11 @@ use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::{Directory, Handle, Recipe, Reference, ledger, parcel};
 use coheap_core::{Error, Result, os};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::codec::Rules;
-use crate::{errors, waiting};
+use crate::{atomic, errors, waiting};
 
 /// A heap as its objects see it.
 #[derive(Debug, Clone)]
@@ -82,16 +83,18 @@ impl Door {
         name: Option<&str>,
         recipe: &Recipe<'_>,
     ) -> PyResult<Object> {
+        let subject = || match name {
+            Some(name) => format!("{kind} {name:?}"),
+            None => format!("a new {kind}"),
+        };
+        atomic::bind(py, &self.engine, subject)?;
         let Some(name) = name else {
             let make = |context: &Context| ledger::create(context, recipe);
-            let reference = self.run(py, || format!("a new {kind}"), make)?;
+            let reference = self.run(py, subject, make)?;
             return Ok(Object::referred(self.clone(), kind, reference));
         };
-        let handle = self.run(
-            py,
-            || format!("{kind} {name:?}"),
-            |context| Directory.get_or_create(context, name, recipe),
-        )?;
+        let find = |context: &Context| Directory.get_or_create(context, name, recipe);
+        let handle = self.run(py, subject, find)?;
         let keeper = Arc::new(Keeper::Name(name.to_owned()));
         Ok(Object { door: self.clone(), handle, kind, keeper })
     }
@@ -187,6 +190,23 @@ impl Object {
             Some(name) => format!("{} {name:?}", self.kind),
             None => format!("the {}", self.kind),
         }
+    }
+
+    /// Its repr, with `state` behind the name, or why there is none: a repr is shown where something
+    /// else went wrong already.
+    pub(crate) fn shown(
+        &self,
+        py: Python<'_>,
+        class: &str,
+        state: PyResult<String>,
+    ) -> PyResult<String> {
+        let state = match state {
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                format!(": {}", error.value(py).str()?)
+            }
+            state => state?,
+        };
+        Ok(format!("<coheap.{class}{}{state}>", self.spaced_name()))
     }
 
     /// Whether both are the same object.

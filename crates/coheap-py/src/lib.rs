@@ -31,7 +31,7 @@ mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
-    use crate::atomic::{Atomic, atomic};
+    use crate::atomic::{_before_waiting, Atomic, atomic};
     #[pymodule_export]
     use crate::codec::probe::{_decode, _encode, _encode_key};
     #[pymodule_export]

@@ -9,7 +9,7 @@ use coheap_core::journal::Context;
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Queue, Recipe};
 use coheap_core::{Error, os};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::atomic::{self, Awaited};
@@ -27,7 +27,9 @@ use crate::waiting::{self, Deadline, Slice};
 ///
 /// `get` gives a job out on lease. It is done when the lease is acked, and never given out again
 /// then; if its worker dies, gives it back or drops it, it is given out again, before all others.
-#[pyclass(frozen, generic, module = "coheap")]
+///
+/// Source: the names are those of `queue.Queue`; leases as hosted message queues have them.
+#[pyclass(frozen, generic, weakref, module = "coheap")]
 pub(crate) struct WorkQueue {
     pub(crate) object: Arc<Object>,
     pub(crate) queue: Queue,
@@ -127,7 +129,7 @@ impl WorkQueue {
     /// Puts a job at the back, waiting while the queue is full.
     ///
     /// Args:
-    ///     item: The job; it is copied.
+    ///     x: The job; it is copied.
     ///     block: Whether to wait for a place.
     ///     timeout: Most seconds to wait; None is for ever.
     ///
@@ -135,11 +137,11 @@ impl WorkQueue {
     ///     queue.Full: There was no place in time.
     ///     ShutDown: The queue is closed.
     ///     HeapFull: The heap itself has no room.
-    #[pyo3(signature = (item, block=true, timeout=None))]
-    fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    #[pyo3(signature = (x, block=true, timeout=None))]
+    fn put(&self, x: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
         let deadline = deadline(block, timeout)?;
-        let bytes = Scratch::value(item, &self.object.door)?;
-        self.put_before(item.py(), &bytes, deadline)
+        let bytes = Scratch::value(x, &self.object.door)?;
+        self.put_before(x.py(), &bytes, deadline)
     }
 
     /// Puts jobs at the back, in order, waiting for places as they are needed.
@@ -149,9 +151,9 @@ impl WorkQueue {
     /// Raises:
     ///     ShutDown: The queue was closed before all were in; those before it stay.
     ///     HeapFull: The heap has no room for more; those that were put stay.
-    fn put_many(&self, items: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = items.py();
-        let scratches: Vec<Scratch> = items
+    fn put_many(&self, xs: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = xs.py();
+        let scratches: Vec<Scratch> = xs
             .try_iter()?
             .map(|item| Scratch::value(&item?, &self.object.door))
             .collect::<PyResult<_>>()?;
@@ -214,8 +216,9 @@ impl WorkQueue {
         {
             match self.lease(py, Some(0)) {
                 Ok(lease) => leases.push(lease),
-                // Others were faster, or the next one cannot be read and waits for who asks.
-                Err(_) => break,
+                // Others were faster, or the next one cannot be loaded and waits for who asks.
+                Err(error) if error.is_instance_of::<PyException>(py) => break,
+                Err(interrupt) => return Err(interrupt),
             }
         }
         Ok(leases)
@@ -234,7 +237,8 @@ impl WorkQueue {
     /// The jobs that were given up after `max_attempts`, oldest first.
     ///
     /// Returns:
-    ///     A list of `(value, attempts, why)`; why is `"nacked"`, `"died"` or `"dropped"`.
+    ///     A list of `(value, attempts, why)`; why is `"nacked"`, `"died"` or `"dropped"`. In place
+    ///     of a value that cannot be loaded stands the exception that loading it raised.
     fn failed<'py>(
         &self,
         py: Python<'py>,
@@ -247,7 +251,13 @@ impl WorkQueue {
                 Why::Died => "died",
                 Why::Dropped => "dropped",
             };
-            Ok((codec::decode(py, &failed.value, rules)?, failed.attempts, why))
+            let value = match codec::decode(py, &failed.value, rules) {
+                Err(error) if error.is_instance_of::<PyException>(py) => {
+                    error.into_value(py).into_bound(py).into_any()
+                }
+                loaded => loaded?,
+            };
+            Ok((value, failed.attempts, why))
         };
         failed.into_iter().map(show).collect()
     }
@@ -306,14 +316,30 @@ impl WorkQueue {
         }
     }
 
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.object.is_same(&other.get().object)
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.object.handle.at
+    }
+
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         pickling::reduce(py, &self.object, "")
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let name = self.object.spaced_name();
-        let (waits, leased) = (self.qsize(py)?, self.leased(py)?);
-        Ok(format!("<coheap.WorkQueue{name}, {waits} waiting, {leased} on lease>"))
+        let counts = || Ok((self.qsize(py)?, self.leased(py)?));
+        let state = counts().map(|(waits, leased)| format!(", {waits} waiting, {leased} on lease"));
+        self.object.shown(py, "WorkQueue", state)
     }
 
     /// The name under which the heap has it, or None.

@@ -9,9 +9,10 @@
 use coheap_core::objects::{Mutex, Recipe, Value as Engine};
 use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
 
 use crate::door::{Door, Object};
 use crate::heap::default;
@@ -25,12 +26,15 @@ use crate::{atomic, codec};
 /// `Value(typecode, init)` is a new one in the default heap; `Heap.value` makes or finds one in
 /// others.
 ///
-/// Its typecode is one of `array.array`. `v += n` is atomic; `v.value += n` is two operations, which
+/// Its typecode is one of those for numbers in `array.array`, or the type of `ctypes` that has it.
+/// `v += n` is atomic; `v.value += n` is two operations, which
 /// `with v.get_lock():`, or `with v:` for short, makes one for all who do the same.
 ///
 /// The lock excludes only those who take it, too: to read, set and add does not wait for it. It is
 /// there whatever `lock` says, which `multiprocessing` asks for, and costs nothing until it is used.
-#[pyclass(frozen, module = "coheap")]
+///
+/// Source: the contract of `multiprocessing.Value`.
+#[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct Value {
     pub(crate) object: Object,
     pub(crate) engine: Engine,
@@ -69,6 +73,23 @@ impl Kind {
                 )));
             }
         })
+    }
+
+    /// What a typecode holds, or the `ctypes` type that has one.
+    fn of_object(typecode: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let typecode = match typecode.cast::<PyType>() {
+            Ok(class) => {
+                class.getattr(intern!(class.py(), "_type_")).unwrap_or(class.clone().into_any())
+            }
+            Err(_) => typecode.clone(),
+        };
+        match typecode.cast::<PyString>() {
+            Ok(code) => Self::of(&code.to_cow()?),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "a typecode is a str such as 'i', or a type of ctypes, not {}",
+                typecode.repr()?
+            ))),
+        }
     }
 
     fn code(self) -> char {
@@ -184,10 +205,10 @@ impl Value {
         py: Python<'_>,
         door: &Door,
         name: Option<&str>,
-        typecode: &str,
+        typecode: &Bound<'_, PyAny>,
         init: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let kind = Kind::of(typecode)?;
+        let kind = Kind::of_object(typecode)?;
         let init = match init {
             Some(init) => kind.encode(&init)?,
             None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
@@ -308,17 +329,23 @@ impl Value {
 impl Value {
     #[new]
     #[pyo3(
-        signature = (typecode, init=None, *, lock=true),
+        signature = (typecode, init=None, *, lock=None),
         text_signature = "(typecode, init=0, *, lock=True)"
     )]
     fn create(
         py: Python<'_>,
-        typecode: &str,
+        typecode: &Bound<'_, PyAny>,
         init: Option<Bound<'_, PyAny>>,
-        lock: bool,
+        lock: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         // There is one in any case: it costs nothing while nobody asks for it.
-        let _ = lock;
+        if let Some(other) = lock.filter(|lock| !lock.is_instance_of::<PyBool>()) {
+            return Err(PyTypeError::new_err(format!(
+                "lock must be True or False, not a {}: the lock of a Value is beside the number, in \
+                 the heap",
+                other.get_type().name()?
+            )));
+        }
         Self::make(py, &default::door(py)?, None, typecode, init)
     }
 
@@ -428,13 +455,31 @@ impl Value {
         self.release(py)
     }
 
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.object.is_same(&other.get().object)
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.object.handle.at
+    }
+
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         pickling::reduce(py, &self.object, &self.kind.code().to_string())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let (name, code) = (self.object.spaced_name(), self.kind.code());
-        Ok(format!("<coheap.Value{name} of typecode {code:?}: {}>", self.get(py)?.repr()?))
+        let code = self.kind.code();
+        let number = self.get(py).and_then(|number| Ok(number.repr()?.to_string()));
+        let state = number.map(|number| format!(" of typecode {code:?}: {number}"));
+        self.object.shown(py, "Value", state)
     }
 
     /// The name under which the heap has it, or None.

@@ -100,10 +100,10 @@ def test_an_inner_block_lets_go_of_its_locks(heap, a):
 
 def test_two_heaps_are_refused(a):
     with coheap.Heap(max_bytes=1 << 20) as second:
-        other = second.dict("other")
+        other, lock = second.dict("other"), second.lock("lock")
         with coheap.atomic():
             a["a"] = 1
-            for use in (lambda: other.get(1), second.lock("lock").acquire, lambda: len(other)):
+            for use in (lambda: other.get(1), lock.acquire, lambda: len(other)):
                 with pytest.raises(ValueError, match="different heaps"):
                     use()
             with pytest.raises(ValueError, match="different heaps"), coheap.atomic(other):

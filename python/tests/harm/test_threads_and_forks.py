@@ -143,7 +143,7 @@ DAEMONS = {
     "goes through a queue": "list(heap.work_queue('empty'))",
     "waits for a lock": "taken.acquire()",
     "waits for a lock, for a time": "taken.acquire(timeout=600)",
-    "waits in a block": "enter_and(lambda: heap.work_queue('empty').get())",
+    "waits in a block": "enter_and(empty.get)",
     "stays in a block": "enter_and(lambda: (set_one(), time.sleep(600)))",
     "sets and gets": "for_ever(lambda: (set_one(), d['x']))",
     "moves in blocks": "for_ever(lambda: enter_and(set_one))",
@@ -162,6 +162,7 @@ heap = coheap.Heap(max_bytes=16 << 20)
 d, jobs, other, taken = heap.dict(), heap.work_queue(), heap.lock(), heap.lock()
 taken.acquire()
 heap.work_queue("held").put(1)
+empty = heap.work_queue("empty")
 begun = threading.Barrier(4)
 
 def for_ever(call):

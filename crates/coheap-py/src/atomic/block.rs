@@ -203,6 +203,23 @@ pub(super) fn take() -> Option<Box<Block>> {
     Some(block)
 }
 
+/// The transaction of a block in a heap, which begins with the first use of one.
+#[inline]
+fn bind<'a>(
+    transaction: &'a mut Option<(Engine, Transaction)>,
+    engine: &Engine,
+    age: Option<u64>,
+) -> Result<&'a mut Transaction> {
+    let (bound, transaction) = match transaction {
+        Some(bound) => bound,
+        unbound => {
+            let transaction = Transaction::begin(engine.context()?, age)?;
+            unbound.insert((engine.clone(), transaction))
+        }
+    };
+    if bound.is_same(engine) { Ok(transaction) } else { Err(Error::OtherHeap) }
+}
+
 impl Block {
     /// Whether it may go on.
     pub(super) fn check(&mut self) -> Result<()> {
@@ -254,21 +271,23 @@ impl Block {
     /// Makes an object part of the block. Answers its transaction.
     pub(super) fn touch(&mut self, object: &Object) -> Result<&mut Transaction> {
         self.check()?;
-        let (engine, transaction) = match &mut self.transaction {
-            Some(bound) => bound,
-            unbound => {
-                let engine = object.door.engine.clone();
-                let transaction = Transaction::begin(engine.context()?, self.age)?;
-                unbound.insert((engine, transaction))
-            }
-        };
-        if !engine.is_same(&object.door.engine) {
-            return Err(Error::OtherHeap);
-        }
+        let transaction = bind(&mut self.transaction, &object.door.engine, self.age)?;
         if let Err(place) = self.kept.binary_search_by_key(&object.handle.at, |it| it.handle.at) {
             self.kept.insert(place, object.clone());
         }
         Ok(transaction)
+    }
+
+    /// Makes a heap that of the block.
+    pub(super) fn bind(&mut self, engine: &Engine) -> Result<()> {
+        self.check()?;
+        bind(&mut self.transaction, engine, self.age).map(|_| ())
+    }
+
+    /// Whether nobody waits for anything that the block has.
+    pub(super) fn holds_nothing(&self) -> bool {
+        let transaction = self.transaction.as_ref();
+        self.locks.is_empty() && transaction.is_none_or(|(_, it)| it.holds_nothing())
     }
 
     /// As [`touch`](Self::touch), and locks it. `false`: another has it.

@@ -9,6 +9,7 @@ use coheap_core::objects::{Mutex, Queue};
 use coheap_core::{Error, Result, os};
 use pyo3::prelude::*;
 
+use super::{block, join};
 use crate::door::Object;
 use crate::waiting::{self, Deadline, Slice};
 
@@ -27,10 +28,11 @@ pub(crate) enum Awaited {
 
 /// A wait that a block could not do.
 #[derive(Debug)]
-pub(super) struct Blocked {
-    pub(super) object: Object,
-    pub(super) awaited: Awaited,
-    pub(super) deadline: Deadline,
+pub(super) enum Blocked {
+    /// For an object of ours.
+    Object(Object, Awaited, Deadline),
+    /// By calling this.
+    Call(Py<PyAny>),
 }
 
 impl Awaited {
@@ -57,12 +59,38 @@ impl Awaited {
 impl Blocked {
     /// Waits, outside of all blocks. Answers whether there was anything to wait for.
     pub(super) fn wait(&self, py: Python<'_>) -> PyResult<bool> {
-        let (engine, late) = (&self.object.door.engine, self.awaited.late());
-        let wait = |context: &Context, slice| self.awaited.wait(context, slice);
+        let (object, awaited, deadline) = match self {
+            Self::Object(object, awaited, deadline) => (object, awaited, *deadline),
+            Self::Call(wait) => return wait.call0(py).map(|_| true),
+        };
+        let (engine, late) = (&object.door.engine, awaited.late());
+        let wait = |context: &Context, slice| awaited.wait(context, slice);
         if waiting::wait(py, engine, Some(os::now()), &late, wait)?.is_ok() {
             return Ok(false);
         }
-        let waited = waiting::wait(py, engine, self.deadline, &late, wait)?;
-        waited.map(|()| true).map_err(|error| self.object.explain(py, &error))
+        let waited = waiting::wait(py, engine, deadline, &late, wait)?;
+        waited.map(|()| true).map_err(|error| object.explain(py, &error))
+    }
+}
+
+/// Refuses to wait inside a block that has something, which a decorated function then does outside
+/// by calling `wait`. `what` is waited for, for the message.
+#[pyfunction]
+pub(crate) fn _before_waiting(py: Python<'_>, what: &str, wait: Py<PyAny>) -> PyResult<()> {
+    if !block::is_any_open() || block::current(py).is_none() {
+        return Ok(());
+    }
+    let may_wait = block::with(|block| {
+        block.check()?;
+        let may_wait = block.holds_nothing();
+        if !may_wait {
+            block.blocked = Some(Blocked::Call(wait));
+        }
+        Ok(may_wait)
+    });
+    match may_wait {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(join::refuse(py, what, Error::WouldBlock)),
+        Err(error) => Err(join::refuse(py, what, error)),
     }
 }

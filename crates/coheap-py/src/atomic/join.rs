@@ -3,6 +3,7 @@
 //! What always holds: whoever has to wait for a lock does it without the interpreter, and hears
 //! Ctrl-C; what ends a block early is remembered as the exception that said so.
 
+use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::{Lease as Token, Mutex, Queue};
 use coheap_core::transaction::{Thing, Transaction};
@@ -114,20 +115,7 @@ impl Object {
     /// The exception for an error inside a block, and the end of the block where it is one.
     #[cold]
     fn refuse(&self, py: Python<'_>, error: Error) -> PyErr {
-        let ends = matches!(error, Error::Deadlock | Error::WouldBlock | Error::TimedOut);
-        let raised = self.explain(py, &error);
-        if error == Error::Doomed(Box::new(super::LEFT_ELSEWHERE)) {
-            // Nobody will end it any more; it was said once.
-            drop(block::take());
-        } else if ends {
-            let kept = raised.clone_ref(py);
-            let before = block::with_any(|block| {
-                block.give_up(error);
-                block.first.replace(kept)
-            });
-            drop(before);
-        }
-        raised
+        refuse(py, &self.subject(), error)
     }
 
     /// As [`inside_unlocked`](Self::inside_unlocked), for what may wait: it does as long as the
@@ -154,7 +142,7 @@ impl Object {
         Ok(match waited {
             Err(error) if error != *late => {
                 if error == Error::WouldBlock {
-                    let blocked = Blocked { object: self.clone(), awaited, deadline };
+                    let blocked = Blocked::Object(self.clone(), awaited, deadline);
                     let _ = block::with_any(|block| block.blocked = Some(blocked));
                 }
                 return Err(self.refuse(py, error));
@@ -298,6 +286,38 @@ impl Object {
         });
         done.map(Some).map_err(|error| self.refuse(py, error))
     }
+}
+
+/// The exception for an error inside a block, and the end of the block where it is one.
+#[cold]
+pub(super) fn refuse(py: Python<'_>, subject: &str, error: Error) -> PyErr {
+    let ends = matches!(error, Error::Deadlock | Error::WouldBlock | Error::TimedOut);
+    let raised = errors::to_python(py, &error, subject);
+    if error == Error::Doomed(Box::new(super::LEFT_ELSEWHERE)) {
+        // Nobody will end it any more; it was said once.
+        drop(block::take());
+    } else if ends {
+        let kept = raised.clone_ref(py);
+        let before = block::with_any(|block| {
+            block.give_up(error);
+            block.first.replace(kept)
+        });
+        drop(before);
+    }
+    raised
+}
+
+/// Makes a heap that of the block that the caller is in, if it is in one: then what makes and
+/// removes objects is refused there.
+pub(crate) fn bind(
+    py: Python<'_>,
+    engine: &Engine,
+    subject: impl FnOnce() -> String,
+) -> PyResult<()> {
+    if !block::is_any_open() || block::current(py).is_none() {
+        return Ok(());
+    }
+    block::with(|block| block.bind(engine)).map_err(|error| refuse(py, &subject(), error))
 }
 
 /// The exception that a block says again, after it was given up.

@@ -21,10 +21,10 @@ mod locks;
 mod outside;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coheap_core::Error;
 use coheap_core::transaction::Thing;
+use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -38,7 +38,8 @@ use block::{Entry, Place};
 use blocked::Blocked;
 
 pub(crate) use block::{current, is_any_open};
-pub(crate) use blocked::Awaited;
+pub(crate) use blocked::{_before_waiting, Awaited};
+pub(crate) use join::bind;
 
 /// Why a block whose end cannot reach it is given up.
 const LEFT_ELSEWHERE: Error = Error::BadArgument(
@@ -51,11 +52,13 @@ const LEFT_ELSEWHERE: Error = Error::BadArgument(
 pub(crate) struct Atomic {
     objects: Vec<Py<PyAny>>,
     timeout: Option<f64>,
-    retries: Option<u32>,
+    retries: Option<i64>,
     /// The level that it is at the moment; 0: none.
     level: AtomicU64,
     age: AtomicU64,
     blocked: Mutex<Option<Blocked>>,
+    /// The locks that were named, while it is open.
+    held: Mutex<Vec<Py<PyAny>>>,
 }
 
 /// Makes all changes of a block visible together at its end, or none of them.
@@ -88,8 +91,8 @@ pub(crate) struct Atomic {
 ///
 /// Args:
 ///     objects: Dicts and values to lock at once, in one order, so that blocks that name theirs
-///         cannot wait for each other in a circle; work queues and locks may be named, too. All
-///         objects of a block belong to one heap.
+///         cannot wait for each other in a circle. A `Lock` or `RLock` that is named is held around
+///         the block; a work queue has no lock. All objects of a block belong to one heap.
 ///     retries: How often the decorator runs the function again after a `DeadlockError`.
 ///     timeout: Most seconds to wait for locks, in total; None is for ever.
 ///
@@ -109,9 +112,12 @@ pub(crate) struct Atomic {
 pub(crate) fn atomic<'py>(
     py: Python<'py>,
     objects: &Bound<'py, PyTuple>,
-    retries: Option<u32>,
+    retries: Option<i64>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    if retries.is_some_and(|retries| retries < 0) {
+        return Err(PyValueError::new_err("'retries' must be 0 or more"));
+    }
     if timeout.is_some_and(|seconds| seconds.is_nan() || seconds < 0.0) {
         return Err(PyValueError::new_err("'timeout' must be a non-negative number"));
     }
@@ -132,6 +138,7 @@ pub(crate) fn atomic<'py>(
             level: AtomicU64::new(0),
             age: AtomicU64::new(0),
             blocked: Mutex::default(),
+            held: Mutex::default(),
         },
     )?;
     match function {
@@ -178,6 +185,46 @@ fn decorate<'py>(
 }
 
 impl Atomic {
+    /// Acquires the locks that were named, in the order in which all blocks do.
+    fn take_named(&self, py: Python<'_>) -> PyResult<()> {
+        let is_lock =
+            |it: &Bound<'_, PyAny>| it.is_instance_of::<Lock>() || it.is_instance_of::<RLock>();
+        let place = |it: &Bound<'_, PyAny>| parts(it).map(|(object, _)| object.handle.at);
+        let mut locks: Vec<_> = self.objects.iter().map(|it| it.bind(py)).collect();
+        locks.retain(|it| is_lock(it));
+        locks.sort_by_key(|it| place(it));
+        locks.dedup_by_key(|it| place(it));
+        let deadline = self.timeout.map(|seconds| os::now() as f64 / 1e9 + seconds);
+        for lock in locks {
+            let left = deadline.map(|end| (end - os::now() as f64 / 1e9).max(0.0));
+            let acquire = || lock.call_method1("acquire", (true, left))?.extract::<bool>();
+            let refused = match acquire() {
+                Ok(true) => {
+                    self.held().push(lock.clone().unbind());
+                    continue;
+                }
+                Ok(false) => crate::errors::to_python(py, &Error::TimedOut, "coheap.atomic"),
+                Err(error) => error,
+            };
+            return self.give_named(py).and(Err(refused));
+        }
+        Ok(())
+    }
+
+    /// Lets go of the locks that were named.
+    fn give_named(&self, py: Python<'_>) -> PyResult<()> {
+        let held = std::mem::take(&mut *self.held());
+        let mut given = Ok(());
+        for lock in held.iter().rev() {
+            given = given.and(lock.call_method0(py, "release").map(|_| ()));
+        }
+        given
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Py<PyAny>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Locks the objects that were named, in the order in which all blocks do.
     fn lock_named(&self, py: Python<'_>) -> PyResult<()> {
         let mut all: Vec<_> = self.objects.iter().filter_map(|it| parts(it.bind(py))).collect();
@@ -302,6 +349,7 @@ impl Atomic {
             level: AtomicU64::new(0),
             age: AtomicU64::new(0),
             blocked: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -342,8 +390,14 @@ impl Atomic {
         let age = Some(self.age.load(Ordering::Relaxed)).filter(|age| *age != 0);
         let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
         let budget = self.timeout.map(nanoseconds);
-        let level = block::enter(py, Entry { budget, age })?
-            .map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))?;
+        self.take_named(py)?;
+        let entered = block::enter(py, Entry { budget, age }).and_then(|entered| {
+            entered.map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
+        });
+        let level = match entered {
+            Ok(level) => level,
+            Err(error) => return self.give_named(py).and(Err(error)),
+        };
         self.level.store(level, Ordering::Release);
         let locked = self.lock_named(py);
         if let Err(error) = &locked {
@@ -353,7 +407,14 @@ impl Atomic {
         locked
     }
 
+    /// Ends the level; the locks that were named are let go after that, however it ended.
     fn leave(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
+        let left = self.leave_level(py, level, passing);
+        let given = self.give_named(py);
+        left.and(given)
+    }
+
+    fn leave_level(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
         match block::place_of(level) {
             Place::Elsewhere => {
                 if level != 0 {
@@ -393,12 +454,14 @@ impl Drop for Atomic {
     fn drop(&mut self) {
         // Nobody will leave it any more.
         let level = self.level.load(Ordering::Acquire);
-        if level == 0 {
-            return;
-        }
         match block::place_of(level) {
+            _ if level == 0 => {}
             Place::Elsewhere => block::note_left(level),
             _ => drop(block::take()),
+        }
+        if !self.held().is_empty() {
+            // One that was removed meanwhile, or let go by others, needs nothing.
+            let _ = Python::attach(|py| self.give_named(py));
         }
     }
 }

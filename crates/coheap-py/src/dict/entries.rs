@@ -168,7 +168,11 @@ fn for_each_pair(mapping: &Bound<'_, PyAny>, visit: &mut Visit<'_>) -> PyResult<
     if let Ok(dict) = mapping.cast::<Dict>() {
         return for_each_pair(dict.get().snapshot(mapping.py())?.as_any(), visit);
     }
-    for key in mapping.call_method0(intern!(mapping.py(), "keys"))?.try_iter()? {
+    let Some(keys) = mapping.getattr_opt(intern!(mapping.py(), "keys"))? else {
+        let name = mapping.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("a mapping is needed, not {name}")));
+    };
+    for key in keys.call0()?.try_iter()? {
         let key = key?;
         visit(&key, &mapping.get_item(&key)?)?;
     }

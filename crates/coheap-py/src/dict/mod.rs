@@ -52,9 +52,10 @@ const KEEPS_COPIES: &str = "copies";
 ///   and `True` are one key, which comes back as `1`. A NaN is found again.
 /// - Values are copies. A mutable list, dict, set or bytearray is refused, for changes to the
 ///   copy would be lost: store a tuple, or use `Manager().dict()`.
-/// - `update` and `increment_many` write one entry after the other.
-/// - `copy()` and `|` give plain dicts.
-#[pyclass(frozen, mapping, generic, module = "coheap")]
+/// - `copy()`, `copy.copy` and `|` give plain dicts.
+///
+/// Source: the contract of `dict`.
+#[pyclass(frozen, mapping, generic, weakref, module = "coheap")]
 pub(crate) struct Dict {
     pub(crate) object: Object,
     pub(crate) map: Map,
@@ -340,8 +341,8 @@ impl Dict {
     ///     OverflowError: A sum is none. Nothing was changed.
     ///     ValueError: These are too many keys for one change. Nothing was changed.
     ///     HeapFull: There is no room. Nothing was changed.
-    fn increment_many(&self, counts: &Bound<'_, PyAny>) -> PyResult<()> {
-        entries::increment_many(self, counts)
+    fn increment_many(&self, mapping: &Bound<'_, PyAny>) -> PyResult<()> {
+        entries::increment_many(self, mapping)
     }
 
     /// Replaces the value under a key by `fn(value)` and returns that.
@@ -423,6 +424,15 @@ impl Dict {
 
     fn __ior__(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
         entries::update(self, &PyTuple::new(other.py(), [other])?, None)
+    }
+
+    fn __copy__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        plain::snapshot(py, self)
+    }
+
+    fn __deepcopy__<'py>(&self, memo: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let plain = plain::snapshot(memo.py(), self)?;
+        memo.py().import("copy")?.call_method1("deepcopy", (plain, memo))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {

@@ -2,11 +2,14 @@
 //!
 //! What always holds: a copy is of one moment.
 
+use std::cell::RefCell;
+
 use coheap_core::objects::map::Pairs;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry, inside, until_claimed};
+use crate::door::Object;
 use crate::errors;
 
 /// Looks at all of a dict before it is locked.
@@ -104,7 +107,11 @@ pub(super) fn merge<'py>(
 
 /// Its name, its size, and the first few entries.
 pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
-    let (len, first) = until_claimed(py, || first(py, dict))?;
+    let Some(_mark) = Showing::begin(&dict.object) else { return Ok("{...}".to_owned()) };
+    let (len, first) = match until_claimed(py, || first(py, dict)) {
+        Ok(first) => first,
+        Err(error) => return dict.object.shown(py, "Dict", Err(error)),
+    };
     let mut shown = Vec::new();
     for (key, value) in first {
         shown.push(format!("{}: {}", key.repr()?, value.repr()?));
@@ -129,4 +136,32 @@ fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> 
     let load = |(key, value): (&[u8], &[u8])| Ok((dict.decode(py, key)?, dict.decode(py, value)?));
     let first: PyResult<_> = first.iter().take(SHOWN as usize).map(load).collect();
     Ok((len, first?))
+}
+
+thread_local! {
+    /// The dicts of which this thread makes a repr, one within the other.
+    static SHOWING: RefCell<Vec<Object>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A repr that is being made.
+struct Showing;
+
+impl Showing {
+    /// `None`: it is being made already, so the dict is inside itself.
+    fn begin(object: &Object) -> Option<Self> {
+        SHOWING.with_borrow_mut(|showing| {
+            let is_inside = showing.iter().any(|other| other.is_same(object));
+            (!is_inside).then(|| {
+                showing.push(object.clone());
+                Self
+            })
+        })
+    }
+}
+
+impl Drop for Showing {
+    fn drop(&mut self) {
+        let last = SHOWING.with_borrow_mut(Vec::pop);
+        drop(last);
+    }
 }

@@ -35,10 +35,15 @@ pub(crate) fn default_heap(py: Python<'_>) -> PyResult<Py<Heap>> {
 /// Makes a heap the default one of this process, and of those that it starts later.
 ///
 /// Objects that were made in another one stay there.
+///
+/// Raises:
+///     HeapClosed: It is closed in this process.
 #[pyfunction]
-pub(crate) fn set_default_heap(heap: Py<Heap>) {
+pub(crate) fn set_default_heap(py: Python<'_>, heap: Py<Heap>) -> PyResult<()> {
+    heap.get().stats_now(py)?;
     let before = DEFAULT.lock().replace(heap);
     drop(before);
+    Ok(())
 }
 
 /// The door of the default heap.

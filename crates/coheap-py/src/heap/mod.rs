@@ -17,10 +17,11 @@ use std::path::PathBuf;
 use coheap_core::heap::{Heap as Engine, Options};
 use coheap_core::objects::{Directory, Recipe, estate};
 use coheap_core::{check, os, stats};
-use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
+use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::atomic;
 use crate::codec::Rules;
 use crate::dict::Dict;
 use crate::door::Door;
@@ -44,7 +45,7 @@ use crate::value::Value;
 /// Raises:
 ///     HeapFull: The system has no memory for it.
 ///     ValueError: `max_bytes` is too small or too large.
-#[pyclass(frozen, module = "coheap")]
+#[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct Heap {
     door: Door,
 }
@@ -70,7 +71,7 @@ impl Heap {
         }
     }
 
-    fn stats_now(&self, py: Python<'_>) -> PyResult<stats::Stats> {
+    pub(super) fn stats_now(&self, py: Python<'_>) -> PyResult<stats::Stats> {
         self.door.run(py, || self.subject(), |_| stats::stats(&self.door.engine))
     }
 }
@@ -166,7 +167,7 @@ impl Heap {
     fn value(
         &self,
         py: Python<'_>,
-        typecode: &str,
+        typecode: &Bound<'_, PyAny>,
         init: Option<Bound<'_, PyAny>>,
         name: Option<&str>,
     ) -> PyResult<Value> {
@@ -185,6 +186,7 @@ impl Heap {
     ///     KeyError: There is no such name.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         let engine = &self.door.engine;
+        atomic::bind(py, engine, || format!("object {name:?}"))?;
         loop {
             // A transaction that has the object ends first.
             match py.detach(|| engine.with(|context| Directory.remove(context, name))) {
@@ -206,7 +208,16 @@ impl Heap {
     }
 
     /// Takes the heap's name away: those who have it open go on, nobody new will find it.
+    ///
+    /// Raises:
+    ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
     fn unlink(&self, py: Python<'_>) -> PyResult<()> {
+        if atomic::current(py).is_some() {
+            return Err(PyRuntimeError::new_err(format!(
+                "{}: names are taken away outside of blocks of coheap.atomic; nothing was changed",
+                self.subject()
+            )));
+        }
         self.door.run(py, || self.subject(), |_| self.door.engine.unlink())
     }
 
@@ -276,8 +287,9 @@ impl Heap {
         )
     }
 
-    fn __enter__(slf: Py<Self>) -> Py<Self> {
-        slf
+    fn __enter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        slf.get().stats_now(slf.py())?;
+        Ok(slf)
     }
 
     #[pyo3(signature = (*_exception))]

@@ -239,11 +239,11 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     }
 
     fn describe(&self, py: Python<'_>, class: &str) -> PyResult<String> {
-        let state = match self.holder(py)? {
-            Some((pid, ..)) => format!("held by process {pid}"),
-            None => "free".to_owned(),
-        };
-        Ok(format!("<coheap.{class}{}, {state}>", self.object.spaced_name()))
+        let state = self.holder(py).map(|holder| match holder {
+            Some((pid, ..)) => format!(", held by process {pid}"),
+            None => ", free".to_owned(),
+        });
+        self.object.shown(py, class, state)
     }
 
     fn reduce<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {

@@ -20,7 +20,9 @@ use crate::heap::pickling::Reduced;
 /// process. Where that warning is made an exception, the lock is not acquired and the next one is
 /// warned again. A lock made with `on_death="raise"` refuses everybody with `OwnerDied` from then
 /// on, until one who has seen to what it guards calls `recover`.
-#[pyclass(frozen, module = "coheap")]
+///
+/// Source: the contract of `multiprocessing.Lock`.
+#[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct Lock {
     lock: LongLock<false>,
 }
@@ -122,6 +124,22 @@ impl Lock {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         self.release(py)
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.lock.object.is_same(&other.get().lock.object)
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.lock.object.handle.at
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {

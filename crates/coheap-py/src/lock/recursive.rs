@@ -22,7 +22,9 @@ use crate::heap::pickling::Reduced;
 /// names the dead process. Where that warning is made an exception, the lock is not acquired and
 /// the next one is warned again. A lock made with `on_death="raise"` refuses everybody with
 /// `OwnerDied` from then on, until one who has seen to what it guards calls `recover`.
-#[pyclass(frozen, module = "coheap")]
+///
+/// Source: the contract of `multiprocessing.RLock`.
+#[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct RLock {
     lock: LongLock<true>,
 }
@@ -135,6 +137,22 @@ impl RLock {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         self.release(py)
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.lock.object.is_same(&other.get().lock.object)
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.lock.object.handle.at
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
