@@ -42,7 +42,7 @@ class _Child(BaseProcess):
             WouldBlock: Inside a block of `atomic` that has something, which the process may need
                 to come to its end.
         """
-        if self._popen is not None and self.exitcode is None:
+        if self.pid is not None and self.exitcode is None:
             _before_waiting("a process", lambda: super(_Child, self).join(timeout))
         super().join(timeout)
         if self.exitcode is not None:
@@ -108,7 +108,7 @@ class _Base(standard.BaseContext):
 
     @property
     def _standard(self) -> standard.BaseContext:
-        return multiprocessing.get_context(self._name)
+        return multiprocessing.get_context(self.get_start_method())
 
     def Condition(self, lock: Any = None) -> "synchronize.Condition":  # noqa: N802
         """Make a condition variable of the standard library, with a lock of its own.

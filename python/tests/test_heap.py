@@ -4,11 +4,13 @@ Goal: a heap is found by its name and by nobody who should not; what is closed o
 Method: heaps in a folder of the test, other programs, forked children.
 """
 
+import copy
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -156,3 +158,62 @@ def test_objects_go_to_forked_processes_as_they_are(heap):
     jobs.put(8)
     with jobs.get() as lease, pytest.raises(TypeError, match="belongs to this process"):
         pickle.dumps(lease)
+
+
+def things(heap):
+    yield from (heap.dict("dict"), heap.work_queue("queue"), heap.lock("lock"))
+    yield from (heap.rlock("rlock"), heap.value("i", name="value"))
+
+
+def test_handles_of_one_object_are_equal(heap):
+    for thing, same in zip(things(heap), things(heap), strict=True):
+        assert thing == same
+        if not isinstance(thing, coheap.Dict):
+            assert len({thing, same}) == 1
+            assert thing != heap.lock("other")
+            assert thing != 1
+
+
+def test_copies_are_no_new_references(heap):
+    lock, jobs = heap.lock(), heap.work_queue()
+    d = heap.dict()
+    d["a"] = (1, 2)
+    for thing in (lock, jobs):
+        assert copy.copy(thing) is thing
+        assert copy.deepcopy([thing])[0] is thing
+    for plain in (copy.copy(d), copy.deepcopy([d])[0]):
+        assert type(plain) is dict
+        assert plain == {"a": (1, 2)}
+    assert heap.check()["objects"] == 3
+    del lock, jobs, thing, d
+    assert heap.check()["objects"] == 0
+
+
+def test_handles_can_be_referred_to_weakly(heap):
+    for thing in [*things(heap), heap]:
+        assert weakref.ref(thing)() is thing
+
+
+def test_a_repr_says_why_there_is_nothing_to_show():
+    with coheap.Heap(max_bytes=1 << 20) as heap:
+        all_of_them = [*things(heap)]
+        heap.remove("dict")
+        assert "removed" in repr(all_of_them[0])
+    for thing in all_of_them:
+        assert "closed" in repr(thing)
+        assert thing.name in repr(thing)
+
+
+def test_a_dict_inside_itself_is_shown(heap):
+    d = heap.dict("d")
+    d["me"] = d
+    assert repr(d) == "coheap.Dict(\"d\", {'me': {...}})"
+    assert repr((d, d)).count("...") == 2
+
+
+def test_a_closed_heap_is_not_entered_nor_made_the_default():
+    with coheap.Heap(max_bytes=1 << 20) as heap:
+        pass
+    for use in (heap.__enter__, lambda: coheap.set_default_heap(heap)):
+        with pytest.raises(coheap.HeapClosed):
+            use()

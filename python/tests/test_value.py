@@ -5,6 +5,7 @@ Method: the ends of every range; sums of many processes at once.
 """
 
 import array
+import ctypes
 import os
 import threading
 import warnings
@@ -174,3 +175,11 @@ def test_a_value_is_made_as_multiprocessings():
         assert value.value == 8
     with pytest.raises(TypeError):
         coheap.Value("i", 7, lock=coheap.RLock())
+
+
+def test_a_typecode_is_a_type_of_ctypes_too(heap):
+    assert repr(heap.value(ctypes.c_int, 7)) == repr(heap.value("i", 7))
+    assert coheap.Value(ctypes.c_double, 0.5).value == 0.5
+    for wrong in (ctypes.c_bool, ctypes.c_char, int, 7, None):
+        with pytest.raises(TypeError, match="typecode"):
+            coheap.Value(wrong)

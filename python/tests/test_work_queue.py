@@ -325,3 +325,42 @@ def test_a_job_that_cannot_be_read_goes_back(tmp_path):
             strict.get()
         with trusting.work_queue("jobs").get() as lease:
             assert (lease.value, lease.attempt) == (range(3), 2)
+
+
+class Interrupts:
+    """Ends who loads it, as Ctrl-C at that moment would."""
+
+    def __reduce__(self):
+        return (_interrupt, ())
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+class Unloadable:
+    """Pickles, but raises where it is loaded."""
+
+    def __reduce__(self):
+        return (int, ("no number",))
+
+
+def test_what_ends_get_many_is_heard(heap):
+    jobs = heap.work_queue("jobs")
+    jobs.put_many([1, Interrupts(), 3])
+    with warnings.catch_warnings(), pytest.raises(KeyboardInterrupt):
+        warnings.simplefilter("ignore", ResourceWarning)
+        jobs.get_many(3)
+    gc.collect()
+    assert (jobs.qsize(), jobs.leased()) == (3, 0)
+
+
+def test_failed_jobs_that_cannot_be_loaded_are_listed(heap):
+    jobs = heap.work_queue("jobs", max_attempts=1)
+    jobs.put_many([Unloadable(), "next"])
+    with pytest.raises(ValueError, match="no number"):
+        jobs.get()
+    jobs.get().nack()
+    (first, attempts, why), second = jobs.failed()
+    assert isinstance(first, ValueError)
+    assert (attempts, why, second) == (1, "nacked", ("next", 1, "nacked"))

@@ -7,6 +7,7 @@ it; afterwards the heap is whole and works.
 """
 
 import contextlib
+import copy
 import gc
 import os
 import warnings
@@ -25,6 +26,8 @@ class World:
         self.jobs = heap.work_queue("jobs")
         self.lock = heap.lock("lock")
         self.value = heap.value("q", name="value")
+        # What `Manager().dict()` gives.
+        self.copies = heap.dict("copies")._keeping_copies()
 
     def use(self):
         """Use everything once."""
@@ -181,6 +184,16 @@ def ways(world, evil):
     yield lambda: world.heap.value("d", evil, name=EvilStr("real")).add(evil)
     yield lambda: world.lock.acquire(timeout=evil) and world.lock.release()
     yield lambda: world.heap.dict(EvilStr("dict"))
+    yield lambda: coheap.atomic(lambda: d.update(x=evil, y=d.get("x")))()
+    yield lambda: coheap.atomic(lambda: (d.__setitem__("x", evil), jobs.put(evil)))()
+    yield lambda: coheap.atomic(lambda: (jobs.get(False).ack(), d.popitem(), value.add(evil)))()
+    yield lambda: coheap.atomic(evil)
+    yield lambda: coheap.atomic(d, timeout=evil)
+    yield lambda: world.copies.update(x=[evil], y={EvilStr("a"): evil})
+    yield lambda: world.copies.setdefault("z", [evil]).append(evil)
+    yield lambda: world.copies.pop("x") == [evil]
+    yield lambda: copy.copy(d)
+    yield lambda: copy.deepcopy([d])
 
 
 @pytest.mark.parametrize("deed", [call_back, collect, fail, recurse, fork])

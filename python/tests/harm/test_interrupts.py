@@ -36,6 +36,13 @@ def lent_to_a_block(counts):
     threading.Thread(target=keep, daemon=True).start()
     taken.wait()
     return counts
+def in_a_block(call):
+    with coheap.atomic():
+        call()
+def use_and(call):
+    heap.dict("d")["a"] = 1
+    call()
+heap.dict("d")
 def blocked(call, *args):
     print("ready", flush=True)
     try:
@@ -57,6 +64,9 @@ CALLS = {
     "acquire with a timeout": "lock.acquire(); blocked(lock.acquire, True, 60)",
     "with": "lock.acquire(); blocked(lock.__enter__)",
     "acquire of an rlock": "blocked(lent(heap.rlock()).acquire)",
+    "get_many": "blocked(jobs.get_many, 2)",
+    "get in a block": "blocked(in_a_block, jobs.get)",
+    "what a decorated function waits for": "blocked(coheap.atomic(lambda: use_and(jobs.get)))",
     "a write": "blocked(lent_to_a_block(heap.dict('d')).__setitem__, 'n', 2)",
     "a long write": "blocked(lent_to_a_block(heap.dict('d')).update, {n: n for n in range(9999)})",
     "with a value": "blocked(lent(heap.value('i')).__enter__)",

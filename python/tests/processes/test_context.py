@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -258,9 +259,75 @@ def test_what_is_not_coheaps_is_the_standard_librarys(context):
     questions.close()
     questions.join_thread()
     answers.close()
-    with context.Condition():
-        pass
     assert context.cpu_count() == multiprocessing.cpu_count()
+
+
+def meet(event, condition, barrier, jobs):
+    barrier.wait(30)
+    jobs.put(jobs.get() + 1)
+    with condition:
+        condition.notify()
+    assert event.wait(30)
+    jobs.task_done()
+    jobs.get()
+    jobs.task_done()
+
+
+def test_what_the_standard_library_makes_of_its_locks_works(context):
+    event, condition, barrier = context.Event(), context.Condition(), context.Barrier(2)
+    jobs = context.JoinableQueue()
+    child = context.Process(target=meet, args=(event, condition, barrier, jobs))
+    with condition:
+        child.start()
+        barrier.wait(30)
+        jobs.put(1)
+        assert condition.wait(30)
+    assert not event.is_set()
+    event.set()
+    jobs.join()
+    assert end(child) == 0
+    jobs.close()
+    jobs.join_thread()
+    for lock in (coheap.Lock(), coheap.RLock()):
+        with pytest.raises(TypeError, match="give it none"):
+            context.Condition(lock)
+    with context.Condition(multiprocessing.get_context(context.get_start_method()).Lock()):
+        pass
+
+
+def set_late(counts, seconds):
+    time.sleep(seconds)
+    counts["late"] = True
+
+
+def test_a_block_does_not_wait_for_a_process_that_may_need_it(context):
+    """What the child writes to is the block's: without a refusal both wait for ever."""
+    counts, calls = coheap.Dict(), []
+    child = context.Process(target=set_late, args=(counts, 0.2))
+    child.start()
+    with pytest.raises(coheap.WouldBlock, match="process"), coheap.atomic():
+        counts["early"] = True
+        child.join()
+    assert end(child) == 0
+    assert counts == {"late": True}
+
+    child = context.Process(target=set_late, args=(counts, 0.2))
+    child.start()
+
+    @coheap.atomic
+    def join():
+        calls.append(counts.pop("late"))
+        child.join()
+        counts["joined"] = child.exitcode
+
+    join()
+    assert calls == [True, True]
+    assert counts == {"joined": 0}
+    with coheap.atomic():
+        child.join()
+    with coheap.atomic():
+        counts["more"] = 1
+        child.join()
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

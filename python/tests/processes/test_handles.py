@@ -182,8 +182,10 @@ def test_handles_go_to_processes(method, heap):
 
 
 def receive_and_add(inbox, outbox):
-    d = inbox.recv()
+    pickled = inbox.recv_bytes()
+    # The sender has dropped its handle by now, and nobody has opened this one yet.
     time.sleep(1)
+    _, (d, *_) = pickle.loads(pickled)["both"]
     d["seen by"] = os.getpid()
     outbox.send(d)
     assert inbox.recv() == "done"
@@ -196,7 +198,7 @@ def test_handles_go_through_pipes_in_both_directions(method):
     (ours, theirs), (out, back) = context.Pipe(), context.Pipe()
     child = context.Process(target=receive_and_add, args=(theirs, back))
     child.start()
-    ours.send(coheap.Dict(a=1))
+    ours.send({"both": (1, [coheap.Dict(a=1)])})
     again = out.recv()
     assert (again["a"], again["seen by"]) == (1, child.pid)
     ours.send("done")
