@@ -63,6 +63,10 @@ pub(crate) struct Request {
     /// Count with workers in Python
     #[arg(long)]
     pub(crate) python: bool,
+    /// How the workers in Python are started: fork, spawn or forkserver [default: fork]
+    #[arg(long, value_name = "METHOD", requires = "python")]
+    #[arg(value_parser = ["fork", "spawn", "forkserver"])]
+    pub(crate) start_method: Option<String>,
     /// Write counts, skipped files and figures to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -44,6 +44,9 @@ fn arguments(request: &Request) -> Vec<OsString> {
     if let Some(workers) = request.workers {
         words.push(format!("--workers={workers}").into());
     }
+    if let Some(method) = &request.start_method {
+        words.push(format!("--start-method={method}").into());
+    }
     if request.compare {
         words.push("--compare".into());
     }

@@ -236,7 +236,9 @@ fn with_python_the_interpreter_beside_the_program_gets_the_same_request() {
     let first = String::from_utf8_lossy(&output.stdout).into_owned();
     let output = run(&["demo", "--python", "--compare", "--kills-per-second", "0.5"]);
     let second = String::from_utf8_lossy(&output.stdout).into_owned();
+    let started = run(&["demo", "--python", "--start-method", "spawn"]);
     let refused = run(&["demo", "--python", "--workers", "65"]);
+    let unasked = run(&["demo", "--start-method", "spawn"]);
     std::fs::remove_file(folder.join("python3")).unwrap();
     symlink("/bin/false", folder.join("python3")).unwrap();
     let failed = run(&["demo", "--python"]);
@@ -246,7 +248,13 @@ fn with_python_the_interpreter_beside_the_program_gets_the_same_request() {
         "-P -m coheap demo --kills-per-second=5 --workers=3 --json=-f -- a b --compare\n"
     );
     assert_eq!(second, "-P -m coheap demo --kills-per-second=0.5 --compare --\n");
-    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+    assert_eq!(
+        String::from_utf8_lossy(&started.stdout),
+        "-P -m coheap demo --kills-per-second=5 --start-method=spawn --\n"
+    );
+    for refused in [refused, unasked] {
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+    }
     assert_eq!(failed.status.code(), Some(1), "the status is not Python's own");
 }
 
