@@ -152,8 +152,8 @@ impl Error {
             Self::Full => "the queue is full; nothing was added",
             Self::ShutDown => "the queue is closed; nothing was changed",
             Self::Deadlock => {
-                "waiting would never end: the owners wait for each other; nothing was changed; \
-                 run the transaction again"
+                "waiting would never end: the owners wait for each other; nothing was changed; let \
+                 go of what you hold, then try again"
             }
             Self::WouldBlock => {
                 "the call would wait while the transaction holds locks; nothing was changed"
