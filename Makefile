@@ -60,9 +60,10 @@ lint: tidy ## clippy, with warnings as errors, and the house rules
 	$(CLIPPY_FEATURES) -- -D warnings
 
 bench: $(PASSED)/tools $(PASSED)/wheel ## measure against the peers (bench/ is a workspace of its own)
-	cd bench && $(CARGO) run --locked --release
 	$(VENV_PYTHON) -m pip install --quiet lmdb UltraDict || echo "peers that are missing are named in the table"
-	$(VENV_PYTHON) bench/python
+	@missed=0; (cd bench && $(CARGO) run --locked --release) || missed=1; \
+		$(VENV_PYTHON) bench/python || missed=1; \
+		exit $$missed # after both: a figure that one misses does not keep the other from being measured
 
 python: $(PASSED)/python ## build the Python package into target/venv and test it
 

@@ -216,5 +216,8 @@ def test_no_kill_leaves_half_a_block(heap, children):
     assert bank.count.get() == jobs
     assert done == dict.fromkeys(range(jobs), 1)
     assert (results.qsize(), results.leased()) == (jobs, 0)
-    bank.check()
+    with warnings.catch_warnings():
+        # The last one that was killed may have held the lock, which nobody wanted after it.
+        warnings.simplefilter("ignore", coheap.OwnerDiedWarning)
+        bank.check()
     heap.check()

@@ -187,6 +187,9 @@ fn decorate<'py>(
 impl Atomic {
     /// Acquires the locks that were named, in the order in which all blocks do.
     fn take_named(&self, py: Python<'_>) -> PyResult<()> {
+        if self.objects.is_empty() {
+            return Ok(());
+        }
         let is_lock =
             |it: &Bound<'_, PyAny>| it.is_instance_of::<Lock>() || it.is_instance_of::<RLock>();
         let place = |it: &Bound<'_, PyAny>| parts(it).map(|(object, _)| object.handle.at);
@@ -213,6 +216,9 @@ impl Atomic {
 
     /// Lets go of the locks that were named.
     fn give_named(&self, py: Python<'_>) -> PyResult<()> {
+        if self.objects.is_empty() {
+            return Ok(());
+        }
         let held = std::mem::take(&mut *self.held());
         let mut given = Ok(());
         for lock in held.iter().rev() {
@@ -459,7 +465,7 @@ impl Drop for Atomic {
             Place::Elsewhere => block::note_left(level),
             _ => drop(block::take()),
         }
-        if !self.held().is_empty() {
+        if !self.objects.is_empty() && !self.held().is_empty() {
             // One that was removed meanwhile, or let go by others, needs nothing.
             let _ = Python::attach(|py| self.give_named(py));
         }
