@@ -24,7 +24,7 @@ PYTHON_TESTS := $(shell find python/tests -not -path '*/.*' -not -path '*/__pyca
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
 # The checkers of types are pinned: another version finds other things.
-PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis mypy==2.4.1 "pyright[nodejs]==1.1.414"
+PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis numpy mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
 TEST_FACES := $(CARGO) test --locked
 TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / "target" / "venvs"
 PYENV = Path.home() / ".pyenv" / "versions"
-TOOLS = ["pytest", "pytest-timeout", "hypothesis"]
+TOOLS = ["pytest", "pytest-timeout", "hypothesis", "numpy"]
 SUITE_SECONDS = 900
 
 

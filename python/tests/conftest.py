@@ -22,6 +22,9 @@ settings.register_profile(
 )
 settings.load_profile("coheap")
 
+# numpy would start threads where it is imported, of which forks are warned.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
