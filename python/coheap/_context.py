@@ -10,13 +10,18 @@ Not here: the objects (`coheap._native`), and the manager (`coheap._shared`).
 import multiprocessing
 import multiprocessing.context as standard
 from collections.abc import Callable
-from multiprocessing import queues, synchronize
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
 
 import coheap
 from coheap._native import Luggage, _before_waiting
 from coheap._shared import Manager, SharedManager
+
+TYPE_CHECKING = False
+"""What the modules below are only named for need not be imported."""
+
+if TYPE_CHECKING:
+    from multiprocessing import queues, synchronize
 
 _T = TypeVar("_T")
 

@@ -5,9 +5,10 @@ Nothing here sleeps for a fixed time: what is waited for has a deadline.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -101,3 +102,23 @@ def until(is_true: Callable[[], object], seconds: float = 10) -> None:
     while not is_true():
         assert time.monotonic() < deadline, f"not true within {seconds} s"
         time.sleep(0.001)
+
+
+T = TypeVar("T")
+
+
+def elsewhere(look: Callable[[], T]) -> T:
+    """Answer what another thread sees."""
+    seen: list[T] = []
+    thread = threading.Thread(target=lambda: seen.append(look()))
+    thread.start()
+    thread.join(20)
+    return seen[0]
+
+
+class Unloadable:
+    """Pickles, but raises `ValueError` ("no number") where it is loaded."""
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Pickle as an int of what is none."""
+        return (int, ("no number",))

@@ -12,7 +12,7 @@ import time
 import warnings
 
 import pytest
-from conftest import until
+from conftest import Unloadable, until
 
 import coheap
 
@@ -336,13 +336,6 @@ class Interrupts:
 
 def _interrupt():
     raise KeyboardInterrupt
-
-
-class Unloadable:
-    """Pickles, but raises where it is loaded."""
-
-    def __reduce__(self):
-        return (int, ("no number",))
 
 
 def test_what_ends_get_many_is_heard(heap):

@@ -142,7 +142,8 @@ impl Error {
     fn sentence(&self) -> &'static str {
         match self {
             Self::Closed => {
-                "the heap is closed in this process; nothing was changed; use another, or open it by its name"
+                "the heap is closed in this process; nothing was changed; use another, or open it \
+                 by its name"
             }
             Self::ObjectGone => "the object was removed; nothing was changed; get a new handle",
             Self::NoSuchName => "no object has that name; nothing was changed",

@@ -9,7 +9,7 @@ use coheap_core::journal::Context;
 use coheap_core::objects::queue::Why;
 use coheap_core::objects::{Queue, Recipe};
 use coheap_core::{Error, os};
-use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
 use crate::atomic::{self, Awaited};
@@ -267,12 +267,7 @@ impl WorkQueue {
     /// Raises:
     ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if atomic::current(py).is_some() {
-            return Err(PyRuntimeError::new_err(format!(
-                "{}: queues are closed outside of blocks of coheap.atomic; nothing was changed",
-                self.object.subject()
-            )));
-        }
+        atomic::refuse_inside(py, || self.object.subject(), "queues are closed")?;
         self.object.run(py, |context| self.queue.close(context))
     }
 

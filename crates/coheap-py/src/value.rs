@@ -27,8 +27,8 @@ use crate::{atomic, codec};
 /// others.
 ///
 /// Its typecode is one of those for numbers in `array.array`, or the type of `ctypes` that has it.
-/// `v += n` is atomic; `v.value += n` is two operations, which
-/// `with v.get_lock():`, or `with v:` for short, makes one for all who do the same.
+/// `v += n` is atomic; `v.value += n` is two operations, which `with v.get_lock():`, or `with v:`
+/// for short, makes one for all who do the same.
 ///
 /// The lock excludes only those who take it, too: to read, set and add does not wait for it. It is
 /// there whatever `lock` says, which `multiprocessing` asks for, and costs nothing until it is used.

@@ -16,7 +16,7 @@ import time
 import warnings
 
 import pytest
-from conftest import until
+from conftest import elsewhere, until
 
 import coheap
 
@@ -57,15 +57,6 @@ class Bank:
         assert self.lock.acquire(timeout=10)
         self.lock.release()
         self.first.update(self.first.snapshot())
-
-
-def elsewhere(look):
-    """Answer what another thread sees."""
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(look()))
-    thread.start()
-    thread.join(10)
-    return seen[0]
 
 
 def test_ctrl_c_at_any_moment_leaves_nothing_behind(heap, children):

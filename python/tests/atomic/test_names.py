@@ -9,17 +9,9 @@ thing in a block, and in another heap.
 import threading
 
 import pytest
+from conftest import elsewhere
 
 import coheap
-
-
-def elsewhere(look):
-    """Answer what another thread sees."""
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(look()))
-    thread.start()
-    thread.join(10)
-    return seen[0]
 
 
 @pytest.fixture

@@ -5,22 +5,12 @@ Method: blocks that end well or with each kind of exception, looked at from insi
 thread, from outside.
 """
 
-import threading
-
 import pytest
+from conftest import elsewhere
 
 import coheap
 
 ENDINGS = [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit, coheap.Empty]
-
-
-def elsewhere(look):
-    """Answer what another thread sees."""
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(look()))
-    thread.start()
-    thread.join(10)
-    return seen[0]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import os
 import threading
 
 import pytest
+from conftest import Unloadable
 
 import coheap
 from coheap import ABSENT
@@ -462,13 +463,6 @@ def test_a_killed_writer_leaves_whole_entries(heap, children):
         children.kill(pid)
         assert all(value[1] == str(value[0]) * 20 for value in pairs.values())
         heap.check()
-
-
-class Unloadable:
-    """Pickles, but raises where it is loaded."""
-
-    def __reduce__(self):
-        return (int, ("no number",))
 
 
 def test_what_cannot_be_loaded_stays(ages):

@@ -12,7 +12,7 @@ import time
 import warnings
 
 import pytest
-from conftest import until
+from conftest import elsewhere, until
 
 import coheap
 
@@ -21,15 +21,6 @@ import coheap
 def lock(heap):
     """A free lock."""
     return heap.rlock("lock")
-
-
-def in_thread(work):
-    """What `work` returns in a thread of its own."""
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(work()))
-    thread.start()
-    thread.join(20)
-    return answers[0]
 
 
 def told_by(call, *args):
@@ -48,17 +39,17 @@ def calls(lock):
     yield lock.acquire(False)
     yield lock.acquire(block=True, timeout=0.01)
     yield lock.acquire(True, -1)
-    yield in_thread(lambda: lock.acquire(False))
-    yield in_thread(lambda: lock.acquire(True, 0.01))
-    yield in_thread(lambda: lock.acquire(True, -1))
-    yield in_thread(lambda: told_by(lock.release))
+    yield elsewhere(lambda: lock.acquire(False))
+    yield elsewhere(lambda: lock.acquire(True, 0.01))
+    yield elsewhere(lambda: lock.acquire(True, -1))
+    yield elsewhere(lambda: told_by(lock.release))
     for _ in range(5):
         yield told_by(lock.release)
     yield told_by(lock.release)
     with lock as first, lock as second:
         yield first, second
-        yield in_thread(lambda: lock.acquire(False))
-    yield in_thread(lambda: [lock.acquire(), lock.release()])
+        yield elsewhere(lambda: lock.acquire(False))
+    yield elsewhere(lambda: [lock.acquire(), lock.release()])
 
 
 def test_it_answers_as_that_of_multiprocessing(lock):
@@ -76,7 +67,7 @@ def test_it_says_who_has_it(lock):
     with lock, lock:
         assert lock.locked()
         assert lock.holder()[:2] == (os.getpid(), threading.get_native_id())
-        assert in_thread(lock.holder)[:2] == (os.getpid(), threading.get_native_id())
+        assert elsewhere(lock.holder)[:2] == (os.getpid(), threading.get_native_id())
         assert str(os.getpid()) in repr(lock)
     assert lock.holder() is None
     assert "free" in repr(lock)
@@ -108,7 +99,7 @@ def test_hostile_arguments_are_refused(lock):
                 lock.acquire(timeout=float("nan"))
             return True
 
-        assert in_thread(wait)
+        assert elsewhere(wait)
     with pytest.raises(TypeError):
         lock.acquire(True, "long")
     with pytest.raises(TypeError):
@@ -178,7 +169,7 @@ def test_the_heir_of_a_dead_holder_has_it_once(lock, children):
         lock.release()
         lock.release()
         assert not lock.locked()
-        assert in_thread(lambda: [lock.acquire(False), lock.release()])[0]
+        assert elsewhere(lambda: [lock.acquire(False), lock.release()])[0]
 
 
 def test_a_circle_of_waiters_is_told(heap):
@@ -214,12 +205,12 @@ def test_it_pickles_and_so_does_the_lock_of_a_value(heap):
         assert again.name == lock.name
         with lock, again:
             assert again.holder()[0] == os.getpid()
-            assert not in_thread(lambda again=again: again.acquire(False))
+            assert not elsewhere(lambda again=again: again.acquire(False))
         assert not lock.locked()
     strict = pickle.loads(pickle.dumps(coheap.RLock(on_death="raise")))
     assert strict.on_death == "raise"
     again = pickle.loads(pickle.dumps(value))
     with again:
-        assert not in_thread(lambda: value.acquire(False))
+        assert not elsewhere(lambda: value.acquire(False))
     with pytest.raises(TypeError):
         coheap.RLock("warn")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -295,28 +294,31 @@ def test_what_the_standard_library_makes_of_its_locks_works(context):
         pass
 
 
-def set_late(counts, seconds):
-    time.sleep(seconds)
+def set_late(counts, go):
+    assert go.wait(30)
     counts["late"] = True
 
 
 def test_a_block_does_not_wait_for_a_process_that_may_need_it(context):
     """What the child writes to is the block's: without a refusal both wait for ever."""
-    counts, calls = coheap.Dict(), []
-    child = context.Process(target=set_late, args=(counts, 0.2))
+    counts, calls, go = coheap.Dict(), [], context.Event()
+    child = context.Process(target=set_late, args=(counts, go))
     child.start()
     with pytest.raises(coheap.WouldBlock, match="process"), coheap.atomic():
         counts["early"] = True
+        go.set()
         child.join()
     assert end(child) == 0
     assert counts == {"late": True}
 
-    child = context.Process(target=set_late, args=(counts, 0.2))
+    go.clear()
+    child = context.Process(target=set_late, args=(counts, go))
     child.start()
 
     @coheap.atomic
     def join():
         calls.append(counts.pop("late"))
+        go.set()
         child.join()
         counts["joined"] = child.exitcode
 

@@ -100,6 +100,12 @@ pub(crate) fn current(py: Python<'_>) -> Option<u64> {
     is_inside.then_some(number)
 }
 
+/// Whether the caller is in a block.
+#[inline(always)]
+pub(crate) fn is_inside(py: Python<'_>) -> bool {
+    is_any_open() && current(py).is_some()
+}
+
 /// The number of the block that is open in this thread.
 pub(super) fn number() -> u64 {
     NUMBER.with(Cell::get)

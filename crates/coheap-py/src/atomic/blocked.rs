@@ -77,20 +77,16 @@ impl Blocked {
 /// by calling `wait`. `what` is waited for, for the message.
 #[pyfunction]
 pub(crate) fn _before_waiting(py: Python<'_>, what: &str, wait: Py<PyAny>) -> PyResult<()> {
-    if !block::is_any_open() || block::current(py).is_none() {
+    if !block::is_inside(py) {
         return Ok(());
     }
-    let may_wait = block::with(|block| {
+    block::with(|block| {
         block.check()?;
-        let may_wait = block.holds_nothing();
-        if !may_wait {
-            block.blocked = Some(Blocked::Call(wait));
+        if block.holds_nothing() {
+            return Ok(());
         }
-        Ok(may_wait)
-    });
-    match may_wait {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(join::refuse(py, what, Error::WouldBlock)),
-        Err(error) => Err(join::refuse(py, what, error)),
-    }
+        block.blocked = Some(Blocked::Call(wait));
+        Err(Error::WouldBlock)
+    })
+    .map_err(|error| join::refuse(py, what, error))
 }

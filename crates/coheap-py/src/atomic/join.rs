@@ -8,6 +8,7 @@ use coheap_core::journal::Context;
 use coheap_core::objects::{Lease as Token, Mutex, Queue};
 use coheap_core::transaction::{Thing, Transaction};
 use coheap_core::{Error, Result, os};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::block::{self, Block};
@@ -15,10 +16,7 @@ use super::blocked::{Awaited, Blocked};
 use crate::door::Object;
 use crate::errors;
 use crate::lease;
-use crate::waiting::{self, Deadline, Slice};
-
-/// Longest sleep between two looks at signals.
-const SLICE: u64 = 500_000_000;
+use crate::waiting::{self, Deadline, SLICE, Slice};
 
 impl Object {
     /// Runs an operation in the block that the caller is in, with `thing` locked. `None`: the
@@ -160,7 +158,7 @@ impl Object {
         awaited: Awaited,
         mut operation: impl FnMut(&Context, Slice) -> Result<T> + Send,
     ) -> PyResult<Option<Result<T>>> {
-        if !block::is_any_open() || block::current(py).is_none() {
+        if !block::is_inside(py) {
             return Ok(None);
         }
         self.wait_inside(py, deadline, late, awaited, |transaction, slice| {
@@ -277,7 +275,7 @@ impl Object {
         py: Python<'_>,
         work: impl FnOnce(&mut Block) -> Result<T>,
     ) -> PyResult<Option<T>> {
-        if !block::is_any_open() || block::current(py).is_none() {
+        if !block::is_inside(py) {
             return Ok(None);
         }
         let done = block::with(|block| {
@@ -314,10 +312,25 @@ pub(crate) fn bind(
     engine: &Engine,
     subject: impl FnOnce() -> String,
 ) -> PyResult<()> {
-    if !block::is_any_open() || block::current(py).is_none() {
+    if !block::is_inside(py) {
         return Ok(());
     }
     block::with(|block| block.bind(engine)).map_err(|error| refuse(py, &subject(), error))
+}
+
+/// Refuses what a block could not undo: `what` is done outside of blocks.
+pub(crate) fn refuse_inside(
+    py: Python<'_>,
+    subject: impl FnOnce() -> String,
+    what: &str,
+) -> PyResult<()> {
+    if !block::is_inside(py) {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(format!(
+        "{}: {what} outside of blocks of coheap.atomic; nothing was changed",
+        subject()
+    )))
 }
 
 /// The exception that a block says again, after it was given up.

@@ -34,12 +34,13 @@ use crate::door::Object;
 use crate::lock::{Lock, RLock};
 use crate::queue::WorkQueue;
 use crate::value::Value;
+use crate::waiting;
 use block::{Entry, Place};
 use blocked::Blocked;
 
 pub(crate) use block::{current, is_any_open};
 pub(crate) use blocked::{_before_waiting, Awaited};
-pub(crate) use join::bind;
+pub(crate) use join::{bind, refuse_inside};
 
 /// Why a block whose end cannot reach it is given up.
 const LEFT_ELSEWHERE: Error = Error::BadArgument(
@@ -102,7 +103,8 @@ pub(crate) struct Atomic {
 ///     TimeoutError: The locks were not free in time.
 ///     HeapFull: The heap has no room for the changes.
 ///     LeaseLost: A lease that the block acked was lost meanwhile.
-///     ValueError: Objects of two heaps, or too many changes for one block.
+///     ValueError: Objects of two heaps, or too many changes for one block; or the block makes or
+///         removes an object.
 ///
 /// The first three give the block up: every operation in it, and its end, raise them again.
 /// After any exception nothing was changed.
@@ -129,18 +131,7 @@ pub(crate) fn atomic<'py>(
         Some(_) => Vec::new(),
         None => objects.iter().map(named).collect::<PyResult<_>>()?,
     };
-    let block = Bound::new(
-        py,
-        Atomic {
-            objects,
-            timeout,
-            retries,
-            level: AtomicU64::new(0),
-            age: AtomicU64::new(0),
-            blocked: Mutex::default(),
-            held: Mutex::default(),
-        },
-    )?;
+    let block = Bound::new(py, Atomic::new(objects, timeout, retries))?;
     match function {
         Some(function) => decorate(&block, &function),
         None => Ok(block.into_any()),
@@ -184,7 +175,34 @@ fn decorate<'py>(
     module.getattr("retrying")?.call1((block, function, block.get().retries.unwrap_or(10)))
 }
 
+/// Runs something in a block of its own that has an object.
+pub(crate) fn with_locked<T>(
+    object: &Bound<'_, PyAny>,
+    work: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
+    let py = object.py();
+    outside::listen_to_collector(py)?;
+    let block = Atomic::new(vec![object.clone().unbind()], None, None);
+    block.enter(py)?;
+    let done = work();
+    let level = block.level.swap(0, Ordering::AcqRel);
+    block.leave(py, level, done.as_ref().err())?;
+    done
+}
+
 impl Atomic {
+    fn new(objects: Vec<Py<PyAny>>, timeout: Option<f64>, retries: Option<i64>) -> Self {
+        Self {
+            objects,
+            timeout,
+            retries,
+            level: AtomicU64::new(0),
+            age: AtomicU64::new(0),
+            blocked: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
     /// Acquires the locks that were named, in the order in which all blocks do.
     fn take_named(&self, py: Python<'_>) -> PyResult<()> {
         if self.objects.is_empty() {
@@ -197,9 +215,9 @@ impl Atomic {
         locks.retain(|it| is_lock(it));
         locks.sort_by_key(|it| place(it));
         locks.dedup_by_key(|it| place(it));
-        let deadline = self.timeout.map(|seconds| os::now() as f64 / 1e9 + seconds);
+        let deadline = self.timeout.and_then(waiting::after);
         for lock in locks {
-            let left = deadline.map(|end| (end - os::now() as f64 / 1e9).max(0.0));
+            let left = deadline.map(|end| end.saturating_sub(os::now()) as f64 / 1e9);
             let acquire = || lock.call_method1("acquire", (true, left))?.extract::<bool>();
             let refused = match acquire() {
                 Ok(true) => {
@@ -348,15 +366,8 @@ impl Atomic {
 
     /// A block like this one, for one call of a decorated function.
     fn _fresh(&self, py: Python<'_>) -> Self {
-        Self {
-            objects: self.objects.iter().map(|object| object.clone_ref(py)).collect(),
-            timeout: self.timeout,
-            retries: None,
-            level: AtomicU64::new(0),
-            age: AtomicU64::new(0),
-            blocked: Mutex::default(),
-            held: Mutex::default(),
-        }
+        let objects = self.objects.iter().map(|object| object.clone_ref(py)).collect();
+        Self::new(objects, self.timeout, None)
     }
 
     /// Waits for what the block could not wait for. Answers whether there was anything to wait

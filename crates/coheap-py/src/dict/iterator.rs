@@ -13,7 +13,7 @@ use coheap_core::sync::turn;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::{Dict, inside, until_claimed};
+use super::{Dict, LOOKS, inside, until_claimed};
 use crate::atomic;
 use crate::codec;
 use crate::door::Object;
@@ -162,7 +162,7 @@ impl DictIterator {
         if self.what == What::Keys {
             return codec::decode(py, &key, rules).map(Some);
         }
-        let value = until_claimed(py, || {
+        let value = until_claimed(py, LOOKS, || {
             if is_stale
                 && !self.object.run(py, |context| self.map.get(context, &key, &mut value))?
             {

@@ -106,7 +106,7 @@ impl Dict {
         key: &[u8],
         out: &mut Vec<u8>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        until_claimed(py, || match self.read(py, key, out)? {
+        until_claimed(py, LOOKS, || match self.read(py, key, out)? {
             true => self.decode(py, out).map(Some),
             false => Ok(None),
         })
@@ -125,12 +125,15 @@ impl Dict {
 /// Reads and loads something, again where what a value refers to ended before it was claimed: then
 /// the value was replaced.
 #[inline(always)]
-fn until_claimed<T>(py: Python<'_>, mut load: impl FnMut() -> PyResult<T>) -> PyResult<T> {
-    let mut looks = 0;
+fn until_claimed<T>(
+    py: Python<'_>,
+    mut looks: u32,
+    mut load: impl FnMut() -> PyResult<T>,
+) -> PyResult<T> {
     loop {
         match load() {
             Ok(loaded) => return Ok(loaded),
-            Err(gone) if looks < LOOKS && errors::is_gone(py, &gone) => looks += 1,
+            Err(gone) if looks > 1 && errors::is_gone(py, &gone) => looks -= 1,
             Err(error) => return Err(error),
         }
     }
@@ -248,7 +251,8 @@ impl Dict {
         Ok(found)
     }
 
-    /// Removes a key and returns its value; `default` if there is none.
+    /// Removes a key and returns its value; `default` if there is none. An entry whose value cannot
+    /// be loaded stays.
     ///
     /// Raises:
     ///     KeyError: There is no such key and no default.
@@ -268,7 +272,8 @@ impl Dict {
         }
     }
 
-    /// Removes the entry that came last and returns it as `(key, value)`.
+    /// Removes the entry that came last and returns it as `(key, value)`. One whose value cannot be
+    /// loaded stays.
     ///
     /// Raises:
     ///     KeyError: The dict is empty.

@@ -8,12 +8,12 @@ use coheap_core::objects::map::Pairs;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
-use super::{Dict, Entry, inside, until_claimed};
+use super::{Dict, Entry, LOOKS, inside, until_claimed};
 use crate::door::Object;
-use crate::errors;
+use crate::{atomic, errors};
 
 /// Looks at all of a dict before it is locked.
-const LOOKS: u32 = 3;
+const LOOKS_AT_ALL: u32 = 3;
 /// Entries that a repr shows.
 const SHOWN: u64 = 20;
 
@@ -26,14 +26,14 @@ fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
 }
 
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
-    for _ in 0..LOOKS {
-        match load(py, dict) {
-            // What a value refers to ended before it was claimed: the value was replaced.
-            Err(gone) if errors::is_gone(py, &gone) => {}
-            loaded => return loaded,
+    match until_claimed(py, LOOKS_AT_ALL, || load(py, dict)) {
+        Err(gone) if errors::is_gone(py, &gone) => {
+            // With the dict locked, nobody replaces anything meanwhile.
+            let own = Bound::new(py, Dict::new(dict.object.clone()))?;
+            atomic::with_locked(own.as_any(), || load(py, dict))
         }
+        loaded => loaded,
     }
-    load_locked(py, dict)
 }
 
 fn load<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
@@ -42,22 +42,6 @@ fn load<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
         plain.set_item(dict.decode(py, key)?, dict.decode(py, value)?)?;
     }
     Ok(plain)
-}
-
-/// As [`load`], in a block of its own that has the dict: nobody replaces anything meanwhile.
-#[cold]
-fn load_locked<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
-    let own = Dict { object: dict.object.clone(), map: dict.map };
-    let block = py.import("coheap")?.getattr("atomic")?.call1((own,))?;
-    block.call_method0("__enter__")?;
-    let loaded = load(py, dict);
-    let raised = loaded.as_ref().err();
-    let raised = raised.map(|it| (it.get_type(py), it.value(py).clone(), it.traceback(py)));
-    match raised {
-        None => block.call_method1("__exit__", (py.None(), py.None(), py.None()))?,
-        Some(raised) => block.call_method1("__exit__", raised)?,
-    };
-    loaded
 }
 
 pub(super) fn keys<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Vec<Bound<'py, PyAny>>> {
@@ -108,7 +92,7 @@ pub(super) fn merge<'py>(
 /// Its name, its size, and the first few entries.
 pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
     let Some(_mark) = Showing::begin(&dict.object) else { return Ok("{...}".to_owned()) };
-    let (len, first) = match until_claimed(py, || first(py, dict)) {
+    let (len, first) = match until_claimed(py, LOOKS, || first(py, dict)) {
         Ok(first) => first,
         Err(error) => return dict.object.shown(py, "Dict", Err(error)),
     };

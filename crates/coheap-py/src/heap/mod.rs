@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use coheap_core::heap::{Heap as Engine, Options};
 use coheap_core::objects::{Directory, Recipe, estate};
 use coheap_core::{check, os, stats};
-use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -185,18 +185,11 @@ impl Heap {
     /// Raises:
     ///     KeyError: There is no such name.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        let engine = &self.door.engine;
-        atomic::bind(py, engine, || format!("object {name:?}"))?;
-        loop {
-            // A transaction that has the object ends first.
-            match py.detach(|| engine.with(|context| Directory.remove(context, name))) {
-                Err(coheap_core::Error::Interrupted) => py.check_signals()?,
-                other => {
-                    let subject = format!("object {name:?}");
-                    return other.map_err(|error| errors::to_python(py, &error, &subject));
-                }
-            }
-        }
+        let subject = || format!("object {name:?}");
+        atomic::bind(py, &self.door.engine, subject)?;
+        // A transaction that has the object ends first.
+        let removed = self.door.write(py, true, |context| Directory.remove(context, name))?;
+        removed.map_err(|error| errors::to_python(py, &error, &subject()))
     }
 
     /// Leaves the heap. Its objects raise `HeapClosed` in this process from now on, and what the
@@ -212,12 +205,7 @@ impl Heap {
     /// Raises:
     ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
     fn unlink(&self, py: Python<'_>) -> PyResult<()> {
-        if atomic::current(py).is_some() {
-            return Err(PyRuntimeError::new_err(format!(
-                "{}: names are taken away outside of blocks of coheap.atomic; nothing was changed",
-                self.subject()
-            )));
-        }
+        atomic::refuse_inside(py, || self.subject(), "names are taken away")?;
         self.door.run(py, || self.subject(), |_| self.door.engine.unlink())
     }
 
