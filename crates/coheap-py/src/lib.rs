@@ -4,7 +4,8 @@
 //!
 //! What always holds: nothing here sleeps while it is attached to the interpreter, no Python code
 //! runs while the engine holds a turn, and all classes are safe without the GIL, which is why the
-//! module says `gil_used = false`.
+//! module says `gil_used = false`. A thread that is about to call Python code has asked to sleep
+//! when the interpreter ends it (`os::sleep_when_ended`); taking a buffer asks, too.
 //!
 //! Not here: anything that works on plain Python objects only (`python/coheap`).
 
@@ -25,10 +26,16 @@ mod waiting;
 
 use pyo3::prelude::*;
 
+/// Called when the interpreter is about to end, and with it the threads that still run.
+#[pyfunction]
+fn _threads_end() {
+    coheap_core::os::threads_end();
+}
+
 /// Native half of coheap; use the package `coheap` instead.
 #[pymodule(gil_used = false)]
 mod _native {
-    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+    use super::{Bound, PyAnyMethods, PyModule, PyModuleMethods, PyResult, wrap_pyfunction};
 
     #[pymodule_export]
     use crate::atomic::{_before_waiting, Atomic, atomic};
@@ -55,6 +62,8 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let ends = wrap_pyfunction!(super::_threads_end, module)?;
+        module.py().import("atexit")?.call_method1("register", (ends,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

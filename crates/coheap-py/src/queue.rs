@@ -153,6 +153,7 @@ impl WorkQueue {
     ///     HeapFull: The heap has no room for more; those that were put stay.
     fn put_many(&self, xs: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = xs.py();
+        os::sleep_when_ended();
         let scratches: Vec<Scratch> = xs
             .try_iter()?
             .map(|item| Scratch::value(&item?, &self.object.door))

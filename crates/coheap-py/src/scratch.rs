@@ -12,6 +12,7 @@ use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::map::Pairs;
 use coheap_core::objects::parcel::{self, Parcel, Place};
+use coheap_core::os;
 use pyo3::prelude::*;
 
 use crate::codec::{self, Rules};
@@ -25,6 +26,13 @@ const KEPT_BYTES: usize = 1 << 20;
 thread_local! {
     static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static FREE_PAIRS: Cell<Option<Pairs>> = const { Cell::new(None) };
+}
+
+/// A buffer of a thread that has none to use again.
+#[cold]
+fn first() -> Vec<u8> {
+    os::sleep_when_ended();
+    Vec::new()
 }
 
 /// A buffer that goes back to its thread.
@@ -46,7 +54,7 @@ impl Scratch {
     #[inline]
     pub(crate) fn new() -> Self {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        Self(free.ok().flatten().unwrap_or_default(), None)
+        Self(free.ok().flatten().unwrap_or_else(first), None)
     }
 
     /// A copy of some bytes.
@@ -153,6 +161,7 @@ pub(crate) struct ScratchPairs(Pairs);
 
 impl ScratchPairs {
     pub(crate) fn new() -> Self {
+        os::sleep_when_ended();
         Self(FREE_PAIRS.try_with(Cell::take).ok().flatten().unwrap_or_default())
     }
 }

@@ -1,16 +1,13 @@
-"""Threads that fork, and threads that are still there when the interpreter ends.
+"""Threads that fork.
 
 Goal: a child of any thread, forked inside a block of `atomic` or outside, works; what it was forked
-in is its parent's; nothing hangs at the end.
-Method: threads move amounts and fork all the time while others are in the middle of theirs; and
-scripts end while their daemon threads wait in, or go round, every call.
+in is its parent's.
+Method: threads move amounts and fork all the time while others are in the middle of theirs.
 """
 
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -134,64 +131,3 @@ def run_all(run):
     for thread in threads:
         thread.join(120)
         assert not thread.is_alive()
-
-
-DAEMONS = {
-    "waits for a job": "heap.work_queue('empty').get()",
-    "waits for room": "[heap.work_queue('full', maxsize=1).put(1) for _ in range(2)]",
-    "waits for all to be done": "heap.work_queue('held').join()",
-    "goes through a queue": "list(heap.work_queue('empty'))",
-    "waits for a lock": "taken.acquire()",
-    "waits for a lock, for a time": "taken.acquire(timeout=600)",
-    "waits in a block": "enter_and(empty.get)",
-    "stays in a block": "enter_and(lambda: (set_one(), time.sleep(600)))",
-    "sets and gets": "for_ever(lambda: (set_one(), d['x']))",
-    "moves in blocks": "for_ever(lambda: enter_and(set_one))",
-    "puts and gets": "for_ever(lambda: (jobs.put(1), jobs.get().ack()))",
-    "locks": "for_ever(lambda: (other.acquire(), other.release()))",
-    "makes objects": "for_ever(coheap.Dict)",
-    "drops leases": "for_ever(lambda: (jobs.put(1), jobs.get()))",
-}
-
-SCRIPT = """
-import sys, threading, time, warnings
-import coheap
-
-warnings.simplefilter("ignore", ResourceWarning)
-heap = coheap.Heap(max_bytes=16 << 20)
-d, jobs, other, taken = heap.dict(), heap.work_queue(), heap.lock(), heap.lock()
-taken.acquire()
-heap.work_queue("held").put(1)
-empty = heap.work_queue("empty")
-begun = threading.Barrier(4)
-
-def for_ever(call):
-    while True:
-        call()
-
-def set_one():
-    d["x"] = "a value of some length, so that it has a block of its own"
-
-def enter_and(call):
-    with coheap.atomic():
-        call()
-
-def run():
-    begun.wait()
-    {call}
-
-for _ in range(3):
-    threading.Thread(target=run, daemon=True).start()
-begun.wait()
-time.sleep({seconds})
-"""
-
-
-@pytest.mark.parametrize("call", DAEMONS.values(), ids=DAEMONS)
-def test_daemon_threads_do_not_keep_the_interpreter(call):
-    for seconds in (0, 0.002, 0.05):
-        script = SCRIPT.format(call=call, seconds=seconds)
-        ended = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30
-        )
-        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -24,6 +24,8 @@ mod system;
 
 #[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
+#[cfg(not(any(loom, miri, sim)))]
+pub use system::ended::{sleep_when_ended, threads_end};
 pub use system::file::{FileId, HeapFile, Ownership, user};
 pub use system::fork::{generation, on_fork};
 pub use system::futex::{Wake, wait, wake};

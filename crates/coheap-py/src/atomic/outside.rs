@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use coheap_core::Error;
+use coheap_core::{Error, os};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -75,6 +75,7 @@ pub(super) fn is_collecting() -> bool {
 
 /// Has the collector say when it begins and ends.
 pub(super) fn listen_to_collector(py: Python<'_>) -> PyResult<()> {
+    os::sleep_when_ended();
     LISTENING
         .get_or_try_init(py, || {
             let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;

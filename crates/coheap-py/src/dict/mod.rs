@@ -18,6 +18,7 @@ mod iterator;
 mod plain;
 
 use coheap_core::objects::{Map, Recipe};
+use coheap_core::os;
 use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -166,6 +167,7 @@ impl Dict {
         value: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         let py = iterable.py();
+        os::sleep_when_ended();
         let pairs = PyDict::new(py);
         for key in iterable.try_iter()? {
             pairs.set_item(key?, &value)?;
@@ -241,6 +243,7 @@ impl Dict {
     ///
     /// Each key is looked up by itself.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+        os::sleep_when_ended();
         let found = PyDict::new(keys.py());
         for key in keys.try_iter()? {
             let key = key?;

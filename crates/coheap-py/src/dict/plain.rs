@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 
 use coheap_core::objects::map::Pairs;
+use coheap_core::os;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
@@ -19,6 +20,7 @@ const SHOWN: u64 = 20;
 
 /// All entries as they are at one moment.
 fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
+    os::sleep_when_ended();
     match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
         Some(pairs) => Ok(pairs),
         None => dict.object.run(py, |context| dict.map.snapshot(context)),
@@ -110,6 +112,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
 
 /// How many entries there are, and the first few of them.
 fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> {
+    os::sleep_when_ended();
     let (len, first) = match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
         Some(pairs) => (pairs.len() as u64, pairs),
         None => {

@@ -172,6 +172,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Warns of a holder that died.
     #[cold]
     fn warn(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
+        os::sleep_when_ended();
         let subject = self.object.subject();
         let message = CString::new(format!(
             "{subject}: process {pid} died holding the lock: what it guards may be half done; \

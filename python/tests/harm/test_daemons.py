@@ -1,0 +1,130 @@
+"""Threads that are still there when the interpreter ends.
+
+Goal: the end waits for none of them, and none of them ends it otherwise, wherever it is: also in
+Python code that an object's method called, where Python before 3.14 ends threads by unwinding.
+Method: scripts end while their daemon threads wait in, or go round, every call that waits or calls
+Python code; and a thread that ends itself before the interpreter does.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+DAEMONS = {
+    "waits for a job": "heap.work_queue('empty').get()",
+    "waits for room": "[heap.work_queue('full', maxsize=1).put(1) for _ in range(2)]",
+    "waits for all to be done": "heap.work_queue('held').join()",
+    "goes through a queue": "list(heap.work_queue('empty'))",
+    "waits for a lock": "taken.acquire()",
+    "waits for a lock, for a time": "taken.acquire(timeout=600)",
+    "waits in a block": "enter_and(empty.get)",
+    "stays in a block": "enter_and(lambda: (set_one(), time.sleep(600)))",
+    "sets and gets": "for_ever(lambda: (set_one(), d['x']))",
+    "moves in blocks": "for_ever(lambda: enter_and(set_one))",
+    "puts and gets": "for_ever(lambda: (jobs.put(1), jobs.get().ack()))",
+    "locks": "for_ever(lambda: (other.acquire(), other.release()))",
+    "makes objects": "for_ever(coheap.Dict)",
+    "drops leases": "for_ever(lambda: (jobs.put(1), jobs.get()))",
+    "computes a value": "for_ever(lambda: d.update_with('x', compute, 0))",
+    "computes a pickle": "for_ever(lambda: d.update(y=Slow()))",
+    "loads what computes": "for_ever(lambda: d['slow'])",
+    "puts what computes": "for_ever(lambda: (jobs.put_many(computed()), jobs.get().ack()))",
+    "makes of what computes": "for_ever(lambda: coheap.Dict.fromkeys(computed()))",
+    "gets what computes": "for_ever(lambda: d.get_many(computed()))",
+    "updates with what computes": "for_ever(lambda: d.update((i, i) for i in computed()))",
+    "compares what computes": "for_ever(lambda: d.compare_and_set('slow', Slow(), 1))",
+    "decorates": "coheap.atomic(compute)()",
+}
+
+SCRIPT = """
+import sys, threading, time, warnings
+import coheap
+
+warnings.simplefilter("ignore", ResourceWarning)
+heap = coheap.Heap(max_bytes=16 << 20)
+d, jobs, other, taken = heap.dict(), heap.work_queue(), heap.lock(), heap.lock()
+taken.acquire()
+heap.work_queue("held").put(1)
+empty = heap.work_queue("empty")
+begun = threading.Barrier(4)
+
+def for_ever(call):
+    while True:
+        call()
+
+def set_one():
+    d["x"] = "a value of some length, so that it has a block of its own"
+
+def enter_and(call):
+    with coheap.atomic():
+        call()
+
+def compute(_=None):
+    return len([None for _ in range(20_000)])
+
+def computed():
+    yield compute()
+
+class Slow:
+    def __reduce__(self):
+        return make, (compute(),)
+
+    def __eq__(self, other):
+        return compute() == 0
+
+    __hash__ = None
+
+def make(_):
+    return compute() and Slow()
+
+d["slow"] = Slow()
+
+def run():
+    begun.wait()
+    {call}
+
+for _ in range(3):
+    threading.Thread(target=run, daemon=True).start()
+begun.wait()
+time.sleep({seconds})
+"""
+
+
+@pytest.mark.parametrize("call", DAEMONS.values(), ids=DAEMONS)
+def test_daemon_threads_do_not_keep_the_interpreter(call):
+    for seconds in (0, 0.002, 0.05):
+        script = SCRIPT.format(call=call, seconds=seconds)
+        ended = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+ENDS_ITSELF = """
+import ctypes, os
+import coheap
+
+c = ctypes.CDLL(None)
+d = coheap.Dict()
+
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+def run(_):
+    d["x"] = {1}, [2]
+    c.pthread_exit(None)
+
+c.pthread_create.argtypes = [ctypes.c_void_p] * 4
+c.pthread_join.argtypes = [ctypes.c_void_p] * 2
+thread = ctypes.c_void_p()
+assert c.pthread_create(ctypes.byref(thread), None, run, None) == 0
+assert c.pthread_join(thread, None) == 0
+print(d["x"], flush=True)
+os._exit(0)
+"""
+
+
+def test_a_thread_may_still_end_itself():
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDS_ITSELF], capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "({1}, [2])\n", "")
