@@ -63,6 +63,31 @@ def test_a_full_queue_says_full(heap):
     jobs.put(3)
 
 
+def test_the_short_names_of_the_standard_library_work(heap):
+    jobs = heap.work_queue("bounded", maxsize=2)
+    assert (jobs.empty(), jobs.full()) == (True, False)
+    jobs.put_nowait(1)
+    assert (jobs.empty(), jobs.full()) == (False, False)
+    jobs.put_nowait(2)
+    assert (jobs.empty(), jobs.full()) == (False, True)
+    with pytest.raises(queue.Full):
+        jobs.put_nowait(3)
+    first, second = jobs.get_nowait(), jobs.get_nowait()
+    assert (first.value, second.value) == (1, 2)
+    assert (jobs.empty(), jobs.full()) == (True, False)
+    with pytest.raises(queue.Empty):
+        jobs.get_nowait()
+    first.nack()
+    second.ack()
+    assert jobs.empty() is False
+    jobs.close()
+    assert jobs.full() is False
+    heap.remove("bounded")
+    for ask in (jobs.empty, jobs.full):
+        with pytest.raises(coheap.ObjectGone):
+            ask()
+
+
 def test_bad_arguments_are_refused(heap, jobs):
     for call in (jobs.get, lambda timeout: jobs.put(1, timeout=timeout), jobs.join):
         for timeout in (-1, float("nan")):

@@ -144,6 +144,11 @@ impl WorkQueue {
         self.put_before(x.py(), &bytes, deadline)
     }
 
+    /// As `put(x, False)`.
+    fn put_nowait(&self, x: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.put(x, false, None)
+    }
+
     /// Puts jobs at the back, in order, waiting for places as they are needed.
     ///
     /// All are looked at before the first is put: one that cannot be stored changes nothing.
@@ -195,6 +200,11 @@ impl WorkQueue {
         self.lease(py, deadline(block, timeout)?)
     }
 
+    /// As `get(False)`.
+    fn get_nowait(&self, py: Python<'_>) -> PyResult<Lease> {
+        self.get(py, false, None)
+    }
+
     /// Takes up to `n` jobs on lease: waits for the first, and takes what is there with it.
     ///
     /// Raises:
@@ -228,6 +238,21 @@ impl WorkQueue {
     /// How many jobs wait.
     fn qsize(&self, py: Python<'_>) -> PyResult<u64> {
         self.object.run(py, |context| self.queue.len(context))
+    }
+
+    /// Whether no job waits. Others may have put or taken one before the answer is read.
+    fn empty(&self, py: Python<'_>) -> PyResult<bool> {
+        self.object.run(py, |context| self.queue.is_empty(context))
+    }
+
+    /// Whether there is no place for a job. Others may have made or taken one before the answer is
+    /// read.
+    fn full(&self, py: Python<'_>) -> PyResult<bool> {
+        self.object.run(py, |context| match self.queue.check_room(context, 1) {
+            Ok(()) | Err(Error::ShutDown) => Ok(false),
+            Err(Error::Full) => Ok(true),
+            Err(error) => Err(error),
+        })
     }
 
     /// How many jobs are on lease.

@@ -4,8 +4,9 @@
 //!
 //! What always holds: reads take no turn unless writers keep them from finishing.
 
+use crate::allocator;
 use crate::error::{Error, Result};
-use crate::journal::{Change, Context};
+use crate::journal::{Change, Context, Held};
 use crate::memory::layout::Object;
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
@@ -77,16 +78,8 @@ impl Value {
     pub fn set(&self, context: &Context, bytes: &[u8]) -> Result<()> {
         let (held, object) = self.handle.hold(context)?;
         let words = cell_words(object);
-        let old = Cell::load(words);
-        if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
-            return cell::exchange(&held, words, old, new);
-        }
-        prepare(context, old, bytes)?;
-        let mut change = Change::begin(&held, SET_WORDS)?;
-        cell::replace(&mut change, words, bytes)?;
-        change.commit();
-        drop(held);
-        crate::allocator::tidy(context)
+        let stored = store(&held, words, Cell::load(words), bytes)?;
+        tidy(context, held, stored)
     }
 
     /// Adds to an integer and answers the sum.
@@ -96,12 +89,7 @@ impl Value {
     /// [`Error::NotAnInteger`], [`Error::Overflow`], [`Error::ObjectGone`]; nothing was changed.
     pub fn add(&self, context: &Context, more: i64) -> Result<i64> {
         let (held, object) = self.handle.hold(context)?;
-        let words = cell_words(object);
-        let old = Cell::load(words);
-        let before = old.as_integer().ok_or(Error::NotAnInteger)?;
-        let sum = before.checked_add(more).ok_or(Error::Overflow)?;
-        cell::exchange(&held, words, old, Cell::integer(sum))?;
-        Ok(sum)
+        add(&held, cell_words(object), more)
     }
 
     /// Replaces the value if it is exactly `expected`. Answers whether it did.
@@ -121,27 +109,54 @@ impl Value {
         if !old.is(context.region(), expected, Cell::inline(expected))? {
             return Ok(false);
         }
-        if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
-            return cell::exchange(&held, words, old, new).map(|()| true);
-        }
-        prepare(context, old, bytes)?;
-        let mut change = Change::begin(&held, SET_WORDS)?;
-        cell::replace(&mut change, words, bytes)?;
-        change.commit();
-        drop(held);
-        crate::allocator::tidy(context)?;
-        Ok(true)
+        let stored = store(&held, words, old, bytes)?;
+        tidy(context, held, stored).map(|()| true)
     }
 }
 
 /// Words that a replacement saves at most.
-pub(crate) const SET_WORDS: usize =
-    cell::REPLACE_WORDS + crate::allocator::TAKE_WORDS + crate::allocator::GIVE_WORDS;
+const SET_WORDS: usize = cell::REPLACE_WORDS + allocator::TAKE_WORDS + allocator::GIVE_WORDS;
 
-/// Makes sure that `cell::replace` will find what it needs.
-pub(crate) fn prepare(context: &Context, old: Cell, bytes: &[u8]) -> Result<()> {
-    if cell::fits(context.region(), old, bytes)? && !bytes.is_empty() {
-        return Ok(());
+/// How a value was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Within its cell.
+    Inline,
+    /// By a change, which may have taken and given blocks.
+    Changed,
+}
+
+/// Stores a value in the place of `old`. The turn is held and no change is open.
+#[inline]
+pub(crate) fn store(held: &Held<'_>, words: &[Word], old: Cell, bytes: &[u8]) -> Result<Stored> {
+    if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
+        return cell::exchange(held, words, old, new).map(|()| Stored::Inline);
     }
-    cell::ensure(context, bytes)
+    let context = held.context();
+    if bytes.is_empty() || !cell::fits(context.region(), old, bytes)? {
+        cell::ensure(context, bytes)?;
+    }
+    let mut change = Change::begin(held, SET_WORDS)?;
+    cell::replace(&mut change, words, bytes)?;
+    change.commit();
+    Ok(Stored::Changed)
+}
+
+/// Adds to the integer in a cell and answers the sum. The turn is held and no change is open.
+#[inline]
+pub(crate) fn add(held: &Held<'_>, words: &[Word], more: i64) -> Result<i64> {
+    let old = Cell::load(words);
+    let before = old.as_integer().ok_or(Error::NotAnInteger)?;
+    let sum = before.checked_add(more).ok_or(Error::Overflow)?;
+    cell::exchange(held, words, old, Cell::integer(sum)).map(|()| sum)
+}
+
+/// Lets the turn go, and puts away what a change left.
+#[inline]
+fn tidy(context: &Context, held: Held<'_>, stored: Stored) -> Result<()> {
+    drop(held);
+    match stored {
+        Stored::Inline => Ok(()),
+        Stored::Changed => allocator::tidy(context),
+    }
 }

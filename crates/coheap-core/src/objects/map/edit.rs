@@ -51,11 +51,6 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Replaces the value of an entry.
-pub(crate) fn replace(change: &mut Change<'_>, found: &Found<'_>, value: &[u8]) -> Result<()> {
-    cell::replace(change, &found.entry[2..], value)
-}
-
 /// Removes an entry. `shrink`: positions at the end may be given back.
 pub(crate) fn delete(
     change: &mut Change<'_>,

@@ -32,7 +32,7 @@ mod table;
 pub use pairs::{Pair, Pairs};
 pub use read::Batch;
 
-pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert, replace};
+pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert};
 pub(crate) use growth::{index_segments, reserve};
 pub(crate) use index::{SlotWord, segment_shape};
 pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table};
@@ -44,7 +44,7 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
-use crate::objects::{estate, husk, parcel};
+use crate::objects::{estate, husk, parcel, value};
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,12 +164,7 @@ impl Map {
             self.tidy(context)?;
             return Ok(more);
         };
-        let words = &found.entry[2..];
-        let old = Cell::load(words);
-        let before = old.as_integer().ok_or(Error::NotAnInteger)?;
-        let sum = before.checked_add(more).ok_or(Error::Overflow)?;
-        cell::exchange(&held, words, old, Cell::integer(sum))?;
-        Ok(sum)
+        value::add(&held, &found.entry[2..], more)
     }
 
     /// Stores a value under each of these keys, all of them or none: a key that comes twice gets the
@@ -244,17 +239,12 @@ impl Map {
         match (found, new) {
             (_, Some(value)) => {
                 store(&held, object, &key, value)?;
+                drop(held);
+                self.tidy(context).map(|()| true)
             }
-            (Some(found), None) => {
-                let mut change = Change::begin(&held, DELETE_WORDS)?;
-                delete(&mut change, object, &found, true)?;
-                change.commit();
-            }
-            (None, None) => {}
+            (Some(found), None) => self.take_out(held, object, &found),
+            (None, None) => Ok(true),
         }
-        drop(held);
-        self.tidy(context)?;
-        Ok(true)
     }
 
     /// Removes a key and replaces `out` by its value. `false`: there is no such key.
@@ -269,12 +259,7 @@ impl Map {
             return Ok(false);
         };
         Cell::load(&found.entry[2..]).read(context.region(), out)?;
-        let mut change = Change::begin(&held, DELETE_WORDS)?;
-        delete(&mut change, object, &found, true)?;
-        change.commit();
-        drop(held);
-        self.tidy(context)?;
-        Ok(true)
+        self.take_out(held, object, &found)
     }
 
     /// Removes the entry that came last and replaces `key` and `value` by it. `false`: none left.
@@ -298,12 +283,7 @@ impl Map {
         let found = table
             .find(&Key::new(region, key)?)?
             .ok_or(Error::Corrupt(crate::Corrupt { what: "entry without a slot", at: position }))?;
-        let mut change = Change::begin(&held, DELETE_WORDS)?;
-        delete(&mut change, object, &found, true)?;
-        change.commit();
-        drop(held);
-        self.tidy(context)?;
-        Ok(true)
+        self.take_out(held, object, &found)
     }
 
     /// Removes an entry if it is exactly the one that came last. Answers whether it was.
@@ -321,12 +301,7 @@ impl Map {
         if !is_last || !Cell::load(&found.entry[2..]).is(region, value, Cell::inline(value))? {
             return Ok(false);
         }
-        let mut change = Change::begin(&held, DELETE_WORDS)?;
-        delete(&mut change, object, &found, true)?;
-        change.commit();
-        drop(held);
-        self.tidy(context)?;
-        Ok(true)
+        self.take_out(held, object, &found)
     }
 
     /// Removes everything.
@@ -367,6 +342,16 @@ impl Map {
         Ok(())
     }
 
+    /// Removes an entry that was found with the turn held, and lets the turn go. Answers `true`.
+    fn take_out(&self, held: Held<'_>, object: &Object, found: &Found<'_>) -> Result<bool> {
+        let context = held.context();
+        let mut change = Change::begin(&held, DELETE_WORDS)?;
+        delete(&mut change, object, found, true)?;
+        change.commit();
+        drop(held);
+        self.tidy(context).map(|()| true)
+    }
+
     /// What the value of a removed entry referred to is left to `parcel::let_go`: the caller may
     /// want it.
     fn tidy(&self, context: &Context) -> Result<()> {
@@ -381,15 +366,7 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
     let region = context.region();
     if let Some(found) = Table::new(region, object).find(key)? {
         let words = &found.entry[2..];
-        let old = Cell::load(words);
-        if let (None, Some(new)) = (old.block(), Cell::inline(value)) {
-            return cell::exchange(held, words, old, new).map(|()| false);
-        }
-        super::value::prepare(context, old, value)?;
-        let mut change = Change::begin(held, super::value::SET_WORDS)?;
-        replace(&mut change, &found, value)?;
-        change.commit();
-        return Ok(false);
+        return value::store(held, words, Cell::load(words), value).map(|_| false);
     }
     reserve(held, object, &[key.hash])?;
     edit::ensure_insert(context, key, value)?;
