@@ -124,7 +124,6 @@ pub(super) fn with<T>(work: impl FnOnce(&mut Block) -> Result<T>) -> Result<T> {
 /// Opens a block, or a level in the one that is open.
 pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-    os::sleep_when_ended();
     let is_watched = outside::watch_event_loop(py)?;
     let mut level = Level {
         number,

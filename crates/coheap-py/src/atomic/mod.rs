@@ -171,6 +171,7 @@ fn decorate<'py>(
     block: &Bound<'py, Atomic>,
     function: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    os::sleep_when_ended();
     let module = block.py().import("coheap._atomic")?;
     module.getattr("retrying")?.call1((block, function, block.get().retries.unwrap_or(10)))
 }

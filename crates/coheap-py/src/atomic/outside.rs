@@ -43,6 +43,7 @@ struct Variable {
 
 fn variable(py: Python<'_>) -> PyResult<&Variable> {
     VARIABLE.get_or_try_init(py, || {
+        os::sleep_when_ended();
         let keywords = PyDict::new(py);
         keywords.set_item("default", 0)?;
         let class = py.import("contextvars")?.getattr("ContextVar")?;
@@ -75,9 +76,9 @@ pub(super) fn is_collecting() -> bool {
 
 /// Has the collector say when it begins and ends.
 pub(super) fn listen_to_collector(py: Python<'_>) -> PyResult<()> {
-    os::sleep_when_ended();
     LISTENING
         .get_or_try_init(py, || {
+            os::sleep_when_ended();
             let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;
             callbacks.append(wrap_pyfunction!(_note_collection, py)?)
         })
@@ -95,6 +96,7 @@ fn _note_collection(phase: &str, _info: &Bound<'_, PyAny>) {
 /// Answers whether there is such a loop.
 pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     let modules = MODULES.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+        os::sleep_when_ended();
         Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
     })?;
     let Some(asyncio) = modules.bind(py).get_item(intern!(py, "asyncio"))? else {
@@ -104,6 +106,7 @@ pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     let Ok(running) = asyncio.call_method0(intern!(py, "get_running_loop")) else {
         return Ok(false);
     };
+    os::sleep_when_ended();
     let watched = WATCHED.with(|watched| watched.borrow().as_ref().map(|it| it.clone_ref(py)));
     if let Some(watched) = watched {
         if watched.bind(py).call0()?.is(&running) {
