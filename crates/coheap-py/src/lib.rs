@@ -62,8 +62,12 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
         let ends = wrap_pyfunction!(super::_threads_end, module)?;
-        module.py().import("atexit")?.call_method1("register", (ends,))?;
+        py.import("atexit")?.call_method1("register", (ends,))?;
+        // The first block would import them: in threads, which Python before 3.13 may not survive
+        // where it ends meanwhile.
+        ["contextvars", "gc"].iter().try_for_each(|name| py.import(*name).map(|_| ()))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

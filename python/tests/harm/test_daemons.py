@@ -78,7 +78,10 @@ class Slow:
 def make(_):
     return compute() and Slow()
 
+# Python before 3.13 may crash where it ends while several threads import. So nothing is imported
+# there for the first time.
 d["slow"] = Slow()
+coheap.atomic(compute)
 
 def run():
     begun.wait()
