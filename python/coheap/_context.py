@@ -146,7 +146,7 @@ class _Base(standard.BaseContext):
         return self._standard.JoinableQueue(maxsize)
 
     def Value(  # type: ignore[override]  # noqa: N802
-        self, typecode_or_type: str, *args: Any, lock: bool = True
+        self, typecode_or_type: str | type[Any], *args: Any, lock: bool = True
     ) -> "coheap.Value":
         """Make a number in the default heap, as `coheap.Value`."""
         return coheap.Value(typecode_or_type, *args, lock=lock)

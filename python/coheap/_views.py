@@ -4,8 +4,9 @@ The set operations come from `collections.abc`; going through a view is native.
 """
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from coheap._absent import ABSENT
 from coheap._native import Dict
 
 K = TypeVar("K")
@@ -43,6 +44,15 @@ class DictItems(ItemsView[K, V]):
     @classmethod
     def _from_iterable(cls, it: Iterable[T]) -> set[T]:
         return set(it)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether a key has that value now; only a tuple of two can be there."""
+        pair = cast("tuple[K, V]", item)
+        if not isinstance(item, tuple) or len(pair) != 2:
+            return False
+        key, value = pair
+        found = self._mapping.get(key, ABSENT)
+        return found is not ABSENT and (found is value or found == value)
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         """Go through the entries in the order of insertion."""

@@ -7,6 +7,7 @@ Method: acks, exceptions, dropped and collected leases, forked children, workers
 import gc
 import os
 import queue
+import signal
 import threading
 import time
 import warnings
@@ -80,6 +81,12 @@ def test_the_short_names_of_the_standard_library_work(heap):
     first.nack()
     second.ack()
     assert jobs.empty() is False
+    jobs.put(4, 0)
+    for block, job in ((0, 1), ("yes", 4)):
+        with jobs.get(block) as lease:
+            assert lease.value == job
+    with pytest.raises(queue.Empty):
+        jobs.get(0)
     jobs.close()
     assert jobs.full() is False
     heap.remove("bounded")
@@ -233,6 +240,27 @@ def test_a_closed_queue_ends_its_iterations(jobs):
     assert seen == list(range(5))
     with pytest.raises(coheap.ShutDown):
         jobs.get()
+
+
+def test_what_a_dead_worker_had_comes_back_though_there_is_more(jobs, children):
+    def die():
+        jobs.get()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    jobs.put_many(range(10))
+    assert children.wait(children.fork(die)) == -signal.SIGKILL
+    until(lambda: (jobs.qsize(), jobs.leased()) == (10, 0))
+    assert children.wait(children.fork(die)) == -signal.SIGKILL
+    with jobs.get() as held:
+        seen = [held.value]
+        ends = time.monotonic() + 10
+        while 0 not in seen and time.monotonic() < ends:
+            lease = jobs.get()
+            seen.append(lease.value)
+            lease.ack()
+            jobs.put(10 + len(seen))
+    assert 0 in seen
+    assert jobs.qsize() > 5
 
 
 def test_an_iteration_waits_for_what_may_come_back(jobs):

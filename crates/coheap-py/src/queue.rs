@@ -52,7 +52,8 @@ impl WorkQueue {
             None => 0,
             Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
             Some(attempts) => {
-                let message = format!("max_attempts must be at least 1, or None, not {attempts}");
+                let message =
+                    format!("max_attempts must be 1 to {}, or None, not {attempts}", i32::MAX);
                 return Err(PyValueError::new_err(message));
             }
         };
@@ -138,7 +139,12 @@ impl WorkQueue {
     ///     ShutDown: The queue is closed.
     ///     HeapFull: The heap itself has no room.
     #[pyo3(signature = (x, block=true, timeout=None))]
-    fn put(&self, x: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn put(
+        &self,
+        x: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let deadline = deadline(block, timeout)?;
         let bytes = Scratch::value(x, &self.object.door)?;
         self.put_before(x.py(), &bytes, deadline)
@@ -188,6 +194,9 @@ impl WorkQueue {
 
     /// Takes the job at the front on lease, waiting until there is one.
     ///
+    /// What loading a job raises, `get` raises; the job has gone back to the front then, as after
+    /// `nack()`. Without `max_attempts` it stays there for ever.
+    ///
     /// Args:
     ///     block: Whether to wait.
     ///     timeout: Most seconds to wait; None is for ever.
@@ -196,7 +205,12 @@ impl WorkQueue {
     ///     queue.Empty: There was none in time.
     ///     ShutDown: The queue is closed and everything in it is done.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn get(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<Lease> {
+    fn get(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Lease> {
         self.lease(py, deadline(block, timeout)?)
     }
 
@@ -215,7 +229,7 @@ impl WorkQueue {
         &self,
         py: Python<'_>,
         n: isize,
-        block: bool,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Vec<Lease>> {
         if n < 1 {

@@ -19,6 +19,7 @@ use crate::heap::default;
 use crate::heap::pickling::{self, Reduced};
 use crate::lock::RLock;
 use crate::scratch::Scratch;
+use crate::waiting;
 use crate::{atomic, codec};
 
 /// A number that processes share.
@@ -432,7 +433,12 @@ impl Value {
 
     /// As `RLock.acquire` of the lock beside the number.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         self.lock(py)?.get().acquire(py, block, timeout)
     }
 

@@ -14,6 +14,11 @@ use pyo3::prelude::*;
 /// Longest sleep between two looks at signals.
 pub(crate) const SLICE: u64 = 500_000_000;
 
+/// What Python takes for true or false, as an argument.
+pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.is_truthy()
+}
+
 /// When a wait ends: in nanoseconds of `os::now`, or never.
 pub(crate) type Deadline = Option<u64>;
 

@@ -5,6 +5,8 @@ Method: blocks that end well or with each kind of exception, looked at from insi
 thread, from outside.
 """
 
+import contextlib
+
 import pytest
 from conftest import elsewhere
 
@@ -157,7 +159,45 @@ def test_a_value_inside(heap, code, one):
     assert value.get() == one + 5
 
 
-def test_an_iteration_inside_is_over_what_was_there_when_it_began(counts):
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_an_iteration_sees_what_is_written_meanwhile(counts, is_inside):
+    counts.update((n, n) for n in range(5))
+    with coheap.atomic() if is_inside else contextlib.nullcontext():
+        seen = []
+        for key, value in counts.items():
+            seen.append(value)
+            counts[4] = counts[key] + 100
+        assert seen == [0, 1, 2, 3, 103]
+        assert list(counts.values()) == [0, 1, 2, 3, 203]
+        for change in (lambda: counts.pop(1), lambda: counts.update(new=1)):
+            items, keys = iter(counts.items()), iter(counts)
+            next(items), next(keys)
+            change()
+            for iterator in (items, keys):
+                with pytest.raises(RuntimeError, match="changed size"):
+                    next(iterator)
+        items = iter(counts.items())
+        next(items)
+        counts["other"] = counts.pop(2)
+        with pytest.raises(RuntimeError, match="keys changed"):
+            next(items)
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_an_iteration_that_is_over_stays_so(counts, is_inside):
+    counts.update((n, n) for n in range(3))
+    with coheap.atomic() if is_inside else contextlib.nullcontext():
+        keys = iter(counts)
+        assert keys.__length_hint__() == 3
+        assert next(keys) == 0
+        assert keys.__length_hint__() == 2
+        assert list(keys) == [1, 2]
+        assert keys.__length_hint__() == 0
+        counts["new"] = 1
+        assert next(keys, "over") == "over"
+
+
+def test_an_iteration_inside_is_over_the_keys_of_when_it_began(counts):
     counts.update((n, n) for n in range(100))
     with coheap.atomic():
         for key in counts:

@@ -499,3 +499,16 @@ def test_each_entry_is_popped_by_one(heap, children):
     assert sorted(numbers) == list(range(1000))
     assert not entries
     heap.check()
+
+
+def test_what_no_item_can_be_is_in_no_items(heap):
+    ages = heap.dict()
+    plain = {"ann": 1, "bob": None}
+    ages.update(plain)
+    nothing = (5, None, "ab", ("ann",), ("ann", 1, 2), ["ann", 1], ("ann", 2), ("x", 1))
+    for item in (*nothing, ("ann", 1)):
+        assert (item in ages.items()) == (item in plain.items()), item
+    assert ("bob", None) in ages.items()
+    assert ("none", coheap.ABSENT) not in ages.items()
+    with pytest.raises(TypeError):
+        ([], 1) in ages.items()

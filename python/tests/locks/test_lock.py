@@ -30,6 +30,7 @@ def test_a_lock_is_taken_and_let_go(lock):
     assert lock.holder()[0] == os.getpid()
     assert not lock.acquire(False)
     assert not lock.acquire(block=False)
+    assert not lock.acquire(0)
     assert not lock.acquire(timeout=-1)
     assert not lock.acquire(True, 0.02)
     assert str(os.getpid()) in repr(lock)

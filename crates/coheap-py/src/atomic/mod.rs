@@ -103,8 +103,8 @@ pub(crate) struct Atomic {
 ///     TimeoutError: The locks were not free in time.
 ///     HeapFull: The heap has no room for the changes.
 ///     LeaseLost: A lease that the block acked was lost meanwhile.
-///     ValueError: Objects of two heaps, or too many changes for one block; or the block makes or
-///         removes an object.
+///     ValueError: Objects of two heaps, or too many changes for one block (some 30,000 short
+///         values fit); or the block makes or removes an object.
 ///
 /// The first three give the block up: every operation in it, and its end, raise them again.
 /// After any exception nothing was changed.

@@ -2,7 +2,8 @@
 //!
 //! Entries come in batches. As long as nothing was written (the turn's sequence is the same),
 //! what was read is what is there; after a write the iterator says what `dict` says if the size
-//! changed, and reads a value again before it hands it out.
+//! changed, and reads a value again before it hands it out. In a block of `atomic` it does that at
+//! each step, for only the block itself writes there.
 //!
 //! What always holds: nobody waits for the state: who finds it locked says so.
 
@@ -10,6 +11,7 @@ use std::sync::{Mutex, TryLockError};
 
 use coheap_core::objects::map::Pairs;
 use coheap_core::sync::turn;
+use coheap_core::transaction::{Thing, Transaction};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -38,7 +40,7 @@ pub(crate) struct DictIterator {
     object: Object,
     map: Map,
     what: What,
-    /// The block of `atomic` in which it began: it goes through the entries of that moment.
+    /// The block of `atomic` in which it began: it goes through the keys of that moment.
     block: Option<u64>,
     state: Mutex<State>,
 }
@@ -54,6 +56,9 @@ struct State {
     /// The turn's sequence when the batch was read.
     sequence: Option<u64>,
     len: u64,
+    given: u64,
+    /// All entries were given.
+    is_over: bool,
 }
 
 impl State {
@@ -63,6 +68,7 @@ impl State {
         let (key, value) = self.batch.get(self.number)?;
         let pair = (Scratch::copy(key), Scratch::copy(value));
         self.number += 1;
+        self.given += 1;
         Some(pair)
     }
 }
@@ -88,6 +94,8 @@ impl DictIterator {
             numbering: None,
             sequence: None,
             len,
+            given: 0,
+            is_over: false,
         };
         let (object, map) = (dict.object.clone(), dict.map);
         Ok(Self { object, map, what, block, state: Mutex::new(state) })
@@ -103,20 +111,23 @@ impl DictIterator {
                 return Err(PyValueError::new_err("the iterator is at work already"));
             }
         };
-        if self.block.is_some() {
-            if self.block != atomic::current(py) {
-                return Err(stop(&mut state, "the block in which the iteration began is over"));
-            }
-            return Ok(state.take().map(|(key, value)| (key, value, false)));
+        if state.is_over {
+            return Ok(None);
+        }
+        if self.block.is_some() && self.block != atomic::current(py) {
+            return Err(stop(&mut state, "the block in which the iteration began is over"));
         }
         let is_fresh = self.is_unchanged(&state);
-        if !is_fresh && self.object.run(py, |context| self.map.len(context))? != state.len {
+        if !is_fresh && self.len(py)? != state.len {
             return Err(stop(&mut state, "dictionary changed size during iteration"));
         }
         if let Some((key, value)) = state.take() {
             return Ok(Some((key, value, !is_fresh)));
         }
-        let Some(from) = state.next else { return Ok(None) };
+        let Some(from) = state.next else {
+            state.is_over = true;
+            return Ok(None);
+        };
         state.sequence = self.sequence();
         let most = state.most;
         let batch = self.object.run(py, |context| self.map.scan(context, from, most))?;
@@ -129,6 +140,33 @@ impl DictIterator {
         state.most = (most * 2).min(MOST);
         let is_fresh = self.is_unchanged(&state);
         Ok(state.take().map(|(key, value)| (key, value, !is_fresh)))
+    }
+
+    fn len(&self, py: Python<'_>) -> PyResult<u64> {
+        match self.inside(py, |block| block.map_len(&self.map))? {
+            Some(len) => Ok(len),
+            None => self.object.run(py, |context| self.map.len(context)),
+        }
+    }
+
+    /// Replaces `out` by the value that a key has now. `false`: it has none.
+    fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
+        match self.inside(py, |block| block.map_get(&self.map, key, out))? {
+            Some(found) => Ok(found),
+            None => self.object.run(py, |context| self.map.get(context, key, out)),
+        }
+    }
+
+    /// Runs an operation in the block in which it began, if it began in one.
+    fn inside<T>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
+    ) -> PyResult<Option<T>> {
+        match self.block {
+            Some(_) => self.object.inside(py, Thing::Map(self.map), operation),
+            None => Ok(None),
+        }
     }
 
     /// The sequence of the dict's turn, if nobody writes at the moment.
@@ -147,6 +185,7 @@ fn stop(state: &mut State, message: &'static str) -> PyErr {
     state.next = None;
     state.batch = Pairs::default();
     state.sequence = None;
+    state.given = state.len;
     PyRuntimeError::new_err(format!("{message}; snapshot() is not disturbed by others"))
 }
 
@@ -163,14 +202,12 @@ impl DictIterator {
             return codec::decode(py, &key, rules).map(Some);
         }
         let value = until_claimed(py, LOOKS, || {
-            if is_stale
-                && !self.object.run(py, |context| self.map.get(context, &key, &mut value))?
-            {
+            if is_stale && !self.read(py, &key, &mut value)? {
                 let message = "dictionary keys changed during iteration; \
                                snapshot() is not disturbed by others";
                 return Err(PyRuntimeError::new_err(message));
             }
-            is_stale = self.block.is_none();
+            is_stale = true;
             codec::decode(py, &value, rules)
         })?;
         if self.what == What::Values {
@@ -180,10 +217,6 @@ impl DictIterator {
     }
 
     fn __length_hint__(&self) -> u64 {
-        self.state.try_lock().map_or(0, |state| match self.block {
-            Some(_) => (state.batch.len() - state.number) as u64,
-            None if state.next == Some(0) => state.len,
-            None => 0,
-        })
+        self.state.try_lock().map_or(0, |state| state.len.saturating_sub(state.given))
     }
 }

@@ -10,6 +10,7 @@ use super::{Holder, LongLock};
 use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::Reduced;
+use crate::waiting;
 
 /// A lock that processes and threads share.
 ///
@@ -70,7 +71,12 @@ impl Lock {
     ///     DeadlockError: All wait for each other in a circle, for a second by now.
     ///     OwnerDied: A holder died, and the lock was made with `on_death="raise"`.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         self.lock.acquire(py, block, timeout)
     }
 

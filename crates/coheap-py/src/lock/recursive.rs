@@ -11,6 +11,7 @@ use super::{Holder, LongLock};
 use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::Reduced;
+use crate::waiting;
 
 /// A lock that processes and threads share and that its holder may acquire again.
 ///
@@ -81,7 +82,7 @@ impl RLock {
     pub(crate) fn acquire(
         &self,
         py: Python<'_>,
-        block: bool,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<bool> {
         self.lock.acquire(py, block, timeout)

@@ -23,7 +23,18 @@ impl Queue {
     /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::HeapFull`],
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
+        self.recall(context)?;
         estate::or_after_sweep(context, || self.try_lease(context, out))
+    }
+
+    /// Has what the dead had on lease come back, in a queue that never runs empty, too. No turn may
+    /// be held.
+    pub(super) fn recall(&self, context: &Context) -> Result<()> {
+        // Without a turn: whether the queue is still there, the caller will see.
+        match self.body(context.region()) {
+            Ok(body) if body.leased.get() != 0 => estate::sweep_in_passing(context),
+            _ => Ok(()),
+        }
     }
 
     /// As `lease`, whoever may be dead.
@@ -127,6 +138,7 @@ impl Queue {
     ///
     /// [`Error::ObjectGone`] after the queue was removed.
     pub fn failed(&self, context: &Context) -> Result<Vec<Failed>> {
+        self.recall(context)?;
         let region = context.region();
         let _held = context.hold(self.handle.turn)?;
         let body = self.body(region)?;

@@ -250,6 +250,7 @@ impl Queue {
     ///
     /// [`Error::ObjectGone`] after the queue was removed.
     pub fn len(&self, context: &Context) -> Result<u64> {
+        self.recall(context)?;
         let (_held, body, tail) = self.hold_head_and_look(context)?;
         Ok(tail.moved.saturating_sub(body.head.get()).saturating_add(body.returned_count.get()))
     }
@@ -269,6 +270,7 @@ impl Queue {
     ///
     /// [`Error::ObjectGone`] after the queue was removed.
     pub fn leased(&self, context: &Context) -> Result<u64> {
+        self.recall(context)?;
         let (_held, body) = self.hold_head(context)?;
         Ok(body.leased.get())
     }
