@@ -17,6 +17,7 @@ mod dict;
 mod door;
 mod errors;
 mod heap;
+mod interpreter;
 mod lease;
 mod lock;
 mod queue;
@@ -26,16 +27,10 @@ mod waiting;
 
 use pyo3::prelude::*;
 
-/// Called when the interpreter is about to end, and with it the threads that still run.
-#[pyfunction]
-fn _threads_end() {
-    coheap_core::os::threads_end();
-}
-
 /// Native half of coheap; use the package `coheap` instead.
 #[pymodule(gil_used = false)]
 mod _native {
-    use super::{Bound, PyAnyMethods, PyModule, PyModuleMethods, PyResult, wrap_pyfunction};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
     use crate::atomic::{_before_waiting, Atomic, atomic};
@@ -62,12 +57,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let py = module.py();
-        let ends = wrap_pyfunction!(super::_threads_end, module)?;
-        py.import("atexit")?.call_method1("register", (ends,))?;
-        // The first block would import them: in threads, which Python before 3.13 may not survive
-        // where it ends meanwhile.
-        ["contextvars", "gc"].iter().try_for_each(|name| py.import(*name).map(|_| ()))?;
+        crate::interpreter::prepare(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

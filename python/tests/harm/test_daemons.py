@@ -131,3 +131,21 @@ def test_a_thread_may_still_end_itself():
         [sys.executable, "-c", ENDS_ITSELF], capture_output=True, text=True, timeout=30
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "({1}, [2])\n", "")
+
+
+TEMPORARY = """
+import sys
+import coheap
+
+heap = coheap.open("short", folder=sys.argv[1], max_bytes=1 << 20, temporary=True)
+coheap.set_default_heap(heap)
+kept = coheap.Dict(a=1)
+"""
+
+
+def test_the_default_heap_goes_with_the_interpreter(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", TEMPORARY, tmp_path], capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []

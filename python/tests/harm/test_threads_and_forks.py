@@ -8,6 +8,8 @@ Method: threads move amounts and fork all the time while others are in the middl
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -131,3 +133,61 @@ def run_all(run):
     for thread in threads:
         thread.join(120)
         assert not thread.is_alive()
+
+
+FIRST_USES = {
+    "stores a pickle": "d['p'] = Point()",
+    "stores a handle": "d['d'] = coheap.Dict(a=1)",
+    "makes a view": "list(d.items())",
+    "makes a block": "coheap.atomic(list)()",
+    "hears of nothing": "hear_of_nothing()",
+}
+
+FORKS_MEANWHILE = """
+import os, sys, threading, time, warnings
+import coheap
+
+warnings.simplefilter("ignore", DeprecationWarning)
+sys.setswitchinterval(1e-4)
+d, jobs = coheap.Dict(), coheap.WorkQueue()
+
+class Point:
+    pass
+
+def hear_of_nothing():
+    try:
+        jobs.get(False)
+    except coheap.Empty:
+        pass
+
+def work():
+    {use}
+
+thread = threading.Thread(target=work)
+thread.start()
+time.sleep({seconds})
+pid = os.fork()
+work()
+if pid == 0:
+    os._exit(0)
+for _ in range(10_000):
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if done:
+        print(os.waitstatus_to_exitcode(status))
+        break
+    time.sleep(0.001)
+else:
+    print("the child hangs")
+    os.kill(pid, 9)
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("use", FIRST_USES.values(), ids=FIRST_USES)
+def test_a_child_can_do_what_another_thread_began(use):
+    for seconds in (0, 0.0002, 0.001):
+        script = FORKS_MEANWHILE.format(use=use, seconds=seconds)
+        ended = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "0\n", "")

@@ -395,3 +395,42 @@ def test_values_that_others_replace_can_be_read(heap, children, read):
     while time.monotonic() < end:
         assert read(shelf) is not None
     children.kill(pid)
+
+
+@pytest.mark.parametrize("name", [None, "inner"])
+def test_handles_work_in_a_heap_whose_name_is_gone(tmp_path, name):
+    context = multiprocessing.get_context("spawn")
+    with coheap.open("shelf", folder=tmp_path, max_bytes=1 << 20) as heap:
+        shelf, jobs = heap.dict("shelf"), heap.work_queue("jobs")
+        shelf["inner"] = heap.dict(name)
+        shelf["inner"]["a"] = 1
+        jobs.put(shelf["inner"])
+        early = pickle.dumps(shelf)
+        heap.unlink()
+        assert shelf["inner"]["a"] == 1
+        assert pickle.loads(early) == shelf
+        assert pickle.loads(pickle.dumps(heap)).dict("shelf") == shelf
+        with jobs.get() as lease:
+            assert lease.value == shelf["inner"]
+        child = context.Process(target=set_b, args=(shelf,))
+        child.start()
+        child.join(30)
+        assert child.exitcode == 0
+        assert shelf.snapshot()["inner"].snapshot() == {"a": 1, "b": 2}
+
+
+def set_b(shelf):
+    shelf["inner"]["b"] = 2
+
+
+def test_handles_work_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "heaps").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with coheap.open("shelf", folder="heaps", max_bytes=1 << 20, temporary=True) as heap:
+        shelf = heap.dict("shelf")
+        shelf["inner"] = heap.dict("inner")
+        kept = pickle.dumps(shelf)
+        monkeypatch.chdir("/")
+        assert shelf["inner"] == heap.dict("inner")
+        assert pickle.loads(kept) == shelf
+    assert list((tmp_path / "heaps").iterdir()) == []

@@ -30,17 +30,13 @@ impl Heap {
         [header.uuid[0].get(), header.uuid[1].get()]
     }
 
-    /// Where others find the heap, as long as this process is attached. A heap with a name is
-    /// found by that.
+    /// Where others find the heap, as long as this process is attached. One with a name is better
+    /// found by that, as long as it has it.
     ///
     /// # Errors
     ///
-    /// [`Error::BadArgument`] for a heap with a name; [`Error::Os`] when a descriptor was closed by
-    /// user code.
+    /// [`Error::Os`] when a descriptor was closed by user code.
     pub fn address(&self) -> Result<Address> {
-        if self.path().is_some() {
-            return Err(Error::BadArgument("a heap with a name is found by its name"));
-        }
         let files = self.files();
         let mut inodes = [0; 3];
         for (inode, file) in inodes.iter_mut().zip(files) {
@@ -48,6 +44,11 @@ impl Heap {
         }
         let descriptors = files.map(|file| file.number().unsigned_abs());
         Ok(Address { uuid: self.uuid(), pid: std::process::id(), descriptors, inodes })
+    }
+
+    /// The heap with this number, if this process is attached to it.
+    pub fn attached(uuid: [u64; 2]) -> Option<Self> {
+        registry::with_uuid(uuid).filter(|heap| !heap.shared.is_closed())
     }
 
     /// Attaches to the heap at an address; if this process is attached to it, that is the answer.

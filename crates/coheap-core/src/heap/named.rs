@@ -55,7 +55,9 @@ impl Options {
         if name.contains(['/', '\0']) {
             return Err(Error::BadName("holds a slash or a NUL"));
         }
-        Ok(self.folder().join(format!("coheap.{name}")))
+        let path = self.folder().join(format!("coheap.{name}"));
+        // Handles take it along to where the current folder is another one.
+        Ok(std::path::absolute(&path).unwrap_or(path))
     }
 }
 

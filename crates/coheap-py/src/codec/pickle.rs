@@ -6,16 +6,16 @@
 use coheap_core::os;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
 use super::wire::{put_bytes, tag};
 use super::{Rules, type_name};
+use crate::interpreter::Late;
 
 const PROTOCOL: u8 = 5;
 
-static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static DUMPS: Late = Late::new("pickle", "dumps");
+static LOADS: Late = Late::new("pickle", "loads");
 
 /// Appends an object as a pickle.
 #[cold]
@@ -31,7 +31,7 @@ pub(super) fn put(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) ->
         )));
     }
     os::sleep_when_ended();
-    let bytes = DUMPS.import(py, "pickle", "dumps")?.call1((object, PROTOCOL))?;
+    let bytes = DUMPS.get(py)?.call1((object, PROTOCOL))?;
     put_bytes(out, tag::PICKLE, bytes.cast::<PyBytes>()?.as_bytes());
     Ok(())
 }
@@ -50,5 +50,5 @@ pub(super) fn load<'py>(
         return Err(PyErr::from_value(refused.call1((message,))?));
     }
     os::sleep_when_ended();
-    LOADS.import(py, "pickle", "loads")?.call1((PyBytes::new(py, bytes),))
+    LOADS.get(py)?.call1((PyBytes::new(py, bytes),))
 }

@@ -8,15 +8,15 @@ use coheap_core::objects::map::Pairs;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use super::{Dict, inside};
 use crate::codec;
 use crate::door::Door;
+use crate::interpreter::Late;
 use crate::scratch::{Scratch, ScratchPairs};
 
-static COUNTER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static COUNTER: Late = Late::new("collections", "Counter");
 
 /// So many entries are written without the interpreter.
 const MANY: usize = 100;
@@ -182,8 +182,8 @@ fn for_each_pair(mapping: &Bound<'_, PyAny>, visit: &mut Visit<'_>) -> PyResult<
 /// A dict that is no more than one, or a `collections.Counter`: going through it runs no code.
 fn as_dict<'a, 'py>(mapping: &'a Bound<'py, PyAny>) -> PyResult<Option<&'a Bound<'py, PyDict>>> {
     let Ok(dict) = mapping.cast::<PyDict>() else { return Ok(None) };
-    let is_plain = dict.is_exact_instance_of::<PyDict>()
-        || dict.get_type().is(COUNTER.import(mapping.py(), "collections", "Counter")?);
+    let is_plain =
+        dict.is_exact_instance_of::<PyDict>() || dict.get_type().is(&COUNTER.get(mapping.py())?);
     Ok(is_plain.then_some(dict))
 }
 

@@ -5,12 +5,12 @@
 
 use coheap_core::transaction::Transaction;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::{Dict, Entry, inside};
+use crate::interpreter::Late;
 use crate::scratch::Scratch;
 
-static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static ABSENT: Late = Late::new("coheap._absent", "ABSENT");
 
 pub(super) fn set_default<'py>(
     dict: &Dict,
@@ -123,14 +123,14 @@ pub(super) fn compare_and_set(
     new: &Bound<'_, PyAny>,
 ) -> PyResult<bool> {
     let py = key.py();
-    let absent = ABSENT.import(py, "coheap._absent", "ABSENT")?;
+    let absent = ABSENT.get(py)?;
     let key = Scratch::key(key)?;
-    let new = match new.is(absent) {
+    let new = match new.is(&absent) {
         true => None,
         false => Some(Scratch::dict_value(new, &dict.object.door)?),
     };
     let new = new.as_ref().map(|new| new.as_slice());
-    if expected.is(absent) {
+    if expected.is(&absent) {
         return exchange(py, dict, &key, None, new);
     }
     // Equal values may be different bytes: so what is there is compared as an object, and then

@@ -46,6 +46,12 @@ pub(crate) fn set_default_heap(py: Python<'_>, heap: Py<Heap>) -> PyResult<()> {
     Ok(())
 }
 
+/// Lets go of the default heap: when the interpreter ends, nothing else would.
+pub(crate) fn forget() {
+    let before = DEFAULT.lock().take();
+    drop(before);
+}
+
 /// The door of the default heap.
 pub(crate) fn door(py: Python<'_>) -> PyResult<Door> {
     Ok(default_heap(py)?.get().door.clone())

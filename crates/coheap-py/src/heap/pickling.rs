@@ -125,22 +125,24 @@ fn place(py: Python<'_>, door: &Door) -> PyResult<Whereabouts> {
     let engine = &door.engine;
     let is_default = default::is_default(engine);
     let pickle = door.rules.pickle;
-    if let Some(path) = engine.path() {
-        let path = path.to_string_lossy().into_owned();
-        return Ok((Some(path), engine.uuid(), 0, [0; 3], [0; 3], is_default, pickle));
-    }
+    let path = engine.path().map(|path| path.to_string_lossy().into_owned());
     let found = engine.with(|_| engine.address());
     let address = found.map_err(|error| errors::to_python(py, &error, "the heap"))?;
     let Address { uuid, pid, descriptors, inodes } = address;
-    Ok((None, uuid, pid, descriptors, inodes, is_default, pickle))
+    Ok((path, uuid, pid, descriptors, inodes, is_default, pickle))
 }
 
 /// The door of the heap at a place.
 fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
     let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
-    let found = py.detach(|| match &path {
-        Some(path) => open_named(Path::new(path), uuid),
-        None => Engine::at(&Address { uuid, pid, descriptors, inodes }),
+    let found = py.detach(|| {
+        let address = Address { uuid, pid, descriptors, inodes };
+        match path.map(|path| open_named(Path::new(&path), uuid)) {
+            // The name is gone, but whoever pickled the handle may have the heap open.
+            Some(Err(Error::ObjectGone)) => Engine::at(&address).map_err(|_| Error::ObjectGone),
+            Some(opened) => opened,
+            None => Engine::at(&address),
+        }
     });
     let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
     let max_bytes = engine.region().header().max_bytes.get();
@@ -152,6 +154,9 @@ fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
 }
 
 fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
+    if let Some(engine) = Engine::attached(uuid) {
+        return Ok(engine);
+    }
     let gone = || Error::NoSuchHeap { pid: 0 };
     let file = path.file_name().and_then(|file| file.to_str()).ok_or_else(gone)?;
     let name = file.strip_prefix("coheap.").ok_or_else(gone)?;

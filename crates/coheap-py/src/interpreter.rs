@@ -1,0 +1,83 @@
+//! The interpreter around us: what is imported late, forks of a process with threads, its end.
+//!
+//! What always holds: who imports something keeps others waiting for the import alone, so neither a
+//! forked child nor the end of the interpreter waits for a thread that is no more.
+
+use coheap_core::os;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use crate::heap::default;
+
+/// Modules that operations import when they first need them.
+const MODULES: [&str; 4] = ["pickle", "coheap._atomic", "coheap._ends", "coheap._views"];
+
+/// Something that is imported when it is first needed.
+pub(crate) struct Late {
+    module: &'static str,
+    name: &'static str,
+    found: PyOnceLock<Py<PyAny>>,
+}
+
+impl Late {
+    pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
+        Self { module, name, found: PyOnceLock::new() }
+    }
+
+    #[inline]
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.found.get(py) {
+            Some(found) => Ok(found.bind(py).clone()),
+            None => self.import(py),
+        }
+    }
+
+    #[cold]
+    fn import<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        os::sleep_when_ended();
+        let found = py.import(self.module)?.getattr(self.name)?;
+        // Another thread may have been faster; it found the same.
+        let _ = self.found.set(py, found.clone().unbind());
+        Ok(found)
+    }
+}
+
+/// Has the interpreter say when it forks and when it ends, and imports what the first block would:
+/// threads that do so are not safe from the end of a Python before 3.13.
+pub(crate) fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let ends = wrap_pyfunction!(_threads_end, module)?;
+    py.import("atexit")?.call_method1("register", (ends,))?;
+    let when = PyDict::new(py);
+    when.set_item("before", wrap_pyfunction!(_before_fork, module)?)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&when))?;
+    ["contextvars", "gc"].iter().try_for_each(|name| py.import(*name).map(|_| ()))
+}
+
+/// Called before a fork: what another thread is importing would stay half imported in the child, and
+/// who needs it there would wait for ever.
+#[pyfunction]
+fn _before_fork(py: Python<'_>) {
+    if has_threads(py).unwrap_or(false) {
+        for module in MODULES {
+            // Who needs it will be told.
+            let _ = py.import(module);
+        }
+    }
+}
+
+fn has_threads(py: Python<'_>) -> PyResult<bool> {
+    let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
+    match modules.get_item("threading")? {
+        Some(threading) => Ok(threading.call_method0("active_count")?.extract::<usize>()? > 1),
+        None => Ok(false),
+    }
+}
+
+/// Called when the interpreter is about to end, and with it the threads that still run.
+#[pyfunction]
+fn _threads_end() {
+    os::threads_end();
+    default::forget();
+}
