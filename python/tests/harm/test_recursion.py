@@ -5,7 +5,9 @@ it was; the interpreter does not run out of stack.
 Method: special methods that repeat, without a limit, the very call that ran them.
 """
 
+import contextlib
 import pickle
+import sys
 import threading
 
 import pytest
@@ -204,3 +206,54 @@ def test_a_value_that_is_too_deep_for_pickle_changes_nothing(world):
             call()
     while deep:
         (deep,) = deep
+
+
+class Undo(Exception):
+    """Undoes the block it is raised in."""
+
+
+@pytest.mark.parametrize("through_c", [False, True])
+def test_nothing_leaves_a_block_near_the_limit(heap, through_c):
+    dicts = [heap.dict() for _ in range(300)]
+    jobs = heap.work_queue()
+    reached = 0
+
+    def go_on(n):
+        nonlocal reached
+        reached = n
+        jobs.put(n)
+        dicts[n % len(dicts)]["x"] = n
+        if through_c:
+            list(map(go_on, (n + 1,)))
+        else:
+            go_on(n + 1)
+
+    before = sys.getrecursionlimit()
+    # The limit of 3.12 for calls from C is one of its own, and lower than this.
+    sys.setrecursionlimit(100_000 if through_c and sys.version_info >= (3, 12) else before)
+    try:
+        with pytest.raises(Undo), coheap.atomic():
+            with contextlib.suppress(RecursionError):
+                go_on(0)
+            raise Undo
+    finally:
+        sys.setrecursionlimit(before)
+    assert reached > 50
+    assert [len(d) for d in dicts] == [0] * len(dicts)
+    assert jobs.empty()
+
+
+def test_blocks_end_at_the_limit_as_functions_do(heap):
+    counts = heap.dict()
+
+    def go_on(n):
+        with coheap.atomic():
+            counts[n] = 1
+            go_on(n + 1)
+
+    with pytest.raises(RecursionError):
+        go_on(0)
+    assert len(counts) == 0
+    with coheap.atomic():
+        counts["after"] = 1
+    assert len(counts) == 1

@@ -57,6 +57,9 @@ pub struct Patience {
     ticks: u32,
     /// When a ticker is to look next, whatever wakes it before. 0: it is none.
     next_tick: u64,
+    /// When the owner is to be looked at next, whatever wakes it before: others may wake it all the
+    /// time.
+    next_watch: u64,
     watched_at: Option<u32>,
 }
 
@@ -73,7 +76,8 @@ impl Patience {
     }
 
     fn new_or_again(started: u64, deadline: Option<u64>, is_endless: bool) -> Self {
-        Self { started, deadline, is_endless, ticks: 0, next_tick: 0, watched_at: None }
+        let next_watch = started.saturating_add(WATCH);
+        Self { started, deadline, is_endless, ticks: 0, next_tick: 0, next_watch, watched_at: None }
     }
 
     /// Whether this wait has slept through its first short slices.
@@ -140,20 +144,21 @@ impl Patience {
         let wake = os::wait(signal.futex(), seen, until);
         Region::store(&entry.sleeps_on, 0);
         match wake {
-            Wake::Woken => Ok(Pause::Look),
             Wake::Interrupted => Ok(Pause::Interrupted),
-            Wake::TimedOut => self.after_slice(member, role, owner),
+            Wake::TimedOut if role == Role::Ticker => Ok(self.tick()),
+            Wake::TimedOut => self.watch(member, role, owner),
+            Wake::Woken if os::now() >= self.next_watch => self.watch(member, role, owner),
+            Wake::Woken => Ok(Pause::Look),
         }
     }
 
-    fn after_slice(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
+    /// Looks whether the owner lives, where that is this waiter's part.
+    fn watch(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
+        self.next_watch = os::now() + WATCH;
         if let (Role::Watcher | Role::New, Some(owner)) = (role, owner) {
             if let Some(gone) = gone_owner(member, owner)? {
                 return Ok(Pause::OwnerGone(gone));
             }
-        }
-        if role == Role::Ticker {
-            return Ok(self.tick());
         }
         Ok(Pause::Look)
     }

@@ -3,10 +3,14 @@
 //! Stopped, killed while stopped, dead but not reaped, an id used again, an exit without a word, a
 //! death that nobody waits for, and the end of a thread.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coheap_core::error::Error;
+use coheap_core::memory::Region;
+use coheap_core::memory::layout::MutexRoot;
 use coheap_core::objects::mutex::Acquired;
+use coheap_core::sync::wait;
 
 use crate::scene::{GO, OWN, Scene};
 use crate::support::child::{End, die, fork, fork_as, state_of};
@@ -53,6 +57,33 @@ fn a_zombie_holds_nobody_up() {
     until("it is a zombie", || zombie.state() == 'Z');
     scene.assert_handed_over(zombie.pid() as u32);
     assert_eq!(zombie.state(), 'Z', "nobody reaped it");
+}
+
+/// Goal: who is woken all the time for nothing notices a death all the same.
+/// Method: a thread wakes the waiter of a dead holder's lock without a pause, to the end.
+#[test]
+fn a_waiter_that_is_woken_for_nothing_sees_a_death() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| ());
+    let pid = holder.pid() as u32;
+    holder.kill();
+    let is_over = AtomicBool::new(false);
+    let taken = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let region = scene.heap.region();
+            let object = scene.lock.handle.object(region).expect("the lock");
+            let root: &MutexRoot = Region::view(&object.root);
+            while !is_over.load(Ordering::Relaxed) {
+                wait::wake(&root.signal, u32::MAX);
+                std::thread::yield_now();
+            }
+        });
+        let taken = scene.assert_handed_over(pid);
+        is_over.store(true, Ordering::Relaxed);
+        taken
+    });
+    assert!(taken < Duration::from_secs(1), "it took {taken:?}");
 }
 
 /// Goal: a process id that was given to somebody else does not keep the dead alive.

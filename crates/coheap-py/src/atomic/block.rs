@@ -94,16 +94,16 @@ pub(crate) fn is_any_open() -> bool {
 }
 
 /// The number of the block that the caller is in.
-pub(crate) fn current(py: Python<'_>) -> Option<u64> {
+pub(crate) fn current(py: Python<'_>) -> PyResult<Option<u64>> {
     let number = NUMBER.with(Cell::get);
-    let is_inside = number != 0 && !outside::is_collecting() && outside::is_marked(py, number);
-    is_inside.then_some(number)
+    let is_inside = number != 0 && !outside::is_collecting() && outside::is_marked(py, number)?;
+    Ok(is_inside.then_some(number))
 }
 
 /// Whether the caller is in a block.
 #[inline(always)]
-pub(crate) fn is_inside(py: Python<'_>) -> bool {
-    is_any_open() && current(py).is_some()
+pub(crate) fn is_inside(py: Python<'_>) -> PyResult<bool> {
+    Ok(is_any_open() && current(py)?.is_some())
 }
 
 /// The number of the block that is open in this thread.
@@ -137,7 +137,7 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
         // Who left it was told; nobody else will end it.
         drop(take());
     }
-    if current(py).is_some() {
+    if current(py)?.is_some() {
         return Ok(with(|block| {
             block.check()?;
             if let Some((_, transaction)) = &block.transaction {

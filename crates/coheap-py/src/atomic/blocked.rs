@@ -77,7 +77,7 @@ impl Blocked {
 /// by calling `wait`. `what` is waited for, for the message.
 #[pyfunction]
 pub(crate) fn _before_waiting(py: Python<'_>, what: &str, wait: Py<PyAny>) -> PyResult<()> {
-    if !block::is_inside(py) {
+    if !block::is_inside(py)? {
         return Ok(());
     }
     block::with(|block| {

@@ -56,7 +56,7 @@ impl Object {
         // Not a reference: what the fast path has in registers need not go to memory for it.
         mut operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
-        if block::current(py).is_none() {
+        if block::current(py)?.is_none() {
             return Ok(None);
         }
         loop {
@@ -158,7 +158,7 @@ impl Object {
         awaited: Awaited,
         mut operation: impl FnMut(&Context, Slice) -> Result<T> + Send,
     ) -> PyResult<Option<Result<T>>> {
-        if !block::is_inside(py) {
+        if !block::is_inside(py)? {
             return Ok(None);
         }
         self.wait_inside(py, deadline, late, awaited, |transaction, slice| {
@@ -275,7 +275,7 @@ impl Object {
         py: Python<'_>,
         work: impl FnOnce(&mut Block) -> Result<T>,
     ) -> PyResult<Option<T>> {
-        if !block::is_inside(py) {
+        if !block::is_inside(py)? {
             return Ok(None);
         }
         let done = block::with(|block| {
@@ -312,7 +312,7 @@ pub(crate) fn bind(
     engine: &Engine,
     subject: impl FnOnce() -> String,
 ) -> PyResult<()> {
-    if !block::is_inside(py) {
+    if !block::is_inside(py)? {
         return Ok(());
     }
     block::with(|block| block.bind(engine)).map_err(|error| refuse(py, &subject(), error))
@@ -324,7 +324,7 @@ pub(crate) fn refuse_inside(
     subject: impl FnOnce() -> String,
     what: &str,
 ) -> PyResult<()> {
-    if !block::is_inside(py) {
+    if !block::is_inside(py)? {
         return Ok(());
     }
     Err(PyRuntimeError::new_err(format!(

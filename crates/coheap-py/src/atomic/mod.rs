@@ -457,7 +457,7 @@ impl Atomic {
     }
 
     fn leave_inner(&self, py: Python<'_>, passing: Option<&PyErr>) -> PyResult<()> {
-        if !outside::is_marked(py, block::number()) {
+        if !outside::is_marked(py, block::number()).unwrap_or(false) {
             block::with_any(|block| block.give_up(LEFT_ELSEWHERE));
         }
         let left = block::with(|block| {

@@ -63,10 +63,10 @@ pub(super) fn unmark(py: Python<'_>, mark: &Py<PyAny>) -> bool {
     variable(py).and_then(|variable| variable.reset.call1(py, (mark,))).is_ok()
 }
 
-/// Whether the caller's context is that of the block with this number.
-pub(super) fn is_marked(py: Python<'_>, number: u64) -> bool {
-    let found = variable(py).and_then(|variable| variable.get.call0(py));
-    found.and_then(|found| found.extract::<u64>(py)).is_ok_and(|found| found == number)
+/// Whether the caller's context is that of the block with this number. Fails near the limit of
+/// recursion: then nobody knows.
+pub(super) fn is_marked(py: Python<'_>, number: u64) -> PyResult<bool> {
+    Ok(variable(py)?.get.call0(py)?.extract::<u64>(py)? == number)
 }
 
 /// Whether the caller was called by the collector.

@@ -81,7 +81,7 @@ pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<
 impl DictIterator {
     pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
         let inside = dict.inside(py, |block| inside::pairs(block, &dict.map))?;
-        let block = inside.as_ref().and_then(|_| atomic::current(py));
+        let block = if inside.is_some() { atomic::current(py)? } else { None };
         let (len, batch) = match inside {
             Some(pairs) => (pairs.len() as u64, pairs),
             None => (dict.object.run(py, |context| dict.map.len(context))?, Pairs::default()),
@@ -114,7 +114,7 @@ impl DictIterator {
         if state.is_over {
             return Ok(None);
         }
-        if self.block.is_some() && self.block != atomic::current(py) {
+        if self.block.is_some() && self.block != atomic::current(py)? {
             return Err(stop(&mut state, "the block in which the iteration began is over"));
         }
         let is_fresh = self.is_unchanged(&state);
