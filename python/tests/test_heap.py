@@ -10,6 +10,8 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import weakref
 
 import pytest
@@ -217,3 +219,36 @@ def test_a_closed_heap_is_not_entered_nor_made_the_default():
     for use in (heap.__enter__, lambda: coheap.set_default_heap(heap)):
         with pytest.raises(coheap.HeapClosed):
             use()
+
+
+@pytest.mark.parametrize(
+    "wait", ["lock", "lock for a time", "job", "place", "end", "iteration", "block"]
+)
+def test_who_waits_hears_that_the_heap_was_closed(wait):
+    heap = coheap.Heap(max_bytes=4 << 20)
+    lock, empty, full = heap.lock(), heap.work_queue(), heap.work_queue(maxsize=1)
+    lock.acquire()
+    full.put(1)
+    waits = {
+        "lock": lock.acquire,
+        "lock for a time": lambda: lock.acquire(timeout=60),
+        "job": empty.get,
+        "place": lambda: full.put(2),
+        "end": full.join,
+        "iteration": lambda: next(empty),
+        "block": coheap.atomic(lock).__enter__,
+    }
+    heard = []
+
+    def run():
+        try:
+            waits[wait]()
+        except coheap.Error as error:
+            heard.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.02)
+    heap.close()
+    thread.join(10)
+    assert [type(error) for error in heard] == [coheap.HeapClosed]

@@ -119,7 +119,11 @@ impl Heap {
     #[inline(always)]
     pub fn with<T>(&self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
         let context = self.context()?;
-        operation(&context)
+        let done = operation(&context);
+        if done.is_err() && self.shared.is_closed() {
+            return done.map_err(of_a_closed_heap);
+        }
+        done
     }
 
     /// The calling thread's context.
@@ -213,6 +217,16 @@ impl Heap {
         let context = self.context().ok();
         let _ = self.shared.closed.set(());
         self.shared.leave(context)
+    }
+}
+
+/// What an operation says that was under way when its heap was closed: what it was about is not
+/// gone, this process has let go of it.
+#[cold]
+fn of_a_closed_heap(error: Error) -> Error {
+    match error {
+        Error::ObjectGone | Error::LeaseLost | Error::NotOwner => Error::Closed,
+        other => other,
     }
 }
 

@@ -69,10 +69,13 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
 #[cold]
 fn doomed(py: Python<'_>, why: &Error, subject: &str) -> PyErr {
     match why {
-        // How it was used wrong.
-        Error::BadArgument(how) => PyRuntimeError::new_err(format!(
-            "{subject}: {how}; the block was given up and nothing was changed"
-        )),
+        // How it was used wrong. Made at once, for that works after the end of the interpreter, too.
+        Error::BadArgument(how) => {
+            let message =
+                format!("{subject}: {how}; the block was given up and nothing was changed");
+            let raised = py.get_type::<PyRuntimeError>().call1((message,));
+            raised.map_or_else(|error| error, PyErr::from_value)
+        }
         why => to_python(py, why, &format!("{subject}: the block was given up")),
     }
 }

@@ -149,3 +149,34 @@ def test_the_default_heap_goes_with_the_interpreter(tmp_path):
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+LEFT_OPEN = """
+import threading
+import coheap
+
+d = coheap.Dict()
+
+def generate():
+    with coheap.atomic():
+        d["x"] = 1
+        yield
+
+def run():
+    global left
+    left = generate()
+    next(left)
+
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_block_that_the_end_leaves_says_so():
+    ended = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "RuntimeError: coheap.atomic: a block of coheap.atomic was left" in ended.stderr
+    assert "panicked" not in ended.stderr
