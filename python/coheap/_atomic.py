@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import wraps
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import ParamSpec, TypeVar
 
 from coheap._errors import DeadlockError, WouldBlock
@@ -18,6 +19,7 @@ R = TypeVar("R")
 
 _BACK_OFF_SECONDS = 0.0001
 _LONGEST_SECONDS = 0.01
+_RUN_LATER: tuple[type, ...] = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[P, R]:
@@ -33,8 +35,8 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
         retries: How often it runs again.
 
     Raises:
-        TypeError: The function is a coroutine or a generator function, whose body would run
-            after the block has ended.
+        TypeError: The function is a coroutine or a generator function, or returned what those
+            do: its body would run after the block has ended.
     """
     for is_kind, kind in (
         (inspect.iscoroutinefunction, "a coroutine"),
@@ -58,7 +60,14 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
             try:
                 with one:
                     is_inner = one._is_inner()
-                    return function(*args, **kwargs)
+                    result = function(*args, **kwargs)
+                    if isinstance(result, _RUN_LATER):
+                        raise TypeError(
+                            f"what atomic decorates returned a {type(result).__name__}, whose body "
+                            "would run after the block has ended; nothing was changed; use "
+                            "'with coheap.atomic():' inside it, without an await or a yield"
+                        )
+                    return result
             except DeadlockError:
                 if is_inner or attempt >= retries:
                     raise

@@ -212,3 +212,19 @@ def test_no_kill_leaves_half_a_block(heap, children):
         warnings.simplefilter("ignore", coheap.OwnerDiedWarning)
         bank.check()
     heap.check()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_who_does_not_wait_gets_what_the_dead_had(heap, children, named):
+    d, number = heap.dict(), heap.value("i", 1)
+
+    def die():
+        with coheap.atomic(d, number):
+            d["a"] = number.value = 2
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert children.wait(children.fork(die)) == -signal.SIGKILL
+    with coheap.atomic(*((d, number) if named else ()), timeout=0):
+        assert (len(d), number.value) == (0, 1)
+        d["a"] = number.value = 3
+    assert (d["a"], number.value) == (3, 3)

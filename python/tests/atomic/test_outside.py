@@ -405,3 +405,37 @@ def test_a_child_forked_in_a_block_of_another_heap_is_refused_all_the_same(heap,
         assert children.wait(children.fork(child)) == 0
         a["a"] = 1
     assert a == {"a": 1}
+
+
+async def later(d):
+    d["x"] = 1
+
+
+def later_too(d):
+    d["x"] = 1
+    yield
+
+
+async def later_still(d):
+    d["x"] = 1
+    yield
+
+
+@pytest.mark.parametrize("function", [later, later_too, later_still])
+def test_what_would_run_after_the_block_is_refused(heap, function):
+    d = heap.dict()
+    with pytest.raises(TypeError, match="after the block has ended"):
+        coheap.atomic(function)
+
+    def hidden():
+        d["before"] = 1
+        result = function(d)
+        leftovers.append(result)
+        return result
+
+    leftovers = []
+    with pytest.raises(TypeError, match="after the block has ended"):
+        coheap.atomic(hidden)()
+    assert len(d) == 0
+    if function is later:
+        leftovers[0].close()

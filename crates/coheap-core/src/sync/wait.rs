@@ -122,7 +122,9 @@ impl Patience {
     ) -> Result<Pause> {
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
-            return Ok(Pause::TimedOut);
+            // A wait of no time is not to be one for the dead.
+            let gone = owner.map_or(Ok(None), |owner| gone_owner(member, owner))?;
+            return Ok(gone.map_or(Pause::TimedOut, Pause::OwnerGone));
         }
         let role = self.role(member, context, signal, owner, now);
         if role != Role::Ticker {

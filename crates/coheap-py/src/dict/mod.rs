@@ -341,7 +341,7 @@ impl Dict {
     /// Adds to the ints under many keys, all at once or none.
     ///
     /// Args:
-    ///     counts: A mapping from key to what is added, such as a `collections.Counter`. A key that
+    ///     mapping: From key to what is added, such as a `collections.Counter`. A key that
     ///         is not there counts as 0. At least 130,000 keys fit.
     ///
     /// Raises:
