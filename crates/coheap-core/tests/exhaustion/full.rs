@@ -67,6 +67,66 @@ fn a_full_map_can_be_emptied_key_by_key() {
     }
 }
 
+/// Goal: what is removed from a full map makes room for as much, for ever, whichever goes.
+/// Method: fill, remove a part by one pattern, fill again with new keys, twenty times; walk the heap
+/// and compare all entries and their order each time.
+#[test]
+fn a_full_map_takes_as_much_as_was_removed() {
+    let patterns: [fn(usize, usize, usize) -> bool; 4] = [
+        |at, len, _| at < len / 8,
+        |at, len, _| at >= len - len / 8,
+        |at, _, round| (at * 7 + round) % 8 == 0,
+        |at, _, round| (at / 3 + round) % 2 == 0,
+    ];
+    for kibibytes in [64, 512, 4096] {
+        for (number, is_removed) in patterns.into_iter().enumerate() {
+            let heap = small_heap(kibibytes);
+            let map = map(&heap, "map");
+            let mut there = Vec::new();
+            let mut next = 0u64;
+            let mut first = 0;
+            for round in 0..20 {
+                loop {
+                    let key = next.to_le_bytes();
+                    match heap.with(|context| map.set(context, &key, b"value")) {
+                        Ok(_) => there.push(next),
+                        Err(error) => break assert_full(&error, &heap),
+                    }
+                    next += 1;
+                }
+                if round == 0 {
+                    first = there.len();
+                }
+                assert!(
+                    there.len() >= first * 9 / 10,
+                    "{kibibytes} KiB, pattern {number}, round {round}: {} of {first}",
+                    there.len()
+                );
+                let len = there.len();
+                let mut at = 0;
+                there.retain(|key| {
+                    let goes = is_removed(at, len, round);
+                    at += 1;
+                    if goes {
+                        let mut out = Vec::new();
+                        let removed =
+                            heap.with(|context| map.remove(context, &key.to_le_bytes(), &mut out));
+                        assert_eq!(removed, Ok(true));
+                    }
+                    !goes
+                });
+                heap.with(check).expect("a whole heap");
+                let pairs = heap.with(|context| map.snapshot(context)).expect("the entries");
+                let keys: Vec<u64> = pairs
+                    .iter()
+                    .map(|(key, _)| u64::from_le_bytes(key.try_into().expect("eight bytes")))
+                    .collect();
+                assert_eq!(keys, there);
+            }
+        }
+    }
+}
+
 fn fill_and_empty(heap: &Heap, map: &Map, size: usize) -> u64 {
     let mut out = Vec::new();
     let count = fill(heap, map, size);

@@ -3,11 +3,13 @@
 //! A small map has one segment of entries that doubles up to 512; after that segments of 512 are
 //! added one at a time. Where a quarter of the positions belong to removed entries, the map is
 //! packed instead: new segments and a new index are filled beside the old ones, which become a
-//! husk in the same change.
+//! husk in the same change. Where the heap has no room for that, it is squeezed where it is
+//! (`squeeze`).
 //!
 //! What always holds: each step is a change of its own that keeps the map's content and order.
 
 use super::index::{self, Plan, SlotWord};
+use super::squeeze::squeeze;
 use super::table::{SEGMENT, Table};
 use super::{ENTRY_WORDS, cut_loose};
 use crate::allocator::{self, Room};
@@ -46,6 +48,17 @@ fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
             other => return other,
         }
     }
+    match grow(held, object, more) {
+        // What can be had without room is worth it where it is not next to nothing.
+        Err(Error::HeapFull { .. }) if table.live() * 16 <= table.used() * 15 => {
+            squeeze(held, object, more)
+        }
+        other => other,
+    }
+}
+
+fn grow(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
+    let table = Table::new(held.context().region(), object);
     let wanted = table.used() + more;
     if object.root[4].get() == 0 && table.capacity() < SEGMENT {
         return enlarge_segment(held, object, wanted.next_power_of_two().clamp(LEAST, SEGMENT));
@@ -57,7 +70,7 @@ fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
 }
 
 /// Room of an only segment with so many positions.
-fn segment_room(positions: u64) -> Room {
+pub(super) fn segment_room(positions: u64) -> Room {
     Room::of(positions as usize * ENTRY_WORDS * 8)
 }
 
@@ -214,7 +227,7 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
 }
 
 /// The hash of each position, from the index; 0 for removed ones.
-fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
+pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
     let mut hashes = vec![0; table.used() as usize];
     for segment in index_segments(table)? {
         let shape = index::segment_shape(table.region, segment)?;

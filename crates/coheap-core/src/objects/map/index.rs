@@ -14,6 +14,7 @@
 //! doubles up to 2,048 slots; after that segments are split in two, one at a time, and only the
 //! directory of their offsets is ever copied whole.
 
+use super::enlarge::make_room;
 use super::table::Table;
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
@@ -147,7 +148,7 @@ pub(super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Resul
         if is_large_enough(&table, *hash, count as u64)? {
             rest = &rest[count..];
         } else {
-            enlarge(held, object, *hash)?;
+            make_room(held, object, *hash)?;
         }
     }
     Ok(())
@@ -157,7 +158,7 @@ pub(super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Resul
 fn reserve_one(held: &Held<'_>, object: &Object, hash: u32, count: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
     while !is_large_enough(&table, hash, count)? {
-        enlarge(held, object, hash)?;
+        make_room(held, object, hash)?;
     }
     Ok(())
 }
@@ -169,141 +170,9 @@ fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Cor
     }
 }
 
-/// One step towards more room for a hash: a change of its own that keeps the map as it is.
-#[cold]
-fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
-    let region = held.context().region();
-    let table = Table::new(region, object);
-    let at = segment_at(&table, hash)?;
-    if at == 0 {
-        let shape = Shape { filled: 0, bits: LEAST_BITS, depth: 0 };
-        return rebuild(held, object, hash, &[], shape);
-    }
-    let shape = segment_shape(region, at)?;
-    if shape.depth > table.root[6].get() {
-        return Err(Corrupt { what: "index segment", at }.into());
-    }
-    let slots = region.words(at, 1 << shape.bits)?;
-    let living: Vec<u64> =
-        slots[1..].iter().map(Word::get).filter(|word| SlotWord(*word).is_living()).collect();
-    if living.len() as u64 * 2 < shape.filled {
-        // Half of it are removed slots: the same size will do.
-        return rebuild(held, object, hash, &living, shape);
-    }
-    if shape.bits < MOST_BITS {
-        return rebuild(held, object, hash, &living, Shape { bits: shape.bits + 1, ..shape });
-    }
-    if shape.depth == table.root[6].get() {
-        double_directory(held, object)?;
-    }
-    split(held, object, hash, at, &living, shape)
-}
-
 /// Bytes of a segment.
-fn segment_room(bits: u32) -> Room {
+pub(super) fn segment_room(bits: u32) -> Room {
     Room::of(8 << bits)
-}
-
-/// Replaces the segment for a hash by one of another shape with the same living slots.
-fn rebuild(
-    held: &Held<'_>,
-    object: &Object,
-    hash: u32,
-    living: &[u64],
-    shape: Shape,
-) -> Result<()> {
-    let context = held.context();
-    let old = segment_at(&Table::new(context.region(), object), hash)?;
-    allocator::ensure(context, segment_room(shape.bits), 1)?;
-    let pointers = 1 << (object.root[6].get() - shape.depth);
-    let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2 + pointers)?;
-    let at = allocator::take(&mut change, segment_room(shape.bits))?;
-    fill(&change, at, living.iter().copied(), shape)?;
-    if object.root[6].get() == 0 {
-        change.set(&object.root[5], at);
-    } else {
-        redirect(&mut change, object, hash, shape.depth, &[at])?;
-    }
-    if old != 0 {
-        let bits = segment_shape(change.region(), old)?.bits;
-        allocator::give(&mut change, segment_room(bits), old)?;
-    }
-    change.commit();
-    Ok(())
-}
-
-/// Replaces a full segment by two, told apart by one more bit of the hash.
-fn split(
-    held: &Held<'_>,
-    object: &Object,
-    hash: u32,
-    old: u64,
-    living: &[u64],
-    shape: Shape,
-) -> Result<()> {
-    let context = held.context();
-    allocator::ensure(context, segment_room(MOST_BITS), 2)?;
-    let pointers = 1usize << (object.root[6].get() - shape.depth);
-    let mut change = Change::begin(held, 8 + pointers)?;
-    let deeper = Shape { filled: 0, bits: MOST_BITS, depth: shape.depth + 1 };
-    let mut halves = [0; 2];
-    for (bit, half) in halves.iter_mut().enumerate() {
-        *half = allocator::take(&mut change, segment_room(MOST_BITS))?;
-        let belongs = |word: &u64| SlotWord(*word).hash() >> (31 - shape.depth) & 1 == bit as u32;
-        fill(&change, *half, living.iter().copied().filter(belongs), deeper)?;
-    }
-    redirect(&mut change, object, hash, shape.depth, &halves)?;
-    allocator::give(&mut change, segment_room(MOST_BITS), old)?;
-    change.commit();
-    Ok(())
-}
-
-/// Points the directory places that `depth` bits of the hash choose to new segments, an equal
-/// share of them to each.
-fn redirect(
-    change: &mut Change<'_>,
-    object: &Object,
-    hash: u32,
-    depth: u64,
-    segments: &[u64],
-) -> Result<()> {
-    let whole = object.root[6].get();
-    let count = 1usize << (whole - depth);
-    let first = if depth == 0 { 0 } else { (u64::from(hash) >> (32 - depth)) << (whole - depth) };
-    let places = change.region().words(object.root[5].get().wrapping_add(first * 8), count)?;
-    for (number, place) in places.iter().enumerate() {
-        change.set(place, segments[number * segments.len() / count]);
-    }
-    Ok(())
-}
-
-/// Twice the places, each segment at two of them.
-fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
-    let region = held.context().region();
-    let depth = object.root[6].get();
-    if depth >= MOST_DEPTH {
-        return Err(Corrupt { what: "depth of an index", at: depth }.into());
-    }
-    let room = Room::of(16 << depth);
-    allocator::ensure(held.context(), room, 1)?;
-    let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2)?;
-    let at = allocator::take(&mut change, room)?;
-    let new = region.words(at, 2 << depth)?;
-    let old = object.root[5].get();
-    for (number, place) in new.iter().enumerate() {
-        let segment = match depth {
-            0 => old,
-            _ => region.at::<Word>(old.wrapping_add((number as u64 / 2) * 8))?.get(),
-        };
-        change.put(place, segment);
-    }
-    change.set(&object.root[5], at);
-    change.set(&object.root[6], depth + 1);
-    if depth > 0 {
-        allocator::give(&mut change, Room::of(8 << depth), old)?;
-    }
-    change.commit();
-    Ok(())
 }
 
 /// Writes a whole segment that nobody can see yet.
@@ -314,8 +183,16 @@ pub(super) fn fill(
     shape: Shape,
 ) -> Result<()> {
     let slots = change.region().words(at, 1 << shape.bits)?;
-    let mask = slots.len() - 1;
-    let mut image = vec![0u64; slots.len()];
+    for (word, value) in slots.iter().zip(image(living, shape)) {
+        change.put(word, value);
+    }
+    Ok(())
+}
+
+/// The words of a segment with these slots.
+pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Vec<u64> {
+    let mut image = vec![0u64; 1 << shape.bits];
+    let mask = image.len() - 1;
     let mut filled = 0;
     for word in living {
         let mut place = SlotWord(word).hash() as usize & mask;
@@ -326,10 +203,7 @@ pub(super) fn fill(
         filled += 1;
     }
     image[0] = Shape { filled, ..shape }.word();
-    for (word, value) in slots.iter().zip(image) {
-        change.put(word, value);
-    }
-    Ok(())
+    image
 }
 
 /// Puts a position into a slot; `reserve` made sure that there is one.

@@ -23,10 +23,12 @@
 
 mod bulk;
 mod edit;
+mod enlarge;
 mod growth;
 mod index;
 mod pairs;
 mod read;
+mod squeeze;
 mod table;
 
 pub use pairs::{Pair, Pairs};

@@ -74,10 +74,19 @@ pub(crate) const MAPS: &[State] = &[
     state("12, index at its limit", |stage| fill_map(stage, 12)),
     state("16 less 6, to be packed", |stage| thin_map(stage, 16, 4..10)),
     state("9 of 20 removed at the front", |stage| thin_map(stage, 20, 0..9)),
+    state("12 less 3, index to be swept", |stage| thin_map(stage, 12, 2..5)),
     full(|stage| {
         fill_map(stage, 8);
         stage.fill_up();
     }),
+    State {
+        name: "full and 16 less 6, to be squeezed",
+        max_bytes: TINY,
+        build: |stage| {
+            thin_map(stage, 16, 4..10);
+            stage.fill_up();
+        },
+    },
 ];
 
 /// Thresholds of thousands of stores: for a few operations.

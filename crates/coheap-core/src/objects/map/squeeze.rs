@@ -1,0 +1,90 @@
+//! A map packed where it is, for a heap that has no room for a copy.
+//!
+//! What always holds: each change moves some entries, in order, and leaves the map whole. No word
+//! is stored twice in one change.
+
+use super::growth::{hashes_by_position, segment_room};
+use super::index::{self, SlotWord};
+use super::table::{SEGMENT, Table};
+use crate::allocator;
+use crate::error::{Corrupt, Result};
+use crate::journal::{Change, Held};
+use crate::memory::layout::Object;
+use crate::objects::cell::{Cell, REMOVED};
+
+/// Most entries that one change moves.
+const MOVES: usize = 512;
+/// Words that the move of one saves: four of the entry, one where it was, its slot.
+const MOVE_WORDS: usize = 6;
+
+/// Moves the living entries together, and gives back the segments behind them, but for room for
+/// `more`. The turn is held, no change is open.
+pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
+    let table = Table::new(held.context().region(), object);
+    table.check_numbers()?;
+    let hashes = hashes_by_position(&table)?;
+    let used = table.used();
+    let (mut from, mut to) = (0, 0);
+    while from < used {
+        let mut change = Change::begin(held, MOVES * MOVE_WORDS + 3)?;
+        let begin = from;
+        let mut moved = 0;
+        // Where this change took entries away it puts none.
+        while from < used && moved < MOVES && (to < begin || from == to) {
+            if !Cell::load(table.entry(from)?).is_removed() {
+                if from != to {
+                    relocate(&mut change, &table, hashes[from as usize], from, to)?;
+                    moved += 1;
+                }
+                to += 1;
+            }
+            from += 1;
+        }
+        change.set(&object.root[8], object.root[8].get().wrapping_add(1));
+        change.set(&object.root[7], 0);
+        if from == used {
+            change.set(&object.root[1], to);
+        }
+        change.commit();
+    }
+    give_segments(held, object, more)
+}
+
+fn relocate(
+    change: &mut Change<'_>,
+    table: &Table<'_>,
+    hash: u32,
+    from: u64,
+    to: u64,
+) -> Result<()> {
+    let (old, new) = (SlotWord::new(from, hash), SlotWord::new(to, hash));
+    let slots = index::segment_of(table, hash)?.unwrap_or_default();
+    let first = hash as usize & slots.len().saturating_sub(1);
+    let slot = slots[first..].iter().chain(&slots[..first]).find(|slot| slot.get() == old.0);
+    let slot = slot.ok_or(Corrupt { what: "entry without a slot", at: from })?;
+    let entry = table.entry(from)?;
+    for (word, part) in table.entry(to)?.iter().zip(entry) {
+        change.set(word, part.get());
+    }
+    change.set(&entry[0], REMOVED);
+    change.set(slot, new.0);
+    Ok(())
+}
+
+/// Gives back the segments that are not needed for what is there and `more`.
+fn give_segments(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
+    let region = held.context().region();
+    let table = Table::new(region, object);
+    let wanted = table.used().saturating_add(more).max(1);
+    while object.root[4].get() != 0 && table.capacity() >= wanted.saturating_add(SEGMENT) {
+        let left = table.capacity() - SEGMENT;
+        let directory = region.words(object.root[2].get(), object.root[4].get() as usize)?;
+        let last = directory.get((left / SEGMENT) as usize);
+        let at = last.ok_or(Corrupt { what: "segment of a map", at: left })?.get();
+        let mut change = Change::begin(held, allocator::GIVE_WORDS + 1)?;
+        allocator::give(&mut change, segment_room(SEGMENT), at)?;
+        change.set(&object.root[3], left);
+        change.commit();
+    }
+    Ok(())
+}
