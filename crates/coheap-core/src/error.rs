@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::kind::Kind;
+
 /// The result of every engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -31,10 +33,10 @@ pub enum Error {
     ObjectGone,
     /// There is an object of that name, of another kind.
     WrongKind {
-        /// Kind number found.
-        found: u8,
-        /// Kind number asked for.
-        wanted: u8,
+        /// What it is.
+        found: Kind,
+        /// What was asked for.
+        wanted: Kind,
     },
     /// No object of that name.
     NoSuchName,
@@ -190,10 +192,9 @@ impl fmt::Display for Error {
                 "the heap is damaged: {what} at {at:#x} cannot be; nothing was changed; \
                  make a new heap"
             ),
-            Self::WrongKind { found, wanted } => write!(
-                f,
-                "the name belongs to an object of kind {found}, not {wanted}; nothing was changed"
-            ),
+            Self::WrongKind { found, wanted } => {
+                write!(f, "the object is a {found}, not a {wanted}; nothing was changed")
+            }
             Self::NoSuchHeap { pid } => write!(
                 f,
                 "the heap cannot be found: process {pid}, which had it, is gone, or may not be \

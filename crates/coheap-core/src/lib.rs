@@ -7,7 +7,7 @@
 //!
 //! | floor | asks |
 //! |---|---|
-//! | `error` | why not? |
+//! | `kind` `error` | what is it, and why not? |
 //! | `os` | what does the kernel say? |
 //! | `memory` | where is it, and is it in bounds? |
 //! | `sync` | whose turn is it, and who lives? |
@@ -24,6 +24,7 @@
     reason = "inner floors answer what `Error` says of itself; objects and faces say which"
 )]
 
+pub mod kind;
 pub mod error;
 mod defect;
 #[expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
@@ -41,3 +42,4 @@ pub mod check;
 pub mod stats;
 
 pub use error::{Corrupt, Error, Result};
+pub use kind::Kind;

@@ -6,7 +6,7 @@
 //! What always holds: the message says whether anything changed; the name of the object, which
 //! the engine does not know, stands in front of it.
 
-use coheap_core::{Error, os};
+use coheap_core::{Error, Kind, os};
 use pyo3::exceptions::{
     PyKeyError, PyOSError, PyOverflowError, PyPermissionError, PyRuntimeError, PyTimeoutError,
     PyTypeError, PyValueError,
@@ -97,18 +97,17 @@ pub(crate) fn unpicklable(what: &str) -> PyErr {
 }
 
 /// What Python calls the kind of an object.
-pub(crate) fn kind_name(kind: u8) -> &'static str {
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
-        1 => "value",
-        2 => "dict",
-        3 => "queue",
-        4 => "lock",
-        5 => "rlock",
-        _ => "object of a newer version",
+        Kind::Value => "value",
+        Kind::Map => "dict",
+        Kind::Queue => "queue",
+        Kind::Mutex => "lock",
+        Kind::RecursiveMutex => "rlock",
     }
 }
 
-fn one_of(kind: u8) -> String {
+fn one_of(kind: Kind) -> String {
     let name = kind_name(kind);
     let article = if name.starts_with(['o', 'r']) { "an" } else { "a" };
     format!("{article} {name}")

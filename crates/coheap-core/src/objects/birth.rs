@@ -8,8 +8,9 @@
 use crate::allocator::{self, Room};
 use crate::error::Result;
 use crate::journal::{Change, Context};
+use crate::kind::Kind;
 use crate::objects::cell::{self, Cell};
-use crate::objects::header::{self, Handle, Kind};
+use crate::objects::header::{self, Handle};
 use crate::objects::mutex::{self, Traits};
 use crate::objects::{husk, map, queue};
 

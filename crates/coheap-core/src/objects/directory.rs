@@ -9,11 +9,12 @@
 use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held, recovery};
+use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, Object};
 use crate::objects::birth::{self, Recipe};
 use crate::objects::cell::{self, Cell};
-use crate::objects::header::{Handle, Kind};
+use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::map::{self, Key, Table};
 use crate::sync::Owner;
@@ -75,7 +76,7 @@ impl Directory {
     /// # Errors
     ///
     /// [`Error::Corrupt`] only.
-    pub fn names(&self, context: &Context) -> Result<Vec<(String, u8)>> {
+    pub fn names(&self, context: &Context) -> Result<Vec<(String, Kind)>> {
         let region = context.region();
         let _held = context.hold(DIRECTORY_TURN)?;
         let table = Table::new(region, &region.header().directory);
@@ -88,8 +89,8 @@ impl Directory {
             }
             let mut name = Vec::new();
             key.read(region, &mut name)?;
-            let (at, _) = reference_in(region, Cell::load(&entry[2..]))?;
-            let kind = region.at::<Object>(at)?.shape.get() as u8;
+            let (at, generation) = reference_in(region, Cell::load(&entry[2..]))?;
+            let (_, kind) = living(Handle::any(region, at, generation), at)?;
             names.push((String::from_utf8_lossy(&name).into_owned(), kind));
         }
         Ok(names)

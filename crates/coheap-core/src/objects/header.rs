@@ -12,6 +12,7 @@ use crate::allocator::{self, HEADER_CLASS, Room};
 use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
+use crate::kind::Kind;
 use crate::memory::layout::{OBJECT_TURNS, Object};
 use crate::memory::{Region, Word};
 use crate::os;
@@ -21,31 +22,6 @@ use crate::sync::{Patience, deadlock, lock};
 
 /// Looks before a transaction goes to sleep: most are over in less than a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 200 };
-
-/// What an object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// One value.
-    Value = 1,
-    /// Keys to values, in the order of insertion.
-    Map = 2,
-    /// First in, first out.
-    Queue = 3,
-    /// A lock that says when its holder died.
-    Mutex = 4,
-    /// Such a lock that its holder may take again.
-    RecursiveMutex = 5,
-}
-
-impl Kind {
-    /// The kind with this number.
-    pub fn of(number: u8) -> Option<Self> {
-        [Self::Value, Self::Map, Self::Queue, Self::Mutex, Self::RecursiveMutex]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
-    }
-}
 
 /// Where an object is, and which one it was when the handle was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,11 +39,8 @@ pub struct Handle {
 impl Handle {
     /// A handle to the living object whose header is at `at`, if it is of this kind.
     pub fn find(region: &Region, at: u64, generation: u64, kind: Kind) -> Result<Self> {
-        let shape = shape_of(region, at, generation)?;
-        match shape as u8 {
-            found if found == kind as u8 => Self::of(shape, at, generation),
-            found => Err(Error::WrongKind { found, wanted: kind as u8 }),
-        }
+        let (handle, found) = Self::any(region, at, generation)?;
+        if found == kind { Ok(handle) } else { Err(Error::WrongKind { found, wanted: kind }) }
     }
 
     /// A handle to the living object whose header is at `at`, and what it is.
@@ -269,7 +242,7 @@ pub const ROOM: Room = Room::Class(HEADER_CLASS);
 pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handle> {
     let region = change.region();
     let turn = deal_turn(region);
-    let second_turn = if kind == Kind::Queue { deal_turn(region) } else { turn };
+    let second_turn = if kind.turns() == 2 { deal_turn(region) } else { turn };
     let at = allocator::take(change, Room::Class(HEADER_CLASS))?;
     let object: &Object = region.at(at)?;
     let generation = object.generation.get() | 1;

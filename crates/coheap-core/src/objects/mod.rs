@@ -22,9 +22,10 @@ pub mod ledger;
 pub mod estate;
 pub mod directory;
 
+pub use crate::kind::Kind;
 pub use birth::Recipe;
 pub use directory::Directory;
-pub use header::{Handle, Kind};
+pub use header::Handle;
 pub use ledger::{Reference, parcel};
 pub use map::Map;
 pub use mutex::Mutex;

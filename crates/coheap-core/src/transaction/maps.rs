@@ -8,6 +8,7 @@ use super::touched::Touched;
 use super::{Additions, Transaction, encode_integer, integer};
 use crate::error::{Error, Result};
 use crate::journal::Context;
+use crate::kind::Kind;
 use crate::objects::Map;
 use crate::objects::map::Key;
 
@@ -210,7 +211,7 @@ impl Transaction {
     fn writes(&mut self, number: usize) -> Result<(&mut Writes, &Context)> {
         match self.touched.get_mut(number) {
             Some(Touched::Map { writes, .. }) => Ok((writes, &self.context)),
-            _ => Err(Error::WrongKind { found: 1, wanted: 2 }),
+            _ => Err(Error::WrongKind { found: Kind::Value, wanted: Kind::Map }),
         }
     }
 }

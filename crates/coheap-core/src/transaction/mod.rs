@@ -29,6 +29,7 @@ use smallvec::SmallVec;
 use crate::defect::defect;
 use crate::error::{Error, Result};
 use crate::journal::Context;
+use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
@@ -199,7 +200,7 @@ impl Transaction {
         let number = self.touched.enter(value.handle.at, fresh);
         match self.touched.get_mut(number) {
             Some(Touched::Value { new, .. }) => Ok(new),
-            _ => Err(Error::WrongKind { found: 2, wanted: 1 }),
+            _ => Err(Error::WrongKind { found: Kind::Map, wanted: Kind::Value }),
         }
     }
 

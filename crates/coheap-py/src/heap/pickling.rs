@@ -187,13 +187,13 @@ pub(crate) fn _open_object(
             let find = |context: &Context| Handle::any(context.region(), at, generation);
             let (handle, kind) = door.run(py, subject, find)?;
             let keeper = Arc::new(Keeper::Name(name.clone()));
-            let word = errors::kind_name(kind as u8);
+            let word = errors::kind_name(kind);
             (Object { door, handle, kind: word, keeper }, kind)
         }
         None => {
             let claim = |context: &Context| ledger::claim(context, at, generation);
             let reference = door.run(py, subject, claim)?;
-            let word = errors::kind_name(reference.kind as u8);
+            let word = errors::kind_name(reference.kind);
             (Object::referred(door, word, reference), reference.kind)
         }
     };

@@ -7,10 +7,11 @@ use crate::allocator::{self, Room};
 use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
+use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS, Slot};
 use crate::objects::cell::{self, Cell};
-use crate::objects::header::{Handle, Kind};
+use crate::objects::header::Handle;
 use crate::sync::life::{State, StateWord};
 use crate::sync::{Gone, wait};
 

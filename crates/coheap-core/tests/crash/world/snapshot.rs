@@ -55,11 +55,11 @@ pub(crate) fn take(stage: &Stage, victims: &[u32]) -> Result<Snapshot> {
     let mut snapshot = Snapshot::new();
     for (name, kind) in Directory.names(context)? {
         let content = match kind {
-            1 => value(context, &name)?,
-            2 => map(context, &name)?,
-            3 => queue(context, &name, stage.is_full.get())?,
-            4 => mutex(context, &name, victims)?,
-            other => panic!("{name} has kind {other}"),
+            Kind::Value => value(context, &name)?,
+            Kind::Map => map(context, &name)?,
+            Kind::Queue => queue(context, &name, stage.is_full.get())?,
+            Kind::Mutex => mutex(context, &name, victims)?,
+            Kind::RecursiveMutex => panic!("{name} is a {kind}, which no state has"),
         };
         snapshot.insert(name, content);
     }

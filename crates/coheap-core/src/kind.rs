@@ -1,0 +1,89 @@
+//! The kinds of objects: one line of one table each.
+//!
+//! What always holds: a number never means another kind, because it stands in every heap that has
+//! such an object. Everything that depends on a kind is generated from this table, here and on
+//! the floors above: see `objects/kinds/mod.rs`.
+//!
+//! Not here: what a kind is made of, which is the business of its folder.
+
+/// Hands the table of kinds to a macro: variant, number, noun, how many turns guard the object,
+/// and the folder below `objects/kinds/`.
+macro_rules! for_each_kind {
+    ($consumer:ident) => {
+        $consumer! {
+            /// One value.
+            Value = 1, "value", 1, value;
+            /// Keys to values, in the order of insertion.
+            Map = 2, "map", 1, map;
+            /// First in, first out.
+            Queue = 3, "queue", 2, queue;
+            /// A lock that says when its holder died.
+            Mutex = 4, "mutex", 1, mutex;
+            /// A mutex that its holder may take again.
+            RecursiveMutex = 5, "recursive mutex", 1, recursive_mutex;
+        }
+    };
+}
+
+macro_rules! define_kind {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
+        $folder:ident;)*) => {
+        /// What an object is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($(#[$doc])* $variant = $number,)*
+        }
+
+        impl Kind {
+            /// Every kind there is.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The kind with this number.
+            #[inline]
+            pub fn of(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// What such an object is called, in lower case.
+            pub const fn noun(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $noun,)*
+                }
+            }
+
+            /// How many turns guard such an object: one, or two where it has two ends.
+            #[inline]
+            pub const fn turns(self) -> u32 {
+                match self {
+                    $(Self::$variant => $turns,)*
+                }
+            }
+        }
+    };
+}
+for_each_kind!(define_kind);
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.noun())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn a_number_is_that_of_one_kind() {
+        for number in 0..=u8::MAX {
+            let of_number = |kind: &&Kind| **kind as u8 == number;
+            let kinds: Vec<_> = Kind::ALL.iter().filter(of_number).collect();
+            assert!(kinds.len() <= 1, "{kinds:?} have the number {number}");
+            assert_eq!(Kind::of(number), kinds.first().map(|kind| **kind));
+        }
+    }
+}
