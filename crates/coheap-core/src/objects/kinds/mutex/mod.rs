@@ -63,7 +63,7 @@ pub struct Traits {
 }
 
 /// The root words of a new lock around the value in this cell.
-pub(super) fn new_root(cell: [u64; 2], traits: Traits) -> [u64; 11] {
+pub(in crate::objects) fn new_root(cell: [u64; 2], traits: Traits) -> [u64; 11] {
     let strict = if traits.is_strict { STRICT } else { 0 };
     [cell[0], cell[1], 0, 0, 0, 0, 0, u64::from(traits.typecode) | strict, 0, 0, 0]
 }
