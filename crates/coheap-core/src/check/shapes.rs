@@ -9,13 +9,15 @@ use super::blocks::{Blocks, HEADER};
 use super::broken;
 use crate::allocator::Room;
 use crate::error::Result;
-use crate::memory::layout::{Object, QueueBody, Record, SLOT_COUNT};
+use crate::memory::layout::{
+    DirectoryValue, Object, QueueBody, Record, SEGMENT_ENTRIES, SLOT_COUNT,
+};
 use crate::memory::{Region, Word};
-use crate::objects::cell::Cell;
-use crate::objects::husk;
-use crate::objects::map::{self, ENTRY_WORDS, Key, SEGMENT, SlotWord, Table};
-use crate::objects::parcel;
-use crate::objects::queue::{self, RECORD, REFERENCE, RESERVED};
+use crate::objects::cell::{self, Cell};
+use crate::objects::map::{self, Key, SlotWord, Table};
+use crate::objects::queue::{self, RECORD, REFERENCE, RESERVED, Segment};
+use crate::objects::value::cell_words;
+use crate::objects::{directory, husk, parcel};
 
 /// Claims all objects. Answers how many there are.
 pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64> {
@@ -25,14 +27,10 @@ pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64>
     let mut found = Found::default();
     for position in 0..table.used() {
         let entry = table.entry(position)?;
-        if Cell::load(entry).is_removed() {
+        if Cell::load(&entry.key).is_removed() {
             continue;
         }
-        let mut bytes = Vec::new();
-        Cell::load(&entry[2..]).read(region, &mut bytes)?;
-        let mut at = [0u8; 8];
-        at[..6].copy_from_slice(bytes.get(..6).ok_or_else(|| broken("directory", position))?);
-        let at = u64::from_le_bytes(at);
+        let DirectoryValue { at, .. } = directory::value_in(region, Cell::load(&entry.value))?;
         claim_object(region, blocks, at, &mut found)?;
         found.objects.insert(at, region.at::<Object>(at)?.references.get().saturating_sub(1));
     }
@@ -62,10 +60,10 @@ fn claim_object(region: &Region, blocks: &mut Blocks, at: u64, found: &mut Found
         return Err(broken("dead object in the directory or a ledger", at));
     }
     match object.shape.get() as u8 {
-        1 | 4 | 5 => claim_cell(region, blocks, Cell::load(&object.root[..2])),
+        1 | 4 | 5 => claim_cell(region, blocks, Cell::load(cell_words(object))),
         2 => {
             claim_map(region, blocks, object)?;
-            claim_reserve(blocks, object.root[9].get())
+            claim_reserve(blocks, map::map_root(object).reserve.get())
         }
         3 => {
             found.queues.insert(at, claim_queue(region, blocks, object)?);
@@ -88,7 +86,7 @@ fn claim_cell(region: &Region, blocks: &mut Blocks, cell: Cell) -> Result<()> {
         region.words(at, (len as usize).div_ceil(8))?;
         return blocks.claim(at, Room::of(len as usize));
     }
-    if cell.is_nothing() || cell.len() > 15 {
+    if cell.is_nothing() || cell.len() > cell::INLINE as u64 {
         return Err(broken("cell", cell.0));
     }
     Ok(())
@@ -124,16 +122,16 @@ fn claim_map(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<()
     let mut living = 0;
     for position in 0..table.used() {
         let entry = table.entry(position)?;
-        let key = Cell::load(entry);
+        let key = Cell::load(&entry.key);
         if key.is_removed() {
             continue;
         }
-        if position < object.root[7].get() {
+        if position < table.root.first.get() {
             return Err(broken("first entry of a map", position));
         }
         living += 1;
         claim_cell(region, blocks, key)?;
-        claim_cell(region, blocks, Cell::load(&entry[2..]))?;
+        claim_cell(region, blocks, Cell::load(&entry.value))?;
         let mut bytes = Vec::new();
         key.read(region, &mut bytes)?;
         match table.find(&Key::new(region, &bytes)?)? {
@@ -149,42 +147,42 @@ fn claim_map(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<()
 }
 
 fn claim_entry_segments(region: &Region, blocks: &mut Blocks, table: &Table<'_>) -> Result<()> {
-    let (entries, places) = (table.root[2].get(), table.root[4].get());
+    let (entries, places) = (table.root.entries.get(), table.root.places.get());
     if places == 0 {
-        let bytes = table.capacity() as usize * ENTRY_WORDS * 8;
-        return if entries == 0 { Ok(()) } else { blocks.claim(entries, Room::of(bytes)) };
+        let room = map::entries_room(table.capacity());
+        return if entries == 0 { Ok(()) } else { blocks.claim(entries, room) };
     }
-    blocks.claim(entries, Room::of(places as usize * 8))?;
+    blocks.claim(entries, map::directory_room(places))?;
     let directory = region.words(entries, places as usize)?;
-    for place in &directory[..(table.capacity() / SEGMENT) as usize] {
-        blocks.claim(place.get(), Room::of(SEGMENT as usize * ENTRY_WORDS * 8))?;
+    for place in &directory[..(table.capacity() / SEGMENT_ENTRIES) as usize] {
+        blocks.claim(place.get(), map::entries_room(SEGMENT_ENTRIES))?;
     }
     Ok(())
 }
 
 /// Answers the number of living slots.
 fn claim_index(region: &Region, blocks: &mut Blocks, table: &Table<'_>) -> Result<u64> {
-    let depth = table.root[6].get();
+    let depth = table.root.depth.get();
     if depth > 0 {
-        blocks.claim(table.root[5].get(), Room::of(8 << depth))?;
+        blocks.claim(table.root.index.get(), map::directory_room(1 << depth))?;
     }
     let mut living = 0;
     for segment in map::index_segments(table)? {
         let shape = map::segment_shape(region, segment)?;
-        blocks.claim(segment, Room::of(8 << shape.bits))?;
-        let slots = region.words(segment, 1 << shape.bits)?;
-        let filled = slots[1..].iter().filter(|slot| slot.get() != 0).count() as u64;
+        blocks.claim(segment, map::segment_room(shape.bits))?;
+        let slots = map::slots(region, segment, shape)?;
+        let filled = slots.iter().filter(|slot| slot.get() != 0).count() as u64;
         if filled != shape.filled || shape.depth > depth {
             return Err(broken("index segment", segment));
         }
-        living += slots[1..].iter().filter(|slot| SlotWord(slot.get()).is_living()).count() as u64;
+        living += slots.iter().filter(|slot| SlotWord(slot.get()).is_living()).count() as u64;
     }
     Ok(living)
 }
 
 /// Answers how many items should be on leases, and how many places promised.
 fn claim_queue(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<(u64, u64)> {
-    let at = object.root[0].get();
+    let at = queue::queue_root(object).body.get();
     blocks.claim(at, queue::BODY)?;
     let body: &QueueBody = region.at(at)?;
     claim_reserve(blocks, body.reserve.get())?;
@@ -205,19 +203,19 @@ fn claim_chain(region: &Region, blocks: &mut Blocks, body: &QueueBody) -> Result
     let mut at = body.head_segment.get();
     let mut last = 0;
     while at != 0 {
-        let segment = queue::segment_words(region, at)?;
-        blocks.claim(at, Room::of(segment.len() * 8))?;
-        let (base, places) = (segment[2].get(), segment[1].get());
+        let segment = Segment::at(region, at)?;
+        blocks.claim(at, segment.room())?;
+        let (base, places) = (segment.head.first.get(), segment.head.places.get());
         if position < base {
             return Err(broken("base of a queue's segment", at));
         }
         while position < body.tail.get() && position < base.saturating_add(places) {
-            let place = 4 + 2 * (position - base) as usize;
-            claim_cell(region, blocks, Cell::load(&segment[place..]))?;
+            let words = segment.cell(position).ok_or_else(|| broken("chain of a queue", at))?;
+            claim_cell(region, blocks, Cell::load(words))?;
             position += 1;
         }
         last = at;
-        at = segment[0].get();
+        at = segment.head.next.get();
     }
     if position != body.tail.get() || last != body.tail_segment.get() {
         return Err(broken("chain of a queue", position));
@@ -330,18 +328,18 @@ pub(super) fn claim_husks(region: &Region, blocks: &mut Blocks, index: u32) -> R
     let mut at = region.control(index).husks.get();
     while at != 0 {
         blocks.claim(at, husk::ROOM)?;
-        let husk = husk::words(region, at)?;
-        let next = husk[0].get();
+        let husk = husk::husk_at(region, at)?;
+        let next = husk.next.get();
         if let Some(body) = husk::queue_body(husk) {
             claim_remains(region, blocks, body)?;
             at = next;
             continue;
         }
         for position in 0..husk::cells_left(husk) {
-            let entry = husk::entry_words(region, husk, position)?;
-            if !Cell::load(entry).is_removed() {
-                claim_cell(region, blocks, Cell::load(entry))?;
-                claim_cell(region, blocks, Cell::load(&entry[2..]))?;
+            let entry = husk::entry_at(region, husk, position)?;
+            if !Cell::load(&entry.key).is_removed() {
+                claim_cell(region, blocks, Cell::load(&entry.key))?;
+                claim_cell(region, blocks, Cell::load(&entry.value))?;
             }
         }
         let parts = husk::parts(region, husk)?;

@@ -193,14 +193,23 @@ impl Region {
     /// `count` words at an offset in a span.
     #[inline(always)]
     pub fn words(&self, at: u64, count: usize) -> Result<&[Word], Corrupt> {
-        let len =
-            (count as u64).checked_mul(8).ok_or(Corrupt { what: "length", at: count as u64 })?;
+        self.rows(at, count)
+    }
+
+    /// `count` things in a row, of words each, at an offset in a span.
+    #[inline(always)]
+    pub fn rows<T: Plain>(&self, at: u64, count: usize) -> Result<&[T], Corrupt> {
+        const { assert!(align_of::<T>() <= 8) };
+        let len = (count as u64)
+            .checked_mul(size_of::<T>() as u64)
+            .ok_or(Corrupt { what: "length", at: count as u64 })?;
         self.bounded(at, len)?;
         let at = if count == 0 { 0 } else { at as usize };
         // SAFETY: `at` lies inside (checked above, R1). The pointer is the mapping's, for one made
-        // from a reference to the first word could not reach the others.
-        let first = unsafe { self.mapping.base().add(at) }.cast::<Word>();
-        // SAFETY: `count` words from `first` lie inside (checked above, R1, R2), each is valid (R3).
+        // from a reference to the first thing could not reach the others.
+        let first = unsafe { self.mapping.base().add(at) }.cast::<T>();
+        // SAFETY: `count` things from `first` lie inside and are aligned (checked above, R1, R2),
+        // each is valid (R3).
         Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), count) })
     }
 
@@ -275,14 +284,6 @@ impl Region {
         // SAFETY: the words that were written behind `start` hold at least `len` bytes.
         unsafe { out.set_len(start + len) };
         Ok(())
-    }
-
-    /// Some words as the thing they are.
-    #[inline(always)]
-    pub fn view<T: Plain, const COUNT: usize>(words: &[Word; COUNT]) -> &T {
-        const { assert!(size_of::<T>() <= COUNT * 8 && align_of::<T>() <= 8) };
-        // SAFETY: as long and as aligned as the words are (checked above); any bytes will do (R3).
-        unsafe { &*words.as_ptr().cast::<T>() }
     }
 
     /// Copies bytes to `at`, where nobody else can look yet; the last word is filled with zeros.

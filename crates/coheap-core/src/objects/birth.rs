@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::{self, Handle};
 use crate::objects::mutex::{self, Traits};
-use crate::objects::{husk, map, queue};
+use crate::objects::{husk, map, queue, value};
 
 /// What a new object is made with.
 #[derive(Debug, Clone, Copy)]
@@ -92,19 +92,23 @@ pub(super) fn ensure(context: &Context, recipe: &Recipe<'_>, more: Option<Room>)
 
 /// Makes an object, which nobody can reach before the change commits.
 pub(super) fn make(change: &mut Change<'_>, recipe: &Recipe<'_>) -> Result<Handle> {
-    let mut root = [0; 11];
+    let kind = recipe.kind();
     if let Some((bytes, traits)) = recipe.value() {
         let cell = cell::make(change, bytes)?;
-        root = mutex::new_root([cell.0, cell.1], traits);
+        return header::create(change, kind, |change, object| {
+            mutex::put_root(change, object.root_as(), cell, traits);
+        });
     }
-    match recipe {
-        Recipe::Queue { limit, max_attempts } => {
-            root[0] = queue::create_body(change, *limit, *max_attempts)?;
-        }
-        Recipe::Map => root[9] = allocator::take(change, husk::ROOM)?,
-        _ => {}
+    if let Recipe::Queue { limit, max_attempts } = recipe {
+        let body = queue::create_body(change, *limit, *max_attempts)?;
+        return header::create(change, kind, |change, object| {
+            change.put(&queue::queue_root(object).body, body);
+        });
     }
-    header::create(change, recipe.kind(), &root)
+    let reserve = allocator::take(change, husk::ROOM)?;
+    header::create(change, kind, |change, object| {
+        change.put(&map::map_root(object).reserve, reserve);
+    })
 }
 
 /// Words that `end` saves at most.
@@ -114,7 +118,9 @@ pub(super) const END_WORDS: usize = header::DESTROY_WORDS + husk::CUT_WORDS + 10
 pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Result<()> {
     let region = context.region();
     match kind {
-        Kind::Map => husk::ensure_or_reserve(context, &handle.object(region)?.root[9]),
+        Kind::Map => {
+            husk::ensure_or_reserve(context, &map::map_root(handle.object(region)?).reserve)
+        }
         Kind::Queue => {
             let body = queue::Queue { handle: *handle }.body(region)?;
             husk::ensure_or_reserve(context, &body.reserve)
@@ -129,16 +135,16 @@ pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Resul
     let object = handle.object(change.region())?;
     match kind {
         Kind::Value | Kind::Mutex | Kind::RecursiveMutex => {
-            cell::free(change, Cell::load(&object.root[..2]))?;
+            cell::free(change, Cell::load(value::cell_words(object)))?;
         }
         Kind::Map => {
             map::cut_loose(change, object, true)?;
-            match object.root[9].get() {
+            match map::map_root(object).reserve.get() {
                 0 => {}
                 reserve => allocator::give(change, husk::ROOM, reserve)?,
             }
         }
-        Kind::Queue => husk::cut_queue(change, object.root[0].get())?,
+        Kind::Queue => husk::cut_queue(change, queue::queue_root(object).body.get())?,
     }
     header::destroy(change, handle)
 }

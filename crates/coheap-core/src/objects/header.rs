@@ -13,8 +13,8 @@ use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
+use crate::memory::Region;
 use crate::memory::layout::{OBJECT_TURNS, Object};
-use crate::memory::{Region, Word};
 use crate::os;
 use crate::sync::owner::{Owner, WAITERS};
 use crate::sync::wait::{self, Pause};
@@ -238,8 +238,12 @@ pub fn deal_turn(region: &Region) -> u32 {
 pub const ROOM: Room = Room::Class(HEADER_CLASS);
 
 /// Makes a new object from a pending header. Nobody can have a handle to it before the change
-/// commits; `root` are the first root words.
-pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handle> {
+/// commits; `fill` puts those root words that are not zero.
+pub fn create(
+    change: &mut Change<'_>,
+    kind: Kind,
+    fill: impl FnOnce(&Change<'_>, &Object),
+) -> Result<Handle> {
     let region = change.region();
     let turn = deal_turn(region);
     let second_turn = if kind.turns() == 2 { deal_turn(region) } else { turn };
@@ -250,9 +254,10 @@ pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handl
     change.set(&object.shape, shape);
     change.put(&object.references, 1);
     change.put(&object.lock, 0);
-    for (number, word) in object.root.iter().enumerate() {
-        change.put(word, root.get(number).copied().unwrap_or(0));
+    for word in &object.root {
+        change.put(word, 0);
     }
+    fill(change, object);
     change.set(&object.generation, generation);
     Ok(Handle { at, generation, turn, second_turn })
 }
@@ -269,9 +274,3 @@ pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
 
 /// Words that `destroy` saves.
 pub const DESTROY_WORDS: usize = 1 + allocator::GIVE_WORDS;
-
-/// The root words.
-#[inline(always)]
-pub fn root(object: &Object) -> &[Word; 11] {
-    &object.root
-}

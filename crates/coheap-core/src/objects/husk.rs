@@ -5,23 +5,19 @@
 //! later, takes it apart by bounded changes. Nobody else can reach it: the arena's turn that they
 //! hold is only for `check`, which stops all changes by holding every turn.
 //!
-//! | word | meaning                                                                |
-//! |------|------------------------------------------------------------------------|
-//! | 0    | next husk                                                              |
-//! | 1    | bit 0: the cells are to be freed; bits 8..: stage (cells, entries, index; or queue) |
-//! | 2..7 | as in the map: entries, capacity, places, index, depth                  |
-//! | 7    | positions left, then places of the index left                           |
-//!
-//! The husk of a queue has its body in word 2 and nothing else.
+//! What it keeps is a [`Husk`]; of a queue the body and nothing else. The stage says what comes
+//! next: cells, entries, index; or the queue.
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT, QueueBody};
+use crate::memory::layout::{
+    ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT, ENTRY_BYTES, Husk, MapEntry, MapRoot, QueueBody,
+    QueueHusk, SEGMENT_ENTRIES, WORD_BYTES,
+};
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
-use crate::objects::map::segment_shape;
-use crate::objects::{parcel, queue};
+use crate::objects::{map, parcel, queue};
 
 /// The room of a husk.
 pub(crate) const ROOM: Room = Room::Class(CLASS);
@@ -32,25 +28,16 @@ pub(crate) const CUT_WORDS: usize = allocator::TAKE_WORDS + 1;
 const STEP: u64 = 32;
 /// Words that a step saves at most.
 const STEP_WORDS: usize = 2 * STEP as usize * allocator::GIVE_WORDS + 8;
-const SEGMENT: u64 = 512;
-const ENTRY_BYTES: u64 = 32;
+/// Bit of a stage word: the cells are to be freed.
+const WITH_CELLS: u64 = 1;
+/// Bits of a stage word that are not the stage.
+const FLAGS: u64 = 0xff;
+const CELLS_STAGE: u64 = 0;
 const ENTRIES_STAGE: u64 = 1 << 8;
 const INDEX_STAGE: u64 = 2 << 8;
 const QUEUE: u64 = 3 << 8;
 /// What a husk is marked with that is no more, should a chain come back to it.
 const GONE: u64 = 4 << 8;
-
-/// What hangs from a map.
-#[derive(Debug)]
-pub(crate) struct MapParts {
-    pub(crate) with_cells: bool,
-    pub(crate) entries: u64,
-    pub(crate) capacity: u64,
-    pub(crate) places: u64,
-    pub(crate) index: u64,
-    pub(crate) depth: u64,
-    pub(crate) used: u64,
-}
 
 /// Makes sure that `cut` finds its block.
 pub(crate) fn ensure(context: &Context) -> Result<()> {
@@ -65,26 +52,34 @@ pub(crate) fn ensure_or_reserve(context: &Context, reserve: &Word) -> Result<()>
     }
 }
 
-/// Moves a map's parts into a husk on the context's chain.
-pub(crate) fn cut(change: &mut Change<'_>, parts: &MapParts, reserve: &Word) -> Result<()> {
-    let MapParts { entries, capacity, places, index, depth, used, .. } = *parts;
-    let with_cells = u64::from(parts.with_cells);
-    hang(change, [with_cells, entries, capacity, places, index, depth, used], reserve)
+/// Moves what hangs from a map's root words into a husk on the context's chain.
+pub(crate) fn cut(change: &mut Change<'_>, root: &MapRoot, with_cells: bool) -> Result<()> {
+    let at = take_or_reserve(change, &root.reserve)?;
+    let head = &change.context().control().husks;
+    let husk: &Husk = change.region().at(at)?;
+    change.put(&husk.next, head.get());
+    change.put(&husk.stage, CELLS_STAGE | if with_cells { WITH_CELLS } else { 0 });
+    change.put(&husk.entries, root.entries.get());
+    change.put(&husk.capacity, root.capacity.get());
+    change.put(&husk.places, root.places.get());
+    change.put(&husk.index, root.index.get());
+    change.put(&husk.depth, root.depth.get());
+    change.put(&husk.left, root.used.get());
+    change.set(head, at);
+    Ok(())
 }
 
 /// Moves a queue's body into a husk on the context's chain.
 pub(crate) fn cut_queue(change: &mut Change<'_>, body: u64) -> Result<()> {
     let reserve = &change.region().at::<QueueBody>(body)?.reserve;
-    hang(change, [QUEUE, body, 0, 0, 0, 0, 0], reserve)
-}
-
-fn hang(change: &mut Change<'_>, values: [u64; 7], reserve: &Word) -> Result<()> {
     let at = take_or_reserve(change, reserve)?;
     let head = &change.context().control().husks;
-    let words = change.region().words(at, 8)?;
-    change.put(&words[0], head.get());
-    for (word, value) in words[1..].iter().zip(values) {
-        change.put(word, value);
+    let husk: &QueueHusk = change.region().at(at)?;
+    change.put(&husk.next, head.get());
+    change.put(&husk.stage, QUEUE);
+    change.put(&husk.body, body);
+    for word in &husk.spare {
+        change.put(word, 0);
     }
     change.set(head, at);
     Ok(())
@@ -147,24 +142,26 @@ pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
 fn step(context: &Context, head: &Word) -> Result<()> {
     let region = context.region();
     let at = head.get();
-    let husk = words(region, at)?;
+    let husk = husk_at(region, at)?;
     let held = context.hold(ARENA_TURNS + context.index() % ARENA_COUNT)?;
     let mut change = Change::begin(&held, STEP_WORDS)?;
-    let stage = husk[1].get() & !0xff;
-    match stage {
-        0 => free_cells(&mut change, husk)?,
+    match stage_of(husk) {
+        CELLS_STAGE => free_cells(&mut change, husk)?,
         ENTRIES_STAGE => free_entries(&mut change, husk)?,
-        QUEUE if queue::take_apart(&mut change, region.at(husk[2].get())?)? => {}
-        QUEUE => {
-            let reserve = region.at::<QueueBody>(husk[2].get())?.reserve.get();
-            if reserve != 0 {
-                allocator::give(&mut change, ROOM, reserve)?;
-            }
-            allocator::give(&mut change, queue::BODY, husk[2].get())?;
-            end(&mut change, head, husk, at)?;
-        }
-        INDEX_STAGE if husk[5].get() != 0 => free_index(&mut change, husk)?,
+        INDEX_STAGE if husk.index.get() != 0 => free_index(&mut change, husk)?,
         INDEX_STAGE => end(&mut change, head, husk, at)?,
+        QUEUE => {
+            let body_at = husk.as_queue().body.get();
+            let body: &QueueBody = region.at(body_at)?;
+            if !queue::take_apart(&mut change, body)? {
+                let reserve = body.reserve.get();
+                if reserve != 0 {
+                    allocator::give(&mut change, ROOM, reserve)?;
+                }
+                allocator::give(&mut change, queue::BODY, body_at)?;
+                end(&mut change, head, husk, at)?;
+            }
+        }
         _ => return Err(Corrupt { what: "husk", at }.into()),
     }
     change.commit();
@@ -172,22 +169,32 @@ fn step(context: &Context, head: &Word) -> Result<()> {
     allocator::tidy(context)
 }
 
+fn stage_of(husk: &Husk) -> u64 {
+    husk.stage.get() & !FLAGS
+}
+
+/// How many bits of the hash choose a segment of the index: no shift by it goes too far.
+fn depth_of(husk: &Husk) -> u64 {
+    husk.depth.get() & 31
+}
+
 /// Takes an empty husk off the chain.
-fn end(change: &mut Change<'_>, head: &Word, husk: &[Word], at: u64) -> Result<()> {
-    change.set(head, husk[0].get());
-    change.set(&husk[1], GONE);
+fn end(change: &mut Change<'_>, head: &Word, husk: &Husk, at: u64) -> Result<()> {
+    change.set(head, husk.next.get());
+    change.set(&husk.stage, GONE);
     allocator::give(change, ROOM, at)
 }
 
-/// The words of a husk, whose numbers are none that a heap of this size cannot have: so nobody
+/// The husk at an offset, whose numbers are none that a heap of this size cannot have: so nobody
 /// counts down from them for ever.
-pub(crate) fn words(region: &Region, at: u64) -> Result<&[Word], Corrupt> {
-    let husk = region.words(at, 8)?;
-    let (capacity, places, depth, left) =
-        (husk[3].get(), husk[4].get(), husk[6].get(), husk[7].get());
-    let has_room = places <= region.span_limit() * SEGMENT && capacity <= places.max(1) * SEGMENT;
-    let is_possible = match husk[1].get() & !0xff {
-        0 => has_room && left <= capacity,
+pub(crate) fn husk_at(region: &Region, at: u64) -> Result<&Husk, Corrupt> {
+    let husk: &Husk = region.at(at)?;
+    let (capacity, places) = (husk.capacity.get(), husk.places.get());
+    let (depth, left) = (husk.depth.get(), husk.left.get());
+    let has_room = places <= region.span_limit() * SEGMENT_ENTRIES
+        && capacity <= places.max(1) * SEGMENT_ENTRIES;
+    let is_possible = match stage_of(husk) {
+        CELLS_STAGE => has_room && left <= capacity,
         ENTRIES_STAGE => has_room,
         INDEX_STAGE => depth < 32 && left <= 1 << depth,
         QUEUE => true,
@@ -196,124 +203,134 @@ pub(crate) fn words(region: &Region, at: u64) -> Result<&[Word], Corrupt> {
     if is_possible { Ok(husk) } else { Err(Corrupt { what: "husk", at }) }
 }
 
-/// Whether the cells of a husk's entries are still to be freed, and how many entries are left.
-pub(crate) fn cells_left(husk: &[Word]) -> u64 {
-    if husk[1].get() == 1 { husk[7].get() } else { 0 }
+/// How many entries of a husk have cells that are still to be freed.
+pub(crate) fn cells_left(husk: &Husk) -> u64 {
+    if husk.stage.get() == CELLS_STAGE | WITH_CELLS { husk.left.get() } else { 0 }
 }
 
 /// The body in the husk of a queue.
-pub(crate) fn queue_body(husk: &[Word]) -> Option<u64> {
-    (husk[1].get() == QUEUE).then(|| husk[2].get())
+pub(crate) fn queue_body(husk: &Husk) -> Option<u64> {
+    (husk.stage.get() == QUEUE).then(|| husk.as_queue().body.get())
 }
 
 /// The blocks that still hang from the husk of a map, cells aside.
-pub(crate) fn parts(region: &Region, husk: &[Word]) -> Result<Vec<(u64, Room)>> {
+pub(crate) fn parts(region: &Region, husk: &Husk) -> Result<Vec<(u64, Room)>> {
     let mut parts = Vec::new();
-    let (entries, capacity, places) = (husk[2].get(), husk[3].get(), husk[4].get());
+    let (entries, capacity, places) = (husk.entries.get(), husk.capacity.get(), husk.places.get());
     if entries != 0 && places == 0 {
-        parts.push((entries, Room::of((capacity * ENTRY_BYTES) as usize)));
+        parts.push((entries, map::entries_room(capacity)));
     } else if entries != 0 {
-        parts.push((entries, Room::of(places as usize * 8)));
+        parts.push((entries, map::directory_room(places)));
         let directory = region.words(entries, places as usize)?;
-        let segments = directory.iter().take((capacity / SEGMENT) as usize);
-        let room = Room::of((SEGMENT * ENTRY_BYTES) as usize);
+        let segments = directory.iter().take((capacity / SEGMENT_ENTRIES) as usize);
+        let room = map::entries_room(SEGMENT_ENTRIES);
         parts.extend(segments.map(|place| (place.get(), room)));
     }
-    let (index, depth) = (husk[5].get(), husk[6].get() & 31);
+    let (index, depth) = (husk.index.get(), depth_of(husk));
     if index == 0 {
         return Ok(parts);
     }
     if depth == 0 {
-        parts.push((index, Room::of(8 << segment_shape(region, index)?.bits)));
+        parts.push((index, segment_room(region, index)?));
         return Ok(parts);
     }
-    parts.push((index, Room::of(8 << depth)));
-    let is_at_index = husk[1].get() & !0xff == INDEX_STAGE;
-    let left = if is_at_index { husk[7].get() } else { 1 << depth };
+    parts.push((index, map::directory_room(1 << depth)));
+    let left = if stage_of(husk) == INDEX_STAGE { husk.left.get() } else { 1 << depth };
     let places = region.words(index, 1 << depth)?;
     let mut segments: Vec<u64> = places.iter().take(left as usize).map(Word::get).collect();
     segments.dedup();
     for segment in segments {
-        parts.push((segment, Room::of(8 << segment_shape(region, segment)?.bits)));
+        parts.push((segment, segment_room(region, segment)?));
     }
     Ok(parts)
 }
 
-pub(crate) fn entry_words<'a>(
-    region: &'a Region,
-    husk: &[Word],
-    position: u64,
-) -> Result<&'a [Word], Error> {
-    let segment = match husk[4].get() {
-        0 => husk[2].get(),
-        _ => region.at::<Word>(husk[2].get().wrapping_add(position / SEGMENT * 8))?.get(),
-    };
-    Ok(region.words(segment.wrapping_add(position % SEGMENT * ENTRY_BYTES), 4)?)
+/// The room of the index segment at an offset.
+fn segment_room(region: &Region, at: u64) -> Result<Room, Corrupt> {
+    Ok(map::segment_room(map::segment_shape(region, at)?.bits))
 }
 
-fn free_cells(change: &mut Change<'_>, husk: &[Word]) -> Result<()> {
-    let left = husk[7].get();
-    if husk[1].get() & 1 == 0 || left == 0 {
-        change.set(&husk[1], ENTRIES_STAGE);
+/// The entry at a position of the map that a husk is left of.
+pub(crate) fn entry_at<'a>(
+    region: &'a Region,
+    husk: &Husk,
+    position: u64,
+) -> Result<&'a MapEntry, Error> {
+    let segment = match husk.places.get() {
+        0 => husk.entries.get(),
+        _ => {
+            let place = position / SEGMENT_ENTRIES * WORD_BYTES;
+            region.at::<Word>(husk.entries.get().wrapping_add(place))?.get()
+        }
+    };
+    Ok(region.at(segment.wrapping_add(position % SEGMENT_ENTRIES * ENTRY_BYTES))?)
+}
+
+fn free_cells(change: &mut Change<'_>, husk: &Husk) -> Result<()> {
+    let left = husk.left.get();
+    if husk.stage.get() & WITH_CELLS == 0 || left == 0 {
+        change.set(&husk.stage, ENTRIES_STAGE);
         return Ok(());
     }
     let first = left.saturating_sub(STEP);
     for position in first..left {
-        let entry = entry_words(change.region(), husk, position)?;
-        let key = Cell::load(entry);
+        let entry = entry_at(change.region(), husk, position)?;
+        let key = Cell::load(&entry.key);
         if !key.is_removed() {
             cell::free(change, key)?;
-            cell::free(change, Cell::load(&entry[2..]))?;
+            cell::free(change, Cell::load(&entry.value))?;
         }
     }
-    change.set(&husk[7], first);
+    change.set(&husk.left, first);
     Ok(())
 }
 
-fn free_entries(change: &mut Change<'_>, husk: &[Word]) -> Result<()> {
-    let (entries, capacity, places) = (husk[2].get(), husk[3].get(), husk[4].get());
+fn free_entries(change: &mut Change<'_>, husk: &Husk) -> Result<()> {
+    let (entries, capacity, places) = (husk.entries.get(), husk.capacity.get(), husk.places.get());
     if entries != 0 && places != 0 && capacity > 0 {
         let directory = change.region().words(entries, places as usize)?;
-        let last = (capacity / SEGMENT) as usize;
+        let last = (capacity / SEGMENT_ENTRIES) as usize;
         let first = last.saturating_sub(STEP as usize);
         let going = directory.get(first..last);
         for place in going.ok_or(Corrupt { what: "husk", at: capacity })? {
-            allocator::give(change, Room::of((SEGMENT * ENTRY_BYTES) as usize), place.get())?;
+            allocator::give(change, map::entries_room(SEGMENT_ENTRIES), place.get())?;
         }
-        change.set(&husk[3], first as u64 * SEGMENT);
+        change.set(&husk.capacity, first as u64 * SEGMENT_ENTRIES);
         return Ok(());
     }
     if entries != 0 {
-        let bytes = if places == 0 { capacity * ENTRY_BYTES } else { places * 8 };
-        allocator::give(change, Room::of(bytes as usize), entries)?;
-        change.set(&husk[2], 0);
+        let room = match places {
+            0 => map::entries_room(capacity),
+            _ => map::directory_room(places),
+        };
+        allocator::give(change, room, entries)?;
+        change.set(&husk.entries, 0);
     }
-    change.set(&husk[1], INDEX_STAGE);
-    change.set(&husk[7], 1 << (husk[6].get() & 31));
+    change.set(&husk.stage, INDEX_STAGE);
+    change.set(&husk.left, 1 << depth_of(husk));
     Ok(())
 }
 
-fn free_index(change: &mut Change<'_>, husk: &[Word]) -> Result<()> {
+fn free_index(change: &mut Change<'_>, husk: &Husk) -> Result<()> {
     let region = change.region();
-    let (index, depth, mut left) = (husk[5].get(), husk[6].get() & 31, husk[7].get());
+    let (index, depth, mut left) = (husk.index.get(), depth_of(husk), husk.left.get());
     if depth == 0 {
-        let bits = segment_shape(region, index)?.bits;
-        allocator::give(change, Room::of(8 << bits), index)?;
-        change.set(&husk[5], 0);
+        allocator::give(change, segment_room(region, index)?, index)?;
+        change.set(&husk.index, 0);
         return Ok(());
     }
     let places = region.words(index, 1 << depth)?;
     for _ in 0..STEP {
         let Some(place) = left.checked_sub(1) else { break };
         let segment = places[(place as usize) % places.len()].get();
-        let shape = segment_shape(region, segment)?;
-        allocator::give(change, Room::of(8 << shape.bits), segment)?;
+        let shape = map::segment_shape(region, segment)?;
+        allocator::give(change, map::segment_room(shape.bits), segment)?;
         left = left.saturating_sub(1 << (depth.saturating_sub(shape.depth)));
     }
     if left == 0 {
-        allocator::give(change, Room::of(8 << depth), index)?;
-        change.set(&husk[5], 0);
+        allocator::give(change, map::directory_room(1 << depth), index)?;
+        change.set(&husk.index, 0);
     }
-    change.set(&husk[7], left);
+    change.set(&husk.left, left);
     Ok(())
 }

@@ -15,11 +15,12 @@ use crate::allocator::{self, Room};
 use crate::defect::defect;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
-use crate::memory::{Region, Signal, Word};
+use crate::memory::layout::{MapEntry, Object, QueueBody, SLOT_TURNS};
+use crate::memory::{Region, Signal};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::{self, Key, Map, Table};
 use crate::objects::queue::{self, AppendPlan, Promise, Why};
+use crate::objects::value::cell_words;
 use crate::objects::{Handle, Lease, Queue, Value};
 use crate::sync::{Owner, wait};
 
@@ -155,7 +156,7 @@ impl<'a> Ready<'a> {
                     self.words += map::INSERT_WORDS;
                 }
                 Action::Replace(position, value) => {
-                    let old = Cell::load(&table.entry(*position)?[2..]);
+                    let old = Cell::load(&table.entry(*position)?.value);
                     self.replace_words(region, old, value, rooms)?;
                 }
                 Action::Add(more) => {
@@ -177,9 +178,9 @@ impl<'a> Ready<'a> {
         }
         let mut places = Places::Known(positions);
         if !new.is_empty() {
-            let numbering = object.root[8].get();
+            let numbering = table.root.numbering.get();
             map::reserve(held, object, &new)?;
-            if object.root[8].get() != numbering {
+            if table.root.numbering.get() != numbering {
                 places = Places::Forgotten;
             }
         }
@@ -195,7 +196,7 @@ impl<'a> Ready<'a> {
         rooms: &mut SmallVec<[Room; 8]>,
     ) -> Result<()> {
         let object = locked(held, &value.handle)?;
-        let old = Cell::load(&object.root[..2]);
+        let old = Cell::load(cell_words(object));
         self.replace_words(held.context().region(), old, new, rooms)?;
         self.values.push((object, new));
         Ok(())
@@ -262,7 +263,7 @@ impl<'a> Ready<'a> {
             apply_writes(change, object, writes, places)?;
         }
         for (object, new) in &self.values {
-            cell::replace(change, &object.root[..2], new)?;
+            cell::replace(change, cell_words(object), new)?;
         }
         for (queue, body, lease) in &self.acks {
             let record = queue::find_lease(change.context(), queue, lease)?;
@@ -330,14 +331,14 @@ fn apply_writes(
                     Places::Known(_) => table.entry(*position)?,
                     Places::Forgotten => find(region, object, &key)?.entry,
                 };
-                if Cell::load(entry).is_removed() {
+                if Cell::load(&entry.key).is_removed() {
                     return Err(Corrupt { what: "entry under a lock", at: *position }.into());
                 }
                 match Cell::inline(value) {
-                    Some(new) if Cell::load(&entry[2..]).block().is_none() => {
-                        cell::update(change, &entry[2..], new);
+                    Some(new) if Cell::load(&entry.value).block().is_none() => {
+                        cell::update(change, &entry.value, new);
                     }
-                    _ => cell::replace(change, &entry[2..], value)?,
+                    _ => cell::replace(change, &entry.value, value)?,
                 }
             }
             Action::Add(more) => {
@@ -347,9 +348,9 @@ fn apply_writes(
                 };
                 if let Some(position) = position {
                     let entry = table.entry(position)?;
-                    cell::update(change, &entry[2..], Cell::integer(sum(entry, *more)?));
+                    cell::update(change, &entry.value, Cell::integer(sum(entry, *more)?));
                 } else {
-                    map::insert(change, object, &key, &super::encode_integer(*more))?;
+                    map::insert(change, object, &key, &Cell::integer_bytes(*more))?;
                 }
             }
             Action::Remove => {
@@ -373,8 +374,8 @@ fn locked<'a>(held: &Held<'a>, handle: &Handle) -> Result<&'a Object> {
 }
 
 /// What the integer of an entry is with `more`.
-fn sum(entry: &[Word], more: i64) -> Result<i64> {
-    let before = Cell::load(&entry[2..]).as_integer().ok_or(Error::NotAnInteger)?;
+fn sum(entry: &MapEntry, more: i64) -> Result<i64> {
+    let before = Cell::load(&entry.value).as_integer().ok_or(Error::NotAnInteger)?;
     before.checked_add(more).ok_or(Error::Overflow)
 }
 

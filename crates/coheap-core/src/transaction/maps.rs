@@ -5,11 +5,12 @@
 
 use super::overlay::{Seen, Writes};
 use super::touched::Touched;
-use super::{Additions, Transaction, encode_integer, integer};
+use super::{Additions, Transaction, integer};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::kind::Kind;
 use crate::objects::Map;
+use crate::objects::cell::Cell;
 use crate::objects::map::Key;
 
 impl Transaction {
@@ -98,13 +99,13 @@ impl Transaction {
                 };
                 let position = found.map(|(position, _)| position);
                 if writes.get(&key) == Seen::Never {
-                    writes.set_found(&key, position, &encode_integer(sum));
+                    writes.set_found(&key, position, &Cell::integer_bytes(sum));
                     return Ok(sum);
                 }
                 sum
             }
         };
-        writes.set(&key, &encode_integer(sum));
+        writes.set(&key, &Cell::integer_bytes(sum));
         Ok(sum)
     }
 

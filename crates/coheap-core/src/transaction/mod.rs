@@ -32,7 +32,7 @@ use crate::journal::Context;
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::Object;
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::Cell;
 use crate::objects::queue::{Promise, Why};
 use crate::objects::{Handle, Lease, Map, Queue, Value, parcel};
 use crate::sync::{Patience, lock};
@@ -239,7 +239,7 @@ impl Transaction {
         let mut old = Vec::with_capacity(16);
         self.value_get(value, &mut old)?;
         let sum = integer(&old)?.checked_add(more).ok_or(Error::Overflow)?;
-        self.value_set(value, &encode_integer(sum))?;
+        self.value_set(value, &Cell::integer_bytes(sum))?;
         Ok(sum)
     }
 
@@ -441,10 +441,4 @@ impl Logical {
 
 fn integer(bytes: &[u8]) -> Result<i64> {
     Cell::inline(bytes).and_then(Cell::as_integer).ok_or(Error::NotAnInteger)
-}
-
-fn encode_integer(value: i64) -> [u8; 9] {
-    let mut bytes = [cell::INT_TAG; 9];
-    bytes[1..].copy_from_slice(&value.to_le_bytes());
-    bytes
 }

@@ -24,6 +24,7 @@ use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{Object, Record, SLOT_TURNS};
 use crate::objects::birth::{self, Recipe};
+use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::queue::{self, RECORD, REFERENCE, Why};
@@ -223,8 +224,7 @@ fn enter(change: &mut Change<'_>, slot: u32, handle: &Handle, serial: u64) -> Re
     let record: &Record = region.at(at)?;
     change.put(&record.object, handle.at);
     change.put(&record.generation, handle.generation);
-    change.put(&record.cell[0], 0);
-    change.put(&record.cell[1], 0);
+    cell::put(change, &record.cell, Cell::NOTHING);
     change.put(&record.state, REFERENCE);
     change.put(&record.serial, serial);
     queue::link(change, slot, record, true)?;

@@ -15,11 +15,11 @@
 //! directory of their offsets is ever copied whole.
 
 use super::enlarge::make_room;
-use super::table::Table;
+use super::table::{Table, directory_room, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
-use crate::memory::layout::Object;
+use crate::memory::layout::{IndexSegmentHead, Object, WORD_BYTES};
 use crate::memory::{Region, Word};
 
 /// log2 of the slots of the smallest and the largest segment.
@@ -27,6 +27,8 @@ pub(super) const LEAST_BITS: u32 = 4;
 pub(super) const MOST_BITS: u32 = 11;
 /// Deepest index.
 pub(super) const MOST_DEPTH: u64 = 21;
+/// The word of a segment that is its head and no slot.
+pub(super) const HEAD: usize = 0;
 const REMOVED: u64 = 0xffff_ffff;
 
 /// A slot's word.
@@ -88,7 +90,7 @@ impl Shape {
 /// The shape of the segment at an offset.
 #[inline]
 pub(crate) fn segment_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
-    let word = region.at::<Word>(at)?.get();
+    let word = region.at::<IndexSegmentHead>(at)?.shape.get();
     let bits = (word >> 32) as u32 & 0xff;
     let depth = word >> 40 & 0xff;
     if !(LEAST_BITS..=MOST_BITS).contains(&bits) || depth > MOST_DEPTH {
@@ -97,11 +99,22 @@ pub(crate) fn segment_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> 
     Ok(Shape { filled: word & 0xffff_ffff, bits, depth })
 }
 
+/// The words of the segment at an offset, the head among them.
+#[inline]
+pub(super) fn segment_words(region: &Region, at: u64, shape: Shape) -> Result<&[Word], Corrupt> {
+    region.words(at, 1 << shape.bits)
+}
+
+/// The slots of the segment at an offset.
+pub(crate) fn slots(region: &Region, at: u64, shape: Shape) -> Result<&[Word], Corrupt> {
+    Ok(&segment_words(region, at, shape)?[HEAD + 1..])
+}
+
 /// Where the segment for a hash is. 0: there is none yet.
 #[inline(always)]
 pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
-    let depth = table.root[6].get();
-    let first = table.root[5].get();
+    let depth = table.root.depth.get();
+    let first = table.root.index.get();
     if depth == 0 {
         return Ok(first);
     }
@@ -109,10 +122,10 @@ pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
         return Err(Corrupt { what: "depth of an index", at: depth });
     }
     let place = u64::from(hash) >> (32 - depth);
-    Ok(table.region.at::<Word>(first.wrapping_add(place * 8))?.get())
+    Ok(table.region.at::<Word>(first.wrapping_add(place * WORD_BYTES))?.get())
 }
 
-/// The slots of the segment for a hash, word 0 among them.
+/// The words of the segment for a hash, the head among them.
 #[inline(always)]
 pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
     let at = segment_at(table, hash)?;
@@ -120,7 +133,7 @@ pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a 
         return Ok(None);
     }
     // Where there are several segments, all are of the largest size: no need to look.
-    let bits = match table.root[6].get() {
+    let bits = match table.root.depth.get() {
         0 => segment_shape(table.region, at)?.bits,
         _ => MOST_BITS,
     };
@@ -170,9 +183,9 @@ fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Cor
     }
 }
 
-/// Bytes of a segment.
-pub(super) fn segment_room(bits: u32) -> Room {
-    Room::of(8 << bits)
+/// The room of a segment with so many words, as their log2.
+pub(crate) fn segment_room(bits: u32) -> Room {
+    directory_room(1 << bits)
 }
 
 /// Writes a whole segment that nobody can see yet.
@@ -182,8 +195,8 @@ pub(super) fn fill(
     living: impl Iterator<Item = u64>,
     shape: Shape,
 ) -> Result<()> {
-    let slots = change.region().words(at, 1 << shape.bits)?;
-    for (word, value) in slots.iter().zip(image(living, shape)) {
+    let words = segment_words(change.region(), at, shape)?;
+    for (word, value) in words.iter().zip(image(living, shape)) {
         change.put(word, value);
     }
     Ok(())
@@ -196,13 +209,13 @@ pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Vec<u64>
     let mut filled = 0;
     for word in living {
         let mut place = SlotWord(word).hash() as usize & mask;
-        while place == 0 || image[place] != 0 {
+        while place == HEAD || image[place] != 0 {
             place = (place + 1) & mask;
         }
         image[place] = word;
         filled += 1;
     }
-    image[0] = Shape { filled, ..shape }.word();
+    image[HEAD] = Shape { filled, ..shape }.word();
     image
 }
 
@@ -216,10 +229,10 @@ pub(super) fn insert(
     let region = change.region();
     let at = segment_at(&Table::new(region, object), hash)?;
     let shape = segment_shape(region, at)?;
-    let slots = region.words(at, 1 << shape.bits)?;
-    let slot = open_slot(slots, at, hash)?;
+    let words = segment_words(region, at, shape)?;
+    let slot = open_slot(words, at, hash)?;
     if SlotWord(slot.get()).is_free() {
-        change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+        change.set(&words[HEAD], Shape { filled: shape.filled + 1, ..shape }.word());
     }
     change.set(slot, SlotWord::new(position, hash).0);
     Ok(())
@@ -228,12 +241,12 @@ pub(super) fn insert(
 /// The first slot for a key that is not there: one whose entry was removed is used again, so that
 /// who adds and removes the same key over and over leaves no trail for others to search.
 #[inline]
-fn open_slot(slots: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
-    let mask = slots.len() - 1;
+fn open_slot(words: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
+    let mask = words.len() - 1;
     let mut place = hash as usize & mask;
-    for _ in 0..slots.len() {
-        if place != 0 && !SlotWord(slots[place].get()).is_living() {
-            return Ok(&slots[place]);
+    for _ in 0..words.len() {
+        if place != HEAD && !SlotWord(words[place].get()).is_living() {
+            return Ok(&words[place]);
         }
         place = (place + 1) & mask;
     }
@@ -252,14 +265,14 @@ pub(super) fn insert_many(
     for slot in sorted {
         let at = segment_at(&Table::new(region, object), slot.hash())?;
         let shape = segment_shape(region, at)?;
-        let slots = region.words(at, 1 << shape.bits)?;
+        let words = segment_words(region, at, shape)?;
         if at != segment {
-            change.save(&slots[0]);
+            change.save(&words[HEAD]);
             segment = at;
         }
-        let place = open_slot(slots, at, slot.hash())?;
+        let place = open_slot(words, at, slot.hash())?;
         if SlotWord(place.get()).is_free() {
-            change.put(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+            change.put(&words[HEAD], Shape { filled: shape.filled + 1, ..shape }.word());
         }
         change.set(place, slot.0);
     }
@@ -310,7 +323,7 @@ impl Plan {
 
     /// Room of the directory, if there is one.
     pub(super) fn directory_room(self) -> Option<Room> {
-        (self.depth > 0).then(|| Room::of(8 << self.depth))
+        (self.depth > 0).then(|| directory_room(1 << self.depth))
     }
 }
 
@@ -358,16 +371,17 @@ pub(super) fn replace(
     slots: impl Iterator<Item = SlotWord> + Clone,
 ) -> Result<()> {
     let region = change.region();
-    let (first, depth) = (object.root[5].get(), object.root[6].get());
+    let root = map_root(object);
+    let (first, depth) = (root.index.get(), root.depth.get());
     for segment in super::index_segments(&Table::new(region, object))? {
         let bits = segment_shape(region, segment)?.bits;
         allocator::give(change, segment_room(bits), segment)?;
     }
     if depth > 0 {
-        allocator::give(change, Room::of(8 << depth), first)?;
+        allocator::give(change, directory_room(1 << depth), first)?;
     }
     let new = build(change, plan, slots)?;
-    change.set(&object.root[5], new);
-    change.set(&object.root[6], plan.depth);
+    change.set(&root.index, new);
+    change.set(&root.depth, plan.depth);
     Ok(())
 }

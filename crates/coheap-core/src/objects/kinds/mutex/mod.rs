@@ -11,9 +11,10 @@
 mod waiting;
 
 use crate::error::{Error, Result};
-use crate::journal::Context;
+use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::MutexRoot;
+use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::{Value, estate};
 use crate::os;
@@ -62,17 +63,23 @@ pub struct Traits {
     pub is_strict: bool,
 }
 
-/// The root words of a new lock around the value in this cell.
-pub(in crate::objects) fn new_root(cell: [u64; 2], traits: Traits) -> [u64; 11] {
+/// Puts the root words of a new lock around the value in this cell, where they are not zero.
+pub(in crate::objects) fn put_root(
+    change: &Change<'_>,
+    root: &MutexRoot,
+    cell: Cell,
+    traits: Traits,
+) {
     let strict = if traits.is_strict { STRICT } else { 0 };
-    [cell[0], cell[1], 0, 0, 0, 0, 0, u64::from(traits.typecode) | strict, 0, 0, 0]
+    cell::put(change, &root.cell, cell);
+    change.put(&root.traits, u64::from(traits.typecode) | strict);
 }
 
 impl Mutex {
     #[inline(always)]
     fn root<'a>(&self, region: &'a Region) -> Result<&'a MutexRoot> {
         let object = self.handle.object(region)?;
-        Ok(Region::view(&object.root))
+        Ok(object.root_as())
     }
 
     /// The value that the lock guards. Reading and writing it takes no notice of the lock.

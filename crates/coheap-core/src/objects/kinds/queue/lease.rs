@@ -73,8 +73,7 @@ impl Queue {
             let queue = [self.handle.at, self.handle.generation];
             change.put(&record.object, queue[0]);
             change.put(&record.generation, queue[1]);
-            change.put(&record.cell[0], cell.0);
-            change.put(&record.cell[1], cell.1);
+            cell::put(&change, &record.cell, cell);
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
             records::link(&mut change, own, record, true)?;

@@ -5,11 +5,7 @@
 //! head; nothing is saved for it. An item that is *leased* moves to a record on the list of its
 //! process, until it is acked or comes back; what came back is given out first.
 //!
-//! # Root words
-//!
-//! | root word | meaning                         |
-//! |-----------|---------------------------------|
-//! | 0         | the body: `layout::QueueBody`   |
+//! The root words are a [`QueueRoot`], which leads to a [`QueueBody`].
 //!
 //! # What always holds
 //!
@@ -28,7 +24,7 @@ mod waiting;
 
 pub use records::Why;
 
-pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
+pub(crate) use ends::{AppendPlan, PUT_WORDS, Segment, append};
 pub(crate) use far::Far;
 pub(crate) use lease::{ack_within, find_lease, nack_within};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
@@ -40,8 +36,8 @@ pub(crate) use remains::take_apart;
 use crate::allocator::{self, Room};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::Region;
-use crate::memory::layout::{Object, QueueBody};
+use crate::memory::layout::{Object, QueueBody, QueueRoot};
+use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::estate;
 use crate::objects::header::Handle;
@@ -77,12 +73,18 @@ pub struct Failed {
     pub why: Why,
 }
 
+/// The root words of a queue.
+#[inline(always)]
+pub(crate) fn queue_root(object: &Object) -> &QueueRoot {
+    object.root_as()
+}
+
 impl Queue {
     /// The body. The answer holds as long as one of the queue's turns is held.
     #[inline(always)]
     pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
         let object: &Object = self.handle.object(region)?;
-        Ok(region.at(object.root[0].get())?)
+        Ok(region.at(queue_root(object).body.get())?)
     }
 
     #[inline(always)]
@@ -349,7 +351,7 @@ pub(crate) const BODY: Room = Room::Class(11);
 /// Makes a body with an empty chain. The block is pending.
 pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64) -> Result<u64> {
     let at = allocator::take(change, BODY)?;
-    for word in change.region().words(at, size_of::<QueueBody>() / 8)? {
+    for word in change.region().words(at, size_of::<QueueBody>() / size_of::<Word>())? {
         change.put(word, 0);
     }
     let body: &QueueBody = change.region().at(at)?;

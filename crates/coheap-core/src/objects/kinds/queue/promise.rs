@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
+use crate::objects::cell::{self, Cell};
 
 use super::records::{self, MOVE_WORDS, RECORD, RESERVED};
 use super::{Queue, check_place};
@@ -37,8 +38,7 @@ impl Queue {
         let record: &Record = region.at(at)?;
         change.put(&record.object, self.handle.at);
         change.put(&record.generation, self.handle.generation);
-        change.put(&record.cell[0], 0);
-        change.put(&record.cell[1], 0);
+        cell::put(&change, &record.cell, Cell::NOTHING);
         change.put(&record.state, RESERVED);
         change.put(&record.serial, serial);
         records::link(&mut change, own, record, true)?;

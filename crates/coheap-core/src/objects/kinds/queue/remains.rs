@@ -5,14 +5,14 @@
 //! comes back to it, in a damaged heap, ends there. Items on lease are not here: they are on the
 //! lists of their slots, and are freed there when it turns out that their queue is gone.
 
-use crate::allocator::{self, Room};
+use crate::allocator;
 use crate::error::Result;
 use crate::journal::Change;
 use crate::memory::Word;
 use crate::memory::layout::{QueueBody, Record};
 use crate::objects::cell::{self, Cell};
 
-use super::ends;
+use super::ends::Segment;
 use super::records::{RECORD, broken};
 
 /// Things freed in one step.
@@ -28,24 +28,24 @@ pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bo
     if at == 0 {
         return Ok(false);
     }
-    let segment = ends::segment_words(region, at)?;
-    let (head, base) = (body.head.get(), segment[2].get());
+    let segment = Segment::at(region, at)?;
+    let (head, base) = (body.head.get(), segment.head.first.get());
     if head < base {
         // Segments follow each other without a gap, which would be walked place by place.
         return Err(broken(at));
     }
-    let end = base.saturating_add(segment[1].get()).min(body.tail.get());
+    let end = base.saturating_add(segment.head.places.get()).min(body.tail.get());
     let stop = end.min(head.saturating_add(STEP));
     for position in head..stop {
-        if let Some(words) = ends::place(segment, position) {
+        if let Some(words) = segment.cell(position) {
             cell::free(change, Cell::load(words))?;
         }
     }
     change.set(&body.head, stop.max(head));
     if stop >= end {
-        change.set(&body.head_segment, segment[0].get());
-        change.set(&segment[1], 0);
-        allocator::give(change, Room::of(segment.len() * 8), at)?;
+        change.set(&body.head_segment, segment.head.next.get());
+        change.set(&segment.head.places, 0);
+        allocator::give(change, segment.room(), at)?;
     }
     Ok(true)
 }
