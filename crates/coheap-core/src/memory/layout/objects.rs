@@ -51,6 +51,28 @@ plain! {
         /// What it was made with: typecode in the low byte, bit 8: who comes after a death is refused.
         pub traits: Word,
     }
+
+    /// What a parcel begins with; its references follow, then the value.
+    pub struct ParcelHead: 40 {
+        /// Low byte the tag; high half the number of references.
+        pub info: Word,
+        /// Next parcel of the chain; 0 in a cell.
+        pub next: Word,
+        /// How many of the references are counted in their objects: the first so many.
+        pub counted: Word,
+        /// Number that no other parcel has.
+        pub serial: Word,
+        /// Length in bytes of all of it.
+        pub len: Word,
+    }
+
+    /// A reference of a parcel.
+    pub struct ParcelReference: 16 {
+        /// Offset of the object's header.
+        pub object: Word,
+        /// Its generation.
+        pub generation: Word,
+    }
 }
 
 impl Object {
