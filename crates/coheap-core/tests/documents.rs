@@ -13,8 +13,9 @@ use std::path::Path;
 
 use coheap_core::journal::change::MAX_WORDS;
 use coheap_core::memory::layout::{
-    self, Arena, ContextEntry, Control, Entry, Header, MutexRoot, Object, QueueBody, Record, Slot,
-    Span, SpanMap, Tally, Turn,
+    self, Arena, ContextEntry, Control, DirectoryValue, Entry, Header, Husk, IndexSegmentHead,
+    MapEntry, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody, QueueHusk,
+    QueueRoot, QueueSegment, Record, Slot, Span, SpanMap, Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -56,13 +57,24 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Span { info, free, counts, links }
         Object { generation, shape, references, lock, signal, root }
         MutexRoot { cell, lock, signal, holder, died, held, traits }
+        MapRoot {
+            live, used, entries, capacity, places, index, depth, first, numbering, reserve, spare
+        }
+        MapEntry { key, value }
+        IndexSegmentHead { shape }
+        QueueRoot { body, spare }
         QueueBody {
             head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,
             tail, tail_segment, head_seen, reserved, spare_tail, limit, max_attempts, closed,
             wants_items, wants_room, wants_done, failed, failed_last, not_empty, not_full, all_done,
             spare
         }
+        QueueSegment { next, places, first, spare }
         Record { next, previous, object, generation, cell, state, serial }
+        ParcelHead { info, next, counted, serial, len }
+        ParcelReference { object, generation }
+        Husk { next, stage, entries, capacity, places, index, depth, left }
+        QueueHusk { next, stage, body, spare }
     }
 }
 
@@ -137,6 +149,21 @@ fn the_page_numbers_the_turns_as_the_engine_does() {
         assert!(PAGE.contains(&row), "the page lacks {row:?}");
     }
     assert_eq!(layout::TURN_COUNT, layout::SPAN_TURN + 1);
+}
+
+/// Goal: a directory's value has the bytes that the page tells.
+/// Method: a value whose bytes all differ is written and read again.
+#[test]
+fn the_page_has_the_bytes_of_a_value_of_the_directory() {
+    let value = DirectoryValue { at: 0x0605_0403_0201, generation: 0x0e0d_0c0b_0a09_0807 };
+    let bytes = value.to_bytes();
+    assert_eq!(bytes.to_vec(), (1..=14).collect::<Vec<u8>>());
+    assert_eq!(DirectoryValue::from_bytes(&bytes), Some(value));
+    assert_eq!(DirectoryValue::from_bytes(&bytes[1..]), None);
+    assert_eq!(DirectoryValue::from_bytes(&bytes[..6]), None);
+    for row in ["| 0..6 | offset of the object's header |", "| 6..14 | its generation |"] {
+        assert!(PAGE.contains(row), "the page lacks {row:?}");
+    }
 }
 
 #[test]

@@ -30,13 +30,19 @@ pub const GIVE_WORDS: usize = 2;
 /// owner was given back.
 #[inline]
 pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
-    if let Room::Class(class) = room {
-        let head = &context.control().pending[usize::from(class)];
-        if count == 1 && head.get() != 0 {
-            return Ok(());
-        }
+    if count == 1 && is_pending(context, room) {
+        return Ok(());
     }
     ensure_slowly(context, room, count)
+}
+
+/// Whether a block of this room is pending; a run never counts.
+#[inline]
+pub fn is_pending(context: &Context, room: Room) -> bool {
+    match room {
+        Room::Class(class) => context.control().pending[usize::from(class)].get() != 0,
+        Room::Run(_) => false,
+    }
 }
 
 /// Makes sure that all these rooms are pending at once.

@@ -20,8 +20,7 @@ use crate::objects::cell::{self, Cell};
 use crate::objects::{map, parcel, queue};
 
 /// The room of a husk.
-pub(crate) const ROOM: Room = Room::Class(CLASS);
-const CLASS: u8 = 3;
+pub(crate) const ROOM: Room = Room::of(size_of::<Husk>());
 /// Words that `cut` saves at most.
 pub(crate) const CUT_WORDS: usize = allocator::TAKE_WORDS + 1;
 /// Things freed in one step.
@@ -88,8 +87,7 @@ pub(crate) fn cut_queue(change: &mut Change<'_>, body: u64) -> Result<()> {
 /// Takes a block of this room from the pending ones, or else the one in reserve.
 pub(crate) fn take_or_reserve(change: &mut Change<'_>, reserve: &Word) -> Result<u64> {
     let kept = reserve.get();
-    let has_pending = change.context().control().pending[usize::from(CLASS)].get() != 0;
-    if has_pending || kept == 0 {
+    if kept == 0 || allocator::is_pending(change.context(), ROOM) {
         return allocator::take(change, ROOM);
     }
     change.set(reserve, 0);

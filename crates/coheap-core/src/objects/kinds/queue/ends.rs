@@ -8,14 +8,15 @@ use crate::defect::defect;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Region;
-use crate::memory::layout::{CellWords, QueueBody, QueueSegment};
+use crate::memory::layout::{CellWords, QueueBody, QueueSegment, SPAN_BYTES};
 use crate::objects::cell::{self, Cell};
 
 use super::read_item;
 
 /// Fewest and most places of a segment: the largest is one span.
 const LEAST: u64 = 30;
-const MOST: u64 = 1022;
+const MOST: u64 =
+    (SPAN_BYTES as usize - size_of::<QueueSegment>()) as u64 / size_of::<CellWords>() as u64;
 /// Words that `append` saves at most.
 pub(crate) const PUT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
 

@@ -346,7 +346,7 @@ impl Queue {
 /// Words that making a queue saves.
 pub(crate) const CREATE_WORDS: usize = 2 * allocator::TAKE_WORDS;
 /// The room of a body.
-pub(crate) const BODY: Room = Room::Class(11);
+pub(crate) const BODY: Room = Room::of(size_of::<QueueBody>());
 
 /// Makes a body with an empty chain. The block is pending.
 pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64) -> Result<u64> {

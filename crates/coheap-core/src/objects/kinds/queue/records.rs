@@ -18,7 +18,7 @@ use crate::sync::{Gone, wait};
 use super::{Queue, read_item};
 
 /// The room of a record.
-pub(crate) const RECORD: Room = Room::Class(3);
+pub(crate) const RECORD: Room = Room::of(size_of::<Record>());
 /// Words that moving a record saves at most.
 pub(crate) const MOVE_WORDS: usize = 12;
 /// Bit of a record's state: a place promised to a transaction.
