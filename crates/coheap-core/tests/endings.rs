@@ -130,7 +130,7 @@ fn a_large_commit_happens_whole_or_not_at_all() {
         let has_survived = until_store(&heap, die_at, |context| {
             let mut transaction = Transaction::begin(Rc::clone(context), None).expect("begun");
             for key in 0..KEYS {
-                transaction.map_set(&map, &[key; 3], b"value").expect("a write");
+                transaction.on(&map).set(&[key; 3], b"value").expect("a write");
             }
             transaction.commit().expect("a commit");
         });
@@ -158,8 +158,8 @@ fn a_commit_that_removes_and_inserts_is_whole_or_nothing() {
         let has_survived = until_store(&heap, die_at, |context| {
             let mut transaction = Transaction::begin(Rc::clone(context), None).expect("begun");
             let (removed, (key, value)) = (pair(2).0, pair(3));
-            transaction.map_remove(&map, &removed, &mut Vec::new()).expect("a removal");
-            transaction.map_set(&map, &key, &value).expect("a write");
+            transaction.on(&map).remove(&removed, &mut Vec::new()).expect("a removal");
+            transaction.on(&map).set(&key, &value).expect("a write");
             transaction.commit().expect("a commit");
         });
         heap.with(estate::sweep).expect("a sweep");
@@ -239,7 +239,7 @@ fn who_waited_for_a_transaction_is_no_transaction() {
         scope.spawn(|| {
             let context = heap.context().expect("a context");
             let mut transaction = Transaction::begin(context, None).expect("a transaction");
-            transaction.map_set(&map, b"a", b"b").expect("a write");
+            transaction.on(&map).set(b"a", b"b").expect("a write");
             locked.send(heap.context().expect("a context").index()).expect("a listener");
             let region = heap.region();
             while (0..CONTEXT_COUNT).all(|row| region.context(row).sleeps_on.get() == 0) {

@@ -109,8 +109,8 @@ impl Lease {
             DECIDED => Err(Error::LeaseLost),
             // The block acks it anyway.
             TAKEN if is_done => Ok(()),
-            _ if is_done => block.queue_ack(&self.queue, &self.token),
-            _ => block.queue_nack(&self.queue, &self.token),
+            _ if is_done => block.on(&self.queue).ack(&self.token),
+            _ => block.on(&self.queue).nack(&self.token),
         })?;
         match ended {
             Some(()) => {

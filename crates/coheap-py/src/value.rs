@@ -6,8 +6,9 @@
 //!
 //! The lock is one beside the number, of which the number itself takes no notice.
 
+use coheap_core::objects::Lockable;
 use coheap_core::objects::{Mutex, Recipe, Value as Engine};
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::Transaction;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -221,7 +222,7 @@ impl Value {
     /// Replaces the number by one that the typecode holds.
     #[inline]
     fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        match self.inside(py, |block| block.value_set(&self.engine, bytes))? {
+        match self.inside(py, |block| block.on(&self.engine).set(bytes))? {
             Some(()) => Ok(()),
             None => self.object.write(py, |context| self.engine.set(context, bytes)),
         }
@@ -234,13 +235,13 @@ impl Value {
         py: Python<'_>,
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
-        self.object.inside(py, Thing::Value(self.engine), operation)
+        self.object.inside(py, Lockable::of(&self.engine), operation)
     }
 
     /// Replaces `out` by the bytes of the number.
     #[inline]
     fn load(&self, py: Python<'_>, out: &mut Scratch) -> PyResult<()> {
-        match self.inside(py, |block| block.value_get(&self.engine, out))? {
+        match self.inside(py, |block| block.on(&self.engine).get(out))? {
             Some(()) => Ok(()),
             None => self.object.run(py, |context| self.engine.get(context, out)),
         }
@@ -249,7 +250,7 @@ impl Value {
     /// Replaces the number by `new` if it is still `old`. Answers whether it was.
     fn replace(&self, py: Python<'_>, old: &[u8], new: &[u8]) -> PyResult<bool> {
         // Inside a block it has not changed since it was read.
-        match self.inside(py, |block| block.value_set(&self.engine, new))? {
+        match self.inside(py, |block| block.on(&self.engine).set(new))? {
             Some(()) => Ok(true),
             None => self.object.write(py, |context| self.engine.compare_and_set(context, old, new)),
         }
@@ -283,7 +284,7 @@ impl Value {
     /// Adds to an int of 64 bits.
     #[inline]
     fn add_large(&self, py: Python<'_>, by: i64) -> PyResult<i64> {
-        match self.inside(py, |block| block.value_add(&self.engine, by))? {
+        match self.inside(py, |block| block.on(&self.engine).add(by))? {
             Some(sum) => Ok(sum),
             None => self.object.write(py, |context| self.engine.add(context, by)),
         }

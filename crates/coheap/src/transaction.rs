@@ -95,7 +95,7 @@ impl Tx {
         self.check(&map.heap)?;
         let key = Buffer::key(key)?;
         let mut out = Buffer::new();
-        if !self.engine.map_get(&map.engine, &key.0, &mut out.0)? {
+        if !self.engine.on(&map.engine).get(&key.0, &mut out.0)? {
             return Ok(None);
         }
         Ok(Some(element::decode(&out.0)?))
@@ -114,7 +114,7 @@ impl Tx {
     {
         self.check(&map.heap)?;
         let (key, value) = (Buffer::key(key)?, Buffer::value(value)?);
-        Ok(self.engine.map_set(&map.engine, &key.0, &value.0)?)
+        Ok(self.engine.on(&map.engine).set(&key.0, &value.0)?)
     }
 
     /// As [`Map::remove`], with the commit.
@@ -131,7 +131,7 @@ impl Tx {
         self.check(&map.heap)?;
         let key = Buffer::key(key)?;
         let mut out = Buffer::new();
-        if !self.engine.map_remove(&map.engine, &key.0, &mut out.0)? {
+        if !self.engine.on(&map.engine).remove(&key.0, &mut out.0)? {
             return Ok(None);
         }
         Ok(Some(element::decode(&out.0)?))
@@ -168,7 +168,7 @@ impl Tx {
         self.check(&map.heap)?;
         let mut bytes = Buffer::new();
         let mut seen: Vec<(Vec<u8>, i64)> = Vec::new();
-        let mut unseen = self.engine.map_additions(&map.engine)?;
+        let mut unseen = self.engine.on(&map.engine).additions()?;
         for (key, more) in additions {
             bytes.0.clear();
             element::encode_key(key, &mut bytes.0)?;
@@ -179,7 +179,7 @@ impl Tx {
             }
         }
         for (key, more) in seen {
-            self.engine.map_add(&map.engine, &key, more)?;
+            self.engine.on(&map.engine).add(&key, more)?;
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl Tx {
     /// As [`Map::len`].
     pub fn len<K, V>(&mut self, map: &Map<K, V>) -> Result<u64> {
         self.check(&map.heap)?;
-        Ok(self.engine.map_len(&map.engine)?)
+        Ok(self.engine.on(&map.engine).len()?)
     }
 
     /// As [`Value::get`], with what this transaction wrote.
@@ -202,7 +202,7 @@ impl Tx {
     pub fn read<T: Serialize + DeserializeOwned>(&mut self, value: &Value<T>) -> Result<T> {
         self.check(&value.heap)?;
         let mut out = Buffer::new();
-        self.engine.value_get(&value.engine, &mut out.0)?;
+        self.engine.on(&value.engine).get(&mut out.0)?;
         Ok(element::decode(&out.0)?)
     }
 
@@ -218,7 +218,7 @@ impl Tx {
     ) -> Result<()> {
         self.check(&value.heap)?;
         let new = Buffer::value(new)?;
-        Ok(self.engine.value_set(&value.engine, &new.0)?)
+        Ok(self.engine.on(&value.engine).set(&new.0)?)
     }
 
     /// Puts an item at the back of a queue, with the commit; its place is taken now.
@@ -233,7 +233,7 @@ impl Tx {
     ) -> Result<()> {
         self.check(&queue.heap)?;
         let item = Buffer::value(item)?;
-        Ok(self.engine.queue_put(&queue.engine, &item.0)?)
+        Ok(self.engine.on(&queue.engine).put(&item.0)?)
     }
 
     /// Puts a job at the back of a work queue, with the commit; its place is taken now.
@@ -248,7 +248,7 @@ impl Tx {
     ) -> Result<()> {
         self.check(&queue.heap)?;
         let job = Buffer::value(job)?;
-        Ok(self.engine.queue_put(&queue.engine, &job.0)?)
+        Ok(self.engine.on(&queue.engine).put(&job.0)?)
     }
 
     /// Takes the item at the front of a queue, for good with the commit.
@@ -259,7 +259,7 @@ impl Tx {
     pub fn take<T: Serialize + DeserializeOwned>(&mut self, queue: &Queue<T>) -> Result<T> {
         self.check(&queue.heap)?;
         let mut out = Buffer::new();
-        self.engine.queue_get(&queue.engine, &mut out.0)?;
+        self.engine.on(&queue.engine).get(&mut out.0)?;
         Ok(element::decode(&out.0)?)
     }
 
@@ -270,6 +270,6 @@ impl Tx {
     /// [`Error::LeaseLost`] when it was acked in this transaction already.
     pub fn ack<T>(&mut self, lease: &Lease<T>) -> Result<()> {
         self.check(&lease.heap)?;
-        Ok(self.engine.queue_ack(&lease.engine, &lease.token)?)
+        Ok(self.engine.on(&lease.engine).ack(&lease.token)?)
     }
 }

@@ -38,6 +38,16 @@ const IN_PLACE: u64 = 256;
 /// Words that `replace` saves at most, not counting blocks taken and given.
 pub const REPLACE_WORDS: usize = 2 + IN_PLACE as usize / 8;
 
+/// The integer that bytes are.
+///
+/// # Errors
+///
+/// [`Error::NotAnInteger`].
+#[inline]
+pub fn decode_integer(bytes: &[u8]) -> Result<i64> {
+    Cell::inline(bytes).and_then(Cell::as_integer).ok_or(Error::NotAnInteger)
+}
+
 /// The two words of a cell, in private memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cell(pub u64, pub u64);

@@ -13,6 +13,7 @@
 pub mod cell;
 pub mod header;
 pub mod husk;
+pub mod overlay;
 pub mod kinds;
 pub mod birth;
 pub mod ledger;
@@ -27,5 +28,6 @@ pub use kinds::{map, mutex, queue, value};
 pub use ledger::{Reference, parcel};
 pub use map::Map;
 pub use mutex::Mutex;
+pub use overlay::{Inside, Lockable, Transactional};
 pub use queue::{Lease, Queue};
 pub use value::Value;

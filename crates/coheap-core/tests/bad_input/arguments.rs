@@ -133,9 +133,9 @@ fn a_transaction_of_a_closed_heap_answers_an_error() {
         let books = map(&heap, "map");
         let context = heap.context().expect("a context");
         let mut tx = Transaction::begin(context, None).expect("a transaction");
-        tx.map_add(&books, b"key", 1).expect("a sum");
+        tx.on(&books).add(b"key", 1).expect("a sum");
         let _ = heap.close();
-        let went_on = tx.map_add(&books, b"key", 1);
+        let went_on = tx.on(&books).add(b"key", 1);
         if commits {
             let ended = tx.commit();
             assert!(

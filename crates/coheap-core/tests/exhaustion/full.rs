@@ -297,10 +297,10 @@ fn a_transaction_without_room_changes_nothing() {
     let before = heap.with(|context| books.snapshot(context)).expect("a snapshot");
     let context = heap.context().expect("a context");
     let mut tx = Transaction::begin(context, None).expect("a transaction");
-    tx.value_add(&total, 7).expect("a sum");
-    tx.map_add(&books, b"key", 1).expect("a sum");
-    tx.queue_put(&jobs, b"job").expect("a promise");
-    tx.map_set(&books, b"large", &[1; 50_000]).expect("only intent");
+    tx.on(&total).add(7).expect("a sum");
+    tx.on(&books).add(b"key", 1).expect("a sum");
+    tx.on(&jobs).put(b"job").expect("a promise");
+    tx.on(&books).set(b"large", &[1; 50_000]).expect("only intent");
     assert_full(&tx.commit().expect_err("no room"), &heap);
     heap.with(|context| {
         assert_eq!(books.snapshot(context)?, before);

@@ -87,7 +87,7 @@ pub(crate) fn leave_an_estate(open: impl FnOnce() -> Heap, objects: &Objects) {
         leased.expect("two leases");
         let context = heap.context().expect("attached");
         let mut transaction = Transaction::begin(context, None).expect("a transaction");
-        transaction.queue_put(&objects.jobs, &[1; 20]).expect("a promise");
+        transaction.on(&objects.jobs).put(&[1; 20]).expect("a promise");
         die()
     });
     assert_eq!(child.wait(), End::Signal(libc::SIGKILL));
@@ -240,11 +240,11 @@ fn change_directory(context: &Context) -> Result<()> {
 fn transact(heap: &Heap, objects: &Objects) -> Result<()> {
     let mut tx = Transaction::begin(heap.context()?, None)?;
     let mut out = Vec::new();
-    tx.map_add(&objects.small, &[1], 1)?;
-    tx.map_set(&objects.large, b"key", &[1; 50])?;
-    tx.value_set(&objects.text, &[1; 60])?;
-    tx.queue_get(&objects.jobs, &mut out)?;
-    tx.queue_put(&objects.jobs, &[1; 70])?;
+    tx.on(&objects.small).add(&[1], 1)?;
+    tx.on(&objects.large).set(b"key", &[1; 50])?;
+    tx.on(&objects.text).set(&[1; 60])?;
+    tx.on(&objects.jobs).get(&mut out)?;
+    tx.on(&objects.jobs).put(&[1; 70])?;
     tx.commit()
 }
 

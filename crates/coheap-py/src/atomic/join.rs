@@ -5,8 +5,9 @@
 
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
+use coheap_core::objects::Lockable;
 use coheap_core::objects::{Lease as Token, Mutex, Queue};
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::Transaction;
 use coheap_core::{Error, Result, os};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -25,7 +26,7 @@ impl Object {
     pub(crate) fn inside<T>(
         &self,
         py: Python<'_>,
-        thing: Thing,
+        thing: Lockable,
         operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if !block::is_any_open() {
@@ -52,7 +53,7 @@ impl Object {
     fn join<T>(
         &self,
         py: Python<'_>,
-        thing: Option<Thing>,
+        thing: Option<Lockable>,
         // Not a reference: what the fast path has in registers need not go to memory for it.
         mut operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
@@ -77,7 +78,7 @@ impl Object {
     }
 
     /// Makes an object part of the caller's block, and locks it.
-    pub(super) fn lock_inside(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
+    pub(super) fn lock_inside(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
         match block::with(|block| block.try_lock(self, thing)) {
             Ok(true) => Ok(()),
             Ok(false) => self.wait_for_lock(py, thing),
@@ -86,7 +87,7 @@ impl Object {
     }
 
     #[cold]
-    fn wait_for_lock(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
+    fn wait_for_lock(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
         let began = os::now();
         loop {
             let started = os::now();
@@ -176,7 +177,7 @@ impl Object {
         out: &mut Vec<u8>,
     ) -> PyResult<Option<Token>> {
         let first =
-            self.inside_unlocked(py, |transaction| match transaction.queue_get(queue, out) {
+            self.inside_unlocked(py, |transaction| match transaction.on(queue).get(out) {
                 Err(Error::Empty) => Ok(None),
                 other => other.map(Some),
             })?;
@@ -191,7 +192,7 @@ impl Object {
         let item = Awaited::Item(*queue);
         let waited =
             self.wait_inside(py, deadline, &Error::Empty, item, |transaction, slice| {
-                transaction.queue_get_until(queue, slice.started, slice.until, out)
+                transaction.on(queue).get_until(slice.started, slice.until, out)
             })?;
         waited.map(Some).map_err(|error| self.explain(py, &error))
     }
@@ -205,7 +206,7 @@ impl Object {
         item: &[u8],
     ) -> PyResult<bool> {
         let first =
-            self.inside_unlocked(py, |transaction| match transaction.queue_put(queue, item) {
+            self.inside_unlocked(py, |transaction| match transaction.on(queue).put(item) {
                 Err(Error::Full) => Ok(false),
                 other => other.map(|()| true),
             })?;
@@ -220,7 +221,7 @@ impl Object {
         let place = Awaited::Place(*queue);
         let waited =
             self.wait_inside(py, deadline, &Error::Full, place, |transaction, slice| {
-                transaction.queue_put_until(queue, slice.started, slice.until, item)
+                transaction.on(queue).put_until(slice.started, slice.until, item)
             })?;
         waited.map(|()| true).map_err(|error| self.explain(py, &error))
     }

@@ -15,7 +15,7 @@ pub(super) fn last(
     key: &mut Vec<u8>,
     value: &mut Vec<u8>,
 ) -> Result<bool> {
-    let Some(last) = block.map_snapshot(map)?.pop() else { return Ok(false) };
+    let Some(last) = block.on(map).snapshot()?.pop() else { return Ok(false) };
     (*key, *value) = last;
     Ok(true)
 }
@@ -23,8 +23,8 @@ pub(super) fn last(
 /// As `Map::clear`.
 pub(super) fn clear(block: &mut Transaction, map: &Map) -> Result<()> {
     let mut out = Vec::new();
-    for (key, _) in block.map_snapshot(map)? {
-        block.map_remove(map, &key, &mut out)?;
+    for (key, _) in block.on(map).snapshot()? {
+        block.on(map).remove(&key, &mut out)?;
     }
     Ok(())
 }
@@ -37,10 +37,10 @@ pub(super) fn set_default(
     value: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<bool> {
-    if block.map_get(map, key, out)? {
+    if block.on(map).get(key, out)? {
         return Ok(false);
     }
-    block.map_set(map, key, value)?;
+    block.on(map).set(key, value)?;
     Ok(true)
 }
 
@@ -53,13 +53,13 @@ pub(super) fn compare_and_set(
     new: Option<&[u8]>,
 ) -> Result<bool> {
     let mut old = Vec::new();
-    let is_there = block.map_get(map, key, &mut old)?;
+    let is_there = block.on(map).get(key, &mut old)?;
     if expected != is_there.then_some(old.as_slice()) {
         return Ok(false);
     }
     match new {
-        Some(value) => block.map_set(map, key, value)?,
-        None => drop(block.map_remove(map, key, &mut old)?),
+        Some(value) => block.on(map).set(key, value)?,
+        None => drop(block.on(map).remove(key, &mut old)?),
     }
     Ok(true)
 }
@@ -72,7 +72,7 @@ pub(super) fn set_all<'a>(
 ) -> Result<()> {
     whole(block, |block| {
         for (key, value) in entries {
-            block.map_set(map, key, value)?;
+            block.on(map).set(key, value)?;
         }
         Ok(())
     })
@@ -86,7 +86,7 @@ pub(super) fn add_all<'a>(
 ) -> Result<()> {
     whole(block, |block| {
         for (key, more) in additions {
-            block.map_add(map, key, more)?;
+            block.on(map).add(key, more)?;
         }
         Ok(())
     })
@@ -107,5 +107,5 @@ fn whole(
 
 /// The entries as the block sees them.
 pub(super) fn pairs(block: &mut Transaction, map: &Map) -> Result<Pairs> {
-    Ok(block.map_snapshot(map)?.into_iter().collect())
+    Ok(block.on(map).snapshot()?.into_iter().collect())
 }

@@ -9,9 +9,10 @@
 
 use std::sync::{Mutex, TryLockError};
 
+use coheap_core::objects::Lockable;
 use coheap_core::objects::map::Pairs;
 use coheap_core::sync::turn;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::Transaction;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -143,7 +144,7 @@ impl DictIterator {
     }
 
     fn len(&self, py: Python<'_>) -> PyResult<u64> {
-        match self.inside(py, |block| block.map_len(&self.map))? {
+        match self.inside(py, |block| block.on(&self.map).len())? {
             Some(len) => Ok(len),
             None => self.object.run(py, |context| self.map.len(context)),
         }
@@ -151,7 +152,7 @@ impl DictIterator {
 
     /// Replaces `out` by the value that a key has now. `false`: it has none.
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
-        match self.inside(py, |block| block.map_get(&self.map, key, out))? {
+        match self.inside(py, |block| block.on(&self.map).get(key, out))? {
             Some(found) => Ok(found),
             None => self.object.run(py, |context| self.map.get(context, key, out)),
         }
@@ -164,7 +165,7 @@ impl DictIterator {
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
         match self.block {
-            Some(_) => self.object.inside(py, Thing::Map(self.map), operation),
+            Some(_) => self.object.inside(py, Lockable::of(&self.map), operation),
             None => Ok(None),
         }
     }

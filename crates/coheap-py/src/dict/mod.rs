@@ -17,9 +17,10 @@ mod inside;
 mod iterator;
 mod plain;
 
+use coheap_core::objects::Lockable;
 use coheap_core::objects::{Map, Recipe};
 use coheap_core::os;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::Transaction;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -74,7 +75,7 @@ impl Dict {
         py: Python<'_>,
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
-        self.object.inside(py, Thing::Map(self.map), operation)
+        self.object.inside(py, Lockable::of(&self.map), operation)
     }
 
     /// A dict from a pickle, with what that says besides.
@@ -116,7 +117,7 @@ impl Dict {
     /// Replaces `out` by the bytes of the value under a key. `false`: there is none.
     #[inline]
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
-        match self.inside(py, |block| block.map_get(&self.map, key, out))? {
+        match self.inside(py, |block| block.on(&self.map).get(key, out))? {
             Some(is_there) => Ok(is_there),
             None => self.object.run(py, |context| self.map.get(context, key, out)),
         }
@@ -183,7 +184,7 @@ impl Dict {
         let bytes = Scratch::key(key)?;
         let value = Scratch::dict_value(value, &self.object.door)?;
         let py = key.py();
-        if self.inside(py, |block| block.map_set(&self.map, &bytes, &value))?.is_none() {
+        if self.inside(py, |block| block.on(&self.map).set(&bytes, &value))?.is_none() {
             self.object.write(py, |context| self.map.set(context, &bytes, &value))?;
         }
         Ok(())
@@ -194,7 +195,7 @@ impl Dict {
         let mut out = Scratch::new();
         let py = key.py();
         let is_there = match self
-            .inside(py, |block| block.map_remove(&self.map, &bytes, &mut out))?
+            .inside(py, |block| block.on(&self.map).remove(&bytes, &mut out))?
         {
             Some(is_there) => is_there,
             None => self.object.write(py, |context| self.map.remove(context, &bytes, &mut out))?,
@@ -205,14 +206,14 @@ impl Dict {
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = Scratch::key(key)?;
         let py = key.py();
-        match self.inside(py, |block| block.map_get(&self.map, &bytes, &mut Scratch::new()))? {
+        match self.inside(py, |block| block.on(&self.map).get(&bytes, &mut Scratch::new()))? {
             Some(is_there) => Ok(is_there),
             None => self.object.run(py, |context| self.map.contains(context, &bytes)),
         }
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        let len = match self.inside(py, |block| block.map_len(&self.map))? {
+        let len = match self.inside(py, |block| block.on(&self.map).len())? {
             Some(len) => len,
             None => self.object.run(py, |context| self.map.len(context))?,
         };
@@ -332,7 +333,7 @@ impl Dict {
     fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
         let bytes = Scratch::key(key)?;
         let py = key.py();
-        match self.inside(py, |block| block.map_add(&self.map, &bytes, by))? {
+        match self.inside(py, |block| block.on(&self.map).add(&bytes, by))? {
             Some(sum) => Ok(sum),
             None => self.object.write(py, |context| self.map.add(context, &bytes, by)),
         }

@@ -362,9 +362,9 @@ pub(crate) const DEATHS: &[State] = &[
         stage.leave_dead(|_| {
             let mut transaction =
                 coheap_core::transaction::Transaction::begin(stage.context(), None)?;
-            transaction.map_set(&stage.map, b"half", b"done")?;
-            transaction.queue_get(&stage.work, &mut Vec::new())?;
-            transaction.queue_put(&stage.work, b"promised")?;
+            transaction.on(&stage.map).set(b"half", b"done")?;
+            transaction.on(&stage.work).get(&mut Vec::new())?;
+            transaction.on(&stage.work).put(b"promised")?;
             stage.transaction.replace(Some(transaction));
             Ok(())
         });

@@ -13,11 +13,14 @@ mod edit;
 mod enlarge;
 mod growth;
 mod index;
+mod inside;
 mod pairs;
 mod read;
 mod squeeze;
 mod table;
 
+pub use inside::Additions;
+pub(crate) use inside::Writes;
 pub use pairs::{Pair, Pairs};
 pub use read::Batch;
 

@@ -14,14 +14,17 @@
 //! - **Q2** An item is in the chain, or in a record on exactly one list: returned, failed, or a
 //!   slot's leases.
 
+mod commit;
 mod ends;
 mod far;
+mod inside;
 mod lease;
 mod promise;
 mod records;
 mod remains;
 mod waiting;
 
+pub(crate) use inside::Operations;
 pub use records::Why;
 
 pub(crate) use ends::{AppendPlan, PUT_WORDS, Segment, append};

@@ -4,6 +4,10 @@
 //!
 //! What always holds: reads take no turn unless writers keep them from finishing.
 
+mod inside;
+
+pub(crate) use inside::NewValue;
+
 use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};

@@ -2,13 +2,20 @@
 //!
 //! Writes are kept in order, for a key that is new, or that was removed and comes back, goes to
 //! the end of the map, as in a dict.
+//!
+//! What always holds: the overlay of a map that is not locked has only additions that nobody
+//! looked at; the positions that it notes stay where they are while the map is locked.
+//!
+//! Not here: how users fill it (the folder), and how it is applied (`commit`).
 
 use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use super::super::{Key, Map};
+use super::commit::Places;
 use crate::error::{Error, Result};
-use crate::objects::map::Key;
+use crate::objects::overlay::{Lockable, Overlay, Transactional};
 
 /// Writes that are looked through one by one; beyond, they are indexed.
 const FEW: usize = 16;
@@ -71,13 +78,24 @@ pub(super) enum Seen<'a> {
 
 /// All writes to one map.
 #[derive(Debug, Clone)]
-pub(super) struct Writes {
+pub(crate) struct Writes {
+    pub(super) map: Map,
     writes: Vec<Write>,
     index: Index,
     /// Seed of the heap's hashes: the map finds a key by the hash that found it here.
     seed: u64,
     /// Whether there may be an `Action::Add`.
     has_unseen: bool,
+    /// Where the entries are, once the commit has looked.
+    pub(super) places: Places,
+}
+
+impl Transactional for Map {
+    fn lockable(&self) -> Lockable {
+        Lockable::new(self.handle, |handle, region| {
+            Overlay::Map(Writes::new(Map { handle }, region.header().seed.get()))
+        })
+    }
 }
 
 /// Where the last write to each key is: number plus one, 0 where there is none. A power of two of
@@ -137,7 +155,8 @@ pub struct Additions<'a> {
 
 impl Additions<'_> {
     /// Adds to the integer under a key. `false`: the transaction did something else to this key
-    /// before, so [`map_add`](super::Transaction::map_add) has to do it.
+    /// before, so
+    /// [`Inside::add`](crate::objects::Inside::add) has to do it.
     ///
     /// # Errors
     ///
@@ -153,13 +172,14 @@ impl Additions<'_> {
 
 impl Writes {
     /// No writes, to a map of a heap with this seed.
-    pub(super) fn new(seed: u64) -> Self {
-        Self { writes: Vec::new(), index: Index::default(), seed, has_unseen: false }
+    pub(super) fn new(map: Map, seed: u64) -> Self {
+        let (index, places) = (Index::default(), Places::default());
+        Self { map, writes: Vec::new(), index, seed, has_unseen: false, places }
     }
 
     /// No writes, to the same map.
     pub(super) fn emptied(&self) -> Self {
-        Self::new(self.seed)
+        Self::new(self.map, self.seed)
     }
 
     /// The writes in order.
