@@ -10,7 +10,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::held::Held;
 use crate::memory::Region;
@@ -162,7 +162,7 @@ impl Context {
     /// Whether the calling process is the one that claimed, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
-        self.generation == os::generation() || defect(27)
+        self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
     /// An error that dooms this thread's transaction, if one is open.

@@ -16,7 +16,7 @@
 //! - **R2** A turn, chunk or row is touched only where its word names exactly the victim.
 //! - **R3** A recovery is taken over only when the recoverer is dead by the full test.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::change;
 use crate::memory::Region;
@@ -92,7 +92,7 @@ fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Gone>) -> Result
 
 /// The work itself. Every step may be the last one before the recoverer dies.
 fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
-    if defect(9) {
+    if defect(Mistake::FreeTurnsBeforeUndo) {
         free_turns(region, victim);
     }
     let mut was_open = false;
@@ -137,9 +137,9 @@ fn free_turns(region: &Region, victim: Gone) {
         if !is_victims(word, victim) {
             continue;
         }
-        if defect(11) {
+        if defect(Mistake::TurnSequenceBack) {
             Region::store(&turn.sequence, turn.sequence.get() & !1);
-        } else if turn.sequence.get() & 1 == 1 && !defect(10) {
+        } else if turn.sequence.get() & 1 == 1 && !defect(Mistake::LeaveSequenceOdd) {
             turn::close(turn);
         }
         turn::free_of_dead(turn, Owner::of(word));

@@ -6,7 +6,7 @@
 //!
 //! What always holds: a slot becomes free only when its list is empty.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
@@ -36,7 +36,7 @@ pub fn sweep(context: &Context) -> Result<u32> {
 pub fn sweep_if_due(context: &Context) -> Result<bool> {
     let swept = &context.region().header().swept;
     let (last, now) = (swept.get(), os::now());
-    let is_due = now.abs_diff(last) > FRESH && !defect(20);
+    let is_due = now.abs_diff(last) > FRESH && !defect(Mistake::NeverLookForDead);
     if is_due && Region::compare_exchange(swept, last, now).is_ok() {
         sweep(context)?;
         return Ok(true);
@@ -114,10 +114,10 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
 
 /// Settles one estate and frees its slot.
 pub fn settle(context: &Context, dead: Gone) -> Result<()> {
-    while !defect(14) && ledger::settle_first(context, dead, Why::Died)? {}
+    while !defect(Mistake::FreeSlotWithLeases) && ledger::settle_first(context, dead, Why::Died)? {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
-    if slot.leases.get() == 0 || defect(14) {
+    if slot.leases.get() == 0 || defect(Mistake::FreeSlotWithLeases) {
         let estate = StateWord::new(dead.epoch, State::Estate, None).0;
         let free = StateWord::new(dead.epoch, State::Free, None).0;
         let _ = Region::compare_exchange(&slot.state, estate, free);

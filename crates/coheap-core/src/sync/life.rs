@@ -19,7 +19,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{Gone, Owner};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
@@ -159,10 +159,10 @@ impl Census {
         if StateWord(slot.state.acquire()).epoch() != who.epoch {
             return Ok(Standing::Settled);
         }
-        let dead = defect(17)
+        let dead = defect(Mistake::FreeByteIsDeath)
             || identity.is_foreign_to(&self.me)
             || identity.is_gone(&self.me)
-            || !defect(19)
+            || !defect(Mistake::ExecIsNoDeath)
                 && (identity.pid != self.me.pid
                     && identity.maps_inode(self.data_inode) == Some(false));
         Ok(if dead { Standing::Dead } else { Standing::Alive })

@@ -14,7 +14,7 @@
 use super::Gone;
 use super::life::{Census, Standing};
 use super::owner::{Owner, WAITERS};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::memory::layout::Turn;
 use crate::memory::{Ordering, Region, Word, fence};
@@ -157,7 +157,7 @@ pub fn store_one(turn: &Turn, word: &Word, value: u64) {
     // Who sees this word sees what the sequence was before.
     fence(Ordering::Release);
     Region::store(word, value);
-    if !defect(32) {
+    if !defect(Mistake::SingleWordKeepsSequence) {
         Region::publish(&turn.sequence, turn.sequence.get().wrapping_add(2));
     }
 }

@@ -12,7 +12,7 @@ use super::Logical;
 use super::overlay::{Action, Writes};
 use super::touched::{Things, Touched};
 use crate::allocator::{self, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
@@ -354,7 +354,7 @@ fn apply_writes(
             }
             Action::Remove => {
                 let found = find(region, object, &key)?;
-                map::delete(change, object, &found, defect(29))?;
+                map::delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
             }
             Action::Known(_) | Action::Nothing => {}
         }

@@ -26,7 +26,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::kind::Kind;
@@ -120,7 +120,9 @@ impl Transaction {
 
     /// Gives everything back when `answer` is an error that nobody may ignore.
     fn or_doom<T>(&mut self, answer: Result<T>) -> Result<T> {
-        if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) = (&answer, defect(21)) {
+        if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) =
+            (&answer, defect(Mistake::GoOnAfterDeadlock))
+        {
             self.give_up(error.clone());
         }
         answer
@@ -430,7 +432,7 @@ impl Logical {
     fn give_back(self, context: &Context) -> Result<()> {
         match self {
             Self::Taken { queue, lease } => {
-                let counted = defect(22).then_some(Why::Dropped);
+                let counted = defect(Mistake::AbortCountsAttempt).then_some(Why::Dropped);
                 queue.nack(context, &lease, counted)
             }
             Self::Acked { .. } | Self::Nacked { .. } => Ok(()),

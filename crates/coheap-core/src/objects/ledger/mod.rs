@@ -17,7 +17,7 @@
 pub mod parcel;
 
 use crate::allocator;
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
@@ -210,7 +210,7 @@ pub(super) fn count_down(
     if left == 0 {
         return birth::end(change, handle, kind);
     }
-    if !defect(31) {
+    if !defect(Mistake::NeverCountDown) {
         change.set(&handle.object(change.region())?.references, left);
     }
     Ok(())

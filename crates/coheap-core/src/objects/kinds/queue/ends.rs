@@ -7,7 +7,7 @@
 //! segment is freed by the getter that moves on to the next one.
 
 use crate::allocator::{self, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::QueueBody;
@@ -53,7 +53,7 @@ pub(super) fn put_short(region: &Region, body: &QueueBody, item: Cell) -> Result
         return Ok(false);
     }
     let Some(words) = place(segment_words(region, at)?, tail) else { return Ok(false) };
-    if defect(26) {
+    if defect(Mistake::MoveTailBeforeItem) {
         Region::publish(&body.tail, tail.wrapping_add(1));
     }
     Region::store(&words[0], item.0);

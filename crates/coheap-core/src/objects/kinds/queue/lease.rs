@@ -4,7 +4,7 @@
 //! process's slot and carries the lease's serial number.
 
 use crate::allocator;
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
@@ -78,7 +78,7 @@ impl Queue {
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
             records::link(&mut change, own, record, true)?;
-            if defect(18) {
+            if defect(Mistake::MoveHeadUnsaved) {
                 change.put(&body.head, body.head.get().wrapping_add(1));
             } else {
                 change.set(&body.head, body.head.get().wrapping_add(1));
@@ -171,7 +171,7 @@ pub(crate) fn find_lease<'a>(
     lease: &Lease,
 ) -> Result<&'a Record> {
     let region = context.region();
-    if defect(13) {
+    if defect(Mistake::AckWithoutLease) {
         return Ok(region.at(lease.record)?);
     }
     let record: &Record = region.at(lease.record)?;

@@ -4,7 +4,7 @@
 //! the turns of both: the queue's head and the slot's.
 
 use crate::allocator::{self, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
@@ -130,7 +130,7 @@ pub(super) fn give_back(
     let at = region.offset_of(record);
     let state = record.state.get();
     let attempts = state & 0xffff_ffff;
-    let counted = attempts + u64::from(why.is_some() && !defect(12));
+    let counted = attempts + u64::from(why.is_some() && !defect(Mistake::CountNoAttempts));
     let reason = why.map_or(state >> 32 & 0xff, |why| why as u64);
     let max = body.max_attempts.get();
     let failed = why.is_some() && max != 0 && counted >= max;
@@ -227,7 +227,7 @@ fn settle_record(
     let is_promise = record.state.get() & RESERVED != 0;
     match body {
         Some(body) if is_promise => {
-            if defect(23) {
+            if defect(Mistake::KeepPromiseOfDead) {
                 return allocator::give(change, RECORD, at);
             }
             change.set(&body.reserved, body.reserved.get().saturating_sub(1));
