@@ -314,7 +314,7 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        while ledger::settle_first(context, context.member().who(), Why::Dropped)? {}
+        while ledger::settle_first(context, context.member().incarnation(), Why::Dropped)? {}
         estate::sweep(context)?;
         crate::allocator::reclaim(context)?;
         self.unlink_if_last(context)
@@ -351,7 +351,7 @@ impl Shared {
             unborn = member.expect_child().ok().flatten();
         }
         let Some(unborn) = unborn else { return };
-        let child = unborn.who();
+        let child = unborn.incarnation();
         *self.unborn.lock() = Some(unborn);
         if self.region.slot(member.slot()).leases.get() != 0 {
             // A full heap is no reason not to fork: the child finds the object gone, at worst.

@@ -276,8 +276,8 @@ fn a_process_that_closes_leaves_no_rows() {
         heap.with(estate::sweep).expect("a sweep");
     }
     // Threads of this very process that fork meanwhile, for other tests, have rows of their own.
-    let me = heap.context().expect("a context").me();
-    let is_ours = |owner: Owner| owner.slot() == me.slot() && owner.epoch() == me.epoch();
+    let me = heap.context().expect("a context").member().incarnation();
+    let is_ours = |owner: Owner| owner.is_of(me);
     let owners = (0..CONTEXT_COUNT).map(|row| Owner::of(heap.region().context(row).owner.get()));
     assert!(owners.into_iter().all(|owner| owner.is_nobody() || is_ours(owner)));
 }

@@ -83,7 +83,7 @@ impl Context {
         for step in 0..CONTEXT_COUNT {
             let index = (first + step) % CONTEXT_COUNT;
             let entry = region.context(index);
-            let me = Owner::new(member.slot(), member.epoch(), index);
+            let me = Owner::new(member.incarnation(), index);
             if entry.owner.get() != 0
                 || Region::compare_exchange(&entry.owner, 0, me.bits()).is_err()
             {

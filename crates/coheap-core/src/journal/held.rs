@@ -149,9 +149,9 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
                 }
             }
             Taken::OwnerGone(gone) => {
-                let done = recovery::recover(member.census(), Some(member.who()), gone)?;
+                let done = recovery::recover(member.census(), Some(member.incarnation()), gone)?;
                 let word = Owner::of(turn.owner.acquire());
-                if done == Recovered::Done && word.is_process(gone.slot, gone.epoch) {
+                if done == Recovered::Done && word.is_of(gone) {
                     // Recovery frees every turn of the dead: this word was never theirs.
                     return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
                 }

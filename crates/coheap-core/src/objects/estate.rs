@@ -14,7 +14,7 @@ use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
 use crate::objects::queue::Why;
 use crate::objects::{husk, ledger};
 use crate::os;
-use crate::sync::Gone;
+use crate::sync::Incarnation;
 use crate::sync::life::{State, StateWord};
 use crate::sync::wait::PARTS;
 
@@ -27,7 +27,7 @@ const SELDOM: u64 = 50_000_000;
 /// Recovers whoever died and settles every estate.
 pub fn sweep(context: &Context) -> Result<u32> {
     let member = context.member();
-    let recovered = recovery::sweep(member.census(), Some(member.who()), 0, 1)?;
+    let recovered = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
     settle_all(context)?;
     Ok(recovered)
 }
@@ -76,14 +76,14 @@ pub(crate) fn or_after_sweep<T>(
 /// A ticker's look at a part of the slots.
 pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
-    recovery::sweep(member.census(), Some(member.who()), part, PARTS)?;
+    recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     settle_part(context, part, PARTS)
 }
 
 /// Recovers a process that was found dead, and settles what it owned.
-pub(crate) fn bury(context: &Context, dead: Gone) -> Result<()> {
+pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
     let member = context.member();
-    recovery::recover(member.census(), Some(member.who()), dead)?;
+    recovery::recover(member.census(), Some(member.incarnation()), dead)?;
     let word = StateWord(context.region().slot(dead.slot).state.acquire());
     if word.state() == State::Estate && word.epoch() == dead.epoch {
         settle(context, dead)?;
@@ -101,7 +101,7 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     for index in (part..SLOT_COUNT).step_by(parts as usize) {
         let word = StateWord(context.region().slot(index).state.acquire());
         if word.state() == State::Estate {
-            settle(context, Gone { slot: index, epoch: word.epoch() })?;
+            settle(context, Incarnation { slot: index, epoch: word.epoch() })?;
             has_settled = true;
         }
     }
@@ -113,7 +113,7 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
 }
 
 /// Settles one estate and frees its slot.
-pub fn settle(context: &Context, dead: Gone) -> Result<()> {
+pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
     while !defect(Mistake::FreeSlotWithLeases) && ledger::settle_first(context, dead, Why::Died)? {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);

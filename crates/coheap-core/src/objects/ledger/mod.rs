@@ -27,7 +27,7 @@ use crate::objects::birth::{self, Recipe};
 use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::queue::{self, RECORD, REFERENCE, Why};
-use crate::sync::Gone;
+use crate::sync::Incarnation;
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +106,7 @@ pub fn release(context: &Context, reference: &Reference) -> Result<()> {
 /// # Errors
 ///
 /// [`Error::HeapFull`] when there is no room for all; those before it are entered.
-pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
+pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let region = context.region();
     for (serial, at) in own_references(context)? {
         let record: &Record = region.at(at)?;
@@ -126,7 +126,7 @@ pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
 
 /// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
 /// empty.
-pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(context: &Context, owner: Incarnation, why: Why) -> Result<bool> {
     let region = context.region();
     let (at, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;

@@ -322,7 +322,7 @@ fn dead_with_leases(stage: &Stage) {
 fn recover_only(stage: &Stage) {
     let context = stage.context();
     let member = context.member();
-    let swept = recovery::sweep(member.census(), Some(member.who()), 0, 1);
+    let swept = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1);
     assert_eq!(swept, Ok(1), "one process is dead");
 }
 

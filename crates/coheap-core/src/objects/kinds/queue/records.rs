@@ -13,7 +13,7 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS, Slot};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::sync::life::{State, StateWord};
-use crate::sync::{Gone, wait};
+use crate::sync::{Incarnation, wait};
 
 use super::{Queue, read_item};
 
@@ -153,7 +153,7 @@ pub(super) fn give_back(
 
 /// Settles the lease or promise that is first on the list of a process that is gone, or going.
 /// `false`: the list is empty.
-pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(context: &Context, owner: Incarnation, why: Why) -> Result<bool> {
     let region = context.region();
     let dead = owner.slot;
     let slot = region.slot(dead);
@@ -211,10 +211,10 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
 
 /// Whether what is on the slot's list is still the owner's: settled by another, the slot may serve
 /// a living process by now. The slot's turn is held, without which no slot becomes free.
-pub(crate) fn is_still_to_settle(context: &Context, owner: Gone) -> bool {
+pub(crate) fn is_still_to_settle(context: &Context, owner: Incarnation) -> bool {
     let word = StateWord(context.region().slot(owner.slot).state.acquire());
     let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;
-    is_estate || owner == context.member().who()
+    is_estate || owner == context.member().incarnation()
 }
 
 fn settle_record(
