@@ -12,7 +12,7 @@ use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::Recipe;
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Directory, Map, Queue, estate};
 use coheap_core::os::failpoint;
 use coheap_core::sync::Owner;
@@ -312,6 +312,6 @@ fn a_lease_open_at_close_counts_as_dropped() {
         heap.close().expect("a close");
     });
     let failed = heap.with(|context| queue.failed(context)).expect("a list");
-    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, Why::Dropped));
+    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, ReturnReason::Dropped));
     assert_eq!(heap.region().header().tally.returned.get(), 0);
 }

@@ -8,7 +8,7 @@ use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::objects::{Directory, Map, Queue, Recipe, Value};
 use coheap_core::os;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::{Lockable, Transaction};
 
 struct World {
     heap: Heap,
@@ -42,7 +42,7 @@ impl World {
 fn a_lock_is_tried_or_waited_for_until_a_time() {
     let world = World::new();
     let [first, second] = world.maps;
-    let things = [Thing::Map(first), Thing::Value(world.value)];
+    let things = [Lockable::Map(first), Lockable::Value(world.value)];
     let barrier = std::sync::Barrier::new(2);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -7,7 +7,7 @@
 //! The lock is one beside the number, of which the number itself takes no notice.
 
 use coheap_core::objects::{Mutex, Recipe, Value as Engine};
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::{Lockable, Transaction};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -234,7 +234,7 @@ impl Value {
         py: Python<'_>,
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
-        self.object.inside(py, Thing::Value(self.engine), operation)
+        self.object.inside(py, Lockable::Value(self.engine), operation)
     }
 
     /// Replaces `out` by the bytes of the number.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
-use crate::objects::queue::Why;
+use crate::objects::queue::ReturnReason;
 use crate::objects::{husk, ledger};
 use crate::os;
 use crate::sync::Incarnation;
@@ -114,7 +114,9 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
 
 /// Settles one estate and frees its slot.
 pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
-    while !defect(Mistake::FreeSlotWithLeases) && ledger::settle_first(context, dead, Why::Died)? {}
+    while !defect(Mistake::FreeSlotWithLeases)
+        && ledger::settle_first(context, dead, ReturnReason::Died)?
+    {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
     if slot.leases.get() == 0 || defect(Mistake::FreeSlotWithLeases) {

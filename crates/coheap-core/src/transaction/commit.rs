@@ -8,9 +8,9 @@
 
 use smallvec::SmallVec;
 
-use super::Logical;
+use super::QueueOperation;
 use super::overlay::{Action, Writes};
-use super::touched::{Things, Touched};
+use super::touched::{Touched, TouchedObjects};
 use crate::allocator::{self, Room};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
@@ -19,12 +19,16 @@ use crate::memory::layout::{Object, QueueBody, SLOT_TURNS};
 use crate::memory::{Region, Signal, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::map::{self, Key, Map, Table};
-use crate::objects::queue::{self, AppendPlan, Promise, Why};
+use crate::objects::queue::{self, AppendPlan, Promise, ReturnReason};
 use crate::objects::{Handle, Lease, Queue, Value};
 use crate::sync::{Owner, wait};
 
 /// Applies everything as one change.
-pub(super) fn commit(context: &Context, touched: &Things, queues: &[Logical]) -> Result<()> {
+pub(super) fn commit(
+    context: &Context,
+    touched: &TouchedObjects,
+    queues: &[QueueOperation],
+) -> Result<()> {
     let turns = turns(context, touched, queues);
     if turns.is_empty() {
         return Ok(());
@@ -39,10 +43,14 @@ pub(super) fn commit(context: &Context, touched: &Things, queues: &[Logical]) ->
     Ok(())
 }
 
-fn turns(context: &Context, touched: &Things, queues: &[Logical]) -> SmallVec<[u32; 8]> {
+fn turns(
+    context: &Context,
+    touched: &TouchedObjects,
+    queues: &[QueueOperation],
+) -> SmallVec<[u32; 8]> {
     let mut turns = SmallVec::new();
-    for thing in touched.iter() {
-        match thing {
+    for each in touched.iter() {
+        match each {
             Touched::Map { map, writes, .. } if !writes.is_empty() => {
                 turns.push(map.handle.turn);
             }
@@ -50,13 +58,13 @@ fn turns(context: &Context, touched: &Things, queues: &[Logical]) -> SmallVec<[u
             _ => {}
         }
     }
-    for logical in queues {
-        let (Logical::Taken { queue, .. }
-        | Logical::Acked { queue, .. }
-        | Logical::Nacked { queue, .. }
-        | Logical::Put { queue, .. }) = logical;
-        turns.push(match logical {
-            Logical::Put { .. } => queue.handle.second_turn,
+    for operation in queues {
+        let (QueueOperation::Taken { queue, .. }
+        | QueueOperation::Acked { queue, .. }
+        | QueueOperation::Nacked { queue, .. }
+        | QueueOperation::Put { queue, .. }) = operation;
+        turns.push(match operation {
+            QueueOperation::Put { .. } => queue.handle.second_turn,
             _ => queue.handle.turn,
         });
         turns.push(SLOT_TURNS + context.member().slot());
@@ -96,12 +104,12 @@ impl<'a> Ready<'a> {
     fn look_up(
         &mut self,
         held: &Held<'a>,
-        touched: &'a Things,
-        queues: &'a [Logical],
+        touched: &'a TouchedObjects,
+        queues: &'a [QueueOperation],
     ) -> Result<()> {
         let mut rooms: SmallVec<[Room; 8]> = SmallVec::new();
-        for thing in touched.iter() {
-            match thing {
+        for each in touched.iter() {
+            match each {
                 Touched::Map { map, writes, .. } if !writes.is_empty() => {
                     self.add_map(held, map, writes, &mut rooms)?;
                 }
@@ -112,8 +120,8 @@ impl<'a> Ready<'a> {
                 Touched::Value { new: None, .. } => {}
             }
         }
-        for logical in queues {
-            self.add_queue(held, logical, &mut rooms)?;
+        for operation in queues {
+            self.add_queue(held, operation, &mut rooms)?;
         }
         if !self.nacks.is_empty() {
             let nacks = &self.nacks;
@@ -221,24 +229,24 @@ impl<'a> Ready<'a> {
     fn add_queue(
         &mut self,
         held: &Held<'a>,
-        logical: &'a Logical,
+        operation: &'a QueueOperation,
         rooms: &mut SmallVec<[Room; 8]>,
     ) -> Result<()> {
         let context = held.context();
-        match logical {
-            Logical::Taken { queue, lease } | Logical::Acked { queue, lease } => {
+        match operation {
+            QueueOperation::Taken { queue, lease } | QueueOperation::Acked { queue, lease } => {
                 let body = queue.body(context.region())?;
                 queue::find_lease(context, queue, lease)?;
                 self.acks.push((*queue, body, *lease));
                 self.words += queue::MOVE_WORDS;
             }
-            Logical::Nacked { queue, lease } => {
+            QueueOperation::Nacked { queue, lease } => {
                 let body = queue.body(context.region())?;
                 queue::find_lease(context, queue, lease)?;
                 self.nacks.push((*queue, body, *lease));
                 self.words += 2 * queue::MOVE_WORDS;
             }
-            Logical::Put { queue, promise, item } => {
+            QueueOperation::Put { queue, promise, item } => {
                 rooms.extend(cell::room_of(item));
                 self.words += queue::PUT_WORDS + queue::FULFIL_WORDS;
                 let body = queue.body(context.region())?;
@@ -270,7 +278,7 @@ impl<'a> Ready<'a> {
         }
         for (queue, body, lease) in &self.nacks {
             let record = queue::find_lease(change.context(), queue, lease)?;
-            queue::nack_within(change, body, record, Some(Why::Nacked))?;
+            queue::nack_within(change, body, record, Some(ReturnReason::Nacked))?;
         }
         for puts in &self.puts {
             for (promise, item) in &puts.items {

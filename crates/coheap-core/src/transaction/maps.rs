@@ -198,7 +198,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// The number of a map among the things that were touched.
+    /// The number of a map among the objects that were touched.
     #[inline]
     fn touch_map_unseen(&mut self, map: &Map) -> Result<usize> {
         self.check()?;

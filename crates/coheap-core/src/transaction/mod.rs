@@ -5,7 +5,7 @@
 //! as one change. So nobody reads half of it, a death in user code has nothing to undo, and an
 //! error costs nothing.
 //!
-//! Queues are logical: an item is leased at once and acked by the commit, or given back without
+//! Queues are not locked: an item is leased at once and acked by the commit, or given back without
 //! counting the attempt; a put takes its place at once and appears with the commit.
 //!
 //! # What always holds
@@ -33,28 +33,28 @@ use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell};
-use crate::objects::queue::{Promise, Why};
+use crate::objects::queue::{Promise, ReturnReason};
 use crate::objects::{Handle, Lease, Map, Queue, Value, parcel};
 use crate::sync::{Patience, lock};
 
 pub use overlay::Additions;
-pub use touched::Thing;
-use touched::{Things, Touched};
+pub use touched::Lockable;
+use touched::{Touched, TouchedObjects};
 
 /// A transaction that is open.
 #[derive(Debug)]
 pub struct Transaction {
     context: Rc<Context>,
     /// Objects, locked but for maps that are only added to.
-    touched: Things,
-    queues: Vec<Logical>,
+    touched: TouchedObjects,
+    queues: Vec<QueueOperation>,
     doomed: Option<Error>,
     is_over: bool,
 }
 
-/// What happened to a queue.
+/// What a transaction does to a queue.
 #[derive(Debug, Clone)]
-enum Logical {
+enum QueueOperation {
     /// Leased in this transaction: acked by the commit, given back by an abort.
     Taken { queue: Queue, lease: Lease },
     /// Leased before: acked by the commit.
@@ -69,7 +69,7 @@ enum Logical {
 /// A moment of a transaction that it can go back to. The default is its beginning.
 #[derive(Debug, Default)]
 pub struct Savepoint {
-    touched: Things,
+    touched: TouchedObjects,
     queues: usize,
 }
 
@@ -87,7 +87,7 @@ impl Transaction {
         Region::store(&context.entry().age, age.unwrap_or(1).max(1));
         Ok(Self {
             context,
-            touched: Things::default(),
+            touched: TouchedObjects::default(),
             queues: Vec::new(),
             doomed: None,
             is_over: false,
@@ -139,38 +139,38 @@ impl Transaction {
         self.or_doom(locked)
     }
 
-    /// Locks something without waiting. `false`: another has it.
+    /// Locks an object without waiting. `false`: another has it.
     ///
     /// # Errors
     ///
     /// [`Error::ObjectGone`], [`Error::Doomed`].
-    pub fn try_lock(&mut self, thing: Thing) -> Result<bool> {
+    pub fn try_lock(&mut self, lockable: Lockable) -> Result<bool> {
         self.check()?;
-        if self.touched.is_locked(thing.handle().at) {
+        if self.touched.is_locked(lockable.handle().at) {
             return Ok(true);
         }
-        let is_locked = thing.handle().try_lock_for_transaction(&self.context)?;
+        let is_locked = lockable.handle().try_lock_for_transaction(&self.context)?;
         if is_locked {
-            self.touched.enter_locked(thing, self.context.region().header().seed.get());
+            self.touched.enter_locked(lockable, self.context.region().header().seed.get());
         }
         Ok(is_locked)
     }
 
-    /// Locks something in a wait that began at `started`, and comes back at `until`.
+    /// Locks an object in a wait that began at `started`, and comes back at `until`.
     ///
     /// # Errors
     ///
     /// [`Error::TimedOut`] at `until`; [`Error::Deadlock`], [`Error::Interrupted`],
     /// [`Error::ObjectGone`], [`Error::Doomed`].
-    pub fn lock_until(&mut self, thing: Thing, started: u64, until: u64) -> Result<()> {
+    pub fn lock_until(&mut self, lockable: Lockable, started: u64, until: u64) -> Result<()> {
         self.check()?;
-        if self.touched.is_locked(thing.handle().at) {
+        if self.touched.is_locked(lockable.handle().at) {
             return Ok(());
         }
         let patience = Patience::until(started, until);
-        let locked = thing.handle().lock_for_transaction(&self.context, patience);
+        let locked = lockable.handle().lock_for_transaction(&self.context, patience);
         self.or_doom(locked)?;
-        self.touched.enter_locked(thing, self.context.region().header().seed.get());
+        self.touched.enter_locked(lockable, self.context.region().header().seed.get());
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl Transaction {
     pub fn queue_get(&mut self, queue: &Queue, out: &mut Vec<u8>) -> Result<Lease> {
         self.check()?;
         let lease = queue.lease(&self.context, out)?;
-        self.queues.push(Logical::Taken { queue: *queue, lease });
+        self.queues.push(QueueOperation::Taken { queue: *queue, lease });
         Ok(lease)
     }
 
@@ -271,7 +271,7 @@ impl Transaction {
         out: &mut Vec<u8>,
     ) -> Result<Lease> {
         let lease = self.beside(|context| queue.lease_until(context, started, until, out))?;
-        self.queues.push(Logical::Taken { queue: *queue, lease });
+        self.queues.push(QueueOperation::Taken { queue: *queue, lease });
         Ok(lease)
     }
 
@@ -282,16 +282,16 @@ impl Transaction {
     /// [`Error::LeaseLost`] when it was acked in this transaction already.
     pub fn queue_ack(&mut self, queue: &Queue, lease: &Lease) -> Result<()> {
         self.check()?;
-        let is_known = self.queues.iter().any(|logical| match logical {
-            Logical::Acked { lease: known, .. }
-            | Logical::Nacked { lease: known, .. }
-            | Logical::Taken { lease: known, .. } => known == lease,
-            Logical::Put { .. } => false,
+        let is_known = self.queues.iter().any(|operation| match operation {
+            QueueOperation::Acked { lease: known, .. }
+            | QueueOperation::Nacked { lease: known, .. }
+            | QueueOperation::Taken { lease: known, .. } => known == lease,
+            QueueOperation::Put { .. } => false,
         });
         if is_known {
             return Err(Error::LeaseLost);
         }
-        self.queues.push(Logical::Acked { queue: *queue, lease: *lease });
+        self.queues.push(QueueOperation::Acked { queue: *queue, lease: *lease });
         Ok(())
     }
 
@@ -302,16 +302,15 @@ impl Transaction {
     /// [`Error::LeaseLost`] when it was acked or given back in this transaction already.
     pub fn queue_nack(&mut self, queue: &Queue, lease: &Lease) -> Result<()> {
         self.check()?;
-        let is_ended = self.queues.iter().any(|logical| match logical {
-            Logical::Acked { lease: known, .. } | Logical::Nacked { lease: known, .. } => {
-                known == lease
-            }
-            Logical::Taken { .. } | Logical::Put { .. } => false,
+        let is_ended = self.queues.iter().any(|operation| match operation {
+            QueueOperation::Acked { lease: known, .. }
+            | QueueOperation::Nacked { lease: known, .. } => known == lease,
+            QueueOperation::Taken { .. } | QueueOperation::Put { .. } => false,
         });
         if is_ended {
             return Err(Error::LeaseLost);
         }
-        self.queues.push(Logical::Nacked { queue: *queue, lease: *lease });
+        self.queues.push(QueueOperation::Nacked { queue: *queue, lease: *lease });
         Ok(())
     }
 
@@ -326,7 +325,7 @@ impl Transaction {
             return Err(Error::BadArgument("a value has at least one byte"));
         }
         let promise = queue.promise(&self.context)?;
-        self.queues.push(Logical::Put { queue: *queue, promise, item: item.to_vec() });
+        self.queues.push(QueueOperation::Put { queue: *queue, promise, item: item.to_vec() });
         Ok(())
     }
 
@@ -348,7 +347,7 @@ impl Transaction {
         }
         let patience = Patience::until(started, until);
         let promise = self.beside(|context| queue.promise_wait(context, patience))?;
-        self.queues.push(Logical::Put { queue: *queue, promise, item: item.to_vec() });
+        self.queues.push(QueueOperation::Put { queue: *queue, promise, item: item.to_vec() });
         Ok(())
     }
 
@@ -366,8 +365,8 @@ impl Transaction {
         self.check()?;
         let Savepoint { touched, queues } = savepoint;
         self.touched = self.touched.rolled_back_to(touched);
-        for logical in self.queues.split_off(queues).into_iter().rev() {
-            logical.give_back(&self.context)?;
+        for operation in self.queues.split_off(queues).into_iter().rev() {
+            operation.give_back(&self.context)?;
         }
         Ok(())
     }
@@ -404,13 +403,13 @@ impl Transaction {
             return;
         }
         self.is_over = true;
-        for logical in std::mem::take(&mut self.queues).into_iter().rev() {
+        for operation in std::mem::take(&mut self.queues).into_iter().rev() {
             // A queue that was removed meanwhile has nothing to take back.
-            let _ = logical.give_back(&self.context);
+            let _ = operation.give_back(&self.context);
         }
         let region = self.context.region();
-        for thing in self.touched.iter() {
-            if let Ok(object) = region.at::<Object>(thing.at()) {
+        for each in self.touched.iter() {
+            if let Ok(object) = region.at::<Object>(each.at()) {
                 lock::give(&object.lock, &object.signal, self.context.me());
             }
         }
@@ -428,11 +427,11 @@ impl Drop for Transaction {
     }
 }
 
-impl Logical {
+impl QueueOperation {
     fn give_back(self, context: &Context) -> Result<()> {
         match self {
             Self::Taken { queue, lease } => {
-                let counted = defect(Mistake::AbortCountsAttempt).then_some(Why::Dropped);
+                let counted = defect(Mistake::AbortCountsAttempt).then_some(ReturnReason::Dropped);
                 queue.nack(context, &lease, counted)
             }
             Self::Acked { .. } | Self::Nacked { .. } => Ok(()),

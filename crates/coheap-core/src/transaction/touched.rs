@@ -2,21 +2,21 @@
 //!
 //! What always holds: what was read is locked; a map that is only added to unseen is locked by
 //! the commit.
-//! Not here: queues, which are logical.
+//! Not here: what it does to queues, which it does not lock.
 
 use super::overlay::Writes;
 use crate::objects::{Handle, Map, Value};
 
-/// What a transaction can lock.
+/// An object that a transaction can lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Thing {
+pub enum Lockable {
     /// A map.
     Map(Map),
     /// A value.
     Value(Value),
 }
 
-impl Thing {
+impl Lockable {
     /// The object.
     pub fn handle(&self) -> &Handle {
         match self {
@@ -83,14 +83,14 @@ impl Touched {
     }
 }
 
-/// Everything that was touched, by the offset of its header.
+/// All objects that were touched, by the offset of its header.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Things {
+pub(super) struct TouchedObjects {
     sorted: Vec<Touched>,
 }
 
-impl Things {
-    /// The number of the thing at an offset, entered as `fresh` if it is not there.
+impl TouchedObjects {
+    /// The number of the object at an offset, entered as `fresh` if it is not there.
     #[inline]
     pub(super) fn enter(&mut self, at: u64, fresh: impl FnOnce() -> Touched) -> usize {
         match self.number(at) {
@@ -120,13 +120,13 @@ impl Things {
         self.number(at).is_ok_and(|number| self.sorted[number].is_locked())
     }
 
-    /// Enters something that was just locked, of a heap with this seed.
-    pub(super) fn enter_locked(&mut self, thing: Thing, seed: u64) {
-        let fresh = || match thing {
-            Thing::Map(map) => Touched::Map { map, writes: Writes::new(seed), is_locked: true },
-            Thing::Value(value) => Touched::Value { value, new: None },
+    /// Enters an object that was just locked, of a heap with this seed.
+    pub(super) fn enter_locked(&mut self, lockable: Lockable, seed: u64) {
+        let fresh = || match lockable {
+            Lockable::Map(map) => Touched::Map { map, writes: Writes::new(seed), is_locked: true },
+            Lockable::Value(value) => Touched::Value { value, new: None },
         };
-        let number = self.enter(thing.handle().at, fresh);
+        let number = self.enter(lockable.handle().at, fresh);
         if let Touched::Map { is_locked, .. } = &mut self.sorted[number] {
             *is_locked = true;
         }
@@ -146,8 +146,8 @@ impl Things {
         for now in &self.sorted {
             let is_new = !before.contains(now.at());
             let number = before.enter(now.at(), || now.without_writes());
-            if let (false, Some(thing)) = (is_new, before.get_mut(number)) {
-                thing.keep_lock_of(now);
+            if let (false, Some(each)) = (is_new, before.get_mut(number)) {
+                each.keep_lock_of(now);
             }
         }
         before

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coheap_core::heap::Heap as Engine;
-use coheap_core::transaction::{Savepoint, Thing, Transaction};
+use coheap_core::transaction::{Lockable, Savepoint, Transaction};
 use coheap_core::{Error, Result, os};
 use pyo3::prelude::*;
 use smallvec::{SmallVec, smallvec};
@@ -297,7 +297,7 @@ impl Block {
     }
 
     /// As [`touch`](Self::touch), and locks it. `false`: another has it.
-    pub(super) fn try_lock(&mut self, object: &Object, thing: Thing) -> Result<bool> {
+    pub(super) fn try_lock(&mut self, object: &Object, thing: Lockable) -> Result<bool> {
         self.touch(object)?.try_lock(thing)
     }
 

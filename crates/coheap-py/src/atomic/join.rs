@@ -6,7 +6,7 @@
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::{Lease as Token, Mutex, Queue};
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::{Lockable, Transaction};
 use coheap_core::{Error, Result, os};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -25,7 +25,7 @@ impl Object {
     pub(crate) fn inside<T>(
         &self,
         py: Python<'_>,
-        thing: Thing,
+        thing: Lockable,
         operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if !block::is_any_open() {
@@ -52,7 +52,7 @@ impl Object {
     fn join<T>(
         &self,
         py: Python<'_>,
-        thing: Option<Thing>,
+        thing: Option<Lockable>,
         // Not a reference: what the fast path has in registers need not go to memory for it.
         mut operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
@@ -77,7 +77,7 @@ impl Object {
     }
 
     /// Makes an object part of the caller's block, and locks it.
-    pub(super) fn lock_inside(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
+    pub(super) fn lock_inside(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
         match block::with(|block| block.try_lock(self, thing)) {
             Ok(true) => Ok(()),
             Ok(false) => self.wait_for_lock(py, thing),
@@ -86,7 +86,7 @@ impl Object {
     }
 
     #[cold]
-    fn wait_for_lock(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
+    fn wait_for_lock(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
         let began = os::now();
         loop {
             let started = os::now();

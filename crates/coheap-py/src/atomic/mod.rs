@@ -23,7 +23,7 @@ mod outside;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coheap_core::transaction::Thing;
+use coheap_core::transaction::Lockable;
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -139,14 +139,14 @@ pub(crate) fn atomic<'py>(
 }
 
 /// An object of ours, and what of it a block locks.
-fn parts(object: &Bound<'_, PyAny>) -> Option<(Object, Option<Thing>)> {
+fn parts(object: &Bound<'_, PyAny>) -> Option<(Object, Option<Lockable>)> {
     if let Ok(dict) = object.cast::<Dict>() {
         let dict = dict.get();
-        return Some((dict.object.clone(), Some(Thing::Map(dict.map))));
+        return Some((dict.object.clone(), Some(Lockable::Map(dict.map))));
     }
     if let Ok(value) = object.cast::<Value>() {
         let value = value.get();
-        return Some((value.object.clone(), Some(Thing::Value(value.engine))));
+        return Some((value.object.clone(), Some(Lockable::Value(value.engine))));
     }
     if let Ok(queue) = object.cast::<WorkQueue>() {
         return Some(((*queue.get().object).clone(), None));

@@ -11,7 +11,7 @@ use std::sync::{Mutex, TryLockError};
 
 use coheap_core::objects::map::Pairs;
 use coheap_core::sync::turn;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::{Lockable, Transaction};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -164,7 +164,7 @@ impl DictIterator {
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
         match self.block {
-            Some(_) => self.object.inside(py, Thing::Map(self.map), operation),
+            Some(_) => self.object.inside(py, Lockable::Map(self.map), operation),
             None => Ok(None),
         }
     }

@@ -19,7 +19,7 @@ mod plain;
 
 use coheap_core::objects::{Map, Recipe};
 use coheap_core::os;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::{Lockable, Transaction};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -74,7 +74,7 @@ impl Dict {
         py: Python<'_>,
         operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
     ) -> PyResult<Option<T>> {
-        self.object.inside(py, Thing::Map(self.map), operation)
+        self.object.inside(py, Lockable::Map(self.map), operation)
     }
 
     /// A dict from a pickle, with what that says besides.

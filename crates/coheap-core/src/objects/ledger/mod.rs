@@ -26,7 +26,7 @@ use crate::memory::layout::{Object, Record, SLOT_TURNS};
 use crate::objects::birth::{self, Recipe};
 use crate::objects::header::Handle;
 use crate::objects::husk;
-use crate::objects::queue::{self, RECORD, REFERENCE, Why};
+use crate::objects::queue::{self, RECORD, REFERENCE, ReturnReason};
 use crate::sync::Incarnation;
 
 /// A reference of this process, or of the ancestor it was copied from.
@@ -126,7 +126,11 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
 
 /// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
 /// empty.
-pub(crate) fn settle_first(context: &Context, owner: Incarnation, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(
+    context: &Context,
+    owner: Incarnation,
+    why: ReturnReason,
+) -> Result<bool> {
     let region = context.region();
     let (at, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;

@@ -12,7 +12,7 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
 use crate::objects::{estate, husk};
 
-use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
+use super::records::{self, MOVE_WORDS, RECORD, ReturnReason, broken};
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
 
 impl Queue {
@@ -114,7 +114,7 @@ impl Queue {
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
-    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<Why>) -> Result<()> {
+    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<ReturnReason>) -> Result<()> {
         let region = context.region();
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
@@ -150,7 +150,7 @@ impl Queue {
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
-            failed.push(Failed { value, attempts, why: Why::of(record.state.get()) });
+            failed.push(Failed { value, attempts, why: ReturnReason::of(record.state.get()) });
             at = record.next.get();
             if at == seen {
                 // A circle.
@@ -190,7 +190,7 @@ pub(crate) fn nack_within(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<Why>,
+    why: Option<ReturnReason>,
 ) -> Result<()> {
     let slot = change.region().slot(change.context().member().slot());
     records::unlink(change, slot, record)?;

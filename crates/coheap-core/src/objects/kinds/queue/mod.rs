@@ -26,7 +26,7 @@ mod records;
 mod remains;
 mod waiting;
 
-pub use records::Why;
+pub use records::ReturnReason;
 
 pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
 pub(crate) use far::Far;
@@ -74,7 +74,7 @@ pub struct Failed {
     /// How many attempts were made.
     pub attempts: u32,
     /// Why the last one did not count.
-    pub why: Why,
+    pub why: ReturnReason,
 }
 
 impl Queue {

@@ -32,7 +32,7 @@ pub(crate) const SIGNED: u32 = 48;
 /// Why an item came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Why {
+pub enum ReturnReason {
     /// It was given back on purpose.
     Nacked = 1,
     /// The process that had it died.
@@ -41,7 +41,7 @@ pub enum Why {
     Dropped = 3,
 }
 
-impl Why {
+impl ReturnReason {
     pub(super) fn of(state: u64) -> Self {
         match state >> 32 & 0xff {
             2 => Self::Died,
@@ -124,7 +124,7 @@ pub(super) fn give_back(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<Why>,
+    why: Option<ReturnReason>,
 ) -> Result<()> {
     let region = change.region();
     let at = region.offset_of(record);
@@ -153,7 +153,11 @@ pub(super) fn give_back(
 
 /// Settles the lease or promise that is first on the list of a process that is gone, or going.
 /// `false`: the list is empty.
-pub(crate) fn settle_first(context: &Context, owner: Incarnation, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(
+    context: &Context,
+    owner: Incarnation,
+    why: ReturnReason,
+) -> Result<bool> {
     let region = context.region();
     let dead = owner.slot;
     let slot = region.slot(dead);
@@ -199,7 +203,7 @@ pub(crate) fn settle_first(context: &Context, owner: Incarnation, why: Why) -> R
     change.commit();
     drop(held);
     if let Some(body) = body {
-        if why == Why::Died {
+        if why == ReturnReason::Died {
             Region::add(&region.header().tally.returned, 1);
         }
         wait::wake(&body.not_empty, u32::MAX);
@@ -221,7 +225,7 @@ fn settle_record(
     change: &mut Change<'_>,
     body: Option<&QueueBody>,
     record: &Record,
-    why: Why,
+    why: ReturnReason,
 ) -> Result<()> {
     let at = change.region().offset_of(record);
     let is_promise = record.state.get() & RESERVED != 0;

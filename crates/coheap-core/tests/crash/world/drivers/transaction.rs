@@ -8,7 +8,7 @@ use std::rc::Rc;
 use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
 use coheap_core::os;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::{Lockable, Transaction};
 
 use crate::world::operation::Operation;
 use crate::world::stage::Stage;
@@ -89,8 +89,8 @@ fn give_back(stage: &Stage, context: &Rc<Context>) -> Result<()> {
         assert!(transaction.holds_nothing());
         let now = os::now();
         let got = transaction.queue_get_until(&stage.queue, now, now, &mut Vec::new());
-        assert!(transaction.try_lock(Thing::Map(stage.map))?);
-        transaction.lock_until(Thing::Value(stage.value), now, now)?;
+        assert!(transaction.try_lock(Lockable::Map(stage.map))?);
+        transaction.lock_until(Lockable::Value(stage.value), now, now)?;
         transaction.map_add(&stage.map, b"count", 1)?;
         if let Ok(lease) = got {
             transaction.queue_nack(&stage.queue, &lease)?;
