@@ -6,10 +6,10 @@
 //!
 //! What always holds:
 //!
-//! - **J1** An entry is complete before it is counted, and counted before its word is stored.
-//! - **J2** The room for all entries is there before the first store, so a change that began can
-//!   always be finished.
-//! - **J3** Dropping an uncommitted change undoes it.
+//! - **Change.1** An entry is complete before it is counted, and counted before its word is stored.
+//! - **Change.2** The room for all entries is there before the first store, so a change that began
+//!   can always be finished.
+//! - **Change.3** Dropping an uncommitted change undoes it.
 
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};

@@ -2,10 +2,11 @@
 //!
 //! What always holds:
 //!
-//! - **C1** A context belongs to one thread of one process; only that thread writes its journal.
-//! - **C2** At most one change is open in it.
-//! - **C3** Blocks on its pending chains belong to nothing else. They stay there when the thread
-//!   ends, and the next thread to take the row has them.
+//! - **Context.1** A context belongs to one thread of one process; only that thread writes its
+//!   journal.
+//! - **Context.2** At most one change is open in it.
+//! - **Context.3** Blocks on its pending chains belong to nothing else. They stay there when the
+//!   thread ends, and the next thread to take the row has them.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -12,9 +12,9 @@
 //!
 //! What always holds:
 //!
-//! - **R1** All journals of the victim are undone before the first of its turns is let go.
-//! - **R2** A turn, chunk or row is touched only where its word names exactly the victim.
-//! - **R3** A recovery is taken over only when the recoverer is dead by the full test.
+//! - **Recovery.1** All journals of the victim are undone before the first of its turns is let go.
+//! - **Recovery.2** A turn, chunk or row is touched only where its word names exactly the victim.
+//! - **Recovery.3** A recovery is taken over only when the recoverer is dead by the full test.
 
 use crate::defect::{Mistake, defect};
 use crate::error::Result;

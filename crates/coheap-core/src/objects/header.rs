@@ -2,11 +2,11 @@
 //!
 //! What always holds:
 //!
-//! - **H1** A header's generation is odd while its object lives and only ever goes up, also when
-//!   the header serves another object later. So a handle is good exactly as long as the
+//! - **Header.1** A header's generation is odd while its object lives and only ever goes up, also
+//!   when the header serves another object later. So a handle is good exactly as long as the
 //!   generation it knows is there.
-//! - **H2** A header changes its kind, turns or generation only under its turn, or before anyone
-//!   can have a handle.
+//! - **Header.2** A header changes its kind, turns or generation only under its turn, or before
+//!   anyone can have a handle.
 
 use crate::allocator::{self, HEADER_CLASS, Room};
 use crate::defect::{Mistake, defect};

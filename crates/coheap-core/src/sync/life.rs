@@ -9,12 +9,12 @@
 //!
 //! # What always holds
 //!
-//! - **L1** `standing` never answers `Dead` of a process whose threads may still run.
-//! - **L2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
+//! - **Life.1** `standing` never answers `Dead` of a process whose threads may still run.
+//! - **Life.2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
 //!   compare-and-swap; the epoch goes up when a slot is taken.
-//! - **L3** An UNBORN slot is alive as long as anyone holds its byte of the birth file: a lock on
-//!   an open description that parent and child share, until the child's own byte stands.
-//! - **L4** The life descriptor is never closed while this process is attached.
+//! - **Life.3** An UNBORN slot is alive as long as anyone holds its byte of the birth file: a lock
+//!   on an open description that parent and child share, until the child's own byte stands.
+//! - **Life.4** The life descriptor is never closed while this process is attached.
 
 use std::sync::{Arc, OnceLock};
 

@@ -7,9 +7,9 @@
 //!
 //! What always holds:
 //!
-//! - **T1** The owner word goes from free to a living owner by compare-and-swap, and back to free
-//!   by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
-//! - **T2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
+//! - **Turn.1** The owner word goes from free to a living owner by compare-and-swap, and back to
+//!   free by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
+//! - **Turn.2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
 
 use super::Incarnation;
 use super::life::{Census, Standing};

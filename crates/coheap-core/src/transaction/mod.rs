@@ -10,12 +10,13 @@
 //!
 //! # What always holds
 //!
-//! - **X1** Locks are taken one by one and given back together, after the commit or the abort.
-//! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single operation
-//!   of the same thread answered them, and whatever [`Transaction::give_up`] is told: every later
-//!   call answers [`Error::Doomed`], and it cannot commit. What it has is given back at once, or
-//!   with its end for a single operation.
-//! - **X3** A copy of a transaction in a forked child touches nothing.
+//! - **Transaction.1** Locks are taken one by one and given back together, after the commit or the
+//!   abort.
+//! - **Transaction.2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single
+//!   operation of the same thread answered them, and whatever [`Transaction::give_up`] is told:
+//!   every later call answers [`Error::Doomed`], and it cannot commit. What it has is given back at
+//!   once, or with its end for a single operation.
+//! - **Transaction.3** A copy of a transaction in a forked child touches nothing.
 
 mod overlay;
 mod touched;

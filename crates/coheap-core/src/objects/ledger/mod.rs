@@ -6,10 +6,10 @@
 //!
 //! What always holds:
 //!
-//! - **R1** The references of a nameless object are as many as the records that name it; both
+//! - **Ledger.1** The references of a nameless object are as many as the records that name it; both
 //!   change in one change, under the turns of object and slot.
-//! - **R2** A child has a record for each reference of its parent before it runs, with the same
-//!   serial number: so what it inherited as a copy of memory finds its own record.
+//! - **Ledger.2** A child has a record for each reference of its parent before it runs, with the
+//!   same serial number: so what it inherited as a copy of memory finds its own record.
 //!
 //! Not here: values that refer to objects (`parcel`); who in a process shares a reference (the
 //! faces count that); named objects, which live until their name is removed.

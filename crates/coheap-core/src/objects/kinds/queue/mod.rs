@@ -13,10 +13,10 @@
 //!
 //! # What always holds
 //!
-//! - **Q1** Positions below `head` are taken, those from `tail` on are not there yet; both only
-//!   grow.
-//! - **Q2** An item is in the chain, or in a record on exactly one list: returned, failed, or a
-//!   slot's leases.
+//! - **Queue.1** Positions below `head` are taken, those from `tail` on are not there yet; both
+//!   only grow.
+//! - **Queue.2** An item is in the chain, or in a record on exactly one list: returned, failed, or
+//!   a slot's leases.
 
 mod ends;
 mod far;
