@@ -236,6 +236,46 @@ class Words(TidyCase):
         self.assert_finds("scripts/demo.py", 5, "not Python")
 
 
+class Labels(TidyCase):
+    """`check_labels`."""
+
+    def label(self, path, *labels):
+        """Write a source file whose opening has an invariant for each of `labels`, from line 4."""
+        items = "".join(f"//! - **{label}** Something holds.\n" for label in labels)
+        self.write(path, OPENING + items)
+
+    def test_labels_after_their_file_or_folder_can_be_cited_anywhere(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1", "Region.2")
+        self.label(ENGINE + "sync/work_queue/mod.rs", "WorkQueue.1")
+        self.plant(ENGINE + "sync/turn.rs", "// SAFETY: it is inside (Region.2, WorkQueue.1).\n")
+        self.write("docs/recovery.md", "By Region.1 it is mapped.\n")
+        self.assert_clean()
+
+    def test_a_label_that_is_not_after_its_file_is_found(self):
+        for label in "R1", "Turn.1", "Region1", "Region.1a1":
+            with self.subTest(label):
+                self.label(ENGINE + "memory/region.rs", label)
+                self.assert_finds(ENGINE + "memory/region.rs", 4, "`Region.1` and so on")
+
+    def test_a_label_that_stands_twice_is_found(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1", "Region.1")
+        self.assert_finds(ENGINE + "memory/region.rs", 5, "stands in")
+
+    def test_a_label_of_two_files_is_found(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1")
+        self.label(ENGINE + "sync/region/mod.rs", "Region.1")
+        self.assert_finds(ENGINE + "sync/region/mod.rs", 4, "memory/region.rs")
+
+    def test_a_cited_label_that_does_not_exist_is_found(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1")
+        self.plant(ENGINE + "sync/turn.rs", "// SAFETY: it is inside (Region.1, Region.2).\n")
+        self.assert_finds(ENGINE + "sync/turn.rs", 4, "`Region.2` is no invariant")
+
+    def test_a_page_that_cites_what_does_not_exist_is_found(self):
+        self.write("docs/recovery.md", "Read on.\nBy Region.1 it is mapped.\n")
+        self.assert_finds("docs/recovery.md", 2, "`Region.1` is no invariant")
+
+
 class Lengths(TidyCase):
     """`check_lengths`, `check_folders` and the ratchet."""
 

@@ -43,6 +43,9 @@ RAW_LOCKS = {"Mutex", "RwLock", "Condvar"}
 SYSTEM_CFG = re.compile(r"\btarget_(os|family)\b|\bcfg(_attr)?!?\([^)\]]*?\b(unix|windows)\b")
 GENERATED = {"target", "dist", "venv", "__pycache__", "node_modules", "corpus", "artifacts"}
 RATCHET = "scripts/tidy-ratchet.txt"
+LABEL = re.compile(r"\b((?:[A-Z][a-z]+)+)\.\d+\b")
+LABELLED = re.compile(r"^//! - \*\*(\w+(?:\.\w*)?\d)\*\*", re.MULTILINE)
+"""How an invariant is cited, `Region.2`, and where it stands in the comment that opens a file."""
 
 
 @dataclass(frozen=True, order=True)
@@ -226,6 +229,31 @@ def check_marks(source: Source) -> Iterator[Finding]:
         yield Finding(source.path, line, f"{match[0]} in a comment: only TODO(#12), with its issue")
 
 
+def check_labels(tree: Tree) -> Iterator[Finding]:
+    """An invariant has a label of its own, after its file; what cites it cites one that exists."""
+    labels: dict[str, str] = {}
+    for source in tree.sources:
+        for match in LABELLED.finditer(source.comments):
+            line, label = line_of(source.comments, match.start(1)), match[1]
+            wanted = "".join(word.capitalize() for word in _stem(source.path).split("_"))
+            if not re.fullmatch(wanted + r"\.\d+", label):
+                message = f"`{label}` is not labelled after its file: `{wanted}.1` and so on"
+                yield Finding(source.path, line, message)
+            elif label in labels:
+                message = f"`{label}` stands in {labels[label]} as well: one label, one invariant"
+                yield Finding(source.path, line, message)
+            labels[label] = source.path
+    texts = [(source.path, source.comments) for source in tree.sources]
+    for folder, entries in tree.folders.items():
+        pages = [f"{folder}/{entry}".lstrip("/") for entry in entries if entry.endswith(".md")]
+        texts += [(page, tree.read(page)) for page in pages]
+    for path, text in texts:
+        for match in LABEL.finditer(text):
+            if match[0] not in labels:
+                message = f"`{match[0]}` is no invariant of any file"
+                yield Finding(path, line_of(text, match.start()), message)
+
+
 def check_names(tree: Tree) -> Iterator[Finding]:
     """Files and folders are named after what is in them."""
     for folder, entries in tree.folders.items():
@@ -268,6 +296,7 @@ SOURCE_RULES: list[Callable[[Source], Iterator[Finding]]] = [
 ]
 TREE_RULES: list[Callable[[Tree], Iterator[Finding]]] = [
     check_floors,
+    check_labels,
     check_names,
     check_folders,
     check_lengths,
@@ -353,6 +382,12 @@ def _is_platform(node: ast.AST) -> TypeGuard[ast.ImportFrom | ast.Attribute]:
         and isinstance(node.value, ast.Name)
         and node.value.id == "sys"
     )
+
+
+def _stem(path: str) -> str:
+    """Name the file at `path` without its ending, or its folder where that file is its `mod.rs`."""
+    file = PurePosixPath(path)
+    return file.parent.name if file.stem == "mod" else file.stem
 
 
 def _module(path: str) -> tuple[str, ...]:

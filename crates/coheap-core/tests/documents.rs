@@ -20,6 +20,7 @@ use coheap_core::memory::layout::{
 
 const PAGE: &str = include_str!("../../../docs/format.md");
 const DEFECTS: &str = include_str!("../../../docs/testing.md");
+const MISTAKES: &str = include_str!("../src/defect.rs");
 
 type Fields = Vec<(usize, &'static str)>;
 
@@ -177,31 +178,49 @@ fn the_page_on_testing_lists_every_planted_defect() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut planted = BTreeSet::new();
     find_defects(&source, &source, &mut planted);
-    let table = DEFECTS.split("## Planted defects").nth(1).expect("a section");
-    let listed: BTreeSet<(u32, String)> = table
-        .lines()
-        .filter_map(|line| {
-            let mut cells = line.split('|').map(str::trim).skip(1);
-            let number = cells.next()?.parse().ok()?;
-            Some((number, cells.nth(1)?.trim_matches('`').to_owned()))
-        })
-        .collect();
-    assert_eq!(listed, planted);
+    let listed = listed().map(|(name, _, file)| (name.to_owned(), file.to_owned())).collect();
+    assert_eq!(planted, listed);
 }
 
-/// Collects number and file of each `defect(n)` below a folder.
-fn find_defects(folder: &Path, root: &Path, found: &mut BTreeSet<(u32, String)>) {
+#[test]
+fn the_page_on_testing_tells_each_mistake_as_the_source_does() {
+    let (_, list) = MISTAKES.split_once("\nmistakes! {").expect("the list of mistakes");
+    let (list, _) = list.split_once("\n}").expect("its end");
+    let mut lines = list.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut declared = BTreeSet::new();
+    while let (Some(text), Some(name)) = (lines.next(), lines.next()) {
+        let text = text.strip_prefix("/// ").and_then(|text| text.strip_suffix('.'));
+        let (text, name) = (text.expect("one line of documentation"), name.trim_matches(','));
+        declared.insert((name.to_owned(), text.to_lowercase()));
+    }
+    let listed = listed().map(|(name, text, _)| (name.to_owned(), text.to_lowercase())).collect();
+    assert_eq!(declared, listed);
+}
+
+/// Name, mistake and file of each defect in the table of the page.
+fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let section = DEFECTS.split("## Planted defects").nth(1).expect("a section");
+    let rows = section.lines().skip_while(|line| *line != "| name | mistake | where |").skip(2);
+    rows.take_while(|line| line.starts_with('|')).map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, text, file] = cells[..] else { panic!("not three cells: {line}") };
+        (name.trim_matches('`'), text, file.trim_matches('`'))
+    })
+}
+
+/// Collects name and file of each `defect(Mistake::...)` below a folder.
+fn find_defects(folder: &Path, root: &Path, found: &mut BTreeSet<(String, String)>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             find_defects(&path, root, found);
             continue;
         }
-        let name = path.strip_prefix(root).expect("below the root").display().to_string();
+        let file = path.strip_prefix(root).expect("below the root").display().to_string();
         let text = fs::read_to_string(&path).expect("a source file");
-        for rest in text.split("defect(").skip(1) {
-            let number = rest.split(')').next().and_then(|number| number.parse().ok());
-            found.extend(number.map(|number| (number, name.clone())));
+        for rest in text.split("defect(Mistake::").skip(1) {
+            let name = rest.split(')').next().filter(|name| *name != "...");
+            found.extend(name.map(|name| (name.to_owned(), file.clone())));
         }
     }
 }

@@ -12,7 +12,7 @@ use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::Recipe;
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Directory, Map, Queue, estate};
 use coheap_core::os::failpoint;
 use coheap_core::sync::Owner;
@@ -276,8 +276,8 @@ fn a_process_that_closes_leaves_no_rows() {
         heap.with(estate::sweep).expect("a sweep");
     }
     // Threads of this very process that fork meanwhile, for other tests, have rows of their own.
-    let me = heap.context().expect("a context").me();
-    let is_ours = |owner: Owner| owner.slot() == me.slot() && owner.epoch() == me.epoch();
+    let me = heap.context().expect("a context").member().incarnation();
+    let is_ours = |owner: Owner| owner.is_of(me);
     let owners = (0..CONTEXT_COUNT).map(|row| Owner::of(heap.region().context(row).owner.get()));
     assert!(owners.into_iter().all(|owner| owner.is_nobody() || is_ours(owner)));
 }
@@ -312,6 +312,6 @@ fn a_lease_open_at_close_counts_as_dropped() {
         heap.close().expect("a close");
     });
     let failed = heap.with(|context| queue.failed(context)).expect("a list");
-    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, Why::Dropped));
+    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, ReturnReason::Dropped));
     assert_eq!(heap.region().header().tally.returned.get(), 0);
 }

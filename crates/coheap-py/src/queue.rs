@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use coheap_core::journal::Context;
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Queue, Recipe};
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyValueError};
@@ -106,8 +106,9 @@ impl WorkQueue {
         match codec::decode(py, &out, self.object.door.rules) {
             Ok(value) => Ok(Lease::new(self, token, value.unbind())),
             Err(error) => {
-                self.object
-                    .run(py, |context| self.queue.nack(context, &token, Some(Why::Nacked)))?;
+                self.object.run(py, |context| {
+                    self.queue.nack(context, &token, Some(ReturnReason::Nacked))
+                })?;
                 Err(error)
             }
         }
@@ -287,9 +288,9 @@ impl WorkQueue {
         let rules = self.object.door.rules;
         let show = |failed: coheap_core::objects::queue::Failed| {
             let why = match failed.why {
-                Why::Nacked => "nacked",
-                Why::Died => "died",
-                Why::Dropped => "dropped",
+                ReturnReason::Nacked => "nacked",
+                ReturnReason::Died => "died",
+                ReturnReason::Dropped => "dropped",
             };
             let value = match codec::decode(py, &failed.value, rules) {
                 Err(error) if error.is_instance_of::<PyException>(py) => {

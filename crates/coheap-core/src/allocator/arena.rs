@@ -5,8 +5,9 @@
 //!
 //! What always holds, under an arena's turn:
 //!
-//! - **A1** Every span of the arena with a free block is in the list of its class, others are not.
-//! - **A2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
+//! - **Arena.1** Every span of the arena with a free block is in the list of its class, others are
+//!   not.
+//! - **Arena.2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
 
 use crate::allocator::size_class::{
     HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class,

@@ -5,9 +5,9 @@
 //!
 //! What always holds:
 //!
-//! - **P1** A block is taken off the chain and becomes part of an object in one change.
-//! - **P2** What a change frees becomes available only with its commit: it is never handed out
-//!   again within the same change.
+//! - **Pending.1** A block is taken off the chain and becomes part of an object in one change.
+//! - **Pending.2** What a change frees becomes available only with its commit: it is never handed
+//!   out again within the same change.
 
 use crate::allocator::arena::{self, link_of};
 use crate::allocator::size_class::{CLASS_COUNT, Room, batch};

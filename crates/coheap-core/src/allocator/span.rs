@@ -14,10 +14,10 @@
 //!
 //! What always holds, under the span map's turn:
 //!
-//! - **S1** Heads from 0 to `frontier` tile it without gap; what is above was never used.
-//! - **S2** `free` is the number of spans in free runs; no free run begins below `hint`, which is
-//!   a head or the frontier.
-//! - **S3** `committed` spans are real; it grows and never shrinks.
+//! - **Span.1** Heads from 0 to `frontier` tile it without gap; what is above was never used.
+//! - **Span.2** `free` is the number of spans in free runs; no free run begins below `hint`, which
+//!   is a head or the frontier.
+//! - **Span.3** `committed` spans are real; it grows and never shrinks.
 
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};

@@ -6,12 +6,12 @@
 //!
 //! What always holds:
 //!
-//! - **J1** An entry is complete before it is counted, and counted before its word is stored.
-//! - **J2** The room for all entries is there before the first store, so a change that began can
-//!   always be finished.
-//! - **J3** Dropping an uncommitted change undoes it.
+//! - **Change.1** An entry is complete before it is counted, and counted before its word is stored.
+//! - **Change.2** The room for all entries is there before the first store, so a change that began
+//!   can always be finished.
+//! - **Change.3** Dropping an uncommitted change undoes it.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::context::Context;
 use crate::journal::held::Held;
@@ -51,7 +51,7 @@ impl<'a> Change<'a> {
             room = make_room(context, words)?;
         }
         context.is_changing.set(true);
-        if !defect(1) {
+        if !defect(Mistake::EvenSequenceDuringChange) {
             for each in held.turns() {
                 turn::open(each);
             }
@@ -78,7 +78,7 @@ impl<'a> Change<'a> {
         assert!(self.len < self.room, "a change saves no more words than it asked room for");
         let entry = entry_at(self.context, self.len);
         self.len += 1;
-        if defect(2) {
+        if defect(Mistake::CountIncompleteEntry) {
             Region::store(&self.entry.entries, self.len as u64);
         }
         Region::build(&entry.at, self.region().offset_of(word));
@@ -89,7 +89,7 @@ impl<'a> Change<'a> {
     /// Saves a word, then stores it.
     #[inline(always)]
     pub fn set(&mut self, word: &Word, value: u64) {
-        if !defect(3) {
+        if !defect(Mistake::StoreUnsaved) {
             self.save(word);
         }
         Region::store(word, value);
@@ -103,7 +103,7 @@ impl<'a> Change<'a> {
 
     /// Puts a block on a chain when the change commits. Costs two words of room.
     pub fn chain(&mut self, head: &'a Word, link: &'a Word, block: u64) {
-        if defect(5) {
+        if defect(Mistake::FreeAtOnce) {
             Region::store(link, head.get());
             self.set(head, block);
             return;
@@ -122,7 +122,7 @@ impl<'a> Change<'a> {
             self.chain_all();
         }
         self.is_done = true;
-        if defect(4) {
+        if defect(Mistake::EvenSequenceBeforeCommit) {
             self.close();
             Region::store_after_all(&self.entry.entries, 0);
         } else {
@@ -203,9 +203,10 @@ pub(super) fn undo(
     is_recovery: bool,
 ) -> Result<()> {
     let count = entry.entries.get() as usize;
-    let count = count.min(if defect(28) { FIRST_ENTRIES } else { MAX_WORDS });
+    let count =
+        count.min(if defect(Mistake::UndoWithoutOverflow) { FIRST_ENTRIES } else { MAX_WORDS });
     let order: &mut dyn Iterator<Item = usize> =
-        if defect(6) { &mut (0..count) } else { &mut (0..count).rev() };
+        if defect(Mistake::UndoFirstWordFirst) { &mut (0..count) } else { &mut (0..count).rev() };
     for number in order {
         let saved = match number {
             _ if number < FIRST_ENTRIES => region.first_entry(index, number),
@@ -213,7 +214,7 @@ pub(super) fn undo(
         };
         Region::store(region.journaled_word(saved.at.get())?, saved.old.get());
     }
-    if count > 0 && !(defect(8) && is_recovery) {
+    if count > 0 && !(defect(Mistake::RecoverWithoutEmptyingJournal) && is_recovery) {
         Region::store(&entry.entries, 0);
     }
     Ok(())

@@ -2,15 +2,16 @@
 //!
 //! What always holds:
 //!
-//! - **C1** A context belongs to one thread of one process; only that thread writes its journal.
-//! - **C2** At most one change is open in it.
-//! - **C3** Blocks on its pending chains belong to nothing else. They stay there when the thread
-//!   ends, and the next thread to take the row has them.
+//! - **Context.1** A context belongs to one thread of one process; only that thread writes its
+//!   journal.
+//! - **Context.2** At most one change is open in it.
+//! - **Context.3** Blocks on its pending chains belong to nothing else. They stay there when the
+//!   thread ends, and the next thread to take the row has them.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::held::Held;
 use crate::memory::Region;
@@ -83,7 +84,7 @@ impl Context {
         for step in 0..CONTEXT_COUNT {
             let index = (first + step) % CONTEXT_COUNT;
             let entry = region.context(index);
-            let me = Owner::new(member.slot(), member.epoch(), index);
+            let me = Owner::new(member.incarnation(), index);
             if entry.owner.get() != 0
                 || Region::compare_exchange(&entry.owner, 0, me.bits()).is_err()
             {
@@ -162,7 +163,7 @@ impl Context {
     /// Whether the calling process is the one that claimed, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
-        self.generation == os::generation() || defect(27)
+        self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
     /// An error that dooms this thread's transaction, if one is open.

@@ -5,7 +5,7 @@
 //! - Turns are taken in index order, also over several `Held` that live at once.
 //! - Dropping lets them go, whatever happened. A change open under them has closed by then.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::journal::context::Context;
 use crate::journal::recovery::{self, Recovered};
@@ -141,7 +141,7 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
     loop {
         match turn::wait_for(turn, context.me(), member.census())? {
             Taken::Yes => return Ok(()),
-            Taken::OwnerGone(_) if defect(16) => {
+            Taken::OwnerGone(_) if defect(Mistake::TakeTurnOfDead) => {
                 // The lock is stolen, and what it guards stays half done.
                 let word = turn.owner.acquire();
                 if Region::compare_exchange(&turn.owner, word, context.me().bits()).is_ok() {
@@ -149,9 +149,9 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
                 }
             }
             Taken::OwnerGone(gone) => {
-                let done = recovery::recover(member.census(), Some(member.who()), gone)?;
+                let done = recovery::recover(member.census(), Some(member.incarnation()), gone)?;
                 let word = Owner::of(turn.owner.acquire());
-                if done == Recovered::Done && word.is_process(gone.slot, gone.epoch) {
+                if done == Recovered::Done && word.is_of(gone) {
                     // Recovery frees every turn of the dead: this word was never theirs.
                     return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
                 }

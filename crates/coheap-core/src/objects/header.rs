@@ -2,14 +2,14 @@
 //!
 //! What always holds:
 //!
-//! - **H1** A header's generation is odd while its object lives and only ever goes up, also when
-//!   the header serves another object later. So a handle is good exactly as long as the
+//! - **Header.1** A header's generation is odd while its object lives and only ever goes up, also
+//!   when the header serves another object later. So a handle is good exactly as long as the
 //!   generation it knows is there.
-//! - **H2** A header changes its kind, turns or generation only under its turn, or before anyone
-//!   can have a handle.
+//! - **Header.2** A header changes its kind, turns or generation only under its turn, or before
+//!   anyone can have a handle.
 
 use crate::allocator::{self, HEADER_CLASS, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
@@ -64,7 +64,7 @@ impl Handle {
     #[inline(always)]
     pub fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
         let object: &Object = region.at(self.at)?;
-        if object.generation.get() == self.generation || defect(24) {
+        if object.generation.get() == self.generation || defect(Mistake::StaleGeneration) {
             Ok(object)
         } else {
             Err(Error::ObjectGone)
@@ -266,7 +266,7 @@ pub fn create(
 /// its root words must have been moved away in the same change.
 pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
     let object = handle.object(change.region())?;
-    if !defect(25) {
+    if !defect(Mistake::KeepGenerationOfRemoved) {
         change.set(&object.generation, handle.generation.wrapping_add(1));
     }
     allocator::give(change, Room::Class(HEADER_CLASS), handle.at)

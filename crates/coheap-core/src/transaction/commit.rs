@@ -8,7 +8,7 @@
 //!
 //! Not here: what is applied, which the overlay of each kind knows.
 
-use super::touched::Things;
+use super::touched::TouchedObjects;
 use crate::allocator;
 use crate::error::Result;
 use crate::journal::{Change, Context};
@@ -16,7 +16,7 @@ use crate::objects::overlay::{Needs, Turns, Wakes};
 use crate::sync::wait;
 
 /// Applies everything as one change.
-pub(super) fn commit(context: &Context, touched: &mut Things) -> Result<()> {
+pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<()> {
     let mut turns = Turns::new();
     touched.overlays().for_each(|overlay| overlay.turns(context, &mut turns));
     if turns.is_empty() {

@@ -10,19 +10,19 @@
 //!
 //! # What always holds
 //!
-//! - **X1** Locks are taken one by one and given back together, after the commit or the abort.
-//! - **X2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single operation
+//! - **Transaction.1** Locks are taken one by one and given back together, after the commit or the abort.
+//! - **Transaction.2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single operation
 //!   of the same thread answered them, and whatever [`Transaction::give_up`] is told: every later
 //!   call answers [`Error::Doomed`], and it cannot commit. What it has is given back at once, or
 //!   with its end for a single operation.
-//! - **X3** A copy of a transaction in a forked child touches nothing.
+//! - **Transaction.3** A copy of a transaction in a forked child touches nothing.
 
 mod touched;
 mod commit;
 
 use std::rc::Rc;
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
@@ -31,13 +31,13 @@ use crate::objects::overlay::{Intent, Locking, Overlay};
 use crate::objects::{Handle, Inside, Lockable, Transactional, parcel};
 use crate::sync::{Patience, lock};
 
-use touched::{Marks, Things};
+use touched::{Marks, TouchedObjects};
 
 /// A transaction that is open.
 #[derive(Debug)]
 pub struct Transaction {
     context: Rc<Context>,
-    touched: Things,
+    touched: TouchedObjects,
     doomed: Option<Error>,
     is_over: bool,
 }
@@ -58,7 +58,7 @@ impl Transaction {
         }
         context.doom.set(None);
         Region::store(&context.entry().age, age.unwrap_or(1).max(1));
-        Ok(Self { context, touched: Things::default(), doomed: None, is_over: false })
+        Ok(Self { context, touched: TouchedObjects::default(), doomed: None, is_over: false })
     }
 
     /// How old it is, for the next attempt.
@@ -87,7 +87,9 @@ impl Transaction {
 
     /// Gives everything back when `answer` is an error that nobody may ignore.
     fn or_doom<T>(&mut self, answer: Result<T>) -> Result<T> {
-        if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) = (&answer, defect(21)) {
+        if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) =
+            (&answer, defect(Mistake::GoOnAfterDeadlock))
+        {
             self.give_up(error.clone());
         }
         answer

@@ -28,7 +28,7 @@ impl Touched {
 
 /// Everything that was touched, by the offset of its header.
 #[derive(Debug, Default)]
-pub(super) struct Things {
+pub(super) struct TouchedObjects {
     sorted: Vec<Touched>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Things {
 #[derive(Debug, Default)]
 pub(super) struct Marks(Vec<(u64, Box<dyn Any>)>);
 
-impl Things {
+impl TouchedObjects {
     /// The number of an object, entered if it is not there.
     #[inline]
     pub(super) fn enter(&mut self, object: &Lockable, region: &Region) -> usize {

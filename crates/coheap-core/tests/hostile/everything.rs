@@ -67,7 +67,7 @@ pub(crate) fn make(heap: &Heap) -> Objects {
         }
         let back = jobs.lease(context, &mut out)?;
         let failed = tries.lease(context, &mut out)?;
-        tries.nack(context, &failed, Some(coheap_core::objects::queue::Why::Nacked))?;
+        tries.nack(context, &failed, Some(coheap_core::objects::queue::ReturnReason::Nacked))?;
         let lease = jobs.lease(context, &mut out)?;
         jobs.nack(context, &back, None)?;
         Ok(lease)

@@ -2,7 +2,7 @@
 //!
 //! All numbers are little endian. A length or count is a LEB128 varint of at most ten bytes.
 //! [`Reader`] checks every length against the bytes that are there before anyone may allocate for
-//! it (E1). Not here: what serde asks for (`encode`, `decode`), and big integers (`big_int`).
+//! it (Element.1). Not here: what serde asks for (`encode`, `decode`), and big integers (`big_int`).
 
 use super::error::CodecError;
 

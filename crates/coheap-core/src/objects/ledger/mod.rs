@@ -6,10 +6,10 @@
 //!
 //! What always holds:
 //!
-//! - **R1** The references of a nameless object are as many as the records that name it; both
+//! - **Ledger.1** The references of a nameless object are as many as the records that name it; both
 //!   change in one change, under the turns of object and slot.
-//! - **R2** A child has a record for each reference of its parent before it runs, with the same
-//!   serial number: so what it inherited as a copy of memory finds its own record.
+//! - **Ledger.2** A child has a record for each reference of its parent before it runs, with the
+//!   same serial number: so what it inherited as a copy of memory finds its own record.
 //!
 //! Not here: values that refer to objects (`parcel`); who in a process shares a reference (the
 //! faces count that); named objects, which live until their name is removed.
@@ -17,7 +17,7 @@
 pub mod parcel;
 
 use crate::allocator;
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
@@ -27,8 +27,8 @@ use crate::objects::birth::{self, Recipe};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
-use crate::objects::queue::{self, RECORD, REFERENCE, Why};
-use crate::sync::Gone;
+use crate::objects::queue::{self, RECORD, REFERENCE, ReturnReason};
+use crate::sync::Incarnation;
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +107,7 @@ pub fn release(context: &Context, reference: &Reference) -> Result<()> {
 /// # Errors
 ///
 /// [`Error::HeapFull`] when there is no room for all; those before it are entered.
-pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
+pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let region = context.region();
     for (serial, at) in own_references(context)? {
         let record: &Record = region.at(at)?;
@@ -127,7 +127,11 @@ pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
 
 /// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
 /// empty.
-pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(
+    context: &Context,
+    owner: Incarnation,
+    why: ReturnReason,
+) -> Result<bool> {
     let region = context.region();
     let (at, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;
@@ -211,7 +215,7 @@ pub(super) fn count_down(
     if left == 0 {
         return birth::end(change, handle, kind);
     }
-    if !defect(31) {
+    if !defect(Mistake::NeverCountDown) {
         change.set(&handle.object(change.region())?.references, left);
     }
     Ok(())

@@ -6,7 +6,7 @@
 use coheap_core::error::Result;
 use coheap_core::journal::{Context, recovery};
 use coheap_core::objects::parcel::{self, Parcel};
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Directory, Map, Queue, Recipe, estate, ledger};
 
 use super::operation::State;
@@ -118,7 +118,9 @@ fn return_items(stage: &Stage) {
     let context = stage.context();
     let lease = |_| stage.queue.lease(&context, &mut Vec::new()).expect("an item");
     let leases: Vec<_> = (0..4).map(lease).collect();
-    for (lease, why) in leases.iter().zip([Some(Why::Nacked), None, Some(Why::Dropped)]) {
+    for (lease, why) in
+        leases.iter().zip([Some(ReturnReason::Nacked), None, Some(ReturnReason::Dropped)])
+    {
         stage.queue.nack(&context, lease, why).expect("a lease");
     }
 }
@@ -161,7 +163,7 @@ pub(crate) const WORK: &[State] = &[
         for _ in 0..2 {
             let context = stage.context();
             let lease = stage.work.lease(&context, &mut Vec::new()).expect("an item");
-            stage.work.nack(&context, &lease, Some(Why::Nacked)).expect("a lease");
+            stage.work.nack(&context, &lease, Some(ReturnReason::Nacked)).expect("a lease");
         }
     }),
 ];
@@ -201,7 +203,7 @@ fn fill_all(stage: &Stage) {
     fill_work(stage, 3);
     let context = stage.context();
     let lease = stage.work.lease(&context, &mut Vec::new()).expect("an item");
-    stage.work.nack(&context, &lease, Some(Why::Nacked)).expect("a lease");
+    stage.work.nack(&context, &lease, Some(ReturnReason::Nacked)).expect("a lease");
 }
 
 /// Of the directory: seven objects are there anyway.
@@ -310,7 +312,7 @@ fn dead_with_leases(stage: &Stage) {
     fill_work(stage, 3);
     stage.leave_dead(|context| {
         let lease = stage.work.lease(context, &mut Vec::new())?;
-        stage.work.nack(context, &lease, Some(Why::Nacked))?;
+        stage.work.nack(context, &lease, Some(ReturnReason::Nacked))?;
         stage.work.lease(context, &mut Vec::new())?;
         for _ in 0..2 {
             stage.queue.lease(context, &mut Vec::new())?;
@@ -322,7 +324,7 @@ fn dead_with_leases(stage: &Stage) {
 fn recover_only(stage: &Stage) {
     let context = stage.context();
     let member = context.member();
-    let swept = recovery::sweep(member.census(), Some(member.who()), 0, 1);
+    let swept = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1);
     assert_eq!(swept, Ok(1), "one process is dead");
 }
 

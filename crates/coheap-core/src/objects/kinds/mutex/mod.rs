@@ -375,9 +375,10 @@ fn refusal(died: u64) -> Error {
 /// then its slot says it, as long as nobody else has the slot.
 fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
     let noted = root.holder.get() as u32;
-    let Some(slot) = holder.slot().map(|slot| region.slot(slot)) else { return noted };
+    let Some(process) = holder.process() else { return noted };
+    let slot = region.slot(process.slot);
     let pid = slot.pid.get() as u32;
-    if StateWord(slot.state.acquire()).epoch() == holder.epoch() { pid } else { noted }
+    if StateWord(slot.state.acquire()).epoch() == process.epoch { pid } else { noted }
 }
 
 /// Takes the lock over from a dead holder. `None`: somebody was faster.

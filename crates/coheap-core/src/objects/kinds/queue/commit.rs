@@ -5,8 +5,8 @@
 
 use std::any::Any;
 
-use super::inside::{Operation, Operations};
-use super::records::{MOVE_WORDS, Why};
+use super::inside::{Operations, QueueOperation};
+use super::records::{MOVE_WORDS, ReturnReason};
 use super::{
     AppendPlan, FULFIL_WORDS, PUT_WORDS, ack_within, append, find_lease, fulfil_within, nack_within,
 };
@@ -22,7 +22,7 @@ impl Operations {
     /// Leases that end with the commit: those that were not nacked after all.
     fn acks(&self) -> impl Iterator<Item = &Lease> {
         self.list.iter().filter_map(|operation| match operation {
-            Operation::Taken(lease) | Operation::Acked(lease) => {
+            QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
                 self.nacks().all(|nacked| nacked != lease).then_some(lease)
             }
             _ => None,
@@ -31,13 +31,14 @@ impl Operations {
 
     fn nacks(&self) -> impl Iterator<Item = &Lease> {
         self.list.iter().filter_map(|operation| match operation {
-            Operation::Nacked(lease) => Some(lease),
+            QueueOperation::Nacked(lease) => Some(lease),
             _ => None,
         })
     }
 
     fn puts(&self) -> u32 {
-        self.list.iter().filter(|operation| matches!(operation, Operation::Put(..))).count() as u32
+        self.list.iter().filter(|operation| matches!(operation, QueueOperation::Put(..))).count()
+            as u32
     }
 
     fn roll_back_to(&mut self, context: &Context, len: usize) -> Result<()> {
@@ -90,15 +91,15 @@ impl Overlaid for Operations {
         let body = self.queue.body(context.region())?;
         for operation in &self.list {
             match operation {
-                Operation::Taken(lease) | Operation::Acked(lease) => {
+                QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
                     find_lease(context, &self.queue, lease)?;
                     needs.words += MOVE_WORDS;
                 }
-                Operation::Nacked(lease) => {
+                QueueOperation::Nacked(lease) => {
                     find_lease(context, &self.queue, lease)?;
                     needs.words += 2 * MOVE_WORDS;
                 }
-                Operation::Put(_, item) => {
+                QueueOperation::Put(_, item) => {
                     needs.rooms.extend(cell::room_of(item));
                     needs.words += PUT_WORDS + FULFIL_WORDS;
                 }
@@ -124,10 +125,10 @@ impl Overlaid for Operations {
         }
         for lease in self.nacks() {
             let record = find_lease(change.context(), &self.queue, lease)?;
-            nack_within(change, body, record, Some(Why::Nacked))?;
+            nack_within(change, body, record, Some(ReturnReason::Nacked))?;
         }
         for operation in &self.list {
-            if let (Operation::Put(promise, item), Some(plan)) = (operation, self.plan) {
+            if let (QueueOperation::Put(promise, item), Some(plan)) = (operation, self.plan) {
                 fulfil_within(change, body, *promise)?;
                 append(change, body, item, plan)?;
             }

@@ -4,7 +4,7 @@
 //! segment is freed by the getter that moves on to the next one.
 
 use crate::allocator::{self, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Region;
@@ -70,7 +70,7 @@ pub(super) fn put_short(region: &Region, body: &QueueBody, item: Cell) -> Result
         return Ok(false);
     }
     let Some(words) = Segment::at(region, at)?.cell(tail) else { return Ok(false) };
-    if defect(26) {
+    if defect(Mistake::MoveTailBeforeItem) {
         Region::publish(&body.tail, tail.wrapping_add(1));
     }
     Region::store(&words[0], item.0);

@@ -9,9 +9,9 @@
 //!
 //! Not here: how that becomes part of the commit (`commit`).
 
-use super::records::Why;
+use super::records::ReturnReason;
 use super::{AppendPlan, Lease, Promise, Queue};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::objects::overlay::{Inside, Lockable, Locking, Overlay, Transactional};
@@ -19,7 +19,7 @@ use crate::sync::Patience;
 
 /// What happened to an item of the queue.
 #[derive(Debug)]
-pub(super) enum Operation {
+pub(super) enum QueueOperation {
     /// Leased in this transaction: acked by the commit, given back by an abort.
     Taken(Lease),
     /// Leased before: acked by the commit.
@@ -35,7 +35,7 @@ pub(super) enum Operation {
 #[derive(Debug)]
 pub(crate) struct Operations {
     pub(super) queue: Queue,
-    pub(super) list: Vec<Operation>,
+    pub(super) list: Vec<QueueOperation>,
     /// Where the items go that are put, once the commit has looked.
     pub(super) plan: Option<AppendPlan>,
 }
@@ -57,7 +57,7 @@ impl Inside<'_, Queue> {
     pub fn get(&mut self, out: &mut Vec<u8>) -> Result<Lease> {
         let (operations, context) = self.operations()?;
         let lease = operations.queue.lease(context, out)?;
-        operations.list.push(Operation::Taken(lease));
+        operations.list.push(QueueOperation::Taken(lease));
         Ok(lease)
     }
 
@@ -70,7 +70,7 @@ impl Inside<'_, Queue> {
     pub fn get_until(&mut self, started: u64, until: u64, out: &mut Vec<u8>) -> Result<Lease> {
         let queue = self.object;
         let lease = self.beside(|context| queue.lease_until(context, started, until, out))?;
-        self.enter(Operation::Taken(lease))?;
+        self.enter(QueueOperation::Taken(lease))?;
         Ok(lease)
     }
 
@@ -82,15 +82,15 @@ impl Inside<'_, Queue> {
     pub fn ack(&mut self, lease: &Lease) -> Result<()> {
         let (operations, _) = self.operations()?;
         let is_known = operations.list.iter().any(|operation| match operation {
-            Operation::Acked(known) | Operation::Nacked(known) | Operation::Taken(known) => {
-                known == lease
-            }
-            Operation::Put(..) => false,
+            QueueOperation::Acked(known)
+            | QueueOperation::Nacked(known)
+            | QueueOperation::Taken(known) => known == lease,
+            QueueOperation::Put(..) => false,
         });
         if is_known {
             return Err(Error::LeaseLost);
         }
-        operations.list.push(Operation::Acked(*lease));
+        operations.list.push(QueueOperation::Acked(*lease));
         Ok(())
     }
 
@@ -102,13 +102,13 @@ impl Inside<'_, Queue> {
     pub fn nack(&mut self, lease: &Lease) -> Result<()> {
         let (operations, _) = self.operations()?;
         let is_ended = operations.list.iter().any(|operation| match operation {
-            Operation::Acked(known) | Operation::Nacked(known) => known == lease,
-            Operation::Taken(_) | Operation::Put(..) => false,
+            QueueOperation::Acked(known) | QueueOperation::Nacked(known) => known == lease,
+            QueueOperation::Taken(_) | QueueOperation::Put(..) => false,
         });
         if is_ended {
             return Err(Error::LeaseLost);
         }
-        operations.list.push(Operation::Nacked(*lease));
+        operations.list.push(QueueOperation::Nacked(*lease));
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl Inside<'_, Queue> {
         let (operations, context) = self.operations()?;
         check_item(item)?;
         let promise = operations.queue.promise(context)?;
-        operations.list.push(Operation::Put(promise, item.to_vec()));
+        operations.list.push(QueueOperation::Put(promise, item.to_vec()));
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Inside<'_, Queue> {
         let queue = self.object;
         let patience = || Patience::until(started, until);
         let promise = self.beside(|context| queue.promise_wait(context, patience()))?;
-        self.enter(Operation::Put(promise, item.to_vec()))
+        self.enter(QueueOperation::Put(promise, item.to_vec()))
     }
 
     fn operations(&mut self) -> Result<(&mut Operations, &Context)> {
@@ -157,7 +157,7 @@ impl Inside<'_, Queue> {
     }
 
     /// Enters what is done already.
-    fn enter(&mut self, operation: Operation) -> Result<()> {
+    fn enter(&mut self, operation: QueueOperation) -> Result<()> {
         match self.intent.entered(&self.object.lockable()) {
             Overlay::Queue(operations) => operations.list.push(operation),
             _ => return Err(another()),
@@ -176,12 +176,12 @@ fn check_item(item: &[u8]) -> Result<()> {
     if item.is_empty() { Err(Error::BadArgument("a value has at least one byte")) } else { Ok(()) }
 }
 
-impl Operation {
+impl QueueOperation {
     /// Undoes what was done at once.
     pub(super) fn give_back(self, context: &Context, queue: &Queue) -> Result<()> {
         match self {
             Self::Taken(lease) => {
-                let counted = defect(22).then_some(Why::Dropped);
+                let counted = defect(Mistake::AbortCountsAttempt).then_some(ReturnReason::Dropped);
                 queue.nack(context, &lease, counted)
             }
             Self::Acked(_) | Self::Nacked(_) => Ok(()),

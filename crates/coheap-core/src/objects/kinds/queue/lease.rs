@@ -4,7 +4,7 @@
 //! process's slot and carries the lease's serial number.
 
 use crate::allocator;
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
@@ -12,7 +12,7 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
 use crate::objects::{estate, husk};
 
-use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
+use super::records::{self, MOVE_WORDS, RECORD, ReturnReason, broken};
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
 
 impl Queue {
@@ -77,7 +77,7 @@ impl Queue {
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
             records::link(&mut change, own, record, true)?;
-            if defect(18) {
+            if defect(Mistake::MoveHeadUnsaved) {
                 change.put(&body.head, body.head.get().wrapping_add(1));
             } else {
                 change.set(&body.head, body.head.get().wrapping_add(1));
@@ -113,7 +113,7 @@ impl Queue {
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
-    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<Why>) -> Result<()> {
+    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<ReturnReason>) -> Result<()> {
         let region = context.region();
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
@@ -149,7 +149,7 @@ impl Queue {
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
-            failed.push(Failed { value, attempts, why: Why::of(record.state.get()) });
+            failed.push(Failed { value, attempts, why: ReturnReason::of(record.state.get()) });
             at = record.next.get();
             if at == seen {
                 // A circle.
@@ -170,7 +170,7 @@ pub(crate) fn find_lease<'a>(
     lease: &Lease,
 ) -> Result<&'a Record> {
     let region = context.region();
-    if defect(13) {
+    if defect(Mistake::AckWithoutLease) {
         return Ok(region.at(lease.record)?);
     }
     let record: &Record = region.at(lease.record)?;
@@ -189,7 +189,7 @@ pub(crate) fn nack_within(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<Why>,
+    why: Option<ReturnReason>,
 ) -> Result<()> {
     let slot = change.region().slot(change.context().member().slot());
     records::unlink(change, slot, record)?;

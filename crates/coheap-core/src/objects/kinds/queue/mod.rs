@@ -9,10 +9,10 @@
 //!
 //! # What always holds
 //!
-//! - **Q1** Positions below `head` are taken, those from `tail` on are not there yet; both only
-//!   grow.
-//! - **Q2** An item is in the chain, or in a record on exactly one list: returned, failed, or a
-//!   slot's leases.
+//! - **Queue.1** Positions below `head` are taken, those from `tail` on are not there yet; both
+//!   only grow.
+//! - **Queue.2** An item is in the chain, or in a record on exactly one list: returned, failed, or
+//!   a slot's leases.
 
 mod commit;
 mod ends;
@@ -25,7 +25,7 @@ mod remains;
 mod waiting;
 
 pub(crate) use inside::Operations;
-pub use records::Why;
+pub use records::ReturnReason;
 
 pub(crate) use ends::{AppendPlan, PUT_WORDS, Segment, append};
 pub(crate) use far::Far;
@@ -73,7 +73,7 @@ pub struct Failed {
     /// How many attempts were made.
     pub attempts: u32,
     /// Why the last one did not count.
-    pub why: Why,
+    pub why: ReturnReason,
 }
 
 /// The root words of a queue.

@@ -4,7 +4,7 @@
 //! the turns of both: the queue's head and the slot's.
 
 use crate::allocator::{self, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
@@ -13,7 +13,7 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS, Slot};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::sync::life::{State, StateWord};
-use crate::sync::{Gone, wait};
+use crate::sync::{Incarnation, wait};
 
 use super::{Queue, read_item};
 
@@ -32,7 +32,7 @@ pub(crate) const SIGNED: u32 = 48;
 /// Why an item came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Why {
+pub enum ReturnReason {
     /// It was given back on purpose.
     Nacked = 1,
     /// The process that had it died.
@@ -41,7 +41,7 @@ pub enum Why {
     Dropped = 3,
 }
 
-impl Why {
+impl ReturnReason {
     pub(super) fn of(state: u64) -> Self {
         match state >> 32 & 0xff {
             2 => Self::Died,
@@ -124,13 +124,13 @@ pub(super) fn give_back(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<Why>,
+    why: Option<ReturnReason>,
 ) -> Result<()> {
     let region = change.region();
     let at = region.offset_of(record);
     let state = record.state.get();
     let attempts = state & 0xffff_ffff;
-    let counted = attempts + u64::from(why.is_some() && !defect(12));
+    let counted = attempts + u64::from(why.is_some() && !defect(Mistake::CountNoAttempts));
     let reason = why.map_or(state >> 32 & 0xff, |why| why as u64);
     let max = body.max_attempts.get();
     let failed = why.is_some() && max != 0 && counted >= max;
@@ -153,7 +153,11 @@ pub(super) fn give_back(
 
 /// Settles the lease or promise that is first on the list of a process that is gone, or going.
 /// `false`: the list is empty.
-pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(
+    context: &Context,
+    owner: Incarnation,
+    why: ReturnReason,
+) -> Result<bool> {
     let region = context.region();
     let dead = owner.slot;
     let slot = region.slot(dead);
@@ -199,7 +203,7 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
     change.commit();
     drop(held);
     if let Some(body) = body {
-        if why == Why::Died {
+        if why == ReturnReason::Died {
             Region::add(&region.header().tally.returned, 1);
         }
         wait::wake(&body.not_empty, u32::MAX);
@@ -211,23 +215,23 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
 
 /// Whether what is on the slot's list is still the owner's: settled by another, the slot may serve
 /// a living process by now. The slot's turn is held, without which no slot becomes free.
-pub(crate) fn is_still_to_settle(context: &Context, owner: Gone) -> bool {
+pub(crate) fn is_still_to_settle(context: &Context, owner: Incarnation) -> bool {
     let word = StateWord(context.region().slot(owner.slot).state.acquire());
     let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;
-    is_estate || owner == context.member().who()
+    is_estate || owner == context.member().incarnation()
 }
 
 fn settle_record(
     change: &mut Change<'_>,
     body: Option<&QueueBody>,
     record: &Record,
-    why: Why,
+    why: ReturnReason,
 ) -> Result<()> {
     let at = change.region().offset_of(record);
     let is_promise = record.state.get() & RESERVED != 0;
     match body {
         Some(body) if is_promise => {
-            if defect(23) {
+            if defect(Mistake::KeepPromiseOfDead) {
                 return allocator::give(change, RECORD, at);
             }
             change.set(&body.reserved, body.reserved.get().saturating_sub(1));

@@ -6,7 +6,7 @@ use std::any::Any;
 
 use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
 use super::writes::{Action, Write, Writes};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
@@ -101,7 +101,7 @@ impl Overlaid for Writes {
                 }
                 Action::Remove => {
                     let found = find(change.region(), object, &write.key())?;
-                    delete(change, object, &found, defect(29))?;
+                    delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
                 }
                 Action::Known(_) | Action::Nothing => {}
             }

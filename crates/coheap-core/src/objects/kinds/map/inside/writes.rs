@@ -99,20 +99,20 @@ impl Transactional for Map {
 }
 
 /// Where the last write to each key is: number plus one, 0 where there is none. A power of two of
-/// places, at most half of them taken.
+/// buckets, at most half of them taken.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    places: Vec<u32>,
+    buckets: Vec<u32>,
     taken: usize,
 }
 
 impl Index {
-    /// The place of a key: where its last write is noted, or is to be.
+    /// The bucket of a key: where its last write is noted, or is to be.
     #[inline]
-    fn place(&self, writes: &[Write], key: &[u8], hash: u32) -> usize {
-        let mask = self.places.len() - 1;
+    fn bucket(&self, writes: &[Write], key: &[u8], hash: u32) -> usize {
+        let mask = self.buckets.len() - 1;
         let mut at = hash as usize & mask;
-        while self.places[at] != 0 && !writes[self.places[at] as usize - 1].is_of(key, hash) {
+        while self.buckets[at] != 0 && !writes[self.buckets[at] as usize - 1].is_of(key, hash) {
             at = (at + 1) & mask;
         }
         at
@@ -120,8 +120,8 @@ impl Index {
 
     #[inline]
     fn note(&mut self, writes: &[Write], number: usize) {
-        if self.taken * 2 >= self.places.len() {
-            return self.rebuild(writes, (self.places.len() * 2).max(8 * FEW));
+        if self.taken * 2 >= self.buckets.len() {
+            return self.rebuild(writes, (self.buckets.len() * 2).max(8 * FEW));
         }
         self.enter(writes, number);
     }
@@ -129,16 +129,16 @@ impl Index {
     #[inline]
     fn enter(&mut self, writes: &[Write], number: usize) {
         let write = &writes[number];
-        let at = self.place(writes, &write.name, write.hash);
-        self.taken += usize::from(self.places[at] == 0);
-        self.places[at] = number as u32 + 1;
+        let at = self.bucket(writes, &write.name, write.hash);
+        self.taken += usize::from(self.buckets[at] == 0);
+        self.buckets[at] = number as u32 + 1;
     }
 
-    /// Notes all writes anew, in as many places.
+    /// Notes all writes anew, in as many buckets.
     #[cold]
-    fn rebuild(&mut self, writes: &[Write], places: usize) {
+    fn rebuild(&mut self, writes: &[Write], buckets: usize) {
         self.taken = 0;
-        self.places = vec![0; places];
+        self.buckets = vec![0; buckets];
         for (number, write) in writes.iter().enumerate() {
             if write.action != Action::Nothing {
                 self.enter(writes, number);
@@ -201,8 +201,8 @@ impl Writes {
     #[inline]
     fn last(&self, key: &Key<'_>) -> Option<usize> {
         if self.writes.len() > FEW {
-            let place = self.index.place(&self.writes, key.bytes, key.hash);
-            return (self.index.places[place] as usize).checked_sub(1);
+            let bucket = self.index.bucket(&self.writes, key.bytes, key.hash);
+            return (self.index.buckets[bucket] as usize).checked_sub(1);
         }
         self.writes
             .iter()
@@ -261,7 +261,7 @@ impl Writes {
             }
         }
         if self.writes.len() > FEW {
-            self.index.rebuild(&self.writes, self.index.places.len());
+            self.index.rebuild(&self.writes, self.index.buckets.len());
         }
         unseen
     }
@@ -275,7 +275,7 @@ impl Writes {
             Action::Insert(old) | Action::Replace(_, old) => *old = value,
             Action::Known(Some(position)) => *action = Action::Replace(*position, value),
             Action::Known(None) => {
-                // The place of a new key is where it was first written.
+                // A new key stands where it was first written.
                 *action = Action::Nothing;
                 self.push(key, Action::Insert(value));
             }
@@ -334,7 +334,7 @@ impl Writes {
     /// A map's pairs as they will be.
     pub(super) fn applied_to(&self, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut pairs: Vec<Option<(Vec<u8>, Vec<u8>)>> = pairs.into_iter().map(Some).collect();
-        let mut places: HashMap<Vec<u8>, usize> = pairs
+        let mut numbers: HashMap<Vec<u8>, usize> = pairs
             .iter()
             .enumerate()
             .filter_map(|(at, pair)| Some((pair.as_ref()?.0.clone(), at)))
@@ -342,16 +342,16 @@ impl Writes {
         for write in &self.writes {
             match &write.action {
                 Action::Insert(value) => {
-                    places.insert(write.name.to_vec(), pairs.len());
+                    numbers.insert(write.name.to_vec(), pairs.len());
                     pairs.push(Some((write.name.to_vec(), value.to_vec())));
                 }
                 Action::Replace(_, value) => {
-                    if let Some(at) = places.get(write.name.as_slice()) {
+                    if let Some(at) = numbers.get(write.name.as_slice()) {
                         pairs[*at] = Some((write.name.to_vec(), value.to_vec()));
                     }
                 }
                 Action::Remove => {
-                    if let Some(at) = places.remove(write.name.as_slice()) {
+                    if let Some(at) = numbers.remove(write.name.as_slice()) {
                         pairs[at] = None;
                     }
                 }
