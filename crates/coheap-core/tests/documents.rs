@@ -14,8 +14,8 @@ use std::path::Path;
 use coheap_core::journal::change::MAX_WORDS;
 use coheap_core::memory::layout::{
     self, Arena, ContextEntry, Control, DirectoryValue, Entry, Header, Husk, IndexSegmentHead,
-    MapEntry, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody, QueueHusk,
-    QueueRoot, QueueSegment, Record, Slot, Span, SpanMap, Tally, Turn,
+    MapEntry, MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody,
+    QueueHusk, QueueRoot, QueueSegment, Record, Slot, Span, SpanMap, Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -74,8 +74,9 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Record { next, previous, object, generation, cell, state, serial }
         ParcelHead { info, next, counted, serial, len }
         ParcelReference { object, generation }
-        Husk { next, stage, entries, capacity, places, index, depth, left }
-        QueueHusk { next, stage, body, spare }
+        Husk { next, info, parts }
+        MapHusk { next, info, entries, capacity, places, index, depth, left }
+        QueueHusk { next, info, body, spare }
     }
 }
 

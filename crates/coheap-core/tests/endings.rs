@@ -11,9 +11,9 @@ use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Directory, Map, Queue, estate};
+use coheap_core::objects::{map, queue};
 use coheap_core::os::failpoint;
 use coheap_core::sync::Owner;
 use coheap_core::transaction::Transaction;
@@ -48,13 +48,13 @@ fn heap() -> Heap {
 }
 
 fn queue(heap: &Heap) -> Queue {
-    let recipe = Recipe::Queue { limit: 0, max_attempts: 1 };
+    let recipe = queue::Recipe { limit: 0, max_attempts: 1 };
     let handle = heap.with(|context| Directory.get_or_create(context, "queue", &recipe));
     Queue { handle: handle.expect("a queue") }
 }
 
 fn map(heap: &Heap) -> Map {
-    let handle = heap.with(|context| Directory.get_or_create(context, "map", &Recipe::Map));
+    let handle = heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe));
     Map { handle: handle.expect("a map") }
 }
 
@@ -98,7 +98,7 @@ fn a_lease_happens_whole_or_not_at_all() {
     let mut out = Vec::new();
     let has_survived = (0..2_000).any(|die_at| {
         let heap = heap();
-        let recipe = Recipe::Queue { limit: 0, max_attempts: 0 };
+        let recipe = queue::Recipe { limit: 0, max_attempts: 0 };
         let handle = heap.with(|context| Directory.get_or_create(context, "patient", &recipe));
         let queue = Queue { handle: handle.expect("a queue") };
         for item in 1..4u8 {

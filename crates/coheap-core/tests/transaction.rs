@@ -5,8 +5,8 @@
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Queue, Value};
+use coheap_core::objects::{Recipe, map, queue, value};
 use coheap_core::transaction::Transaction;
 use proptest::prelude::*;
 
@@ -22,12 +22,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let heap = Heap::anonymous(64 << 20).expect("an anonymous heap");
-        let make = |name: &str, recipe: &Recipe<'_>| {
+        let make = |name: &str, recipe: &dyn Recipe| {
             heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
         };
-        let maps = ["first", "second"].map(|name| Map { handle: make(name, &Recipe::Map) });
-        let value = Value { handle: make("value", &Recipe::Value(&int(0))) };
-        let recipe = Recipe::Queue { limit: 40, max_attempts: 3 };
+        let maps = ["first", "second"].map(|name| Map { handle: make(name, &map::Recipe) });
+        let value = Value { handle: make("value", &value::Recipe::of(&int(0))) };
+        let recipe = queue::Recipe { limit: 40, max_attempts: 3 };
         let queue = Queue { handle: make("queue", &recipe) };
         Self { heap, maps, value, queue }
     }

@@ -7,7 +7,7 @@ use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::objects::Lockable;
-use coheap_core::objects::{Directory, Map, Queue, Recipe, Value};
+use coheap_core::objects::{Directory, Map, Queue, Recipe, Value, map, mutex, queue, value};
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
@@ -21,12 +21,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let heap = Heap::anonymous(64 << 20).expect("an anonymous heap");
-        let make = |name: &str, recipe: &Recipe<'_>| {
+        let make = |name: &str, recipe: &dyn Recipe| {
             heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
         };
-        let maps = ["first", "second"].map(|name| Map { handle: make(name, &Recipe::Map) });
-        let value = Value { handle: make("value", &Recipe::Value(b"number")) };
-        let recipe = Recipe::Queue { limit: 40, max_attempts: 3 };
+        let maps = ["first", "second"].map(|name| Map { handle: make(name, &map::Recipe) });
+        let value = Value { handle: make("value", &value::Recipe::of(b"number")) };
+        let recipe = queue::Recipe { limit: 40, max_attempts: 3 };
         let queue = Queue { handle: make("queue", &recipe) };
         Self { heap, maps, value, queue }
     }
@@ -169,7 +169,7 @@ fn to_wait_for_something_takes_nothing() {
     let world = World::new();
     let queue = &world.queue;
     let soon = || os::now() + 1_000_000;
-    let recipe = Recipe::Lock { is_recursive: false, is_strict: false };
+    let recipe = mutex::Recipe { is_recursive: false, is_strict: false, ..Default::default() };
     let mutex = world
         .heap
         .with(|context| Directory.get_or_create(context, "lock", &recipe))

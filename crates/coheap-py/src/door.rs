@@ -81,7 +81,7 @@ impl Door {
         py: Python<'_>,
         kind: &'static str,
         name: Option<&str>,
-        recipe: &Recipe<'_>,
+        recipe: &dyn Recipe,
     ) -> PyResult<Object> {
         let subject = || match name {
             Some(name) => format!("{kind} {name:?}"),

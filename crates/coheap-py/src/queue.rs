@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use coheap_core::journal::Context;
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Queue, Recipe};
+use coheap_core::objects::{Queue, queue};
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -59,7 +59,7 @@ impl WorkQueue {
         };
         // As in the standard library, any size below 1 is no limit.
         let limit = u64::try_from(maxsize).unwrap_or(0);
-        let recipe = Recipe::Queue { limit, max_attempts };
+        let recipe = queue::Recipe { limit, max_attempts };
         Ok(Self::new(door.object(py, "queue", name, &recipe)?))
     }
 

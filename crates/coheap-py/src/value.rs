@@ -7,7 +7,7 @@
 //! The lock is one beside the number, of which the number itself takes no notice.
 
 use coheap_core::objects::Lockable;
-use coheap_core::objects::{Mutex, Recipe, Value as Engine};
+use coheap_core::objects::{Mutex, Value as Engine, value};
 use coheap_core::transaction::Transaction;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -215,7 +215,7 @@ impl Value {
             Some(init) => kind.encode(&init)?,
             None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
         };
-        let recipe = Recipe::Number { bytes: &init, typecode: kind.letter() };
+        let recipe = value::Recipe { bytes: &init, typecode: kind.letter() };
         Self::new(py, door.object(py, "value", name, &recipe)?, kind)
     }
 

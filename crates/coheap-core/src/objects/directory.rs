@@ -12,10 +12,11 @@ use crate::journal::{Change, Context, Held, recovery};
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, DirectoryValue, Object};
-use crate::objects::birth::{self, Recipe};
+use crate::objects::birth;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
+use crate::objects::kinds::Recipe;
 use crate::objects::map::{self, Key, Table};
 use crate::sync::Owner;
 
@@ -38,7 +39,7 @@ impl Directory {
         &self,
         context: &Context,
         name: &str,
-        recipe: &Recipe<'_>,
+        recipe: &dyn Recipe,
     ) -> Result<Handle> {
         check_name(name)?;
         let region = context.region();
@@ -79,21 +80,12 @@ impl Directory {
     pub fn names(&self, context: &Context) -> Result<Vec<(String, Kind)>> {
         let region = context.region();
         let _held = context.hold(DIRECTORY_TURN)?;
-        let table = Table::new(region, &region.header().directory);
-        let mut names = Vec::new();
-        for position in 0..table.used() {
-            let entry = table.entry(position)?;
-            let key = Cell::load(&entry.key);
-            if key.is_removed() {
-                continue;
-            }
-            let mut name = Vec::new();
-            key.read(region, &mut name)?;
-            let DirectoryValue { at, generation } = value_in(region, Cell::load(&entry.value))?;
+        let entries = entries(region)?.into_iter();
+        let kinds = entries.map(|(name, DirectoryValue { at, generation })| {
             let (_, kind) = living(Handle::any(region, at, generation), at)?;
-            names.push((String::from_utf8_lossy(&name).into_owned(), kind));
-        }
-        Ok(names)
+            Ok((name, kind))
+        });
+        kinds.collect()
     }
 
     /// Ends the object of a name. Its handles answer [`Error::ObjectGone`] from now on.
@@ -172,8 +164,26 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// All names, and where their objects are, oldest first. The directory's turn is held.
+pub(crate) fn entries(region: &Region) -> Result<Vec<(String, DirectoryValue)>> {
+    let table = Table::new(region, &region.header().directory);
+    let mut entries = Vec::new();
+    for position in 0..table.used() {
+        let entry = table.entry(position)?;
+        let key = Cell::load(&entry.key);
+        if key.is_removed() {
+            continue;
+        }
+        let mut name = Vec::new();
+        key.read(region, &mut name)?;
+        let value = value_in(region, Cell::load(&entry.value))?;
+        entries.push((String::from_utf8_lossy(&name).into_owned(), value));
+    }
+    Ok(entries)
+}
+
 /// Where the object of a name is.
-pub(crate) fn value_in(region: &Region, cell: Cell) -> Result<DirectoryValue> {
+fn value_in(region: &Region, cell: Cell) -> Result<DirectoryValue> {
     let mut bytes = Vec::new();
     cell.read(region, &mut bytes)?;
     let broken = Corrupt { what: "entry of the directory", at: cell.0 };
@@ -198,7 +208,7 @@ fn create(
     held: &Held<'_>,
     directory: &Object,
     key: &Key<'_>,
-    recipe: &Recipe<'_>,
+    recipe: &dyn Recipe,
 ) -> Result<Handle> {
     map::reserve(held, directory, &[key.hash])?;
     birth::ensure(held.context(), recipe, cell::room_of(key.bytes))?;

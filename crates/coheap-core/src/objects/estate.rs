@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
-use crate::objects::queue::ReturnReason;
+use crate::objects::ledger::record::ReturnReason;
 use crate::objects::{husk, ledger};
 use crate::os;
 use crate::sync::Incarnation;

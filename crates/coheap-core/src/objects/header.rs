@@ -242,7 +242,7 @@ pub const ROOM: Room = Room::Class(HEADER_CLASS);
 pub fn create(
     change: &mut Change<'_>,
     kind: Kind,
-    fill: impl FnOnce(&Change<'_>, &Object),
+    fill: impl FnOnce(&mut Change<'_>, &Object) -> Result<()>,
 ) -> Result<Handle> {
     let region = change.region();
     let turn = deal_turn(region);
@@ -257,7 +257,7 @@ pub fn create(
     for word in &object.root {
         change.put(word, 0);
     }
-    fill(change, object);
+    fill(change, object)?;
     change.set(&object.generation, generation);
     Ok(Handle { at, generation, turn, second_turn })
 }

@@ -13,6 +13,7 @@
 pub mod cell;
 pub mod header;
 pub mod husk;
+pub(crate) mod walk;
 pub mod overlay;
 pub mod kinds;
 pub mod birth;
@@ -21,10 +22,9 @@ pub mod estate;
 pub mod directory;
 
 pub use crate::kind::Kind;
-pub use birth::Recipe;
 pub use directory::Directory;
 pub use header::Handle;
-pub use kinds::{map, mutex, queue, value};
+pub use kinds::{Recipe, map, mutex, queue, value};
 pub use ledger::{Reference, parcel};
 pub use map::Map;
 pub use mutex::Mutex;

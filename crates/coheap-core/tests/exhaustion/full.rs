@@ -6,8 +6,8 @@
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
-use coheap_core::objects::{Directory, Map, Queue};
+use coheap_core::objects::{Directory, Map, Queue, Recipe};
+use coheap_core::objects::{map, mutex, queue, value};
 use coheap_core::transaction::Transaction;
 
 use crate::support::objects::{heap, map, mutex, queue, value};
@@ -245,16 +245,16 @@ fn a_heap_full_to_the_last_block_still_gives_leases() {
 #[test]
 fn a_heap_full_of_objects_can_be_emptied() {
     let heap = small_heap(512);
-    let recipes = [
-        Recipe::Map,
-        Recipe::Value(&[1; 3000]),
-        Recipe::Queue { limit: 0, max_attempts: 0 },
-        Recipe::Mutex(&[2; 100]),
+    let recipes: [&dyn Recipe; 4] = [
+        &map::Recipe,
+        &value::Recipe::of(&[1; 3000]),
+        &queue::Recipe { limit: 0, max_attempts: 0 },
+        &mutex::Recipe::around(&[2; 100]),
     ];
     let mut names = Vec::new();
     for number in 0.. {
         let name = format!("object {number}");
-        let recipe = &recipes[number % recipes.len()];
+        let recipe = recipes[number % recipes.len()];
         match heap.with(|context| Directory.get_or_create(context, &name, recipe)) {
             Ok(_) => names.push(name),
             Err(error) => {

@@ -8,9 +8,9 @@ use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::queue::Lease;
 use coheap_core::objects::{Directory, Kind, Map, Mutex, Queue, Value, estate};
+use coheap_core::objects::{map, value};
 use coheap_core::transaction::Transaction;
 
 use crate::support::child::{End, die, fork};
@@ -230,8 +230,8 @@ fn take_lock(objects: &Objects, context: &Context) -> Result<()> {
 fn change_directory(context: &Context) -> Result<()> {
     all(&mut [
         &mut || Directory.find(context, "large", Kind::Map).map(|_| ()),
-        &mut || Directory.get_or_create(context, "new", &Recipe::Map).map(|_| ()),
-        &mut || Directory.get_or_create(context, "newer", &Recipe::Value(&[1; 99])).map(|_| ()),
+        &mut || Directory.get_or_create(context, "new", &map::Recipe).map(|_| ()),
+        &mut || Directory.get_or_create(context, "newer", &value::Recipe::of(&[1; 99])).map(|_| ()),
         &mut || Directory.remove(context, "new"),
         &mut || Directory.remove(context, "tries"),
     ])

@@ -18,7 +18,7 @@ mod iterator;
 mod plain;
 
 use coheap_core::objects::Lockable;
-use coheap_core::objects::{Map, Recipe};
+use coheap_core::objects::{Map, map};
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 use pyo3::exceptions::PyKeyError;
@@ -152,7 +152,7 @@ impl Dict {
     #[pyo3(signature = (*others, **entries))]
     fn create(others: &Bound<'_, PyTuple>, entries: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let py = others.py();
-        let new = Self::new(default::door(py)?.object(py, "dict", None, &Recipe::Map)?);
+        let new = Self::new(default::door(py)?.object(py, "dict", None, &map::Recipe)?);
         if !others.is_empty() || entries.is_some() {
             entries::update(&new, others, entries)?;
         }

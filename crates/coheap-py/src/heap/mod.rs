@@ -15,7 +15,7 @@ pub(crate) mod pickling;
 use std::path::PathBuf;
 
 use coheap_core::heap::{Heap as Engine, Options};
-use coheap_core::objects::{Directory, Recipe, estate};
+use coheap_core::objects::{Directory, estate, map};
 use coheap_core::{check, os, stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
@@ -91,7 +91,7 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     #[pyo3(signature = (name=None))]
     fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
-        Ok(Dict::new(self.door.object(py, "dict", name, &Recipe::Map)?))
+        Ok(Dict::new(self.door.object(py, "dict", name, &map::Recipe)?))
     }
 
     /// The work queue with this name, made empty if there is none; without a name a new one.

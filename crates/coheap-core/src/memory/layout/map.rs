@@ -42,6 +42,26 @@ plain! {
         pub spare: Word,
     }
 
+    /// What is left of a map.
+    pub struct MapHusk: 64 {
+        /// Next husk of the chain.
+        pub next: Word,
+        /// Bit 0: the cells are to be freed; bits 8..16 the stage; bits 16..24 the kind.
+        pub info: Word,
+        /// As in the map's root words; 0 = freed.
+        pub entries: Word,
+        /// As in the map's root words; goes down as segments are freed.
+        pub capacity: Word,
+        /// As in the map's root words.
+        pub places: Word,
+        /// As in the map's root words; 0 = freed.
+        pub index: Word,
+        /// As in the map's root words.
+        pub depth: Word,
+        /// Positions whose cells are left; in the last stage, places of the index that are left.
+        pub left: Word,
+    }
+
     /// A key and its value.
     pub struct MapEntry: 32 {
         /// The key; marked when the entry was removed.

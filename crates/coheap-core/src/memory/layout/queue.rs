@@ -72,6 +72,18 @@ plain! {
         pub spare: [Word; 5],
     }
 
+    /// What is left of a queue.
+    pub struct QueueHusk: 64 {
+        /// Next husk of the chain.
+        pub next: Word,
+        /// Bits 16..24 the kind.
+        pub info: Word,
+        /// Offset of the body.
+        pub body: Word,
+        /// To the end.
+        pub spare: [Word; 5],
+    }
+
     /// What a segment of a queue's chain begins with; a cell for each of its places follows.
     pub struct QueueSegment: 32 {
         /// Offset of the next segment.

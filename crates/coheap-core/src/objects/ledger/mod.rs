@@ -15,6 +15,7 @@
 //! faces count that); named objects, which live until their name is removed.
 
 pub mod parcel;
+pub(crate) mod record;
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};
@@ -23,12 +24,13 @@ use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{Object, Record, SLOT_TURNS};
-use crate::objects::birth::{self, Recipe};
+use crate::objects::birth;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
-use crate::objects::queue::{self, RECORD, REFERENCE, ReturnReason};
+use crate::objects::kinds::Recipe;
 use crate::sync::Incarnation;
+use record::{MOVE_WORDS, RECORD, REFERENCE, ReturnReason};
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +46,16 @@ pub struct Reference {
 }
 
 /// Words that a new reference saves at most.
-const LINK_WORDS: usize = allocator::TAKE_WORDS + queue::MOVE_WORDS;
+const LINK_WORDS: usize = allocator::TAKE_WORDS + MOVE_WORDS;
 /// Words that releasing one saves at most.
-const RELEASE_WORDS: usize = birth::END_WORDS + queue::MOVE_WORDS;
+const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 
 /// Makes an object without a name, and the first reference to it.
 ///
 /// # Errors
 ///
 /// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
-pub fn create(context: &Context, recipe: &Recipe<'_>) -> Result<Reference> {
+pub fn create(context: &Context, recipe: &dyn Recipe) -> Result<Reference> {
     if context.in_transaction.get() {
         return Err(Error::BadArgument("objects are made and removed outside of transactions"));
     }
@@ -136,7 +138,7 @@ pub(crate) fn settle_first(
     let (at, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;
         let at = region.slot(owner.slot).leases.get();
-        if at == 0 || !queue::is_still_to_settle(context, owner) {
+        if at == 0 || !record::is_still_to_settle(context, owner) {
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
@@ -146,7 +148,7 @@ pub(crate) fn settle_first(
     };
     let expected = Expected { slot: owner.slot, serial: None };
     match found {
-        None => queue::settle_first(context, owner, why),
+        None => record::settle_first(context, owner, why),
         Some(Ok((handle, _))) => drop_reference(context, at, &handle, &expected),
         Some(Err(other)) => Err(other),
     }
@@ -162,7 +164,7 @@ impl Expected {
     fn is_met_by(&self, record: &Record, handle: &Handle) -> bool {
         let state = record.state.get();
         state & REFERENCE != 0
-            && state >> queue::SIGNED == u64::from(self.slot + 1)
+            && state >> record::SIGNED == u64::from(self.slot + 1)
             && record.object.get() == handle.at
             && record.generation.get() == handle.generation
             && self.serial.is_none_or(|serial| record.serial.get() == serial)
@@ -191,7 +193,7 @@ fn drop_reference(
         birth::ensure_end(context, handle, kind)?;
     }
     let mut change = Change::begin(&held, RELEASE_WORDS)?;
-    queue::unlink(&mut change, region.slot(expected.slot), record)?;
+    record::unlink(&mut change, region.slot(expected.slot), record)?;
     change.set(&record.state, 0);
     allocator::give(&mut change, RECORD, at)?;
     count_down(&mut change, handle, kind, left)?;
@@ -231,7 +233,7 @@ fn enter(change: &mut Change<'_>, slot: u32, handle: &Handle, serial: u64) -> Re
     cell::put(change, &record.cell, Cell::NOTHING);
     change.put(&record.state, REFERENCE);
     change.put(&record.serial, serial);
-    queue::link(change, slot, record, true)?;
+    record::link(change, slot, record, true)?;
     Ok(at)
 }
 

@@ -7,7 +7,7 @@ use coheap_core::error::Result;
 use coheap_core::journal::{Context, recovery};
 use coheap_core::objects::parcel::{self, Parcel};
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Directory, Map, Queue, Recipe, estate, ledger};
+use coheap_core::objects::{Directory, Map, Queue, estate, ledger, map, queue, value};
 
 use super::operation::State;
 use super::stage::{Stage, int};
@@ -193,7 +193,7 @@ fn add_names(stage: &Stage, count: u32) {
     let context = stage.context();
     for number in 0..count {
         let name = format!("n{number}");
-        Directory.get_or_create(&context, &name, &Recipe::Value(b"x")).expect("room");
+        Directory.get_or_create(&context, &name, &value::Recipe::of(b"x")).expect("room");
     }
 }
 
@@ -220,7 +220,7 @@ pub(crate) const DIRECTORIES: &[State] = &[
 
 fn make_nameless(stage: &Stage) {
     let context = stage.context();
-    let reference = ledger::create(&context, &Recipe::Map).expect("room");
+    let reference = ledger::create(&context, &map::Recipe).expect("room");
     Map { handle: reference.handle }.set(&context, b"key", &[b'v'; 40]).expect("room");
     stage.references.borrow_mut().push(reference);
 }
@@ -229,12 +229,12 @@ fn make_nameless(stage: &Stage) {
 fn dead_with_references(stage: &Stage) {
     make_nameless(stage);
     stage.leave_dead(|context| {
-        let map = Map { handle: ledger::create(context, &Recipe::Map)?.handle };
+        let map = Map { handle: ledger::create(context, &map::Recipe)?.handle };
         for number in 0..12 {
             let (key, value) = entry(number);
             map.set(context, &key, &value)?;
         }
-        let recipe = Recipe::Queue { limit: 0, max_attempts: 0 };
+        let recipe = queue::Recipe { limit: 0, max_attempts: 0 };
         let queue = Queue { handle: ledger::create(context, &recipe)?.handle };
         queue.put(context, &item(3))?;
         queue.lease(context, &mut Vec::new())?;
@@ -255,7 +255,7 @@ pub(crate) const LEDGERS: &[State] = &[
 
 /// A value that refers to the parent's object and to a new one that nothing else will keep.
 pub(crate) fn pack_two(stage: &Stage, context: &Context) -> Result<(Parcel, Vec<u8>)> {
-    let new = ledger::create(context, &Recipe::Map)?;
+    let new = ledger::create(context, &map::Recipe)?;
     let known = stage.references.borrow().first().map_or(new.handle, |known| known.handle);
     let places = [new.handle, known].map(|handle| (handle.at, handle.generation));
     let mut bytes = b"\x06\x05value".to_vec();

@@ -8,8 +8,8 @@
 //!
 //! What always holds: each step is a change of its own that keeps the map's content and order.
 
-use super::cut_loose;
 use super::index::{self, Plan, SlotWord};
+use super::shape::cut_loose;
 use super::squeeze::squeeze;
 use super::table::{Table, copy_entry, directory_room, entries_room, map_root};
 use crate::allocator::{self, Room};
@@ -192,7 +192,7 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let layout = Layout::new(living.len() as u64, more, plan);
     let mut rooms = layout.rooms();
     allocator::ensure_all(held.context(), &mut rooms)?;
-    let words = rooms.len() * allocator::TAKE_WORDS + husk::CUT_WORDS + 9;
+    let words = rooms.len() * allocator::TAKE_WORDS + husk::HANG_WORDS + 9;
     let mut change = Change::begin(held, words)?;
     let (entries, segments) = take_entries(&mut change, &layout)?;
     for (number, (position, _)) in living.iter().enumerate() {

@@ -16,6 +16,7 @@ mod index;
 mod inside;
 mod pairs;
 mod read;
+mod shape;
 mod squeeze;
 mod table;
 
@@ -23,10 +24,11 @@ pub use inside::Additions;
 pub(crate) use inside::Writes;
 pub use pairs::{Pair, Pairs};
 pub use read::Batch;
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert};
 pub(crate) use growth::{index_segments, reserve};
-pub(crate) use index::{SlotWord, segment_room, segment_shape, slots};
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
 use crate::allocator;
@@ -37,6 +39,7 @@ use crate::memory::layout::{MapRoot, Object};
 use crate::objects::cell::Cell;
 use crate::objects::header::Handle;
 use crate::objects::{estate, husk, parcel, value};
+use shape::cut_loose;
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -304,7 +307,7 @@ impl Map {
         let (held, object) = self.handle.hold(context)?;
         let root = map_root(object);
         husk::ensure_or_reserve(context, &root.reserve)?;
-        let mut change = Change::begin(&held, husk::CUT_WORDS + 9)?;
+        let mut change = Change::begin(&held, husk::HANG_WORDS + 9)?;
         cut_loose(&mut change, object, true)?;
         let MapRoot { live, used, entries, capacity, places, index, depth, first, .. } = root;
         for word in [live, used, entries, capacity, places, index, depth, first] {
@@ -369,17 +372,11 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
     Ok(true)
 }
 
-/// Moves everything that hangs from a map into a husk; the caller resets the root words.
-pub(crate) fn cut_loose(change: &mut Change<'_>, object: &Object, with_cells: bool) -> Result<()> {
-    Table::new(change.region(), object).check_numbers()?;
-    husk::cut(change, map_root(object), with_cells)
-}
-
 #[cfg(all(test, not(any(loom, miri, sim))))]
 mod tests {
     use super::*;
     use crate::heap::Heap;
-    use crate::objects::{Directory, Recipe};
+    use crate::objects::{Directory, map};
 
     /// Goal: a key that comes and goes for ever leaves nothing in the index for others to search.
     /// Method: no more slots are filled than with the key there once.
@@ -392,7 +389,7 @@ mod tests {
             Ok::<_, Error>(index::segment_shape(context.region(), at)?.filled)
         };
         let answer = heap.with(|context| {
-            let handle = Directory.get_or_create(context, "map", &Recipe::Map)?;
+            let handle = Directory.get_or_create(context, "map", &map::Recipe)?;
             let map = Map { handle };
             (0..100u8).try_for_each(|key| map.set(context, &[key], b"other").map(|_| ()))?;
             map.set(context, b"key", b"value")?;

@@ -8,7 +8,11 @@
 //! when the holder has it is written by the holder alone, and means nothing while nobody holds it.
 //! Waiting for it is in `waiting`.
 
+mod shape;
 mod waiting;
+
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
 
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
@@ -397,13 +401,13 @@ mod tests {
     use super::*;
     use crate::heap::Heap;
     use crate::objects::Directory;
-    use crate::objects::Recipe;
+    use crate::objects::mutex;
 
     const SLICE: u64 = 50_000_000;
 
     fn mutex(heap: &Heap, name: &str) -> Mutex {
-        let made =
-            heap.with(|context| Directory.get_or_create(context, name, &Recipe::Mutex(&[0])));
+        let made = heap
+            .with(|context| Directory.get_or_create(context, name, &mutex::Recipe::around(&[0])));
         Mutex { handle: made.expect("a lock") }
     }
 

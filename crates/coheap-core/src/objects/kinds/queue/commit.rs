@@ -6,7 +6,6 @@
 use std::any::Any;
 
 use super::inside::{Operations, QueueOperation};
-use super::records::{MOVE_WORDS, ReturnReason};
 use super::{
     AppendPlan, FULFIL_WORDS, PUT_WORDS, ack_within, append, find_lease, fulfil_within, nack_within,
 };
@@ -16,6 +15,7 @@ use crate::memory::Region;
 use crate::memory::layout::SLOT_TURNS;
 use crate::objects::Lease;
 use crate::objects::cell;
+use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
 
 impl Operations {

@@ -9,11 +9,11 @@
 //!
 //! Not here: how that becomes part of the commit (`commit`).
 
-use super::records::ReturnReason;
 use super::{AppendPlan, Lease, Promise, Queue};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
+use crate::objects::ledger::record::ReturnReason;
 use crate::objects::overlay::{Inside, Lockable, Locking, Overlay, Transactional};
 use crate::sync::Patience;
 

@@ -12,8 +12,9 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
 use crate::objects::{estate, husk};
 
-use super::records::{self, MOVE_WORDS, RECORD, ReturnReason, broken};
+use super::records::{self, broken};
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
+use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
 
 impl Queue {
     /// Takes the item at the front on lease and replaces `out` by it.
@@ -52,7 +53,7 @@ impl Queue {
             let attempt = (record.state.get() as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
-            records::link(&mut change, own, record, false)?;
+            record::link(&mut change, own, record, false)?;
             change.set(&record.serial, serial);
             change.set(&body.leased, body.leased.get().wrapping_add(1));
             change.commit();
@@ -76,7 +77,7 @@ impl Queue {
             cell::put(&change, &record.cell, cell);
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
-            records::link(&mut change, own, record, true)?;
+            record::link(&mut change, own, record, true)?;
             if defect(Mistake::MoveHeadUnsaved) {
                 change.put(&body.head, body.head.get().wrapping_add(1));
             } else {
@@ -176,7 +177,7 @@ pub(crate) fn find_lease<'a>(
     let record: &Record = region.at(lease.record)?;
     // A record that is free or serves another lease carries another serial number; one that came
     // back, or belongs to the parent of a forked child, is not signed by this process.
-    let signed = record.state.get() >> records::SIGNED;
+    let signed = record.state.get() >> record::SIGNED;
     let is_ours = record.serial.get() == lease.serial
         && signed == u64::from(context.member().slot() + 1)
         && record.object.get() == queue.handle.at
@@ -192,7 +193,7 @@ pub(crate) fn nack_within(
     why: Option<ReturnReason>,
 ) -> Result<()> {
     let slot = change.region().slot(change.context().member().slot());
-    records::unlink(change, slot, record)?;
+    record::unlink(change, slot, record)?;
     records::give_back(change, body, record, why)
 }
 
@@ -200,7 +201,7 @@ pub(crate) fn nack_within(
 pub(crate) fn ack_within(change: &mut Change<'_>, body: &QueueBody, record: &Record) -> Result<()> {
     let region = change.region();
     let slot = region.slot(change.context().member().slot());
-    records::unlink(change, slot, record)?;
+    record::unlink(change, slot, record)?;
     cell::free(change, Cell::load(&record.cell))?;
     change.set(&record.serial, 0);
     let at = region.offset_of(record);

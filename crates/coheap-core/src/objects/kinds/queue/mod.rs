@@ -22,19 +22,18 @@ mod lease;
 mod promise;
 mod records;
 mod remains;
+mod shape;
 mod waiting;
 
+pub use crate::objects::ledger::record::ReturnReason;
 pub(crate) use inside::Operations;
-pub use records::ReturnReason;
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
 
 pub(crate) use ends::{AppendPlan, PUT_WORDS, Segment, append};
 pub(crate) use far::Far;
 pub(crate) use lease::{ack_within, find_lease, nack_within};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
-pub(crate) use records::{
-    MOVE_WORDS, RECORD, REFERENCE, RESERVED, SIGNED, is_still_to_settle, link, settle_first, unlink,
-};
-pub(crate) use remains::take_apart;
 
 use crate::allocator::{self, Room};
 use crate::error::{Error, Result};
@@ -44,6 +43,7 @@ use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::estate;
 use crate::objects::header::Handle;
+use crate::objects::ledger::record::RECORD;
 use crate::objects::value::LOOKS;
 use crate::sync::wait;
 
@@ -346,8 +346,6 @@ impl Queue {
     }
 }
 
-/// Words that making a queue saves.
-pub(crate) const CREATE_WORDS: usize = 2 * allocator::TAKE_WORDS;
 /// The room of a body.
 pub(crate) const BODY: Room = Room::of(size_of::<QueueBody>());
 

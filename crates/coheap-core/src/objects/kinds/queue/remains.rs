@@ -11,15 +11,33 @@ use crate::journal::Change;
 use crate::memory::Word;
 use crate::memory::layout::{QueueBody, Record};
 use crate::objects::cell::{self, Cell};
+use crate::objects::husk;
+use crate::objects::ledger::record::RECORD;
 
+use super::BODY;
 use super::ends::Segment;
-use super::records::{RECORD, broken};
+use super::records::broken;
 
 /// Things freed in one step.
 const STEP: u64 = 16;
 
+/// Frees some of what hangs from the body at an offset, and the body when nothing does. `false`:
+/// nothing is left.
+pub(super) fn take_apart(change: &mut Change<'_>, at: u64) -> Result<bool> {
+    let body: &QueueBody = change.region().at(at)?;
+    if free_some(change, body)? {
+        return Ok(true);
+    }
+    match body.reserve.get() {
+        0 => {}
+        reserve => allocator::give(change, husk::ROOM, reserve)?,
+    }
+    allocator::give(change, BODY, at)?;
+    Ok(false)
+}
+
 /// Frees some of what hangs from a body. `false`: nothing is left but the body.
-pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
+fn free_some(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
     if free_records(change, &body.returned)? || free_records(change, &body.failed)? {
         return Ok(true);
     }

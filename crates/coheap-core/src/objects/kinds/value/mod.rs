@@ -5,8 +5,12 @@
 //! What always holds: reads take no turn unless writers keep them from finishing.
 
 mod inside;
+mod shape;
 
 pub(crate) use inside::NewValue;
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
+pub(in crate::objects) use shape::{fill, prepare};
 
 use crate::allocator;
 use crate::error::{Error, Result};
