@@ -11,7 +11,7 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 
-use coheap_core::journal::change::MAX_WORDS;
+use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
     self, Arena, ContextEntry, Control, Entry, Header, MutexRoot, Object, QueueBody, Record, Slot,
     Span, SpanMap, Tally, Turn,

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use crate::defect::defect;
 use crate::error::{Error, Result};
-use crate::journal::held::Held;
 use crate::memory::Region;
 use crate::memory::layout::{CLASS_ROWS, CONTEXT_COUNT, ContextEntry, Control};
 use crate::os;
@@ -176,17 +175,6 @@ impl Context {
     /// How old this thread's last transaction was, for the next attempt. `None`: it never waited.
     pub fn last_age(&self) -> Option<u64> {
         Some(self.last_age.get()).filter(|age| *age > 1)
-    }
-
-    /// Takes one turn, recovering whoever died with it.
-    #[inline(always)]
-    pub fn hold(&self, turn: u32) -> Result<Held<'_>> {
-        Held::one(self, turn)
-    }
-
-    /// Takes several turns, in index order.
-    pub fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
-        Held::all(self, turns)
     }
 }
 

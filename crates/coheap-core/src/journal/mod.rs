@@ -15,9 +15,11 @@
 
 pub mod change;
 pub mod context;
+mod entries;
 pub mod held;
 pub mod recovery;
 
 pub use change::Change;
 pub use context::Context;
+pub use entries::MAX_WORDS;
 pub use held::Held;

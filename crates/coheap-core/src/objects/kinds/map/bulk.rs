@@ -14,7 +14,7 @@ use super::table::{ENTRY_WORDS, SEGMENT, Table};
 use super::{Key, growth};
 use crate::allocator::{self, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::change::MAX_WORDS;
+use crate::journal::MAX_WORDS;
 use crate::journal::{Change, Held};
 use crate::memory::layout::Object;
 use crate::memory::{Region, Word};
