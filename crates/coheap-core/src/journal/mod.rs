@@ -17,6 +17,7 @@ pub mod change;
 pub mod context;
 mod entries;
 pub mod held;
+mod kept;
 pub mod recovery;
 
 pub use change::Change;

@@ -209,8 +209,6 @@ pub struct Member {
     epoch: u32,
     generation: u64,
     closed: OnceLock<()>,
-    /// What this process inherited at its birth, sorted: see `objects::ledger`.
-    inheritance: OnceLock<Box<[(u64, u64)]>>,
 }
 
 impl Member {
@@ -228,7 +226,6 @@ impl Member {
                 epoch,
                 generation: os::generation(),
                 closed: OnceLock::new(),
-                inheritance: OnceLock::new(),
             }),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
@@ -249,7 +246,6 @@ impl Member {
                     epoch,
                     generation: os::generation(),
                     closed: OnceLock::new(),
-                    inheritance: OnceLock::new(),
                 })
             }
             _ => None,
@@ -331,11 +327,6 @@ impl Member {
     /// The fork generation this membership belongs to.
     pub fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// Numbers that the ledger keeps here.
-    pub fn inheritance(&self) -> &OnceLock<Box<[(u64, u64)]>> {
-        &self.inheritance
     }
 
     /// Before a sleep: makes sure that the kernel still shows this process as alive.

@@ -345,7 +345,7 @@ impl Block {
     /// How old it is, for the next attempt.
     pub(super) fn next_age(&self) -> Option<u64> {
         let (engine, _) = self.transaction.as_ref()?;
-        engine.context().ok()?.last_age()
+        Transaction::last_age(&engine.context().ok()?)
     }
 }
 

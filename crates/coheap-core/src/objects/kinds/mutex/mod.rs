@@ -218,7 +218,7 @@ impl Mutex {
         if !lock::give(&root.lock, &root.signal, context.me()) {
             return Err(Error::NotOwner);
         }
-        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        context.kept.locks.one_less();
         Ok(())
     }
 
@@ -303,7 +303,7 @@ impl Mutex {
             return Err(Error::NotOwner);
         }
         if was_own {
-            context.own_locks.set(context.own_locks.get().saturating_sub(1));
+            context.kept.locks.one_less();
         }
         Ok(())
     }
@@ -334,7 +334,7 @@ fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
 /// The lock is this thread's: signs it, and looks for the mark of a death.
 #[inline(always)]
 fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
-    context.own_locks.set(context.own_locks.get() + 1);
+    context.kept.locks.one_more();
     Region::store(&root.holder, context.signature());
     Region::store(&root.held, now & !DEPTH | 1);
     match root.died.get() {
@@ -348,7 +348,7 @@ fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
 fn tell(root: &MutexRoot, context: &Context, died: u64) -> Result<Acquired> {
     if is_strict(root) {
         lock::give(&root.lock, &root.signal, context.me());
-        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        context.kept.locks.one_less();
         return Err(refusal(died));
     }
     Region::store(&root.died, 0);
