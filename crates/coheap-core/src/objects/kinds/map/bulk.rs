@@ -8,10 +8,11 @@
 //! What always holds: everything that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
-use super::index::{self, Plan, SlotWord};
+use super::index::{self, Plan};
 use super::pairs::Pairs;
-use super::table::{ENTRY_WORDS, SEGMENT, Table};
-use super::{Key, growth};
+use super::slots::{SlotWord, segment_shape};
+use super::table::{ENTRY_WORDS, SEGMENT, Table, index_segments};
+use super::{Key, enlarge, growth};
 use crate::allocator::{self, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held, MAX_WORDS};
@@ -279,8 +280,8 @@ enum Slots {
 impl Slots {
     fn built(table: &Table<'_>, writes: &[Write]) -> Result<Self> {
         let mut slots = Vec::with_capacity(table.live() as usize % (1 << 24));
-        for segment in growth::index_segments(table)? {
-            let shape = index::segment_shape(table.region, segment)?;
+        for segment in index_segments(table)? {
+            let shape = segment_shape(table.region, segment)?;
             let words = &table.region.words(segment, 1 << shape.bits)?[1..];
             let all = words.iter().map(|word| SlotWord(word.get()));
             slots.extend(all.filter(|slot| slot.is_living()));
@@ -295,7 +296,7 @@ impl Slots {
         let mut slots: Vec<SlotWord> = fresh_slots(&table, writes).collect();
         slots.sort_unstable_by_key(|slot| slot.hash());
         let hashes: Vec<u32> = slots.iter().map(|slot| slot.hash()).collect();
-        index::reserve(held, object, &hashes)?;
+        enlarge::reserve(held, object, &hashes)?;
         Ok(Self::Inserted(slots))
     }
 }
@@ -377,7 +378,7 @@ impl Need {
         match slots {
             Slots::Built(plan, _) => {
                 let segments = plan.segments() as usize;
-                let old = growth::index_segments(table)?.len() + 1;
+                let old = index_segments(table)?.len() + 1;
                 self.words += (segments + 1) * allocator::TAKE_WORDS + old * allocator::GIVE_WORDS;
                 self.rooms.extend(std::iter::repeat_n(plan.segment_room(), segments));
                 self.rooms.extend(plan.directory_room());

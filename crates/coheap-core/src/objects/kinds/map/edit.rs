@@ -5,6 +5,7 @@
 //! given back and used again: `delete` gives positions back only where its caller says that
 //! nothing follows.
 
+use super::slots::SlotWord;
 use super::table::{Found, Table};
 use super::{Key, index};
 use crate::allocator;
@@ -61,7 +62,7 @@ pub(crate) fn delete(
     cell::free(change, Cell::load(found.entry))?;
     cell::free(change, Cell::load(&found.entry[2..]))?;
     change.set(&found.entry[0], REMOVED);
-    change.set(found.slot, index::SlotWord(found.slot.get()).removed().0);
+    change.set(found.slot, SlotWord(found.slot.get()).removed().0);
     let [live, used, .., first] = &object.root[..8] else { unreachable!("a root has 11 words") };
     let left = live.get().saturating_sub(1);
     change.set(live, left);

@@ -28,6 +28,7 @@ mod growth;
 mod index;
 mod pairs;
 mod read;
+mod slots;
 mod squeeze;
 mod table;
 
@@ -35,9 +36,9 @@ pub use pairs::{Pair, Pairs};
 pub use read::Batch;
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert};
-pub(crate) use growth::{index_segments, reserve};
-pub(crate) use index::{SlotWord, segment_shape};
-pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table};
+pub(crate) use growth::reserve;
+pub(crate) use slots::{SlotWord, segment_shape};
+pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table, index_segments};
 
 use crate::allocator;
 use crate::error::{Error, Result};
@@ -407,8 +408,8 @@ mod tests {
         let heap = Heap::anonymous(1 << 20).expect("a heap");
         let filled = |context: &Context, map: &Map| {
             let object = map.handle.object(context.region())?;
-            let at = index::segment_at(&Table::new(context.region(), object), 0)?;
-            Ok::<_, Error>(index::segment_shape(context.region(), at)?.filled)
+            let at = table::segment_at(&Table::new(context.region(), object), 0)?;
+            Ok::<_, Error>(segment_shape(context.region(), at)?.filled)
         };
         let answer = heap.with(|context| {
             let handle = Directory.get_or_create(context, "map", &Recipe::Map)?;
