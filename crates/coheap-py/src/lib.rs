@@ -18,6 +18,7 @@ mod door;
 mod errors;
 mod heap;
 mod interpreter;
+mod late;
 mod lease;
 mod lock;
 mod queue;
