@@ -1,4 +1,4 @@
-"""Checks the house rules that no compiler knows: floors, walls, lengths, openings and names.
+"""Checks the house rules that no compiler knows: floors, walls, circles, lengths and names.
 
     python3 scripts/tidy.py             print what breaks a rule, as path:line: message
     python3 scripts/tidy.py --update    lower the ratchet to the lengths of today
@@ -7,7 +7,8 @@ The order of the floors is read from the table in ARCHITECTURE.md, so that page 
 What is longer than allowed today stands with its length in `tidy-ratchet.txt`. It may shrink and
 never grow; `--update` only lowers, and a new line is written by hand, for a reviewer to see.
 
-Not here: how a file is read (`sources.py`), and what rustfmt, clippy and ruff check already.
+Not here: how a file is read (`sources.py`), which files need each other in a circle (`circles.py`),
+and what rustfmt, clippy and ruff check already.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TypeGuard
 
+import circles
 from sources import PythonSource, RustSource, Source, line_of
 
 ENGINE = "crates/coheap-core/src/"
@@ -167,6 +169,28 @@ def check_floors(tree: Tree) -> Iterator[Finding]:
                     )
 
 
+def check_circles(tree: Tree) -> Iterator[Finding]:
+    """Files of a crate need each other in an order, but for the arrows that are allowed."""
+    arrows: circles.Arrows = {}
+    for crate in circles.crates([each for each in tree.sources if isinstance(each, RustSource)]):
+        arrows |= crate.arrows()
+    allowed = circles.allowed_in(tree.read(circles.ALLOWED))
+    rest = circles.without(arrows, allowed)
+    for circle in circles.circles(rest):
+        start, second, *_ = circle
+        names = " -> ".join(path.partition("src/")[2] for path in [*circle, start])
+        message = f"needs itself: {names}; open the circle, or allow an arrow in {circles.ALLOWED}"
+        yield Finding(start, rest[start][second], message)
+    for each in allowed:
+        arrow = f"`{each.start} -> {each.end}`"
+        if not each.end:
+            yield Finding(circles.ALLOWED, each.line, "an arrow and its reason: `from -> to: why`")
+        elif each.end not in arrows.get(each.start, {}):
+            yield Finding(circles.ALLOWED, each.line, f"{arrow} is no more: take it out")
+        elif not circles.leads(rest, each.end, each.start):
+            yield Finding(circles.ALLOWED, each.line, f"{arrow} closes no circle: take it out")
+
+
 def check_unsafe_wall(source: Source) -> Iterator[Finding]:
     """Unsafe code stands behind the wall, or in a crate's integration tests."""
     if not isinstance(source, RustSource) or source.path.startswith(UNSAFE_WALL):
@@ -297,6 +321,7 @@ SOURCE_RULES: list[Callable[[Source], Iterator[Finding]]] = [
 TREE_RULES: list[Callable[[Tree], Iterator[Finding]]] = [
     check_floors,
     check_labels,
+    check_circles,
     check_names,
     check_folders,
     check_lengths,

@@ -27,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
-use crate::objects::queue::ReturnReason;
 use crate::objects::{estate, ledger};
 use crate::os::{HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord, Unborn};
@@ -314,11 +313,7 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Dropped)?
-        {
-        }
-        estate::sweep(context)?;
-        crate::allocator::reclaim(context)?;
+        estate::leave(context)?;
         self.unlink_if_last(context)
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::journal::change::MAX_WORDS;
+use coheap_core::journal::MAX_WORDS;
 use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
 use coheap_core::transaction::Transaction;

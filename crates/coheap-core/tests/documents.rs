@@ -11,7 +11,7 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 
-use coheap_core::journal::change::MAX_WORDS;
+use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
     self, Arena, ContextEntry, Control, DirectoryValue, Entry, Header, Husk, IndexSegmentHead,
     MapEntry, MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody,

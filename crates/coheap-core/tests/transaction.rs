@@ -376,7 +376,7 @@ fn a_deadlock_dooms_exactly_one() {
                     assert_eq!(transaction.commit(), doomed);
                     // The next attempt is as old as this one.
                     let context = world.heap.context()?;
-                    let age = context.last_age().expect("it waited");
+                    let age = Transaction::last_age(&context).expect("it waited");
                     assert_eq!(Transaction::begin(context, Some(age))?.age(), age);
                     return Err(Error::Deadlock);
                 }

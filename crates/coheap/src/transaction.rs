@@ -66,7 +66,7 @@ impl Heap {
             match done {
                 Err(Error::Engine(coheap_core::Error::Deadlock)) if attempt < ATTEMPTS => {
                     // It is as old as its first attempt, so it is not the one to give up for ever.
-                    age = context.last_age();
+                    age = Transaction::last_age(&context);
                     std::thread::sleep(Duration::from_micros(50) * attempt.min(20));
                 }
                 other => return other,

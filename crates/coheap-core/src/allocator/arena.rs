@@ -129,8 +129,8 @@ fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> 
         unlist(&mut change, head, entry)?;
     }
     change.commit();
-    let hint = &context.pending[usize::from(class)];
-    hint.set(hint.get() + moved as u32);
+    let counts = &context.kept.pending;
+    counts.set(class, counts.of(class) + moved as u32);
     Ok(moved as u32)
 }
 

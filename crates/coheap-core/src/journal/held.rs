@@ -31,9 +31,22 @@ const FEW: usize = 4;
 
 const _: () = assert!(TURN_COUNT <= u16::MAX as u32);
 
+impl Context {
+    /// Takes one turn, recovering whoever died with it.
+    #[inline(always)]
+    pub fn hold(&self, turn: u32) -> Result<Held<'_>> {
+        Held::one(self, turn)
+    }
+
+    /// Takes several turns, in index order.
+    pub fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
+        Held::all(self, turns)
+    }
+}
+
 impl<'a> Held<'a> {
     #[inline(always)]
-    pub(super) fn one(context: &'a Context, index: u32) -> Result<Self> {
+    fn one(context: &'a Context, index: u32) -> Result<Self> {
         let below = context.highest.get();
         assert!(index >= below, "turns are taken in index order");
         take(context, index)?;
@@ -42,7 +55,7 @@ impl<'a> Held<'a> {
         Ok(Self { context, many: None, few, count: 1, below: below as u16 })
     }
 
-    pub(super) fn all(context: &'a Context, wanted: &[u32]) -> Result<Self> {
+    fn all(context: &'a Context, wanted: &[u32]) -> Result<Self> {
         let below = context.highest.get() as u16;
         let mut held = Self { context, many: None, few: [0; FEW], count: 0, below };
         let wanted = wanted.iter().map(|index| *index as u16);

@@ -18,7 +18,7 @@
 
 use crate::defect::{Mistake, defect};
 use crate::error::Result;
-use crate::journal::change;
+use crate::journal::entries;
 use crate::memory::Region;
 use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::os;
@@ -103,7 +103,7 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
         }
         was_open |= entry.entries.get() > 0 || entry.age.get() != 0;
         if entry.entries.get() > 0 {
-            change::undo(region, index, entry, true)?;
+            entries::undo(region, index, entry, true)?;
             Region::add(&region.header().tally.undone, 1);
         }
     }

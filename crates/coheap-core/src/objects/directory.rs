@@ -144,7 +144,7 @@ const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
 
 /// What a transaction makes or removes could not be undone with it.
 fn refuse_inside(context: &Context) -> Result<()> {
-    if context.in_transaction.get() {
+    if context.kept.transaction.is_open() {
         return Err(Error::BadArgument("objects are made and removed outside of transactions"));
     }
     Ok(())

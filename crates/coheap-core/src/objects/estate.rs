@@ -6,6 +6,7 @@
 //!
 //! What always holds: a slot becomes free only when its list is empty.
 
+use crate::allocator;
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
@@ -91,6 +92,13 @@ pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
     Ok(())
 }
 
+/// Settles what this process itself owns, which is about to leave, and what the dead left.
+pub fn leave(context: &Context) -> Result<()> {
+    while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Dropped)? {}
+    sweep(context)?;
+    allocator::reclaim(context)
+}
+
 /// Settles every estate there is.
 pub fn settle_all(context: &Context) -> Result<()> {
     settle_part(context, 0, 1)
@@ -107,7 +115,7 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     }
     if has_settled {
         husk::dismantle_abandoned(context)?;
-        crate::allocator::tidy(context)?;
+        allocator::tidy(context)?;
     }
     Ok(())
 }

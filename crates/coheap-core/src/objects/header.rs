@@ -85,7 +85,7 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
-        let deadline = context.write_deadline.get();
+        let deadline = context.kept.write_deadline.get();
         if deadline == Some(0) {
             return Err(Error::WouldBlock);
         }
@@ -98,7 +98,7 @@ impl Handle {
         });
         deadlock::withdraw(context.region(), context.index());
         match answer {
-            Err(Error::Deadlock) => Err(context.doomed_by(&Error::Deadlock)),
+            Err(Error::Deadlock) => Err(context.kept.transaction.doomed_by(&Error::Deadlock)),
             Err(Error::TimedOut) => Err(Error::WouldBlock),
             other => other,
         }
@@ -213,7 +213,7 @@ fn shape_of(region: &Region, at: u64, generation: u64) -> Result<u64> {
 /// The age of a transaction is told from its first wait on: who never waits needs none.
 fn date_transaction(context: &Context) {
     let age = &context.entry().age;
-    if context.in_transaction.get() && age.get() <= 1 {
+    if context.kept.transaction.is_open() && age.get() <= 1 {
         Region::store(age, os::now());
     }
 }

@@ -17,11 +17,13 @@ use crate::memory::plain::Plain;
 use crate::memory::{Region, Word};
 use crate::objects::kinds::{self, Shape};
 use crate::objects::parcel;
+use crate::objects::walk::Walk;
 
 /// The room of a husk.
 pub(crate) const ROOM: Room = Room::of(size_of::<Husk>());
 /// Words that `hang` saves at most.
 pub(crate) const HANG_WORDS: usize = allocator::TAKE_WORDS + 1;
+const _: () = assert!(HANG_WORDS <= kinds::DETACH_WORDS, "an object that ends leaves a husk");
 /// Things that a kind frees in one step at most.
 pub(crate) const STEP: u64 = 32;
 /// Words that a step saves at most.
@@ -69,6 +71,14 @@ pub(crate) fn hang<H: Plain>(
     fill(change, husk.view_as());
     change.set(head, at);
     Ok(())
+}
+
+/// Walks the block in reserve, if there is one.
+pub(crate) fn walk_reserve(walk: &mut dyn Walk, reserve: &Word) -> Result<()> {
+    match reserve.get() {
+        0 => Ok(()),
+        at => walk.claim(at, ROOM),
+    }
 }
 
 /// Takes a block of this room from the pending ones, or else the one in reserve.

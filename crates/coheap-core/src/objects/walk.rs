@@ -12,7 +12,6 @@ use crate::memory::Region;
 use crate::memory::Word;
 use crate::memory::layout::{Object, Record};
 use crate::objects::cell::Cell;
-use crate::objects::husk;
 use crate::objects::ledger::record::RECORD;
 use crate::objects::parcel::{self, Place};
 
@@ -57,11 +56,6 @@ pub(crate) fn parcel(walk: &mut dyn Walk, region: &Region, at: u64) -> Result<()
     let (room, places) = parcel::counted(region, at)?;
     places.into_iter().for_each(|place| walk.refer(place));
     walk.claim(at, room)
-}
-
-/// Walks a block kept for a full heap, if there is one.
-pub(crate) fn reserve(walk: &mut dyn Walk, at: u64) -> Result<()> {
-    if at == 0 { Ok(()) } else { walk.claim(at, husk::ROOM) }
 }
 
 /// Walks a list of records with their values. Answers how many there are, and which is the last.

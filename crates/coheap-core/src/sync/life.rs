@@ -208,8 +208,6 @@ pub struct Member {
     incarnation: Incarnation,
     generation: u64,
     closed: OnceLock<()>,
-    /// What this process inherited at its birth, sorted: see `objects::ledger`.
-    inheritance: OnceLock<Box<[(u64, u64)]>>,
 }
 
 impl Member {
@@ -226,7 +224,6 @@ impl Member {
                 incarnation,
                 generation: os::generation(),
                 closed: OnceLock::new(),
-                inheritance: OnceLock::new(),
             }),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
@@ -246,7 +243,6 @@ impl Member {
                     incarnation,
                     generation: os::generation(),
                     closed: OnceLock::new(),
-                    inheritance: OnceLock::new(),
                 })
             }
             _ => None,
@@ -322,11 +318,6 @@ impl Member {
     /// The fork generation this membership belongs to.
     pub fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// Numbers that the ledger keeps here.
-    pub fn inheritance(&self) -> &OnceLock<Box<[(u64, u64)]>> {
-        &self.inheritance
     }
 
     /// Before a sleep: makes sure that the kernel still shows this process as alive.

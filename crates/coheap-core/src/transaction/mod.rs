@@ -53,10 +53,9 @@ impl Transaction {
     ///
     /// [`Error::InTransaction`] when one is open already.
     pub fn begin(context: Rc<Context>, age: Option<u64>) -> Result<Self> {
-        if context.in_transaction.replace(true) {
+        if !context.kept.transaction.begin() {
             return Err(Error::InTransaction);
         }
-        context.doom.set(None);
         Region::store(&context.entry().age, age.unwrap_or(1).max(1));
         Ok(Self { context, touched: TouchedObjects::default(), doomed: None, is_over: false })
     }
@@ -66,9 +65,14 @@ impl Transaction {
         self.context.entry().age.get()
     }
 
+    /// How old the thread's last transaction was, for the next attempt. `None`: it never waited.
+    pub fn last_age(context: &Context) -> Option<u64> {
+        Some(context.kept.transaction.last_age()).filter(|age| *age > 1)
+    }
+
     /// Why it was given up, if it was.
     pub fn doom(&self) -> Option<&Error> {
-        self.doomed.as_ref().or(self.context.doom.get())
+        self.doomed.as_ref().or(self.context.kept.transaction.doom())
     }
 
     /// Whether this transaction may go on at all.
@@ -164,9 +168,9 @@ impl Transaction {
     /// [`Error::WouldBlock`] where it would wait otherwise; what the operation answers.
     pub fn beside<T>(&mut self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
         self.check()?;
-        self.context.in_transaction.set(!self.holds_nothing());
-        let answer = operation(&self.context);
-        self.context.in_transaction.set(true);
+        let holds_any = !self.holds_nothing();
+        let context = &self.context;
+        let answer = context.kept.transaction.shown(holds_any, || operation(context));
         self.or_doom(answer)
     }
 
@@ -228,10 +232,9 @@ impl Transaction {
                 lock::give(&object.lock, &object.signal, self.context.me());
             }
         }
-        let age = &self.context.entry().age;
-        self.context.last_age.set(age.get());
-        Region::store(age, 0);
-        self.context.in_transaction.set(false);
+        let age = self.age();
+        Region::store(&self.context.entry().age, 0);
+        self.context.kept.transaction.end(age);
         parcel::discard_put_off(&self.context);
     }
 }

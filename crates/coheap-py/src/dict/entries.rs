@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::{Dict, inside};
 use crate::codec;
 use crate::door::Door;
-use crate::interpreter::Late;
+use crate::late::Late;
 use crate::scratch::{Scratch, ScratchPairs};
 
 static COUNTER: Late = Late::new("collections", "Counter");

@@ -7,7 +7,7 @@ use coheap_core::transaction::Transaction;
 use pyo3::prelude::*;
 
 use super::{Dict, Entry, inside};
-use crate::interpreter::Late;
+use crate::late::Late;
 use crate::scratch::Scratch;
 
 static ABSENT: Late = Late::new("coheap._absent", "ABSENT");

@@ -7,9 +7,12 @@
 //! |---|---|
 //! | `default` | the heap of objects that are made without one |
 //! | `pickling` | handles as pickles |
+//! | `luggage` | what a child that is started takes along |
+//! | `opening` | handles out of pickles |
 
 pub(crate) mod default;
 pub(crate) mod luggage;
+pub(crate) mod opening;
 pub(crate) mod pickling;
 
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ pub mod recursive_mutex;
 
 use smallvec::SmallVec;
 
-use crate::allocator::Room;
+use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
 use crate::kind::{Kind, for_each_kind};
@@ -89,9 +89,9 @@ pub(crate) trait Shape: Sync {
 }
 
 /// Words that [`Recipe::fill`] saves at most.
-pub(crate) const FILL_WORDS: usize = 3 * crate::allocator::TAKE_WORDS;
+pub(crate) const FILL_WORDS: usize = 3 * allocator::TAKE_WORDS;
 /// Words that [`Shape::detach`] saves at most.
-pub(crate) const DETACH_WORDS: usize = crate::objects::husk::HANG_WORDS + 10;
+pub(crate) const DETACH_WORDS: usize = allocator::TAKE_WORDS + 11;
 
 macro_rules! define_shapes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,

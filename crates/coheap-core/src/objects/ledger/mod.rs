@@ -16,6 +16,7 @@
 
 pub mod parcel;
 pub(crate) mod record;
+mod settle;
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};
@@ -56,7 +57,7 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 ///
 /// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
 pub fn create(context: &Context, recipe: &dyn Recipe) -> Result<Reference> {
-    if context.in_transaction.get() {
+    if context.kept.transaction.is_open() {
         return Err(Error::BadArgument("objects are made and removed outside of transactions"));
     }
     let own = context.member().slot();
@@ -148,7 +149,7 @@ pub(crate) fn settle_first(
     };
     let expected = Expected { slot: owner.slot, serial: None };
     match found {
-        None => record::settle_first(context, owner, why),
+        None => settle::settle_first(context, owner, why),
         Some(Ok((handle, _))) => drop_reference(context, at, &handle, &expected),
         Some(Err(other)) => Err(other),
     }
@@ -243,20 +244,10 @@ pub(super) fn next_serial(region: &Region) -> u64 {
 
 /// Where the calling process has the record of a reference, which may be its parent's.
 fn own_record(context: &Context, reference: &Reference) -> Result<Option<u64>> {
-    let member = context.member();
-    if member.generation() == reference.owner {
+    if context.member().generation() == reference.owner {
         return Ok(Some(reference.record));
     }
-    let inheritance = match member.inheritance().get() {
-        Some(known) => known,
-        None => {
-            let mut found = own_references(context)?;
-            found.sort_unstable();
-            member.inheritance().get_or_init(|| found.into_boxed_slice())
-        }
-    };
-    let number = inheritance.binary_search_by_key(&reference.serial, |(serial, _)| *serial);
-    Ok(number.ok().and_then(|number| inheritance.get(number)).map(|(_, at)| *at))
+    context.kept.inherited.record(reference.serial, || own_references(context))
 }
 
 /// Serial numbers and records of all references of the calling process.

@@ -135,10 +135,8 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<
 ///
 /// [`Error::Corrupt`] only.
 pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
-    if context.in_transaction.get() {
-        let mut put_off = context.put_off.take();
-        put_off.push([parcel.at, parcel.serial]);
-        context.put_off.set(put_off);
+    if context.kept.transaction.is_open() {
+        context.kept.parcels.put_off(parcel.at, parcel.serial);
         return Ok(());
     }
     let is_it = |head: &ParcelHead| head.serial.get() == parcel.serial;
@@ -157,7 +155,7 @@ pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
 
 /// Gives up what was put off until the end of the transaction that is over.
 pub(crate) fn discard_put_off(context: &Context) {
-    for [at, serial] in context.put_off.take() {
+    for [at, serial] in context.kept.parcels.take_put_off() {
         // In a damaged heap it stays where it is.
         let _ = discard(context, &Parcel { at, serial });
     }
@@ -193,7 +191,7 @@ pub(in crate::objects) fn let_go_of_row(context: &Context, index: u32) -> Result
 
 /// The first use of a row finds what the last thread that had it was building when it died.
 fn clear_built_by_the_dead(context: &Context) -> Result<()> {
-    if context.has_packed.replace(true) || context.control().built.get() == 0 {
+    if context.kept.parcels.begin_packing() || context.control().built.get() == 0 {
         return Ok(());
     }
     empty(context, &context.control().built)

@@ -8,14 +8,14 @@
 //! What always holds: everything that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
-use super::index::{self, Plan, SlotWord};
+use super::index::{self, Plan};
 use super::pairs::Pairs;
-use super::table::{Table, put_entry};
+use super::slots::{self, SlotWord, segment_shape};
+use super::table::{Table, index_segments, put_entry};
 use super::{Key, growth};
 use crate::allocator::{self, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::change::MAX_WORDS;
-use crate::journal::{Change, Held};
+use crate::journal::{Change, Held, MAX_WORDS};
 use crate::memory::Region;
 use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_BYTES};
 use crate::objects::cell::{self, Cell};
@@ -280,10 +280,10 @@ enum Slots {
 impl Slots {
     fn built(table: &Table<'_>, writes: &[Write]) -> Result<Self> {
         let mut slots = Vec::with_capacity(table.live() as usize % (1 << 24));
-        for segment in growth::index_segments(table)? {
-            let shape = index::segment_shape(table.region, segment)?;
+        for segment in index_segments(table)? {
+            let shape = segment_shape(table.region, segment)?;
             let all =
-                index::slots(table.region, segment, shape)?.iter().map(|word| SlotWord(word.get()));
+                slots::slots(table.region, segment, shape)?.iter().map(|word| SlotWord(word.get()));
             slots.extend(all.filter(|slot| slot.is_living()));
         }
         let all = slots.iter().copied().chain(fresh_slots(table, writes));
@@ -296,7 +296,7 @@ impl Slots {
         let mut slots: Vec<SlotWord> = fresh_slots(&table, writes).collect();
         slots.sort_unstable_by_key(|slot| slot.hash());
         let hashes: Vec<u32> = slots.iter().map(|slot| slot.hash()).collect();
-        index::reserve(held, object, &hashes)?;
+        growth::reserve_index(held, object, &hashes)?;
         Ok(Self::Inserted(slots))
     }
 }
@@ -378,7 +378,7 @@ impl Need {
         match slots {
             Slots::Built(plan, _) => {
                 let segments = plan.segments() as usize;
-                let old = growth::index_segments(table)?.len() + 1;
+                let old = index_segments(table)?.len() + 1;
                 self.words += (segments + 1) * allocator::TAKE_WORDS + old * allocator::GIVE_WORDS;
                 self.rooms.extend(std::iter::repeat_n(plan.segment_room(), segments));
                 self.rooms.extend(plan.directory_room());

@@ -10,14 +10,13 @@
 
 mod bulk;
 mod edit;
-mod enlarge;
 mod growth;
 mod index;
 mod inside;
 mod pairs;
 mod read;
 mod shape;
-mod squeeze;
+mod slots;
 mod table;
 
 pub use inside::Additions;
@@ -28,7 +27,7 @@ pub use shape::Recipe;
 pub(crate) use shape::Shape;
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert};
-pub(crate) use growth::{index_segments, reserve};
+pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
 use crate::allocator;
@@ -385,8 +384,8 @@ mod tests {
         let heap = Heap::anonymous(1 << 20).expect("a heap");
         let filled = |context: &Context, map: &Map| {
             let object = map.handle.object(context.region())?;
-            let at = index::segment_at(&Table::new(context.region(), object), 0)?;
-            Ok::<_, Error>(index::segment_shape(context.region(), at)?.filled)
+            let at = table::segment_at(&Table::new(context.region(), object), 0)?;
+            Ok::<_, Error>(slots::segment_shape(context.region(), at)?.filled)
         };
         let answer = heap.with(|context| {
             let handle = Directory.get_or_create(context, "map", &map::Recipe)?;

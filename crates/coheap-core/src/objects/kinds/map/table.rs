@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::Key;
-use super::index::{self, MOST_DEPTH, SlotWord};
+use super::slots::{HEAD, MOST_BITS, MOST_DEPTH, SlotWord, segment_shape, slots};
 use crate::allocator::Room;
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
@@ -74,12 +74,12 @@ impl<'a> Table<'a> {
     /// The entry of a key.
     #[inline]
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Found<'a>>, Corrupt> {
-        let Some(slots) = index::segment_of(self, key.hash)? else { return Ok(None) };
+        let Some(slots) = segment_of(self, key.hash)? else { return Ok(None) };
         let mask = slots.len() - 1;
         let mut at = key.hash as usize & mask;
         for _ in 0..slots.len() {
             let slot = &slots[at];
-            if at != index::HEAD {
+            if at != HEAD {
                 let word = SlotWord(slot.get());
                 if word.is_free() {
                     return Ok(None);
@@ -102,7 +102,7 @@ impl<'a> Table<'a> {
     pub(crate) fn warm(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Corrupt> {
         let mut slots: SmallVec<[SlotWord; WARM]> = SmallVec::new();
         for hash in hashes {
-            if let Some(segment) = index::segment_of(self, hash)? {
+            if let Some(segment) = segment_of(self, hash)? {
                 slots.push(SlotWord(segment[hash as usize & (segment.len() - 1)].get()));
             }
             if slots.len() == WARM {
@@ -174,4 +174,66 @@ pub(crate) fn entries_room(entries: u64) -> Room {
 /// The room of a directory with so many offsets of segments.
 pub(crate) fn directory_room(places: u64) -> Room {
     Room::of((places * WORD_BYTES) as usize)
+}
+
+/// Where the segment for a hash is. 0: there is none yet.
+#[inline(always)]
+pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
+    let depth = table.root.depth.get();
+    let first = table.root.index.get();
+    if depth == 0 {
+        return Ok(first);
+    }
+    if depth > MOST_DEPTH {
+        return Err(Corrupt { what: "depth of an index", at: depth });
+    }
+    let place = u64::from(hash) >> (32 - depth);
+    Ok(table.region.at::<Word>(first.wrapping_add(place * WORD_BYTES))?.get())
+}
+
+/// The words of the segment for a hash, the head among them.
+#[inline(always)]
+pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
+    let at = segment_at(table, hash)?;
+    if at == 0 {
+        return Ok(None);
+    }
+    // Where there are several segments, all are of the largest size: no need to look.
+    let bits = match table.root.depth.get() {
+        0 => segment_shape(table.region, at)?.bits,
+        _ => MOST_BITS,
+    };
+    Ok(Some(table.region.words(at, 1 << bits)?))
+}
+
+/// The hash of each position, from the index; 0 for removed ones.
+pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
+    let mut hashes = vec![0; table.used() as usize];
+    for segment in index_segments(table)? {
+        let shape = segment_shape(table.region, segment)?;
+        for word in slots(table.region, segment, shape)? {
+            let slot = SlotWord(word.get());
+            if slot.is_living() {
+                let place = hashes.get_mut(slot.position() as usize);
+                *place.ok_or(Corrupt { what: "slot of an index", at: slot.0 })? = slot.hash();
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+/// The offsets of all segments of the index, each once.
+pub(crate) fn index_segments(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
+    let depth = table.root.depth.get();
+    let first = table.root.index.get();
+    if depth == 0 {
+        return Ok(if first == 0 { Vec::new() } else { vec![first] });
+    }
+    if depth > 32 {
+        return Err(Corrupt { what: "depth of an index", at: depth });
+    }
+    let places = table.region.words(first, 1 << depth)?;
+    let mut segments: Vec<u64> = places.iter().map(Word::get).collect();
+    segments.dedup();
+    Ok(segments)
 }

@@ -11,15 +11,16 @@
 mod shape;
 mod waiting;
 
+pub use crate::objects::value::Traits;
 pub use shape::Recipe;
 pub(crate) use shape::Shape;
 
 use crate::error::{Error, Result};
-use crate::journal::{Change, Context};
+use crate::journal::Context;
 use crate::memory::Region;
 use crate::memory::layout::MutexRoot;
-use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
+use crate::objects::value::STRICT;
 use crate::objects::{Value, estate};
 use crate::os;
 use crate::sync::life::StateWord;
@@ -27,8 +28,6 @@ use crate::sync::{Owner, Patience, lock, wait};
 
 /// The part of `held` that says how often; above it, the time in units of as many nanoseconds.
 const DEPTH: u64 = (1 << 20) - 1;
-/// The bit of `traits` that makes a lock strict.
-const STRICT: u64 = 1 << 8;
 
 /// A handle to a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,27 +55,6 @@ pub struct Holder {
     /// When it took the lock, in nanoseconds of [`os::now`], to some milliseconds. `None`: it did
     /// not say.
     pub since: Option<u64>,
-}
-
-/// What a lock, or the value beside it, was made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Traits {
-    /// The letter of the value's typecode; 0 where it may be anything.
-    pub typecode: u8,
-    /// Whether the death of a holder closes the lock to everybody until it is recovered.
-    pub is_strict: bool,
-}
-
-/// Puts the root words of a new lock around the value in this cell, where they are not zero.
-pub(in crate::objects) fn put_root(
-    change: &Change<'_>,
-    root: &MutexRoot,
-    cell: Cell,
-    traits: Traits,
-) {
-    let strict = if traits.is_strict { STRICT } else { 0 };
-    cell::put(change, &root.cell, cell);
-    change.put(&root.traits, u64::from(traits.typecode) | strict);
 }
 
 impl Mutex {
@@ -229,7 +207,7 @@ impl Mutex {
         if !lock::give(&root.lock, &root.signal, context.me()) {
             return Err(Error::NotOwner);
         }
-        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        context.kept.locks.one_less();
         Ok(())
     }
 
@@ -314,7 +292,7 @@ impl Mutex {
             return Err(Error::NotOwner);
         }
         if was_own {
-            context.own_locks.set(context.own_locks.get().saturating_sub(1));
+            context.kept.locks.one_less();
         }
         Ok(())
     }
@@ -345,7 +323,7 @@ fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
 /// The lock is this thread's: signs it, and looks for the mark of a death.
 #[inline(always)]
 fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
-    context.own_locks.set(context.own_locks.get() + 1);
+    context.kept.locks.one_more();
     Region::store(&root.holder, context.signature());
     Region::store(&root.held, now & !DEPTH | 1);
     match root.died.get() {
@@ -359,7 +337,7 @@ fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
 fn tell(root: &MutexRoot, context: &Context, died: u64) -> Result<Acquired> {
     if is_strict(root) {
         lock::give(&root.lock, &root.signal, context.me());
-        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        context.kept.locks.one_less();
         return Err(refusal(died));
     }
     Region::store(&root.died, 0);

@@ -64,7 +64,7 @@ impl kinds::Shape for Shape {
         let at = queue_root(object).body.get();
         walk.claim(at, BODY)?;
         let body: &QueueBody = region.at(at)?;
-        walk::reserve(walk, body.reserve.get())?;
+        husk::walk_reserve(walk, &body.reserve)?;
         walk_chain(region, body, walk)?;
         if body.head_seen.get() > body.head.get() || body.tail_seen.get() > body.tail.get() {
             return Err(broken("ends of a queue, as noted", at));
@@ -100,7 +100,7 @@ impl kinds::Shape for Shape {
         let at = husk.view_as::<QueueHusk>().body.get();
         walk.claim(at, BODY)?;
         let body: &QueueBody = region.at(at)?;
-        walk::reserve(walk, body.reserve.get())?;
+        husk::walk_reserve(walk, &body.reserve)?;
         walk::records(walk, region, &body.returned)?;
         walk::records(walk, region, &body.failed)?;
         if body.head_segment.get() == 0 { Ok(()) } else { walk_chain(region, body, walk) }

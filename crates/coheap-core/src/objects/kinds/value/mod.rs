@@ -8,9 +8,9 @@ mod inside;
 mod shape;
 
 pub(crate) use inside::NewValue;
-pub use shape::Recipe;
 pub(crate) use shape::Shape;
-pub(in crate::objects) use shape::{fill, prepare};
+pub use shape::{Recipe, Traits};
+pub(in crate::objects) use shape::{STRICT, fill, prepare};
 
 use crate::allocator;
 use crate::error::{Error, Result};

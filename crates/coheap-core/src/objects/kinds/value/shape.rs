@@ -11,8 +11,19 @@ use crate::memory::Region;
 use crate::memory::layout::{MutexRoot, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::kinds::{self, Signals};
-use crate::objects::mutex::{self, Traits};
 use crate::objects::walk::{self, Walk};
+
+/// The bit of `traits` that makes a lock strict.
+pub(in crate::objects) const STRICT: u64 = 1 << 8;
+
+/// What a lock, or the value beside it, was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// The letter of the value's typecode; 0 where it may be anything.
+    pub typecode: u8,
+    /// Whether the death of a holder closes the lock to everybody until it is recovered.
+    pub is_strict: bool,
+}
 
 /// A value, and the lock beside it.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +74,10 @@ pub(in crate::objects) fn fill(
     traits: Traits,
 ) -> Result<()> {
     let cell = cell::make(change, bytes)?;
-    mutex::put_root(change, object.root_as(), cell, traits);
+    let root: &MutexRoot = object.root_as();
+    let strict = if traits.is_strict { STRICT } else { 0 };
+    cell::put(change, &root.cell, cell);
+    change.put(&root.traits, u64::from(traits.typecode) | strict);
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use std::any::Any;
 
 use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
-use super::writes::{Action, Write, Writes};
+use super::writes::{Action, Places, Write, Writes};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -13,22 +13,6 @@ use crate::memory::Region;
 use crate::memory::layout::{MapEntry, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked};
-
-/// Where the entries of a map are.
-#[derive(Debug, Clone)]
-pub(super) enum Places {
-    /// Where the writes say they are; the integers that are added to unseen here, in the order of
-    /// the additions, `None` for a key that is new.
-    Known(Vec<Option<u64>>),
-    /// Positions were given out anew: each has to be looked up again.
-    Forgotten,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self::Known(Vec::new())
-    }
-}
 
 impl Overlaid for Writes {
     fn holds_nothing(&self) -> bool {

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use super::super::{Key, Map};
-use super::commit::Places;
 use crate::error::{Error, Result};
 use crate::objects::overlay::{Lockable, Overlay, Transactional};
 
@@ -95,6 +94,22 @@ impl Transactional for Map {
         Lockable::new(self.handle, |handle, region| {
             Overlay::Map(Writes::new(Map { handle }, region.header().seed.get()))
         })
+    }
+}
+
+/// Where the entries of a map are.
+#[derive(Debug, Clone)]
+pub(super) enum Places {
+    /// Where the writes say they are; the integers that are added to unseen here, in the order of
+    /// the additions, `None` for a key that is new.
+    Known(Vec<Option<u64>>),
+    /// Positions were given out anew: each has to be looked up again.
+    Forgotten,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::Known(Vec::new())
     }
 }
 

@@ -6,8 +6,9 @@ mod husk;
 
 pub(super) use husk::cut_loose;
 
-use super::index::{SlotWord, segment_room, segment_shape, slots};
-use super::{Key, Table, directory_room, entries_room, index_segments, map_root};
+use super::slots::{SlotWord, segment_room, segment_shape, slots};
+use super::table::index_segments;
+use super::{Key, Table, directory_room, entries_room, map_root};
 use crate::allocator::{self, Room};
 use crate::error::Result;
 use crate::journal::{Change, Context};
@@ -64,7 +65,7 @@ impl kinds::Shape for Shape {
         if living != table.live() || walk_index(&table, walk)? != living {
             return Err(broken("number of entries of a map", living));
         }
-        walk::reserve(walk, table.root.reserve.get())
+        husks::walk_reserve(walk, &table.root.reserve)
     }
 
     fn signals<'a>(&self, _: &'a Region, _: &'a Object) -> Result<Signals<'a>> {

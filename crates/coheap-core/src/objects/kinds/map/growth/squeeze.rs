@@ -3,9 +3,8 @@
 //! What always holds: each change moves some entries, in order, and leaves the map whole. No word
 //! is stored twice in one change.
 
-use super::growth::hashes_by_position;
-use super::index::{self, SlotWord};
-use super::table::{Table, entries_room};
+use super::super::slots::SlotWord;
+use super::super::table::{Table, entries_room, hashes_by_position, segment_of};
 use crate::allocator;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
@@ -59,7 +58,7 @@ fn relocate(
     to: u64,
 ) -> Result<()> {
     let (old, new) = (SlotWord::new(from, hash), SlotWord::new(to, hash));
-    let slots = index::segment_of(table, hash)?.unwrap_or_default();
+    let slots = segment_of(table, hash)?.unwrap_or_default();
     let first = hash as usize & slots.len().saturating_sub(1);
     let slot = slots[first..].iter().chain(&slots[..first]).find(|slot| slot.get() == old.0);
     let slot = slot.ok_or(Corrupt { what: "entry without a slot", at: from })?;

@@ -8,16 +8,22 @@
 //!
 //! What always holds: each step is a change of its own that keeps the map's content and order.
 
-use super::index::{self, Plan, SlotWord};
+mod enlarge;
+mod squeeze;
+
+pub(super) use enlarge::reserve as reserve_index;
+
+use super::index::{self, Plan};
 use super::shape::cut_loose;
-use super::squeeze::squeeze;
-use super::table::{Table, copy_entry, directory_room, entries_room, map_root};
+use super::slots::SlotWord;
+use super::table::{Table, copy_entry, directory_room, entries_room, hashes_by_position, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::{ENTRY_BYTES, MapEntry, Object, SEGMENT_ENTRIES};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
+use squeeze::squeeze;
 
 /// Fewest positions of a map that is not empty.
 const LEAST: u64 = 8;
@@ -25,7 +31,7 @@ const LEAST: u64 = 8;
 /// Makes room to insert keys with these hashes. The turn is held, no change is open.
 pub(crate) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
     reserve_positions(held, object, hashes.len() as u64)?;
-    index::reserve(held, object, hashes)
+    reserve_index(held, object, hashes)
 }
 
 /// Makes room for so many entries, but not in the index. The turn is held, no change is open.
@@ -233,38 +239,6 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
         change.put(place, *segment);
     }
     Ok((directory, segments))
-}
-
-/// The hash of each position, from the index; 0 for removed ones.
-pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
-    let mut hashes = vec![0; table.used() as usize];
-    for segment in index_segments(table)? {
-        let shape = index::segment_shape(table.region, segment)?;
-        for word in index::slots(table.region, segment, shape)? {
-            let slot = SlotWord(word.get());
-            if slot.is_living() {
-                let place = hashes.get_mut(slot.position() as usize);
-                *place.ok_or(Corrupt { what: "slot of an index", at: slot.0 })? = slot.hash();
-            }
-        }
-    }
-    Ok(hashes)
-}
-
-/// The offsets of all segments of the index, each once.
-pub(crate) fn index_segments(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
-    let depth = table.root.depth.get();
-    let first = table.root.index.get();
-    if depth == 0 {
-        return Ok(if first == 0 { Vec::new() } else { vec![first] });
-    }
-    if depth > 32 {
-        return Err(Corrupt { what: "depth of an index", at: depth });
-    }
-    let places = table.region.words(first, 1 << depth)?;
-    let mut segments: Vec<u64> = places.iter().map(crate::memory::Word::get).collect();
-    segments.dedup();
-    Ok(segments)
 }
 
 fn living_positions(table: &Table<'_>, hashes: &[u32]) -> Result<Vec<(u64, u32)>, Corrupt> {

@@ -2,20 +2,64 @@
 //!
 //! What always holds: each step is a change of its own that keeps the index's content.
 
-use super::index::{
-    LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, SlotWord, fill, image, segment_at, segment_room,
-    segment_shape, segment_words, slots,
+use super::super::index::fill;
+use super::super::slots::{
+    LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, SlotWord, image, segment_room, segment_shape,
+    segment_words, slots,
 };
-use super::table::{Table, directory_room, map_root};
+use super::super::table::{Table, directory_room, map_root, segment_at};
 use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::{Object, WORD_BYTES};
 use crate::memory::{Region, Word};
 
+/// Makes the segments for all these hashes large enough. The turn is held, no change is open.
+pub(in super::super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
+    let region = held.context().region();
+    let table = Table::new(region, object);
+    if let [hash] = hashes {
+        return reserve_one(held, object, *hash, 1);
+    }
+    let mut sorted = hashes.to_vec();
+    sorted.sort_unstable();
+    let mut rest = sorted.as_slice();
+    while let Some(hash) = rest.first() {
+        // The directory is chosen by first bits, so a segment's hashes are neighbours.
+        let depth = match segment_at(&table, *hash)? {
+            0 => 0,
+            at => segment_shape(region, at)?.depth,
+        };
+        let prefix = |hash: u32| u64::from(hash) >> (32 - depth);
+        let count = rest.partition_point(|other| prefix(*other) == prefix(*hash));
+        if is_large_enough(&table, *hash, count as u64)? {
+            rest = &rest[count..];
+        } else {
+            make_room(held, object, *hash)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn reserve_one(held: &Held<'_>, object: &Object, hash: u32, count: u64) -> Result<()> {
+    let table = Table::new(held.context().region(), object);
+    while !is_large_enough(&table, hash, count)? {
+        make_room(held, object, hash)?;
+    }
+    Ok(())
+}
+
+fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Corrupt> {
+    match segment_at(table, hash)? {
+        0 => Ok(false),
+        at => Ok(!segment_shape(table.region, at)?.is_full_with(count)),
+    }
+}
+
 /// As [`enlarge`]; where the heap has no room for that, the removed slots have to do.
 #[cold]
-pub(super) fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
+fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     match enlarge(held, object, hash) {
         Err(full @ Error::HeapFull { .. }) => match sweep_slots(held, object, hash)? {
             true => Ok(()),
