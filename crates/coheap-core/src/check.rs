@@ -66,11 +66,11 @@ fn check_tables(region: &Region, context: &Context) -> Result<()> {
         }
     }
     for index in 0..CONTEXT_COUNT {
-        let entry = region.context(index);
-        if entry.entries.get() != 0 {
+        let row = region.context(index);
+        if row.saved.get() != 0 {
             return Err(broken("open journal", u64::from(index)));
         }
-        if entry.owner.get() == 0 && entry.chunks.get() != 0 {
+        if row.owner.get() == 0 && row.chunks.get() != 0 {
             return Err(broken("journal chunks without an owner", u64::from(index)));
         }
     }

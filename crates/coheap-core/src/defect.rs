@@ -23,8 +23,8 @@ macro_rules! mistakes {
 mistakes! {
     /// Sequences stay even during a change: readers accept half of it.
     EvenSequenceDuringChange,
-    /// An entry is counted before it is complete.
-    CountIncompleteEntry,
+    /// A saved word is counted before it is complete.
+    CountIncompleteWord,
     /// Words are stored without being saved.
     StoreUnsaved,
     /// Sequences become even before the commit: readers accept what is undone later.
@@ -71,7 +71,7 @@ mistakes! {
     MoveTailBeforeItem,
     /// A forked child takes its parent's slot and journals for its own.
     ForkedChildIsParent,
-    /// Entries in overflow chunks are not undone.
+    /// Words saved in overflow chunks are not undone.
     UndoWithoutOverflow,
     /// Within one change of a transaction a map gives positions back and uses them again.
     ReusePositionsWithinChange,

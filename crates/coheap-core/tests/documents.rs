@@ -13,9 +13,9 @@ use std::path::Path;
 
 use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
-    self, Arena, ContextEntry, Control, DirectoryValue, Entry, Header, Husk, IndexSegmentHead,
-    MapEntry, MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody,
-    QueueHusk, QueueRoot, QueueSegment, Record, Slot, Span, SpanMap, Tally, Turn,
+    self, Arena, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry, MapHusk,
+    MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody, QueueHusk, QueueRoot,
+    QueueSegment, Record, SavedWord, Slot, Span, SpanMap, Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -49,20 +49,20 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             state, pid, pidfd_inode, start_time, pid_namespace, time_namespace, life_descriptor,
             data_descriptor, leases, lease_count, spare
         }
-        ContextEntry {
-            owner, entries, chunks, sleeps_on, waits_for, wait_number, age, committed
+        ContextRow {
+            owner, saved, chunks, sleeps_on, waits_for, wait_number, age, committed
         }
         Arena { partial }
         Control { pending, runs, husks, built, freed, spare, chunks }
-        Entry { at, old }
+        SavedWord { at, old }
         Span { info, free, counts, links }
         Object { generation, shape, references, lock, signal, root }
         MutexRoot { cell, lock, signal, holder, died, held, traits }
         MapRoot {
-            live, used, entries, capacity, places, index, depth, first, numbering, reserve, spare
+            live, used, entries, capacity, directory_len, index, depth, first, numbering, reserve, spare
         }
         MapEntry { key, value }
-        IndexSegmentHead { shape }
+        LeafHead { shape }
         QueueRoot { body, spare }
         QueueBody {
             head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,
@@ -75,7 +75,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         ParcelHead { info, next, counted, serial, len }
         ParcelReference { object, generation }
         Husk { next, info, parts }
-        MapHusk { next, info, entries, capacity, places, index, depth, left }
+        MapHusk { next, info, entries, capacity, directory_len, index, depth, left }
         QueueHusk { next, info, body, spare }
     }
 }

@@ -187,14 +187,14 @@ fn a_damaged_journal_is_an_error_each_time() {
             map.set(&context, b"other", b"value").expect("a write");
             failpoint::disarm();
         });
-        let row = (0..CONTEXT_COUNT).find(|row| heap.region().context(*row).entries.get() > 1);
+        let row = (0..CONTEXT_COUNT).find(|row| heap.region().context(*row).saved.get() > 1);
         if row.is_none() {
             heap.with(estate::sweep).expect("a sweep");
         }
         row
     });
     let row = damaged.expect("a death inside a change");
-    Region::store(&heap.region().first_entry(row, 0).at, 0xffff_ffff_fff8);
+    Region::store(&heap.region().first_saved(row, 0).at, 0xffff_ffff_fff8);
     for _ in 0..3 {
         let answer = heap.with(|context| map.set(context, b"third", b"value"));
         assert!(matches!(answer, Err(Error::Corrupt(_))), "{answer:?}");
@@ -250,7 +250,7 @@ fn who_waited_for_a_transaction_is_no_transaction() {
         is_locked.recv().expect("a transaction");
         heap.with(|context| map.set(context, b"x", b"y")).expect("a write");
     });
-    let age = heap.with(|context| Ok(context.entry().age.get()));
+    let age = heap.with(|context| Ok(context.row().age.get()));
     assert_eq!(age, Ok(0));
 }
 

@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::map::Pairs;
-use coheap_core::objects::parcel::{self, Parcel, Place};
+use coheap_core::objects::parcel::{self, Parcel, Target};
 use coheap_core::os;
 use pyo3::prelude::*;
 
@@ -107,7 +107,7 @@ impl Scratch {
     }
 
     #[cold]
-    fn pack(&mut self, py: Python<'_>, door: &Door, places: &[Place]) -> PyResult<()> {
+    fn pack(&mut self, py: Python<'_>, door: &Door, places: &[Target]) -> PyResult<()> {
         let bytes = &mut self.0;
         let pack = |context: &Context| parcel::pack(context, bytes, places);
         let packed = door.run(py, || "a value with handles".to_owned(), pack)?;

@@ -1,4 +1,4 @@
-//! The door to a heap.
+//! A heap, opened by a program.
 //!
 //! A `Heap` hands out typed handles by name. What always holds: a handle belongs to one heap and
 //! knows it; errors of the engine come out as this crate's.

@@ -84,12 +84,12 @@ fn add_span(held: &Held<'_>, arena: u32, class: u8) -> Result<()> {
         return Ok(());
     }
     let index = span::find(held, 1)?;
-    let entry = region.span(index)?;
+    let span = region.span(index)?;
     let mut change = Change::begin(held, CLAIM_WORDS + 4)?;
     span::claim(&mut change, index, Use::Blocks { class, arena: arena as u16 })?;
-    change.set(&entry.free, 0);
-    change.set(&entry.counts, 0);
-    change.set(&entry.links, 0);
+    change.set(&span.free, 0);
+    change.set(&span.counts, 0);
+    change.set(&span.links, 0);
     change.set(head, index + 1);
     change.commit();
     Ok(())
@@ -101,10 +101,10 @@ fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> 
     let region = context.region();
     let head = &region.arena(arena).partial[usize::from(class)];
     let index = head.get() - 1;
-    let entry = region.span(index)?;
-    let counts = Counts::of(entry);
+    let span = region.span(index)?;
+    let counts = Counts::of(span);
     let pending = &context.control().pending[usize::from(class)];
-    let from_list = free_list(region, entry, class, wanted)?;
+    let from_list = free_list(region, span, class, wanted)?;
     let room = blocks_per_span(class).saturating_sub(counts.cut);
     let fresh = room.min(u64::from(wanted) - from_list.count);
     let moved = from_list.count + fresh;
@@ -119,14 +119,14 @@ fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> 
     if let Some(last) = from_list.last {
         let rest = link_of(region, class, last)?.get();
         change.set(link_of(region, class, last)?, first);
-        first = entry.free.get();
-        change.set(&entry.free, rest);
+        first = span.free.get();
+        change.set(&span.free, rest);
     }
     change.set(pending, first);
     let after = Counts { used: counts.used + moved, cut: counts.cut + fresh };
-    change.set(&entry.counts, after.word());
+    change.set(&span.counts, after.word());
     if after.used == blocks_per_span(class) {
-        unlist(&mut change, head, entry)?;
+        unlist(&mut change, head, span)?;
     }
     change.commit();
     let counts = &context.kept.pending;
@@ -140,9 +140,9 @@ struct FreeList {
 }
 
 /// The first blocks of a span's free list, at most `wanted`.
-fn free_list(region: &Region, entry: &Span, class: u8, wanted: u32) -> Result<FreeList> {
+fn free_list(region: &Region, span: &Span, class: u8, wanted: u32) -> Result<FreeList> {
     let mut found = FreeList { count: 0, last: None };
-    let mut block = entry.free.get();
+    let mut block = span.free.get();
     while block != 0 && found.count < u64::from(wanted) {
         found = FreeList { count: found.count + 1, last: Some(block) };
         block = link_of(region, class, block)?.get();
@@ -175,9 +175,9 @@ fn cut(
 }
 
 /// Takes the first span off an arena's list.
-fn unlist(change: &mut Change<'_>, head: &Word, entry: &Span) -> Result<()> {
+fn unlist(change: &mut Change<'_>, head: &Word, span: &Span) -> Result<()> {
     let region = change.region();
-    let links = entry.links.get();
+    let links = span.links.get();
     let (previous, next) = (links & 0xffff_ffff, links >> 32);
     if next != 0 {
         let after = &region.span(next - 1)?.links;
@@ -189,18 +189,18 @@ fn unlist(change: &mut Change<'_>, head: &Word, entry: &Span) -> Result<()> {
     } else {
         change.set(head, next);
     }
-    change.set(&entry.links, 0);
+    change.set(&span.links, 0);
     Ok(())
 }
 
 /// Puts a span at the front of an arena's list.
-fn list(change: &mut Change<'_>, head: &Word, index: u64, entry: &Span) -> Result<()> {
+fn list(change: &mut Change<'_>, head: &Word, index: u64, span: &Span) -> Result<()> {
     let next = head.get();
     if next != 0 {
         let after = &change.region().span(next - 1)?.links;
         change.set(after, (after.get() & !0xffff_ffff) | (index + 1));
     }
-    change.set(&entry.links, next << 32);
+    change.set(&span.links, next << 32);
     change.set(head, index + 1);
     Ok(())
 }
@@ -245,14 +245,14 @@ fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
 fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Result<(u32, bool)> {
     let region = held.context().region();
     let (index, _) = home_of(region, class, head.get())?;
-    let entry = region.span(index)?;
+    let span = region.span(index)?;
     let list_head = &region.arena(arena).partial[usize::from(class)];
-    let before = Counts::of(entry);
+    let before = Counts::of(span);
     let mut counts = before;
     let mut change = Change::begin(held, 2 * 16 + 8)?;
     let mut block = head.get();
     let mut moved = 0;
-    let mut free = entry.free.get();
+    let mut free = span.free.get();
     while moved < most && block != 0 && span::index_of(region, block)? == index {
         let link = link_of(region, class, block)?;
         let next = link.get();
@@ -262,11 +262,11 @@ fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Re
         moved += 1;
         counts.used = counts.used.saturating_sub(1);
     }
-    change.set(&entry.free, free);
+    change.set(&span.free, free);
     change.set(head, block);
-    change.set(&entry.counts, counts.word());
+    change.set(&span.counts, counts.word());
     if before.used == blocks_per_span(class) {
-        list(&mut change, list_head, index, entry)?;
+        list(&mut change, list_head, index, span)?;
     }
     change.commit();
     Ok((moved, counts.used == 0))
@@ -276,18 +276,18 @@ fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Re
 fn release_if_spare(context: &Context, arena: u32, class: u8, index: u64) -> Result<()> {
     let held = context.hold_all(&[ARENA_TURNS + arena, SPAN_TURN])?;
     let region = context.region();
-    let entry = region.span(index)?;
+    let span = region.span(index)?;
     let blocks = Use::Blocks { class, arena: arena as u16 };
     // Another thread may have used it, or given it back, before we had the turns.
-    if Use::of(entry, index).ok() != Some(blocks)
-        || Counts::of(entry).used != 0
-        || entry.links.get() == 0
+    if Use::of(span, index).ok() != Some(blocks)
+        || Counts::of(span).used != 0
+        || span.links.get() == 0
     {
         return Ok(());
     }
     let Arena { partial } = region.arena(arena);
     let mut change = Change::begin(&held, RELEASE_WORDS + 4)?;
-    unlist(&mut change, &partial[usize::from(class)], entry)?;
+    unlist(&mut change, &partial[usize::from(class)], span)?;
     span::release(&mut change, index, 1)?;
     change.commit();
     Ok(())

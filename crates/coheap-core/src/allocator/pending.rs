@@ -213,17 +213,17 @@ fn tidy_slowly(context: &Context) -> Result<()> {
 pub fn reclaim(context: &Context) -> Result<()> {
     let region = context.region();
     for index in 0..CONTEXT_COUNT {
-        let entry = region.context(index);
-        if entry.committed.get() != 1 {
+        let row = region.context(index);
+        if row.committed.get() != 1 {
             continue;
         }
         if index == context.index() {
             drain_row(context, index)?;
-        } else if entry.owner.get() == 0
-            && Region::compare_exchange(&entry.owner, 0, context.me().bits()).is_ok()
+        } else if row.owner.get() == 0
+            && Region::compare_exchange(&row.owner, 0, context.me().bits()).is_ok()
         {
             let drained = drain_row(context, index);
-            Region::swap(&entry.owner, 0);
+            Region::swap(&row.owner, 0);
             drained?;
         }
     }

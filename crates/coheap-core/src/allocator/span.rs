@@ -1,7 +1,7 @@
 //! The span map: which spans are free, and how far the heap has grown.
 //!
-//! The table is walked by *heads*: the entry of the first span of a free run, a run in use, or a
-//! span of blocks says how many spans to step over. Entries between heads say nothing.
+//! The table is walked by *heads*: the row of the first span of a free run, a run in use, or a
+//! span of blocks says how many spans to step over. Rows between heads say nothing.
 //!
 //! # The word `info`
 //!
@@ -62,7 +62,7 @@ impl Use {
                 Ok(Self::Blocks { class: (info >> 8) as u8, arena: (info >> 16) as u16 })
             }
             2 if spans > 0 => Ok(Self::Run(spans)),
-            _ => Err(Corrupt { what: "span entry", at: index }),
+            _ => Err(Corrupt { what: "row of a span", at: index }),
         }
     }
 
@@ -230,15 +230,15 @@ pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
 /// Takes a pending run of exactly `spans` spans into the caller's hands.
 pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
     let region = change.region();
-    let mut place = &change.context().control().runs;
+    let mut link = &change.context().control().runs;
     for _ in 0..region.span_limit() {
-        let Some(index) = place.get().checked_sub(1) else { break };
+        let Some(index) = link.get().checked_sub(1) else { break };
         let span = region.span(index)?;
         if Use::of(span, index)? == Use::Run(u64::from(spans)) {
-            change.set(place, span.free.get());
+            change.set(link, span.free.get());
             return Ok(start_of(region, index));
         }
-        place = &span.free;
+        link = &span.free;
     }
     Err(Corrupt { what: "pending runs", at: u64::from(spans) }.into())
 }

@@ -64,14 +64,14 @@ impl Blocks {
         if usize::from(class) >= CLASS_COUNT {
             return Err(broken("class of a span", index));
         }
-        let entry = region.span(index)?;
-        let (counts, total) = (Counts::of(entry), blocks_per_span(class));
+        let span = region.span(index)?;
+        let (counts, total) = (Counts::of(span), blocks_per_span(class));
         let (start, size) = (span::start_of(region, index), size_of_class(class));
         if counts.cut > total || counts.used > counts.cut {
             return Err(broken("counts of a span", index));
         }
         let mut free = vec![false; counts.cut as usize];
-        let mut block = entry.free.get();
+        let mut block = span.free.get();
         for _ in 0..counts.cut - counts.used {
             let number = block.wrapping_sub(start) / size;
             let is_block = block >= start
@@ -119,12 +119,12 @@ impl Blocks {
         }
         let mut run = control.runs.get();
         while let Some(first) = run.checked_sub(1) {
-            let entry = region.span(first)?;
-            let spans = Use::of(entry, first)?.spans();
+            let span = region.span(first)?;
+            let spans = Use::of(span, first)?.spans();
             let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
             self.claim(span::start_of(region, first), room)?;
             count += 1;
-            run = entry.free.get();
+            run = span.free.get();
         }
         Ok(count)
     }

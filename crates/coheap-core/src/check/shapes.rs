@@ -17,7 +17,7 @@ use crate::memory::layout::{DirectoryValue, Object, Record, SLOT_COUNT};
 use crate::objects::cell::Cell;
 use crate::objects::kinds;
 use crate::objects::ledger::record::{RECORD, REFERENCE, RESERVED};
-use crate::objects::parcel::{self, Place};
+use crate::objects::parcel::{self, Target};
 use crate::objects::walk::{self, Owed, Walk};
 use crate::objects::{directory, husk};
 
@@ -30,7 +30,7 @@ pub(super) struct Found<'r> {
     /// Objects that others lease from, with the leases and promises that were not met yet.
     owed: BTreeMap<u64, Owed>,
     /// Objects that values refer to, still to be met.
-    places: Vec<Place>,
+    places: Vec<Target>,
 }
 
 impl Walk for Found<'_> {
@@ -38,7 +38,7 @@ impl Walk for Found<'_> {
         self.blocks.claim(at, room)
     }
 
-    fn refer(&mut self, place: Place) {
+    fn refer(&mut self, place: Target) {
         self.places.push(place);
     }
 
@@ -162,7 +162,7 @@ impl<'r> Found<'r> {
     }
 
     /// Claims the object of a reference when it is met for the first time.
-    fn meet_reference(&mut self, (at, generation): Place) -> Result<()> {
+    fn meet_reference(&mut self, (at, generation): Target) -> Result<()> {
         let object: &Object = self.region.at(at)?;
         if object.generation.get() != generation {
             return Err(broken("reference to an object that ended", at));

@@ -1,24 +1,24 @@
 //! One change: save, store, commit.
 //!
 //! ```text
-//! sequences odd -> (save a word, count it, store it)* -> entries = 0 -> sequences even
+//! sequences odd -> (save a word, count it, store it)* -> saved = 0 -> sequences even
 //! ```
 //!
 //! What always holds:
 //!
-//! - **Change.1** An entry is complete before it is counted, and counted before its word is stored.
-//! - **Change.2** The room for all entries is there before the first store, so a change that began
+//! - **Change.1** A saved word is complete before it counts, and counts before the word is stored.
+//! - **Change.2** The room for all of them is there before the first store, so a change that began
 //!   can always be finished.
 //! - **Change.3** Dropping an uncommitted change undoes it.
 //!
-//! Not here: where the entries lie, and how they are undone (`entries`).
+//! Not here: where saved words lie, and how they are undone (`saved`).
 
 use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::context::Context;
-use crate::journal::entries::{entry_at, give_chunks_back, make_room, undo};
 use crate::journal::held::Held;
-use crate::memory::layout::{ContextEntry, FIRST_ENTRIES};
+use crate::journal::saved::{give_chunks_back, make_room, saved_at, undo};
+use crate::memory::layout::{ContextRow, FIRST_SAVED};
 use crate::memory::{Region, Word};
 use crate::sync::turn;
 
@@ -27,7 +27,7 @@ use crate::sync::turn;
 pub struct Change<'a> {
     held: &'a Held<'a>,
     context: &'a Context,
-    entry: &'a ContextEntry,
+    row: &'a ContextRow,
     len: usize,
     room: usize,
     has_chained: bool,
@@ -44,7 +44,7 @@ impl<'a> Change<'a> {
     pub fn begin(held: &'a Held<'a>, words: usize) -> Result<Self> {
         let context = held.context();
         assert!(!context.is_changing.get(), "changes do not nest");
-        let mut room = FIRST_ENTRIES;
+        let mut room = FIRST_SAVED;
         if words > room {
             room = make_room(context, words)?;
         }
@@ -54,8 +54,8 @@ impl<'a> Change<'a> {
                 turn::open(each);
             }
         }
-        let entry = context.entry();
-        Ok(Self { held, context, entry, len: 0, room, has_chained: false, is_done: false })
+        let row = context.row();
+        Ok(Self { held, context, row, len: 0, room, has_chained: false, is_done: false })
     }
 
     /// The thread.
@@ -74,14 +74,14 @@ impl<'a> Change<'a> {
     #[inline(always)]
     pub fn save(&mut self, word: &Word) {
         assert!(self.len < self.room, "a change saves no more words than it asked room for");
-        let entry = entry_at(self.context, self.len);
+        let saved = saved_at(self.context, self.len);
         self.len += 1;
-        if defect(Mistake::CountIncompleteEntry) {
-            Region::store(&self.entry.entries, self.len as u64);
+        if defect(Mistake::CountIncompleteWord) {
+            Region::store(&self.row.saved, self.len as u64);
         }
-        Region::build(&entry.at, self.region().offset_of(word));
-        Region::build(&entry.old, word.get());
-        Region::store_after_all(&self.entry.entries, self.len as u64);
+        Region::build(&saved.at, self.region().offset_of(word));
+        Region::build(&saved.old, word.get());
+        Region::store_after_all(&self.row.saved, self.len as u64);
     }
 
     /// Saves a word, then stores it.
@@ -122,9 +122,9 @@ impl<'a> Change<'a> {
         self.is_done = true;
         if defect(Mistake::EvenSequenceBeforeCommit) {
             self.close();
-            Region::store_after_all(&self.entry.entries, 0);
+            Region::store_after_all(&self.row.saved, 0);
         } else {
-            Region::store_after_all(&self.entry.entries, 0);
+            Region::store_after_all(&self.row.saved, 0);
             self.close();
         }
     }
@@ -148,7 +148,7 @@ impl<'a> Change<'a> {
 
     #[inline(always)]
     fn close(&mut self) {
-        if self.room > FIRST_ENTRIES {
+        if self.room > FIRST_SAVED {
             give_chunks_back(self.context);
         }
         for each in self.held.turns() {
@@ -166,7 +166,7 @@ impl Drop for Change<'_> {
         }
         if self.len > 0 {
             // The words are this process's own, so they resolve, unless others have damaged them.
-            let _ = undo(self.region(), self.context.index(), self.entry, false);
+            let _ = undo(self.region(), self.context.index(), self.row, false);
         }
         if self.has_chained {
             self.context.chained.set(Vec::new());

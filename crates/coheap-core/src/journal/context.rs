@@ -15,7 +15,7 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::kept::Kept;
 use crate::memory::Region;
-use crate::memory::layout::{CONTEXT_COUNT, ContextEntry, Control};
+use crate::memory::layout::{CONTEXT_COUNT, ContextRow, Control};
 use crate::os;
 use crate::sync::{Member, Owner};
 
@@ -55,15 +55,13 @@ impl Context {
         let first = member.slot() * 7 % CONTEXT_COUNT;
         for step in 0..CONTEXT_COUNT {
             let index = (first + step) % CONTEXT_COUNT;
-            let entry = region.context(index);
+            let row = region.context(index);
             let me = Owner::new(member.incarnation(), index);
-            if entry.owner.get() != 0
-                || Region::compare_exchange(&entry.owner, 0, me.bits()).is_err()
-            {
+            if row.owner.get() != 0 || Region::compare_exchange(&row.owner, 0, me.bits()).is_err() {
                 continue;
             }
-            if let Err(error) = make_real(region, index, entry) {
-                Region::swap(&entry.owner, 0);
+            if let Err(error) = make_real(region, index, row) {
+                Region::swap(&row.owner, 0);
                 return Err(error);
             }
             return Ok(Self {
@@ -114,7 +112,7 @@ impl Context {
 
     /// The row's shared words.
     #[inline(always)]
-    pub fn entry(&self) -> &ContextEntry {
+    pub fn row(&self) -> &ContextRow {
         self.region().context(self.index)
     }
 
@@ -141,12 +139,12 @@ impl Context {
 }
 
 /// Commits the journal's pages before the first use of a row.
-fn make_real(region: &Region, index: u32, entry: &ContextEntry) -> Result<()> {
-    if entry.committed.get() == 1 {
+fn make_real(region: &Region, index: u32, row: &ContextRow) -> Result<()> {
+    if row.committed.get() == 1 {
         return Ok(());
     }
     region.commit_journal(index)?;
-    Region::store(&entry.committed, 1);
+    Region::store(&row.committed, 1);
     Ok(())
 }
 
@@ -155,7 +153,7 @@ impl Drop for Context {
         // A forked copy must not touch what belongs to its parent's thread; a row whose thread
         // still signs locks must not be signed for by another thread.
         if self.is_own() && !self.kept.locks.is_any() && !self.is_changing.get() {
-            let _ = Region::compare_exchange(&self.entry().owner, self.me.bits(), 0);
+            let _ = Region::compare_exchange(&self.row().owner, self.me.bits(), 0);
         }
     }
 }

@@ -60,13 +60,13 @@ impl<'a> Held<'a> {
         let mut held = Self { context, many: None, few: [0; FEW], count: 0, below };
         let wanted = wanted.iter().map(|index| *index as u16);
         if wanted.len() <= FEW {
-            held.few.iter_mut().zip(wanted.clone()).for_each(|(place, index)| *place = index);
+            held.few.iter_mut().zip(wanted.clone()).for_each(|(number, index)| *number = index);
         } else {
             held.many = Some(Box::new(wanted.clone().collect()));
         }
-        held.places()[..wanted.len()].sort_unstable();
+        held.numbers()[..wanted.len()].sort_unstable();
         for number in 0..wanted.len() {
-            let index = u32::from(held.places()[number]);
+            let index = u32::from(held.numbers()[number]);
             // Wanted twice, held once.
             if held.count > 0 && index + 1 == context.highest.get() {
                 continue;
@@ -75,13 +75,13 @@ impl<'a> Held<'a> {
             take(context, index)?;
             context.highest.set(index + 1);
             let count = usize::from(held.count);
-            held.places()[count] = index as u16;
+            held.numbers()[count] = index as u16;
             held.count += 1;
         }
         Ok(held)
     }
 
-    fn places(&mut self) -> &mut [u16] {
+    fn numbers(&mut self) -> &mut [u16] {
         match &mut self.many {
             Some(many) => many,
             None => &mut self.few,
@@ -154,17 +154,17 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
     loop {
         match turn::wait_for(turn, context.me(), member.census())? {
             Taken::Yes => return Ok(()),
-            Taken::OwnerGone(_) if defect(Mistake::TakeTurnOfDead) => {
+            Taken::OwnerDead(_) if defect(Mistake::TakeTurnOfDead) => {
                 // The lock is stolen, and what it guards stays half done.
                 let word = turn.owner.acquire();
                 if Region::compare_exchange(&turn.owner, word, context.me().bits()).is_ok() {
                     return Ok(());
                 }
             }
-            Taken::OwnerGone(gone) => {
-                let done = recovery::recover(member.census(), Some(member.incarnation()), gone)?;
+            Taken::OwnerDead(dead) => {
+                let done = recovery::recover(member.census(), Some(member.incarnation()), dead)?;
                 let word = Owner::of(turn.owner.acquire());
-                if done == Recovered::Done && word.is_of(gone) {
+                if done == Recovered::Done && word.is_of(dead) {
                     // Recovery frees every turn of the dead: this word was never theirs.
                     return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
                 }

@@ -1,9 +1,9 @@
 //! What was here before: one short change at a time.
 //!
 //! A *change* saves the old value of each word it is about to store, stores, and commits with one
-//! store. The number of valid entries in a context's journal is its whole state:
+//! store. The number of saved words in a context's journal is its whole state:
 //!
-//! | entries | meaning                | what recovery does                          |
+//! | saved   | meaning                | what recovery does                          |
 //! |---------|------------------------|---------------------------------------------|
 //! | 0       | nothing to undo        | lets go of the turns                        |
 //! | n       | a change is half done  | puts n old values back, last first, stores 0 |
@@ -15,12 +15,12 @@
 
 pub mod change;
 pub mod context;
-mod entries;
+mod saved;
 pub mod held;
 mod kept;
 pub mod recovery;
 
 pub use change::Change;
 pub use context::Context;
-pub use entries::MAX_WORDS;
 pub use held::Held;
+pub use saved::MAX_WORDS;

@@ -18,7 +18,7 @@
 
 use crate::defect::{Mistake, defect};
 use crate::error::Result;
-use crate::journal::entries;
+use crate::journal::saved;
 use crate::memory::Region;
 use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::os;
@@ -97,13 +97,13 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
     }
     let mut was_open = false;
     for index in 0..CONTEXT_COUNT {
-        let entry = region.context(index);
-        if !is_victims(entry.owner.acquire(), victim) {
+        let row = region.context(index);
+        if !is_victims(row.owner.acquire(), victim) {
             continue;
         }
-        was_open |= entry.entries.get() > 0 || entry.age.get() != 0;
-        if entry.entries.get() > 0 {
-            entries::undo(region, index, entry, true)?;
+        was_open |= row.saved.get() > 0 || row.age.get() != 0;
+        if row.saved.get() > 0 {
+            saved::undo(region, index, row, true)?;
             Region::add(&region.header().tally.undone, 1);
         }
     }
@@ -112,16 +112,16 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
         free_if_victims(region.chunk_owner(index), victim);
     }
     for index in 0..CONTEXT_COUNT {
-        let entry = region.context(index);
-        if is_victims(entry.owner.acquire(), victim) {
-            if entry.age.get() != 0 {
+        let row = region.context(index);
+        if is_victims(row.owner.acquire(), victim) {
+            if row.age.get() != 0 {
                 Region::add(&region.header().tally.abandoned, 1);
             }
-            Region::store(&entry.chunks, 0);
-            Region::store(&entry.sleeps_on, 0);
-            Region::store(&entry.waits_for, 0);
-            Region::store(&entry.age, 0);
-            free_if_victims(&entry.owner, victim);
+            Region::store(&row.chunks, 0);
+            Region::store(&row.sleeps_on, 0);
+            Region::store(&row.waits_for, 0);
+            Region::store(&row.age, 0);
+            free_if_victims(&row.owner, victim);
         }
     }
     if was_open {

@@ -6,15 +6,15 @@
 //! - **Region.2** `resolve` returns only addresses that are aligned for `T` and lie wholly inside.
 //! - **Region.3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not
 //!   unsound.
-//! - **Region.4** Tables are committed before the heap can be found; spans, span entries and
+//! - **Region.4** Tables are committed before the heap can be found; spans, their rows and
 //!   journals are handed out only below what the header says is committed, which only ever grows.
 //!
 //! Not here: who may write when (`sync`), and how half a write is undone (`journal`).
 
 use super::atomic::{AtomicU64, Ordering, compiler_fence};
 use super::layout::{
-    self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextEntry, Control, Entry, Header,
-    JOURNAL_BYTES, SPAN_BYTES, Slot, Span, Turn,
+    self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextRow, Control, Header,
+    JOURNAL_BYTES, SPAN_BYTES, SavedWord, Slot, Span, Turn,
 };
 use super::plain::Plain;
 use super::word::{Signal, Word};
@@ -100,9 +100,9 @@ impl Region {
 
     /// A context. `index` must be below `CONTEXT_COUNT`.
     #[inline(always)]
-    pub fn context(&self, index: u32) -> &ContextEntry {
+    pub fn context(&self, index: u32) -> &ContextRow {
         assert!(index < CONTEXT_COUNT);
-        self.resolve(layout::CONTEXTS + u64::from(index) * size_of::<ContextEntry>() as u64)
+        self.resolve(layout::CONTEXTS + u64::from(index) * size_of::<ContextRow>() as u64)
     }
 
     /// Who uses an overflow chunk. `index` must be below `CHUNK_COUNT`.
@@ -124,19 +124,19 @@ impl Region {
         self.resolve(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES)
     }
 
-    /// Journal entry `index` of the first area.
+    /// Saved word `index` of the first area.
     #[inline(always)]
-    pub fn first_entry(&self, context: u32, index: usize) -> &Entry {
-        assert!(context < CONTEXT_COUNT && index < layout::FIRST_ENTRIES);
+    pub fn first_saved(&self, context: u32, index: usize) -> &SavedWord {
+        assert!(context < CONTEXT_COUNT && index < layout::FIRST_SAVED);
         let area = layout::JOURNALS + u64::from(context) * JOURNAL_BYTES;
-        self.resolve(area + size_of::<Control>() as u64 + (index * size_of::<Entry>()) as u64)
+        self.resolve(area + size_of::<Control>() as u64 + (index * size_of::<SavedWord>()) as u64)
     }
 
-    /// Entry `index` of an overflow chunk.
-    pub fn chunk_entry(&self, chunk: u32, index: usize) -> &Entry {
-        assert!(chunk < layout::CHUNK_COUNT && index < layout::CHUNK_ENTRIES);
+    /// Saved word `index` of an overflow chunk.
+    pub fn chunk_saved(&self, chunk: u32, index: usize) -> &SavedWord {
+        assert!(chunk < layout::CHUNK_COUNT && index < layout::CHUNK_SAVED);
         let area = layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES;
-        self.resolve(area + (index * size_of::<Entry>()) as u64)
+        self.resolve(area + (index * size_of::<SavedWord>()) as u64)
     }
 
     /// Makes the pages of a context's journal real.
@@ -150,11 +150,11 @@ impl Region {
         self.checked_file()?.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
     }
 
-    /// Makes the pages and table entries of spans `from..to` real.
+    /// Makes the pages and table rows of spans `from..to` real.
     pub fn commit_spans(&self, from: u64, to: u64) -> Result<()> {
-        let entry = size_of::<Span>() as u64;
+        let row = size_of::<Span>() as u64;
         let file = self.checked_file()?;
-        file.commit(layout::SPAN_TABLE + from * entry, (to - from) * entry)?;
+        file.commit(layout::SPAN_TABLE + from * row, (to - from) * row)?;
         file.commit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES)
     }
 
@@ -176,7 +176,7 @@ impl Region {
         (self.known_end.load(Ordering::Relaxed) - self.data_start) / SPAN_BYTES
     }
 
-    /// The table entry of a span.
+    /// The table row of a span.
     pub fn span(&self, index: u64) -> Result<&Span, Corrupt> {
         if index >= self.known_spans() && index >= self.committed_spans() {
             return Err(Corrupt { what: "span number", at: index });
@@ -236,7 +236,7 @@ impl Region {
 
     /// Any word that a journal may name: in the tables, a committed journal, or a span.
     pub fn journaled_word(&self, at: u64) -> Result<&Word, Corrupt> {
-        let refused = Corrupt { what: "journal entry", at };
+        let refused = Corrupt { what: "saved word", at };
         if !at.is_multiple_of(8) {
             return Err(refused);
         }

@@ -187,7 +187,7 @@ impl Handle {
                 return Err(Error::Deadlock);
             }
             match patience.pause(member, context.index(), &object.signal, seen, Some(owner))? {
-                Pause::OwnerGone(dead) => {
+                Pause::OwnerDead(dead) => {
                     super::estate::bury(context, dead)?;
                     break_dead_lock(object, owner);
                 }
@@ -212,7 +212,7 @@ fn shape_of(region: &Region, at: u64, generation: u64) -> Result<u64> {
 
 /// The age of a transaction is told from its first wait on: who never waits needs none.
 fn date_transaction(context: &Context) {
-    let age = &context.entry().age;
+    let age = &context.row().age;
     if context.kept.transaction.is_open() && age.get() <= 1 {
         Region::store(age, os::now());
     }

@@ -111,22 +111,21 @@ pub(super) fn dismantle_only(context: &Context) -> Result<()> {
 pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
     let region = context.region();
     for index in 0..CONTEXT_COUNT {
-        let entry = region.context(index);
-        let is_left =
-            entry.committed.get() == 1 && entry.owner.get() == 0 && index != context.index();
+        let row = region.context(index);
+        let is_left = row.committed.get() == 1 && row.owner.get() == 0 && index != context.index();
         let control = region.control(index);
         let has_chains = [&control.husks, &control.built, &control.freed];
         if !is_left || has_chains.iter().all(|chain| chain.get() == 0) {
             continue;
         }
-        if Region::compare_exchange(&entry.owner, 0, context.me().bits()).is_ok() {
+        if Region::compare_exchange(&row.owner, 0, context.me().bits()).is_ok() {
             let head = &region.control(index).husks;
             let mut done = Ok(());
             while head.get() != 0 && done.is_ok() {
                 done = step(context, head);
             }
             let done = done.and_then(|()| parcel::let_go_of_row(context, index));
-            Region::swap(&entry.owner, 0);
+            Region::swap(&row.owner, 0);
             done?;
         }
     }

@@ -13,7 +13,7 @@ use crate::memory::Word;
 use crate::memory::layout::{Object, Record};
 use crate::objects::cell::Cell;
 use crate::objects::ledger::record::RECORD;
-use crate::objects::parcel::{self, Place};
+use crate::objects::parcel::{self, Target};
 
 /// Records that name an object, which the object counts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,7 +30,7 @@ pub(crate) trait Walk {
     fn claim(&mut self, at: u64, room: Room) -> Result<()>;
 
     /// A value refers to an object.
-    fn refer(&mut self, place: Place);
+    fn refer(&mut self, target: Target);
 
     /// An object counts so many records, which slots have.
     fn owe(&mut self, object: &Object, owed: Owed);
@@ -53,8 +53,8 @@ pub(crate) fn cell(walk: &mut dyn Walk, region: &Region, cell: Cell) -> Result<(
 
 /// Walks a parcel; what it refers to is met later.
 pub(crate) fn parcel(walk: &mut dyn Walk, region: &Region, at: u64) -> Result<()> {
-    let (room, places) = parcel::counted(region, at)?;
-    places.into_iter().for_each(|place| walk.refer(place));
+    let (room, targets) = parcel::counted(region, at)?;
+    targets.into_iter().for_each(|target| walk.refer(target));
     walk.claim(at, room)
 }
 

@@ -8,7 +8,7 @@
 //!
 //! - A file or mapping that this floor hands out stays valid as long as the value lives.
 //! - A wait may end for no reason; callers look again and loop.
-//! - `Identity::is_gone` never says "gone" of a process that still runs.
+//! - `Identity::is_dead` never says "dead" of a process that still runs.
 //!
 //! Not here: what is stored in the mapped bytes, and what a death means.
 

@@ -14,9 +14,9 @@ use crate::memory::layout::CONTEXT_COUNT;
 
 /// Publishes that `context` waits for the lock word at `lock`.
 pub fn publish(region: &Region, context: u32, lock: u64) {
-    let entry = region.context(context);
-    Region::store(&entry.wait_number, entry.wait_number.get().wrapping_add(1));
-    Region::store(&entry.waits_for, lock);
+    let row = region.context(context);
+    Region::store(&row.wait_number, row.wait_number.get().wrapping_add(1));
+    Region::store(&row.waits_for, lock);
 }
 
 /// The wait is over.
@@ -45,9 +45,9 @@ fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut context = start;
     for _ in 0..CONTEXT_COUNT {
-        let entry = region.context(context);
-        let wait_number = entry.wait_number.acquire();
-        let lock = entry.waits_for.acquire();
+        let row = region.context(context);
+        let wait_number = row.wait_number.acquire();
+        let lock = row.waits_for.acquire();
         if lock == 0 {
             return None;
         }

@@ -88,7 +88,7 @@ pub enum Standing {
     Alive,
     /// It can never run again, and nobody recovered it yet.
     Dead,
-    /// It is gone, and its turns and journals are in order.
+    /// It is dead, and its turns and journals are in order.
     Settled,
 }
 
@@ -161,7 +161,7 @@ impl Census {
         }
         let dead = defect(Mistake::FreeByteIsDeath)
             || identity.is_foreign_to(&self.me)
-            || identity.is_gone(&self.me)
+            || identity.is_dead(&self.me)
             || !defect(Mistake::ExecIsNoDeath)
                 && (identity.pid != self.me.pid
                     && identity.maps_inode(self.data_inode) == Some(false));
@@ -355,7 +355,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if self.generation == os::generation() {
-            // A slot that stays is recovered by others once this process is gone.
+            // A slot that stays is recovered by others once this process is dead.
             let _ = self.leave();
         }
     }

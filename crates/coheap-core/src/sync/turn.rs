@@ -30,7 +30,7 @@ pub enum Taken {
     /// The turn is ours.
     Yes,
     /// Its owner is dead: recover the process, then try again.
-    OwnerGone(Incarnation),
+    OwnerDead(Incarnation),
 }
 
 /// Takes a free turn. `false`: somebody has it.
@@ -73,8 +73,8 @@ pub fn wait_judging(
             continue;
         }
         if os::wait(turn.signal.futex(), seen, os::now() + SLICE) == os::Wake::TimedOut {
-            if let Some(gone) = dead_owner(turn)? {
-                return Ok(Taken::OwnerGone(gone));
+            if let Some(dead) = dead_owner(turn)? {
+                return Ok(Taken::OwnerDead(dead));
             }
         }
     }

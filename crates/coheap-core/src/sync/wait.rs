@@ -42,7 +42,7 @@ pub enum Pause {
     /// A signal handler ran.
     Interrupted,
     /// The owner of what is waited for is dead.
-    OwnerGone(Incarnation),
+    OwnerDead(Incarnation),
     /// This waiter is a ticker: look at part `0..PARTS` of the slots, then at what is waited for.
     Tick(u32),
 }
@@ -123,8 +123,8 @@ impl Patience {
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             // A wait of no time is not to be one for the dead.
-            let gone = owner.map_or(Ok(None), |owner| gone_owner(member, owner))?;
-            return Ok(gone.map_or(Pause::TimedOut, Pause::OwnerGone));
+            let dead = owner.map_or(Ok(None), |owner| dead_owner_of(member, owner))?;
+            return Ok(dead.map_or(Pause::TimedOut, Pause::OwnerDead));
         }
         let role = self.role(member, context, signal, owner, now);
         if role != Role::Ticker {
@@ -141,10 +141,10 @@ impl Patience {
         let until = self.deadline.map_or(now + slice, |deadline| deadline.min(now + slice));
         member.hold_byte()?;
         let region = member.region();
-        let entry = region.context(context);
-        Region::store(&entry.sleeps_on, region.offset_of(signal));
+        let row = region.context(context);
+        Region::store(&row.sleeps_on, region.offset_of(signal));
         let wake = os::wait(signal.futex(), seen, until);
-        Region::store(&entry.sleeps_on, 0);
+        Region::store(&row.sleeps_on, 0);
         match wake {
             Wake::Interrupted => Ok(Pause::Interrupted),
             Wake::TimedOut if role == Role::Ticker => Ok(self.tick()),
@@ -158,8 +158,8 @@ impl Patience {
     fn watch(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
         self.next_watch = os::now() + WATCH;
         if let (Role::Watcher | Role::New, Some(owner)) = (role, owner) {
-            if let Some(gone) = gone_owner(member, owner)? {
-                return Ok(Pause::OwnerGone(gone));
+            if let Some(dead) = dead_owner_of(member, owner)? {
+                return Ok(Pause::OwnerDead(dead));
             }
         }
         Ok(Pause::Look)
@@ -247,7 +247,7 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
 }
 
 /// Whether the owner of something can never let it go.
-pub fn gone_owner(member: &Member, owner: Owner) -> Result<Option<Incarnation>> {
+pub fn dead_owner_of(member: &Member, owner: Owner) -> Result<Option<Incarnation>> {
     // Whoever takes a lock says its thread.
     let Some(process) = owner.process().filter(|_| owner.context().is_some()) else {
         return Err(Corrupt { what: "owner of a lock", at: owner.bits() }.into());

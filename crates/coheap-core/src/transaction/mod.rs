@@ -56,13 +56,13 @@ impl Transaction {
         if !context.kept.transaction.begin() {
             return Err(Error::InTransaction);
         }
-        Region::store(&context.entry().age, age.unwrap_or(1).max(1));
+        Region::store(&context.row().age, age.unwrap_or(1).max(1));
         Ok(Self { context, touched: TouchedObjects::default(), doomed: None, is_over: false })
     }
 
     /// How old it is, for the next attempt.
     pub fn age(&self) -> u64 {
-        self.context.entry().age.get()
+        self.context.row().age.get()
     }
 
     /// How old the thread's last transaction was, for the next attempt. `None`: it never waited.
@@ -233,7 +233,7 @@ impl Transaction {
             }
         }
         let age = self.age();
-        Region::store(&self.context.entry().age, 0);
+        Region::store(&self.context.row().age, 0);
         self.context.kept.transaction.end(age);
         parcel::discard_put_off(&self.context);
     }

@@ -144,10 +144,10 @@ fn a_dead_holders_turn_passes_on() {
                 let me = owner(1);
                 if !turn::try_take(turn, me) {
                     let judge = |_: &Turn| Ok(Some(process(dead)));
-                    while let Taken::OwnerGone(gone) =
+                    while let Taken::OwnerDead(found) =
                         wait_judging(turn, me, judge).expect("no damaged word")
                     {
-                        assert_eq!(gone, process(dead));
+                        assert_eq!(found, process(dead));
                         recover(turn, word, recovered);
                     }
                 }

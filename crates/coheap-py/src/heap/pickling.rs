@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use coheap_core::heap::{Address, Heap as Engine};
 use coheap_core::objects::Handle;
-use coheap_core::objects::parcel::Place;
+use coheap_core::objects::parcel::Target;
 use coheap_core::os::PrivateMutex;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -68,8 +68,8 @@ pub(crate) fn meeting<T>(engine: &Engine, encode: impl FnOnce() -> T) -> (T, Vec
 }
 
 /// Where the objects are, each once.
-pub(crate) fn places(met: &[Object]) -> Vec<Place> {
-    let mut places: Vec<Place> =
+pub(crate) fn places(met: &[Object]) -> Vec<Target> {
+    let mut places: Vec<Target> =
         met.iter().map(|object| (object.handle.at, object.handle.generation)).collect();
     places.sort_unstable();
     places.dedup();

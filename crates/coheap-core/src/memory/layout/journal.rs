@@ -1,6 +1,6 @@
 //! What a context's journal is made of, and the overflow chunks behind long ones.
 //!
-//! What always holds: control words and first entries fill the journal's bytes.
+//! What always holds: control words and first saved words fill the journal's bytes.
 //!
 //! Not here: how a journal is used (`journal`).
 
@@ -14,13 +14,13 @@ pub const JOURNAL_BYTES: u64 = 8 << 10;
 pub const CHUNK_BYTES: u64 = 64 << 10;
 /// Overflow chunks that one change may use.
 pub const CHUNKS_PER_CHANGE: usize = 64;
-/// Entries that fit the first area of a journal.
-pub const FIRST_ENTRIES: usize = 448;
-/// Entries that fit an overflow chunk.
-pub const CHUNK_ENTRIES: usize = CHUNK_BYTES as usize / size_of::<Entry>();
+/// Saved words that fit the first area of a journal.
+pub const FIRST_SAVED: usize = 448;
+/// Saved words that fit an overflow chunk.
+pub const CHUNK_SAVED: usize = CHUNK_BYTES as usize / size_of::<SavedWord>();
 
 plain! {
-    /// The control words before a context's journal entries.
+    /// The control words before a context's saved words.
     pub struct Control: 1024 {
         /// Chains of blocks that belong to nothing else, one for each size class.
         pub pending: [Word; CLASS_ROWS],
@@ -39,7 +39,7 @@ plain! {
     }
 
     /// One saved word.
-    pub struct Entry: 16 {
+    pub struct SavedWord: 16 {
         /// Offset of the word.
         pub at: Word,
         /// What it held.
@@ -50,6 +50,6 @@ plain! {
 // The words of a model are larger than those of a heap.
 #[cfg(not(loom))]
 const _: () = assert!(
-    size_of::<Control>() + FIRST_ENTRIES * size_of::<Entry>() == JOURNAL_BYTES as usize,
-    "control words and entries fill a journal"
+    size_of::<Control>() + FIRST_SAVED * size_of::<SavedWord>() == JOURNAL_BYTES as usize,
+    "control words and saved words fill a journal"
 );

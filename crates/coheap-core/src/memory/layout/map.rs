@@ -1,7 +1,7 @@
 //! What a map is made of: its root words, its entries, its index; and the values of the map that is
 //! the directory.
 //!
-//! What always holds: `entries` and `index` lead to a segment, or to a directory of segments, which
+//! What always holds: `entries` leads to a segment, `index` to a leaf, or to a directory of them, which
 //! are plain words with offsets.
 //!
 //! Not here: what the words are used for (`objects::map`).
@@ -26,11 +26,11 @@ plain! {
         pub entries: Word,
         /// Positions there is room for.
         pub capacity: Word,
-        /// Places in the directory of segments; 0 = `entries` is the only segment.
-        pub places: Word,
-        /// Index: a segment, or a directory of segments.
+        /// Offsets in the directory of segments; 0 = `entries` is the only segment.
+        pub directory_len: Word,
+        /// Index: a leaf, or a directory of leaves.
         pub index: Word,
-        /// Bits of the hash that choose a segment of the index; 0 = `index` is the only segment.
+        /// Bits of the hash that choose a leaf; 0 = `index` is the only leaf.
         pub depth: Word,
         /// No living entry lies before this position.
         pub first: Word,
@@ -53,12 +53,12 @@ plain! {
         /// As in the map's root words; goes down as segments are freed.
         pub capacity: Word,
         /// As in the map's root words.
-        pub places: Word,
+        pub directory_len: Word,
         /// As in the map's root words; 0 = freed.
         pub index: Word,
         /// As in the map's root words.
         pub depth: Word,
-        /// Positions whose cells are left; in the last stage, places of the index that are left.
+        /// Positions whose cells are left; in the last stage, leaves of the index that are left.
         pub left: Word,
     }
 
@@ -70,10 +70,10 @@ plain! {
         pub value: CellWords,
     }
 
-    /// What a segment of an index begins with: it has the place of the first slot.
-    pub struct IndexSegmentHead: 8 {
-        /// Low half slots that are not free; bits 32..40 log2 of the number of words; bits 40..48
-        /// bits of the hash that choose this segment.
+    /// What a leaf begins with: it is there instead of the first bucket.
+    pub struct LeafHead: 8 {
+        /// Low half buckets that are not free; bits 32..40 log2 of the number of words; bits 40..48
+        /// bits of the hash that choose this leaf.
         pub shape: Word,
     }
 }

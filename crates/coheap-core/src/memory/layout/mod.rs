@@ -10,7 +10,7 @@
 //! FIXED_END
 //! JOURNALS     journals     8 KiB    each: what one context changed (sparse)
 //! CHUNKS       overflow     64 KiB   each: room for a long journal (sparse)
-//! SPAN_TABLE   span entries 32 B     one for each span (sparse, as long as the heap may grow)
+//! SPAN_TABLE   span table   32 B     a row for each span (sparse, as long as the heap may grow)
 //! data start   spans        16 KiB   everything else
 //! ```
 //!
@@ -72,7 +72,7 @@ pub const SLOTS: u64 = TURNS + TURN_COUNT as u64 * size_of::<Turn>() as u64;
 /// Offset of the contexts.
 pub const CONTEXTS: u64 = SLOTS + SLOT_COUNT as u64 * size_of::<Slot>() as u64;
 /// Offset of the chunk owners.
-pub const CHUNK_OWNERS: u64 = CONTEXTS + CONTEXT_COUNT as u64 * size_of::<ContextEntry>() as u64;
+pub const CHUNK_OWNERS: u64 = CONTEXTS + CONTEXT_COUNT as u64 * size_of::<ContextRow>() as u64;
 /// Offset of the arenas.
 pub const ARENAS: u64 = CHUNK_OWNERS + CHUNK_COUNT as u64 * 8;
 /// End of what is committed when a heap is made.

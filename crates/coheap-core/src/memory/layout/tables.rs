@@ -58,7 +58,7 @@ plain! {
 
     /// How far the heap has grown.
     pub struct SpanMap: 64 {
-        /// Spans whose pages and entries are real.
+        /// Spans whose pages and rows are real.
         pub committed: Word,
         /// Spans from here on were never used.
         pub frontier: Word,
@@ -125,11 +125,11 @@ plain! {
     }
 
     /// One thread.
-    pub struct ContextEntry: 64 {
+    pub struct ContextRow: 64 {
         /// Who has it: see `sync::owner`.
         pub owner: Word,
-        /// Valid journal entries: above zero, a change is open.
-        pub entries: Word,
+        /// Saved words that count: above zero, a change is open.
+        pub saved: Word,
         /// Overflow chunks in the control words.
         pub chunks: Word,
         /// The signal it sleeps on, as an offset.

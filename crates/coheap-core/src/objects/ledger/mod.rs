@@ -128,7 +128,7 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     Ok(())
 }
 
-/// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
+/// Settles the first thing on the list of a process that is dead, or leaving. `false`: the list is
 /// empty.
 pub(crate) fn settle_first(
     context: &Context,
@@ -144,8 +144,8 @@ pub(crate) fn settle_first(
         }
         let record: &Record = region.at(at)?;
         let is_reference = record.state.get() & REFERENCE != 0;
-        let place = is_reference.then(|| (record.object.get(), record.generation.get()));
-        (at, place.map(|(at, generation)| Handle::any(region, at, generation)))
+        let target = is_reference.then(|| (record.object.get(), record.generation.get()));
+        (at, target.map(|(at, generation)| Handle::any(region, at, generation)))
     };
     let expected = Expected { slot: owner.slot, serial: None };
     match found {

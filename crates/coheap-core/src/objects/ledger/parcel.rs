@@ -38,7 +38,7 @@ pub struct Parcel {
 }
 
 /// Offset and generation of an object that a parcel refers to.
-pub type Place = (u64, u64);
+pub type Target = (u64, u64);
 
 /// The value in the bytes of a parcel; other bytes are a value themselves.
 #[inline]
@@ -94,10 +94,10 @@ fn head_bytes(
 /// # Errors
 ///
 /// [`Error::ObjectGone`] when one of the objects ended; [`Error::HeapFull`]; nothing is left.
-pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<Parcel> {
+pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Result<Parcel> {
     let region = context.region();
     clear_built_by_the_dead(context)?;
-    let count = places.len();
+    let count = targets.len();
     let len = HEAD_BYTES + count * REFERENCE_BYTES + value.len();
     let room = Room::of(len);
     allocator::ensure(context, room, 1)?;
@@ -108,7 +108,7 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<
         let at = allocator::take(&mut change, room)?;
         let built = &context.control().built;
         let mut bytes = head_bytes(count, built.get(), 0, serial, len).to_vec();
-        let pairs = places.iter().flat_map(|(at, generation)| [*at, *generation]);
+        let pairs = targets.iter().flat_map(|(at, generation)| [*at, *generation]);
         bytes.extend(pairs.flat_map(u64::to_le_bytes));
         bytes.append(value);
         region.copy_in(at, &bytes)?;
@@ -119,7 +119,7 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<
         at
     };
     let parcel = Parcel { at, serial };
-    match count_all(context, at, places) {
+    match count_all(context, at, targets) {
         Ok(()) => Ok(parcel),
         Err(error) => {
             discard(context, &parcel)?;
@@ -197,10 +197,10 @@ fn clear_built_by_the_dead(context: &Context) -> Result<()> {
     empty(context, &context.control().built)
 }
 
-fn count_all(context: &Context, at: u64, places: &[Place]) -> Result<()> {
+fn count_all(context: &Context, at: u64, targets: &[Target]) -> Result<()> {
     let region = context.region();
     let head: &ParcelHead = region.at(at)?;
-    for (number, (object, generation)) in places.iter().enumerate() {
+    for (number, (object, generation)) in targets.iter().enumerate() {
         let (handle, _) = Handle::any(region, *object, *generation)?;
         let held = context.hold(handle.turn)?;
         let object = handle.object(region)?;
@@ -311,7 +311,7 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
 }
 
 /// Offsets and generations of the objects whose references a parcel has counted, and its room.
-pub(crate) fn counted(region: &Region, at: u64) -> Result<(Room, Vec<Place>)> {
+pub(crate) fn counted(region: &Region, at: u64) -> Result<(Room, Vec<Target>)> {
     let head: &ParcelHead = region.at(at)?;
     let (info, counted, len) = (head.info.get(), head.counted.get(), head.len.get());
     let count = count_in(info);
@@ -321,8 +321,8 @@ pub(crate) fn counted(region: &Region, at: u64) -> Result<(Room, Vec<Place>)> {
         return Err(broken(at));
     }
     let references = references(region, at, counted)?;
-    let places = references.iter().map(|each| (each.object.get(), each.generation.get()));
-    Ok((room, places.collect()))
+    let targets = references.iter().map(|each| (each.object.get(), each.generation.get()));
+    Ok((room, targets.collect()))
 }
 
 /// The next parcel of a chain.

@@ -1,6 +1,6 @@
 //! Records: what a process owns, on the list of its slot.
 //!
-//! A record is a reference to an object, an item that the process has on lease, or a place that is
+//! A record is a reference to an object, an item that the process has on lease, or a target that is
 //! promised to its transaction. It names its object.
 //!
 //! What always holds: a record is on one list, and moves from list to list in one change under
@@ -20,7 +20,7 @@ use crate::sync::life::{State, StateWord};
 pub(crate) const RECORD: Room = Room::of(size_of::<Record>());
 /// Words that moving a record saves at most.
 pub(crate) const MOVE_WORDS: usize = 12;
-/// Bit of a record's state: a place promised to a transaction.
+/// Bit of a record's state: a target promised to a transaction.
 pub(crate) const RESERVED: u64 = 1 << 40;
 /// Bit of a record's state: a reference to an object.
 pub(crate) const REFERENCE: u64 = 1 << 41;

@@ -17,7 +17,7 @@ use super::record::{
     MOVE_WORDS, REFERENCE, ReturnReason, SIGNED, free, is_still_to_settle, unlink,
 };
 
-/// Settles the lease or promise that is first on the list of a process that is gone, or going.
+/// Settles the lease or promise that is first on the list of a process that is dead, or leaving.
 /// `false`: the list is empty.
 pub(super) fn settle_first(
     context: &Context,

@@ -1,6 +1,6 @@
 //! Who a process is, so that a number used again is not taken for the process that had it.
 //!
-//! What always holds: `is_gone` answers `true` only when the process can never run again, or has
+//! What always holds: `is_dead` answers `true` only when the process can never run again, or has
 //! replaced its program by `exec`. Of a process in another pid namespace it cannot tell: who asks
 //! finds that out by `is_foreign_to`, and lets the life byte decide alone.
 
@@ -44,8 +44,8 @@ impl Identity {
         self.pid_namespace != me.pid_namespace
     }
 
-    /// Whether the process that had this identity is gone. Both must share a pid namespace.
-    pub fn is_gone(&self, me: &Self) -> bool {
+    /// Whether the process that had this identity is dead. Both must share a pid namespace.
+    pub fn is_dead(&self, me: &Self) -> bool {
         let Some(pid) = pid_of(self.pid) else { return true };
         let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,

@@ -1,7 +1,7 @@
-//! Who a peer is, and whether it is gone.
+//! Who a peer is, and whether it is dead.
 //!
 //! What always holds: a number is never used again, and only a peer that was killed, and whose
-//! threads have all stopped, is gone.
+//! threads have all stopped, is dead.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,8 +37,8 @@ impl Identity {
         self.pid_namespace != me.pid_namespace
     }
 
-    /// Whether the process that had this identity is gone.
-    pub fn is_gone(&self, _me: &Self) -> bool {
+    /// Whether the process that had this identity is dead.
+    pub fn is_dead(&self, _me: &Self) -> bool {
         machine::is_dead(self.pid)
     }
 

@@ -2,16 +2,16 @@
 //!
 //! New entries lie behind all others, where nobody looks before the number of used positions says
 //! so: they are stored without saving a word. An index for them that is built beside the old one
-//! costs a few words for each of its segments, so that what is new costs the journal next to
+//! costs a few words for each of its leaves, so that what is new costs the journal next to
 //! nothing, however many entries there are; a block costs a word. What is replaced is saved.
 //!
 //! What always holds: everything that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
+use super::buckets::{self, Bucket, leaf_shape};
 use super::index::{self, Plan};
 use super::pairs::Pairs;
-use super::slots::{self, SlotWord, segment_shape};
-use super::table::{Table, index_segments, put_entry};
+use super::table::{Table, index_leaves, put_entry};
 use super::{Key, growth};
 use crate::allocator::{self, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
@@ -195,15 +195,15 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
     }
 }
 
-/// Numbers of the keys of one call, found by their hashes: places of number plus one, at most half
+/// Numbers of the keys of one call, found by their hashes: buckets of number plus one, at most half
 /// of them taken.
 struct Seen {
-    places: Vec<u32>,
+    buckets: Vec<u32>,
 }
 
 impl Seen {
     fn new(count: usize) -> Self {
-        Self { places: vec![0; (count * 2).next_power_of_two()] }
+        Self { buckets: vec![0; (count * 2).next_power_of_two()] }
     }
 
     /// The number of a key that was entered before. Otherwise enters it as `number`.
@@ -214,15 +214,15 @@ impl Seen {
         number: usize,
         is_same: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let mask = self.places.len() - 1;
+        let mask = self.buckets.len() - 1;
         let mut at = hash as usize & mask;
-        while let Some(before) = self.places[at].checked_sub(1) {
+        while let Some(before) = self.buckets[at].checked_sub(1) {
             if is_same(before as usize) {
                 return Some(before as usize);
             }
             at = (at + 1) & mask;
         }
-        self.places[at] = number as u32 + 1;
+        self.buckets[at] = number as u32 + 1;
         None
     }
 }
@@ -256,55 +256,55 @@ fn store_found(
             find_all(&table, batch, writes)?;
         }
     }
-    let slots = if need.is_index_built(&table, new) {
-        Slots::built(&table, writes)?
+    let buckets = if need.is_index_built(&table, new) {
+        Buckets::built(&table, writes)?
     } else {
-        Slots::inserted(held, object, writes)?
+        Buckets::inserted(held, object, writes)?
     };
-    need.add_slots(&table, &slots)?;
+    need.add_buckets(&table, &buckets)?;
     allocator::ensure_all(held.context(), &mut need.rooms)?;
     let mut change = Change::begin(held, need.words)?;
-    apply(&mut change, object, batch, writes, new, slots)?;
+    apply(&mut change, object, batch, writes, new, buckets)?;
     change.commit();
     Ok(new as u64)
 }
 
 /// How the index learns of new positions.
-enum Slots {
-    /// By an index that is built anew, with the slots that are there, too.
-    Built(Plan, Vec<SlotWord>),
-    /// By slots of the index that is there, in the order of their hashes.
-    Inserted(Vec<SlotWord>),
+enum Buckets {
+    /// By an index that is built anew, with the buckets that are there, too.
+    Built(Plan, Vec<Bucket>),
+    /// By buckets of the index that is there, in the order of their hashes.
+    Inserted(Vec<Bucket>),
 }
 
-impl Slots {
+impl Buckets {
     fn built(table: &Table<'_>, writes: &[Write]) -> Result<Self> {
-        let mut slots = Vec::with_capacity(table.live() as usize % (1 << 24));
-        for segment in index_segments(table)? {
-            let shape = segment_shape(table.region, segment)?;
+        let mut buckets = Vec::with_capacity(table.live() as usize % (1 << 24));
+        for leaf in index_leaves(table)? {
+            let shape = leaf_shape(table.region, leaf)?;
             let all =
-                slots::slots(table.region, segment, shape)?.iter().map(|word| SlotWord(word.get()));
-            slots.extend(all.filter(|slot| slot.is_living()));
+                buckets::buckets(table.region, leaf, shape)?.iter().map(|word| Bucket(word.get()));
+            buckets.extend(all.filter(|bucket| bucket.is_living()));
         }
-        let all = slots.iter().copied().chain(fresh_slots(table, writes));
-        let plan = index::plan(all.map(SlotWord::hash), 0);
-        Ok(Self::Built(plan, slots))
+        let all = buckets.iter().copied().chain(fresh_buckets(table, writes));
+        let plan = index::plan(all.map(Bucket::hash), 0);
+        Ok(Self::Built(plan, buckets))
     }
 
     fn inserted(held: &Held<'_>, object: &Object, writes: &[Write]) -> Result<Self> {
         let table = Table::new(held.context().region(), object);
-        let mut slots: Vec<SlotWord> = fresh_slots(&table, writes).collect();
-        slots.sort_unstable_by_key(|slot| slot.hash());
-        let hashes: Vec<u32> = slots.iter().map(|slot| slot.hash()).collect();
+        let mut buckets: Vec<Bucket> = fresh_buckets(&table, writes).collect();
+        buckets.sort_unstable_by_key(|bucket| bucket.hash());
+        let hashes: Vec<u32> = buckets.iter().map(|bucket| bucket.hash()).collect();
         growth::reserve_index(held, object, &hashes)?;
-        Ok(Self::Inserted(slots))
+        Ok(Self::Inserted(buckets))
     }
 }
 
-/// The slots of new entries.
-fn fresh_slots(table: &Table<'_>, writes: &[Write]) -> impl Iterator<Item = SlotWord> + Clone {
+/// The buckets of new entries.
+fn fresh_buckets(table: &Table<'_>, writes: &[Write]) -> impl Iterator<Item = Bucket> + Clone {
     let fresh = writes.iter().filter(|write| write.is_new());
-    (table.used()..).zip(fresh).map(|(position, write)| SlotWord::new(position, write.hash))
+    (table.used()..).zip(fresh).map(|(position, write)| Bucket::new(position, write.hash))
 }
 
 /// What the change needs: words to save, and blocks.
@@ -374,17 +374,17 @@ impl Need {
         new > 0 && (new as u64 * 2 >= table.live() || self.words + 2 * new > MAX_WORDS / 2)
     }
 
-    fn add_slots(&mut self, table: &Table<'_>, slots: &Slots) -> Result<()> {
-        match slots {
-            Slots::Built(plan, _) => {
-                let segments = plan.segments() as usize;
-                let old = index_segments(table)?.len() + 1;
-                self.words += (segments + 1) * allocator::TAKE_WORDS + old * allocator::GIVE_WORDS;
-                self.rooms.extend(std::iter::repeat_n(plan.segment_room(), segments));
+    fn add_buckets(&mut self, table: &Table<'_>, buckets: &Buckets) -> Result<()> {
+        match buckets {
+            Buckets::Built(plan, _) => {
+                let leaves = plan.leaves() as usize;
+                let old = index_leaves(table)?.len() + 1;
+                self.words += (leaves + 1) * allocator::TAKE_WORDS + old * allocator::GIVE_WORDS;
+                self.rooms.extend(std::iter::repeat_n(plan.leaf_room(), leaves));
                 self.rooms.extend(plan.directory_room());
             }
-            // A slot, and at most as often the first word of a segment.
-            Slots::Inserted(slots) => self.words += 2 * slots.len(),
+            // A bucket, and at most as often the first word of a leaf.
+            Buckets::Inserted(buckets) => self.words += 2 * buckets.len(),
         }
         Ok(())
     }
@@ -397,7 +397,7 @@ fn apply(
     batch: &impl Batch,
     writes: &[Write],
     new: usize,
-    slots: Slots,
+    buckets: Buckets,
 ) -> Result<()> {
     let table = Table::new(change.region(), object);
     let mut taken = Taken::default();
@@ -413,12 +413,12 @@ fn apply(
         let entry = table.entry(u64::from(write.position))?;
         replace(change, &mut taken, &entry.value, value)?;
     }
-    match slots {
-        Slots::Built(plan, old) => {
-            let all = old.iter().copied().chain(fresh_slots(&table, writes));
+    match buckets {
+        Buckets::Built(plan, old) => {
+            let all = old.iter().copied().chain(fresh_buckets(&table, writes));
             index::replace(change, object, plan, all)?;
         }
-        Slots::Inserted(sorted) => index::insert_many(change, object, sorted)?,
+        Buckets::Inserted(sorted) => index::insert_many(change, object, sorted)?,
     }
     if new > 0 {
         change.set(&table.root.live, table.live().wrapping_add(new as u64));

@@ -5,7 +5,7 @@
 //! given back and used again: `delete` gives positions back only where its caller says that
 //! nothing follows.
 
-use super::slots::SlotWord;
+use super::buckets::Bucket;
 use super::table::{Found, Table, map_root, put_entry};
 use super::{Key, index};
 use crate::allocator;
@@ -61,7 +61,7 @@ pub(crate) fn delete(
     cell::free(change, Cell::load(&found.entry.key))?;
     cell::free(change, Cell::load(&found.entry.value))?;
     change.set(&found.entry.key[0], REMOVED);
-    change.set(found.slot, SlotWord(found.slot.get()).removed().0);
+    change.set(found.bucket, Bucket(found.bucket.get()).removed().0);
     let MapRoot { live, used, first, .. } = map_root(object);
     let left = live.get().saturating_sub(1);
     change.set(live, left);

@@ -1,7 +1,7 @@
 //! Keys to values, in the order of insertion.
 //!
-//! Entries lie in segments in the order they came, as in Python's dict; an index of hash slots,
-//! split one segment at a time, says at which position a key is.
+//! Entries lie in segments in the order they came, as in Python's dict; an index of buckets,
+//! split one leaf at a time, says at which position a key is.
 //!
 //! The root words are a [`MapRoot`](crate::memory::layout::MapRoot).
 //!
@@ -16,7 +16,7 @@ mod inside;
 mod pairs;
 mod read;
 mod shape;
-mod slots;
+mod buckets;
 mod table;
 
 pub use inside::Additions;
@@ -272,9 +272,10 @@ impl Map {
         let entry = table.entry(position)?;
         Cell::load(&entry.key).read(region, key)?;
         Cell::load(&entry.value).read(region, value)?;
-        let found = table
-            .find(&Key::new(region, key)?)?
-            .ok_or(Error::Corrupt(crate::Corrupt { what: "entry without a slot", at: position }))?;
+        let found = table.find(&Key::new(region, key)?)?.ok_or(Error::Corrupt(crate::Corrupt {
+            what: "entry without a bucket",
+            at: position,
+        }))?;
         self.take_out(held, object, &found)
     }
 
@@ -308,8 +309,9 @@ impl Map {
         husk::ensure_or_reserve(context, &root.reserve)?;
         let mut change = Change::begin(&held, husk::HANG_WORDS + 9)?;
         cut_loose(&mut change, object, true)?;
-        let MapRoot { live, used, entries, capacity, places, index, depth, first, .. } = root;
-        for word in [live, used, entries, capacity, places, index, depth, first] {
+        let MapRoot { live, used, entries, capacity, directory_len, index, depth, first, .. } =
+            root;
+        for word in [live, used, entries, capacity, directory_len, index, depth, first] {
             change.set(word, 0);
         }
         change.set(&root.numbering, root.numbering.get().wrapping_add(1));
@@ -378,14 +380,14 @@ mod tests {
     use crate::objects::{Directory, map};
 
     /// Goal: a key that comes and goes for ever leaves nothing in the index for others to search.
-    /// Method: no more slots are filled than with the key there once.
+    /// Method: no more buckets are filled than with the key there once.
     #[test]
     fn a_key_that_comes_and_goes_leaves_no_trail() {
         let heap = Heap::anonymous(1 << 20).expect("a heap");
         let filled = |context: &Context, map: &Map| {
             let object = map.handle.object(context.region())?;
-            let at = table::segment_at(&Table::new(context.region(), object), 0)?;
-            Ok::<_, Error>(slots::segment_shape(context.region(), at)?.filled)
+            let at = table::leaf_at(&Table::new(context.region(), object), 0)?;
+            Ok::<_, Error>(buckets::leaf_shape(context.region(), at)?.filled)
         };
         let answer = heap.with(|context| {
             let handle = Directory.get_or_create(context, "map", &map::Recipe)?;

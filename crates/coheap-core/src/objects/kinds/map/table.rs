@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::Key;
-use super::slots::{HEAD, MOST_BITS, MOST_DEPTH, SlotWord, segment_shape, slots};
+use super::buckets::{Bucket, HEAD, MOST_BITS, MOST_DEPTH, buckets, leaf_shape};
 use crate::allocator::Room;
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
@@ -30,8 +30,8 @@ pub(crate) struct Table<'a> {
 pub(crate) struct Found<'a> {
     pub(crate) position: u64,
     pub(crate) entry: &'a MapEntry,
-    /// The index slot.
-    pub(crate) slot: &'a Word,
+    /// Its bucket in the index.
+    pub(crate) bucket: &'a Word,
 }
 
 /// The root words of a map.
@@ -62,9 +62,9 @@ impl<'a> Table<'a> {
     pub(crate) fn check_numbers(&self) -> Result<(), Corrupt> {
         let most = self.region.span_limit() * SEGMENT_ENTRIES;
         let (live, used, capacity) = (self.live(), self.used(), self.capacity());
-        let (places, depth) = (self.root.places.get(), self.root.depth.get());
+        let (directory_len, depth) = (self.root.directory_len.get(), self.root.depth.get());
         let first = self.root.first.get();
-        let has_room = places <= most && capacity <= places.max(1) * SEGMENT_ENTRIES;
+        let has_room = directory_len <= most && capacity <= directory_len.max(1) * SEGMENT_ENTRIES;
         if live <= used && used <= capacity && has_room && depth <= MOST_DEPTH && first <= used {
             return Ok(());
         }
@@ -74,13 +74,13 @@ impl<'a> Table<'a> {
     /// The entry of a key.
     #[inline]
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Found<'a>>, Corrupt> {
-        let Some(slots) = segment_of(self, key.hash)? else { return Ok(None) };
-        let mask = slots.len() - 1;
+        let Some(buckets) = leaf_of(self, key.hash)? else { return Ok(None) };
+        let mask = buckets.len() - 1;
         let mut at = key.hash as usize & mask;
-        for _ in 0..slots.len() {
-            let slot = &slots[at];
+        for _ in 0..buckets.len() {
+            let bucket = &buckets[at];
             if at != HEAD {
-                let word = SlotWord(slot.get());
+                let word = Bucket(bucket.get());
                 if word.is_free() {
                     return Ok(None);
                 }
@@ -88,7 +88,7 @@ impl<'a> Table<'a> {
                     let position = word.position();
                     let entry = self.entry(position)?;
                     if Cell::load(&entry.key).is(self.region, key.bytes, key.inline)? {
-                        return Ok(Some(Found { position, entry, slot }));
+                        return Ok(Some(Found { position, entry, bucket }));
                     }
                 }
             }
@@ -100,23 +100,23 @@ impl<'a> Table<'a> {
     /// Touches what `find` will look at for each of these hashes, so that the waits for memory
     /// overlap instead of adding up. What it sees is used for nothing else.
     pub(crate) fn warm(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Corrupt> {
-        let mut slots: SmallVec<[SlotWord; WARM]> = SmallVec::new();
+        let mut buckets: SmallVec<[Bucket; WARM]> = SmallVec::new();
         for hash in hashes {
-            if let Some(segment) = segment_of(self, hash)? {
-                slots.push(SlotWord(segment[hash as usize & (segment.len() - 1)].get()));
+            if let Some(leaf) = leaf_of(self, hash)? {
+                buckets.push(Bucket(leaf[hash as usize & (leaf.len() - 1)].get()));
             }
-            if slots.len() == WARM {
-                self.warm_entries(&slots)?;
-                slots.clear();
+            if buckets.len() == WARM {
+                self.warm_entries(&buckets)?;
+                buckets.clear();
             }
         }
-        self.warm_entries(&slots)
+        self.warm_entries(&buckets)
     }
 
-    fn warm_entries(&self, slots: &[SlotWord]) -> Result<(), Corrupt> {
-        for slot in slots {
-            if slot.position() < self.capacity() {
-                std::hint::black_box(self.entry(slot.position())?.key[0].get());
+    fn warm_entries(&self, buckets: &[Bucket]) -> Result<(), Corrupt> {
+        for bucket in buckets {
+            if bucket.position() < self.capacity() {
+                std::hint::black_box(self.entry(bucket.position())?.key[0].get());
             }
         }
         Ok(())
@@ -128,13 +128,13 @@ impl<'a> Table<'a> {
         if position >= self.capacity() {
             return Err(Corrupt { what: "position in a map", at: position });
         }
-        let places = self.root.places.get();
-        let (segment, inside) = if places == 0 {
+        let directory_len = self.root.directory_len.get();
+        let (segment, inside) = if directory_len == 0 {
             (self.root.entries.get(), position)
         } else {
-            let directory = self.region.words(self.root.entries.get(), places as usize)?;
-            let place = (position / SEGMENT_ENTRIES) as usize;
-            let Some(word) = directory.get(place) else {
+            let directory = self.region.words(self.root.entries.get(), directory_len as usize)?;
+            let number = (position / SEGMENT_ENTRIES) as usize;
+            let Some(word) = directory.get(number) else {
                 return Err(Corrupt { what: "segment of a map", at: position });
             };
             (word.get(), position % SEGMENT_ENTRIES)
@@ -172,13 +172,13 @@ pub(crate) fn entries_room(entries: u64) -> Room {
 }
 
 /// The room of a directory with so many offsets of segments.
-pub(crate) fn directory_room(places: u64) -> Room {
-    Room::of((places * WORD_BYTES) as usize)
+pub(crate) fn directory_room(directory_len: u64) -> Room {
+    Room::of((directory_len * WORD_BYTES) as usize)
 }
 
-/// Where the segment for a hash is. 0: there is none yet.
+/// Where the leaf for a hash is. 0: there is none yet.
 #[inline(always)]
-pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
+pub(super) fn leaf_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
     let depth = table.root.depth.get();
     let first = table.root.index.get();
     if depth == 0 {
@@ -187,20 +187,20 @@ pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
     if depth > MOST_DEPTH {
         return Err(Corrupt { what: "depth of an index", at: depth });
     }
-    let place = u64::from(hash) >> (32 - depth);
-    Ok(table.region.at::<Word>(first.wrapping_add(place * WORD_BYTES))?.get())
+    let number = u64::from(hash) >> (32 - depth);
+    Ok(table.region.at::<Word>(first.wrapping_add(number * WORD_BYTES))?.get())
 }
 
-/// The words of the segment for a hash, the head among them.
+/// The words of the leaf for a hash, the head among them.
 #[inline(always)]
-pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
-    let at = segment_at(table, hash)?;
+pub(super) fn leaf_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
+    let at = leaf_at(table, hash)?;
     if at == 0 {
         return Ok(None);
     }
-    // Where there are several segments, all are of the largest size: no need to look.
+    // Where there are several leaves, all are of the largest size: no need to look.
     let bits = match table.root.depth.get() {
-        0 => segment_shape(table.region, at)?.bits,
+        0 => leaf_shape(table.region, at)?.bits,
         _ => MOST_BITS,
     };
     Ok(Some(table.region.words(at, 1 << bits)?))
@@ -209,21 +209,21 @@ pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a 
 /// The hash of each position, from the index; 0 for removed ones.
 pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
     let mut hashes = vec![0; table.used() as usize];
-    for segment in index_segments(table)? {
-        let shape = segment_shape(table.region, segment)?;
-        for word in slots(table.region, segment, shape)? {
-            let slot = SlotWord(word.get());
-            if slot.is_living() {
-                let place = hashes.get_mut(slot.position() as usize);
-                *place.ok_or(Corrupt { what: "slot of an index", at: slot.0 })? = slot.hash();
+    for leaf in index_leaves(table)? {
+        let shape = leaf_shape(table.region, leaf)?;
+        for word in buckets(table.region, leaf, shape)? {
+            let bucket = Bucket(word.get());
+            if bucket.is_living() {
+                let noted = hashes.get_mut(bucket.position() as usize);
+                *noted.ok_or(Corrupt { what: "bucket of an index", at: bucket.0 })? = bucket.hash();
             }
         }
     }
     Ok(hashes)
 }
 
-/// The offsets of all segments of the index, each once.
-pub(crate) fn index_segments(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
+/// The offsets of all leaves of the index, each once.
+pub(crate) fn index_leaves(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
     let depth = table.root.depth.get();
     let first = table.root.index.get();
     if depth == 0 {
@@ -232,8 +232,8 @@ pub(crate) fn index_segments(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
     if depth > 32 {
         return Err(Corrupt { what: "depth of an index", at: depth });
     }
-    let places = table.region.words(first, 1 << depth)?;
-    let mut segments: Vec<u64> = places.iter().map(Word::get).collect();
-    segments.dedup();
-    Ok(segments)
+    let offsets = table.region.words(first, 1 << depth)?;
+    let mut leaves: Vec<u64> = offsets.iter().map(Word::get).collect();
+    leaves.dedup();
+    Ok(leaves)
 }

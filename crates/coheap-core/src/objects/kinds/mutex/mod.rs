@@ -124,7 +124,7 @@ impl Mutex {
     fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
         let owner = Owner::of(root.lock.acquire());
         if !owner.is_nobody() {
-            if let Some(dead) = wait::gone_owner(context.member(), owner)? {
+            if let Some(dead) = wait::dead_owner_of(context.member(), owner)? {
                 estate::bury(context, dead)?;
                 return inherit(root, owner, context);
             }
@@ -256,7 +256,7 @@ impl Mutex {
         let owner = Owner::of(root.lock.acquire());
         let dead = match owner.is_nobody() {
             true => None,
-            false => wait::gone_owner(context.member(), owner)?,
+            false => wait::dead_owner_of(context.member(), owner)?,
         };
         if let Some(dead) = dead {
             estate::bury(context, dead)?;

@@ -64,8 +64,8 @@ impl Mutex {
                 Pause::Look => {}
                 Pause::Interrupted => return Err(Error::Interrupted),
                 Pause::Tick(part) => estate::tick(context, part)?,
-                Pause::OwnerGone(_) => return Ok(()),
-                Pause::TimedOut if wait::gone_owner(member, owner)?.is_some() => return Ok(()),
+                Pause::OwnerDead(_) => return Ok(()),
+                Pause::TimedOut if wait::dead_owner_of(member, owner)?.is_some() => return Ok(()),
                 Pause::TimedOut if !is_deadlocked(context, patience) => {
                     return Err(Error::TimedOut);
                 }
@@ -135,7 +135,7 @@ impl Mutex {
                     let late = if is_over { Error::Deadlock } else { Error::TimedOut };
                     return acquired.ok_or(late);
                 }
-                Pause::OwnerGone(dead) => {
+                Pause::OwnerDead(dead) => {
                     estate::bury(context, dead)?;
                     if let Some(acquired) = inherit(root, owner, context)? {
                         return Ok(acquired);

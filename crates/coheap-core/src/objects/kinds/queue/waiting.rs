@@ -327,7 +327,7 @@ impl Queue {
             return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
         match patience.pause(context.member(), context.index(), signal, seen, None)? {
-            Pause::Look | Pause::OwnerGone(_) => Ok(()),
+            Pause::Look | Pause::OwnerDead(_) => Ok(()),
             Pause::Tick(part) => estate::tick(context, part),
             Pause::TimedOut => Err(late),
             Pause::Interrupted => Err(Error::Interrupted),

@@ -1,20 +1,20 @@
-//! Room for more slots in the index, a segment at a time.
+//! Room for more buckets in the index, a leaf at a time.
 //!
 //! What always holds: each step is a change of its own that keeps the index's content.
 
-use super::super::index::fill;
-use super::super::slots::{
-    LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, SlotWord, image, segment_room, segment_shape,
-    segment_words, slots,
+use super::super::buckets::{
+    Bucket, LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, buckets, image, leaf_room, leaf_shape,
+    leaf_words,
 };
-use super::super::table::{Table, directory_room, map_root, segment_at};
+use super::super::index::fill;
+use super::super::table::{Table, directory_room, leaf_at, map_root};
 use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::{Object, WORD_BYTES};
 use crate::memory::{Region, Word};
 
-/// Makes the segments for all these hashes large enough. The turn is held, no change is open.
+/// Makes the leaves for all these hashes large enough. The turn is held, no change is open.
 pub(in super::super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
     let region = held.context().region();
     let table = Table::new(region, object);
@@ -25,10 +25,10 @@ pub(in super::super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]
     sorted.sort_unstable();
     let mut rest = sorted.as_slice();
     while let Some(hash) = rest.first() {
-        // The directory is chosen by first bits, so a segment's hashes are neighbours.
-        let depth = match segment_at(&table, *hash)? {
+        // The directory is chosen by first bits, so a leaf's hashes are neighbours.
+        let depth = match leaf_at(&table, *hash)? {
             0 => 0,
-            at => segment_shape(region, at)?.depth,
+            at => leaf_shape(region, at)?.depth,
         };
         let prefix = |hash: u32| u64::from(hash) >> (32 - depth);
         let count = rest.partition_point(|other| prefix(*other) == prefix(*hash));
@@ -51,17 +51,17 @@ fn reserve_one(held: &Held<'_>, object: &Object, hash: u32, count: u64) -> Resul
 }
 
 fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Corrupt> {
-    match segment_at(table, hash)? {
+    match leaf_at(table, hash)? {
         0 => Ok(false),
-        at => Ok(!segment_shape(table.region, at)?.is_full_with(count)),
+        at => Ok(!leaf_shape(table.region, at)?.is_full_with(count)),
     }
 }
 
-/// As [`enlarge`]; where the heap has no room for that, the removed slots have to do.
+/// As [`enlarge`]; where the heap has no room for that, the removed buckets have to do.
 #[cold]
 fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     match enlarge(held, object, hash) {
-        Err(full @ Error::HeapFull { .. }) => match sweep_slots(held, object, hash)? {
+        Err(full @ Error::HeapFull { .. }) => match sweep_buckets(held, object, hash)? {
             true => Ok(()),
             false => Err(full),
         },
@@ -69,19 +69,19 @@ fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     }
 }
 
-/// Frees the removed slots of the segment for a hash, where it is. `false`: there are none.
-fn sweep_slots(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
+/// Frees the removed buckets of the leaf for a hash, where it is. `false`: there are none.
+fn sweep_buckets(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
     let region = held.context().region();
-    let at = segment_at(&Table::new(region, object), hash)?;
+    let at = leaf_at(&Table::new(region, object), hash)?;
     if at == 0 {
         return Ok(false);
     }
-    let shape = segment_shape(region, at)?;
+    let shape = leaf_shape(region, at)?;
     let living = living_slots(region, at, shape)?;
     if living.len() as u64 >= shape.filled {
         return Ok(false);
     }
-    let words = segment_words(region, at, shape)?;
+    let words = leaf_words(region, at, shape)?;
     let mut change = Change::begin(held, words.len())?;
     for (word, value) in words.iter().zip(image(living.into_iter(), shape)) {
         if word.get() != value {
@@ -92,10 +92,10 @@ fn sweep_slots(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
     Ok(true)
 }
 
-/// What the living slots of a segment hold.
+/// What the living buckets of a leaf hold.
 fn living_slots(region: &Region, at: u64, shape: Shape) -> Result<Vec<u64>, Corrupt> {
-    let held = slots(region, at, shape)?.iter().map(Word::get);
-    Ok(held.filter(|word| SlotWord(*word).is_living()).collect())
+    let held = buckets(region, at, shape)?.iter().map(Word::get);
+    Ok(held.filter(|word| Bucket(*word).is_living()).collect())
 }
 
 /// One step towards more room for a hash: a change of its own that keeps the map as it is.
@@ -103,21 +103,21 @@ fn living_slots(region: &Region, at: u64, shape: Shape) -> Result<Vec<u64>, Corr
 fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     let region = held.context().region();
     let table = Table::new(region, object);
-    let at = segment_at(&table, hash)?;
+    let at = leaf_at(&table, hash)?;
     if at == 0 {
         let shape = Shape { filled: 0, bits: LEAST_BITS, depth: 0 };
         return rebuild(held, object, hash, &[], shape);
     }
-    let shape = segment_shape(region, at)?;
+    let shape = leaf_shape(region, at)?;
     if shape.depth > table.root.depth.get() {
-        return Err(Corrupt { what: "index segment", at }.into());
+        return Err(Corrupt { what: "leaf of an index", at }.into());
     }
     let living = living_slots(region, at, shape)?;
     if living.len() as u64 * 2 < shape.filled {
-        // Half of it are removed slots: the same size will do.
+        // Half of it are removed buckets: the same size will do.
         return rebuild(held, object, hash, &living, shape);
     }
-    if living.len() as u64 * 8 <= shape.filled * 7 && sweep_slots(held, object, hash)? {
+    if living.len() as u64 * 8 <= shape.filled * 7 && sweep_buckets(held, object, hash)? {
         return Ok(());
     }
     if shape.bits < MOST_BITS {
@@ -129,7 +129,7 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     split(held, object, hash, at, &living, shape)
 }
 
-/// Replaces the segment for a hash by one of another shape with the same living slots.
+/// Replaces the leaf for a hash by one of another shape with the same living buckets.
 fn rebuild(
     held: &Held<'_>,
     object: &Object,
@@ -138,12 +138,12 @@ fn rebuild(
     shape: Shape,
 ) -> Result<()> {
     let context = held.context();
-    let old = segment_at(&Table::new(context.region(), object), hash)?;
-    allocator::ensure(context, segment_room(shape.bits), 1)?;
+    let old = leaf_at(&Table::new(context.region(), object), hash)?;
+    allocator::ensure(context, leaf_room(shape.bits), 1)?;
     let root = map_root(object);
     let pointers = 1 << (root.depth.get() - shape.depth);
     let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2 + pointers)?;
-    let at = allocator::take(&mut change, segment_room(shape.bits))?;
+    let at = allocator::take(&mut change, leaf_room(shape.bits))?;
     fill(&change, at, living.iter().copied(), shape)?;
     if root.depth.get() == 0 {
         change.set(&root.index, at);
@@ -151,14 +151,14 @@ fn rebuild(
         redirect(&mut change, object, hash, shape.depth, &[at])?;
     }
     if old != 0 {
-        let bits = segment_shape(change.region(), old)?.bits;
-        allocator::give(&mut change, segment_room(bits), old)?;
+        let bits = leaf_shape(change.region(), old)?.bits;
+        allocator::give(&mut change, leaf_room(bits), old)?;
     }
     change.commit();
     Ok(())
 }
 
-/// Replaces a full segment by two, told apart by one more bit of the hash.
+/// Replaces a full leaf by two, told apart by one more bit of the hash.
 fn split(
     held: &Held<'_>,
     object: &Object,
@@ -168,43 +168,44 @@ fn split(
     shape: Shape,
 ) -> Result<()> {
     let context = held.context();
-    allocator::ensure(context, segment_room(MOST_BITS), 2)?;
+    allocator::ensure(context, leaf_room(MOST_BITS), 2)?;
     let pointers = 1usize << (map_root(object).depth.get() - shape.depth);
     let mut change = Change::begin(held, 8 + pointers)?;
     let deeper = Shape { filled: 0, bits: MOST_BITS, depth: shape.depth + 1 };
     let mut halves = [0; 2];
     for (bit, half) in halves.iter_mut().enumerate() {
-        *half = allocator::take(&mut change, segment_room(MOST_BITS))?;
-        let belongs = |word: &u64| SlotWord(*word).hash() >> (31 - shape.depth) & 1 == bit as u32;
+        *half = allocator::take(&mut change, leaf_room(MOST_BITS))?;
+        let belongs = |word: &u64| Bucket(*word).hash() >> (31 - shape.depth) & 1 == bit as u32;
         fill(&change, *half, living.iter().copied().filter(belongs), deeper)?;
     }
     redirect(&mut change, object, hash, shape.depth, &halves)?;
-    allocator::give(&mut change, segment_room(MOST_BITS), old)?;
+    allocator::give(&mut change, leaf_room(MOST_BITS), old)?;
     change.commit();
     Ok(())
 }
 
-/// Points the directory places that `depth` bits of the hash choose to new segments, an equal
+/// Points the offsets that `depth` bits of the hash choose to new leaves, an equal
 /// share of them to each.
 fn redirect(
     change: &mut Change<'_>,
     object: &Object,
     hash: u32,
     depth: u64,
-    segments: &[u64],
+    leaves: &[u64],
 ) -> Result<()> {
     let root = map_root(object);
     let whole = root.depth.get();
     let count = 1usize << (whole - depth);
     let first = if depth == 0 { 0 } else { (u64::from(hash) >> (32 - depth)) << (whole - depth) };
-    let places = change.region().words(root.index.get().wrapping_add(first * WORD_BYTES), count)?;
-    for (number, place) in places.iter().enumerate() {
-        change.set(place, segments[number * segments.len() / count]);
+    let offsets =
+        change.region().words(root.index.get().wrapping_add(first * WORD_BYTES), count)?;
+    for (number, word) in offsets.iter().enumerate() {
+        change.set(word, leaves[number * leaves.len() / count]);
     }
     Ok(())
 }
 
-/// Twice the places, each segment at two of them.
+/// Twice the offsets, each of them twice.
 fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
     let root = map_root(object);
@@ -218,12 +219,12 @@ fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let at = allocator::take(&mut change, room)?;
     let new = region.words(at, 2 << depth)?;
     let old = root.index.get();
-    for (number, place) in new.iter().enumerate() {
-        let segment = match depth {
+    for (number, word) in new.iter().enumerate() {
+        let leaf = match depth {
             0 => old,
             _ => region.at::<Word>(old.wrapping_add(number as u64 / 2 * WORD_BYTES))?.get(),
         };
-        change.put(place, segment);
+        change.put(word, leaf);
     }
     change.set(&root.index, at);
     change.set(&root.depth, depth + 1);

@@ -13,9 +13,9 @@ mod squeeze;
 
 pub(super) use enlarge::reserve as reserve_index;
 
+use super::buckets::Bucket;
 use super::index::{self, Plan};
 use super::shape::cut_loose;
-use super::slots::SlotWord;
 use super::table::{Table, copy_entry, directory_room, entries_room, hashes_by_position, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
@@ -67,14 +67,14 @@ fn grow(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
     let root = table.root;
     let wanted = table.used() + more;
-    if root.places.get() == 0 && table.capacity() < SEGMENT_ENTRIES {
+    if root.directory_len.get() == 0 && table.capacity() < SEGMENT_ENTRIES {
         return enlarge_segment(
             held,
             object,
             wanted.next_power_of_two().clamp(LEAST, SEGMENT_ENTRIES),
         );
     }
-    if root.places.get() * SEGMENT_ENTRIES <= table.capacity() {
+    if root.directory_len.get() * SEGMENT_ENTRIES <= table.capacity() {
         return enlarge_directory(held, object);
     }
     add_segment(held, object)
@@ -106,42 +106,42 @@ fn enlarge_segment(held: &Held<'_>, object: &Object, positions: u64) -> Result<(
     Ok(())
 }
 
-/// Twice the places for segments; the first directory begins with the only segment.
+/// Twice the offsets; the first directory begins with the only segment.
 fn enlarge_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
     let root = map_root(object);
-    let places = root.places.get();
-    let wanted = (places * 2).max(8);
+    let directory_len = root.directory_len.get();
+    let wanted = (directory_len * 2).max(8);
     let room = directory_room(wanted);
     allocator::ensure(held.context(), room, 1)?;
     let mut change = Change::begin(held, allocator::TAKE_WORDS + allocator::GIVE_WORDS + 2)?;
     let at = allocator::take(&mut change, room)?;
     let new = region.words(at, wanted as usize)?;
     let old = root.entries.get();
-    if places == 0 {
+    if directory_len == 0 {
         change.put(&new[0], old);
     } else {
-        for (to, from) in new.iter().zip(region.words(old, places as usize)?) {
+        for (to, from) in new.iter().zip(region.words(old, directory_len as usize)?) {
             change.put(to, from.get());
         }
-        allocator::give(&mut change, directory_room(places), old)?;
+        allocator::give(&mut change, directory_room(directory_len), old)?;
     }
     change.set(&root.entries, at);
-    change.set(&root.places, wanted);
+    change.set(&root.directory_len, wanted);
     change.commit();
     Ok(())
 }
 
-/// One more segment at the next place of the directory.
+/// One more segment at the end of the directory.
 fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
     allocator::ensure(held.context(), entries_room(SEGMENT_ENTRIES), 1)?;
     let root = map_root(object);
     let capacity = root.capacity.get();
-    let place = capacity / SEGMENT_ENTRIES;
-    let directory = region.words(root.entries.get(), root.places.get() as usize)?;
+    let number = capacity / SEGMENT_ENTRIES;
+    let directory = region.words(root.entries.get(), root.directory_len.get() as usize)?;
     let word =
-        directory.get(place as usize).ok_or(Corrupt { what: "segment of a map", at: capacity })?;
+        directory.get(number as usize).ok_or(Corrupt { what: "segment of a map", at: capacity })?;
     let mut change = Change::begin(held, allocator::TAKE_WORDS + 1)?;
     let at = allocator::take(&mut change, entries_room(SEGMENT_ENTRIES))?;
     change.put(word, at);
@@ -153,7 +153,7 @@ fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
 /// Where the entries of a packed map go.
 struct Layout {
     positions: u64,
-    places: u64,
+    directory_len: u64,
     index: Plan,
 }
 
@@ -161,27 +161,27 @@ impl Layout {
     fn new(live: u64, more: u64, index: Plan) -> Self {
         let wanted = (live + more).max(LEAST);
         if wanted <= SEGMENT_ENTRIES {
-            return Self { positions: wanted.next_power_of_two(), places: 0, index };
+            return Self { positions: wanted.next_power_of_two(), directory_len: 0, index };
         }
         let segments = wanted.div_ceil(SEGMENT_ENTRIES);
         Self {
             positions: segments * SEGMENT_ENTRIES,
-            places: segments.next_power_of_two().max(8),
+            directory_len: segments.next_power_of_two().max(8),
             index,
         }
     }
 
     fn segments(&self) -> u64 {
-        if self.places == 0 { 1 } else { self.positions / SEGMENT_ENTRIES }
+        if self.directory_len == 0 { 1 } else { self.positions / SEGMENT_ENTRIES }
     }
 
     fn rooms(&self) -> Vec<Room> {
         let segment = entries_room(self.positions.min(SEGMENT_ENTRIES));
         let mut rooms = vec![segment; self.segments() as usize];
-        if self.places > 0 {
-            rooms.push(directory_room(self.places));
+        if self.directory_len > 0 {
+            rooms.push(directory_room(self.directory_len));
         }
-        rooms.extend(vec![self.index.segment_room(); self.index.segments() as usize]);
+        rooms.extend(vec![self.index.leaf_room(); self.index.leaves() as usize]);
         rooms.extend(self.index.directory_room());
         rooms.push(husk::ROOM);
         rooms
@@ -207,8 +207,8 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
         let to = region.at(segment + number % SEGMENT_ENTRIES * ENTRY_BYTES)?;
         copy_entry(&change, to, table.entry(*position)?);
     }
-    let slots = (0u64..).zip(&living).map(|(number, (_, hash))| SlotWord::new(number, *hash));
-    let index = index::build(&mut change, layout.index, slots)?;
+    let buckets = (0u64..).zip(&living).map(|(number, (_, hash))| Bucket::new(number, *hash));
+    let index = index::build(&mut change, layout.index, buckets)?;
     cut_loose(&mut change, object, false)?;
     let root = table.root;
     let live = living.len() as u64;
@@ -216,7 +216,7 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     change.set(&root.used, live);
     change.set(&root.entries, entries);
     change.set(&root.capacity, layout.positions);
-    change.set(&root.places, layout.places);
+    change.set(&root.directory_len, layout.directory_len);
     change.set(&root.index, index);
     change.set(&root.depth, layout.index.depth);
     change.set(&root.first, 0);
@@ -230,13 +230,13 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
     let segments = (0..layout.segments())
         .map(|_| allocator::take(change, room))
         .collect::<Result<Vec<u64>>>()?;
-    if layout.places == 0 {
+    if layout.directory_len == 0 {
         return Ok((segments[0], segments));
     }
-    let directory = allocator::take(change, directory_room(layout.places))?;
-    let places = change.region().words(directory, layout.places as usize)?;
-    for (place, segment) in places.iter().zip(&segments) {
-        change.put(place, *segment);
+    let directory = allocator::take(change, directory_room(layout.directory_len))?;
+    let offsets = change.region().words(directory, layout.directory_len as usize)?;
+    for (word, segment) in offsets.iter().zip(&segments) {
+        change.put(word, *segment);
     }
     Ok((directory, segments))
 }

@@ -3,8 +3,8 @@
 //! What always holds: each change moves some entries, in order, and leaves the map whole. No word
 //! is stored twice in one change.
 
-use super::super::slots::SlotWord;
-use super::super::table::{Table, entries_room, hashes_by_position, segment_of};
+use super::super::buckets::Bucket;
+use super::super::table::{Table, entries_room, hashes_by_position, leaf_of};
 use crate::allocator;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
@@ -13,7 +13,7 @@ use crate::objects::cell::{self, Cell, REMOVED};
 
 /// Most entries that one change moves.
 const MOVES: usize = 512;
-/// Words that the move of one saves: four of the entry, one where it was, its slot.
+/// Words that the move of one saves: four of the entry, one where it was, its bucket.
 const MOVE_WORDS: usize = 6;
 
 /// Moves the living entries together, and gives back the segments behind them, but for room for
@@ -57,17 +57,18 @@ fn relocate(
     from: u64,
     to: u64,
 ) -> Result<()> {
-    let (old, new) = (SlotWord::new(from, hash), SlotWord::new(to, hash));
-    let slots = segment_of(table, hash)?.unwrap_or_default();
-    let first = hash as usize & slots.len().saturating_sub(1);
-    let slot = slots[first..].iter().chain(&slots[..first]).find(|slot| slot.get() == old.0);
-    let slot = slot.ok_or(Corrupt { what: "entry without a slot", at: from })?;
+    let (old, new) = (Bucket::new(from, hash), Bucket::new(to, hash));
+    let buckets = leaf_of(table, hash)?.unwrap_or_default();
+    let first = hash as usize & buckets.len().saturating_sub(1);
+    let bucket =
+        buckets[first..].iter().chain(&buckets[..first]).find(|bucket| bucket.get() == old.0);
+    let bucket = bucket.ok_or(Corrupt { what: "entry without a bucket", at: from })?;
     let entry = table.entry(from)?;
     let target = table.entry(to)?;
     cell::store(change, &target.key, Cell::load(&entry.key));
     cell::store(change, &target.value, Cell::load(&entry.value));
     change.set(&entry.key[0], REMOVED);
-    change.set(slot, new.0);
+    change.set(bucket, new.0);
     Ok(())
 }
 
@@ -77,9 +78,11 @@ fn give_segments(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(region, object);
     let root = table.root;
     let wanted = table.used().saturating_add(more).max(1);
-    while root.places.get() != 0 && table.capacity() >= wanted.saturating_add(SEGMENT_ENTRIES) {
+    while root.directory_len.get() != 0
+        && table.capacity() >= wanted.saturating_add(SEGMENT_ENTRIES)
+    {
         let left = table.capacity() - SEGMENT_ENTRIES;
-        let directory = region.words(root.entries.get(), root.places.get() as usize)?;
+        let directory = region.words(root.entries.get(), root.directory_len.get() as usize)?;
         let last = directory.get((left / SEGMENT_ENTRIES) as usize);
         let at = last.ok_or(Corrupt { what: "segment of a map", at: left })?.get();
         let mut change = Change::begin(held, allocator::GIVE_WORDS + 1)?;

@@ -54,12 +54,12 @@ impl Overlaid for Writes {
         for write in self.iter() {
             prepare(&table, write, needs, &mut new, &mut positions)?;
         }
-        self.places = Places::Known(positions);
+        self.directory_len = Places::Known(positions);
         if !new.is_empty() {
             let numbering = table.root.numbering.get();
             reserve(held, object, &new)?;
             if table.root.numbering.get() != numbering {
-                self.places = Places::Forgotten;
+                self.directory_len = Places::Forgotten;
             }
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Overlaid for Writes {
             return Ok(());
         }
         let object = self.map.handle.object(change.region())?;
-        let mut unseen = match &self.places {
+        let mut unseen = match &self.directory_len {
             Places::Known(positions) => positions.iter(),
             Places::Forgotten => [].iter(),
         };
@@ -106,7 +106,7 @@ impl Writes {
         value: &[u8],
     ) -> Result<()> {
         let region = change.region();
-        let entry = match self.places {
+        let entry = match self.directory_len {
             Places::Known(_) => Table::new(region, object).entry(position)?,
             Places::Forgotten => find(region, object, &write.key())?.entry,
         };

@@ -3,9 +3,7 @@
 //!
 //! What always holds: each step leaves a husk whose numbers say what is left.
 
-use super::{
-    Table, directory_room, entries_room, map_root, segment_room as room_of, segment_shape,
-};
+use super::{Table, directory_room, entries_room, leaf_room as room_of, leaf_shape, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
@@ -36,7 +34,7 @@ pub(in super::super) fn cut_loose(
     husk::hang(change, info, &root.reserve, |change, husk: &MapHusk| {
         change.put(&husk.entries, root.entries.get());
         change.put(&husk.capacity, root.capacity.get());
-        change.put(&husk.places, root.places.get());
+        change.put(&husk.directory_len, root.directory_len.get());
         change.put(&husk.index, root.index.get());
         change.put(&husk.depth, root.depth.get());
         change.put(&husk.left, root.used.get());
@@ -46,10 +44,10 @@ pub(in super::super) fn cut_loose(
 /// Whether a husk has numbers that a map in a heap of this size can have.
 pub(super) fn is_possible(region: &Region, husk: &Husk) -> bool {
     let husk: &MapHusk = husk.view_as();
-    let (capacity, places) = (husk.capacity.get(), husk.places.get());
+    let (capacity, directory_len) = (husk.capacity.get(), husk.directory_len.get());
     let (depth, left) = (husk.depth.get(), husk.left.get());
-    let has_room = places <= region.span_limit() * SEGMENT_ENTRIES
-        && capacity <= places.max(1) * SEGMENT_ENTRIES;
+    let has_room = directory_len <= region.span_limit() * SEGMENT_ENTRIES
+        && capacity <= directory_len.max(1) * SEGMENT_ENTRIES;
     match stage_of(husk) {
         CELLS => has_room && left <= capacity,
         ENTRIES => has_room,
@@ -87,7 +85,7 @@ fn stage_of(husk: &MapHusk) -> u8 {
     husk::stage_and_flags(husk.info.get()).0
 }
 
-/// How many bits of the hash choose a segment of the index: no shift by it goes too far.
+/// How many bits of the hash choose a leaf of the index: no shift by it goes too far.
 fn depth_of(husk: &MapHusk) -> u64 {
     husk.depth.get() & 31
 }
@@ -100,47 +98,48 @@ fn cells_left(husk: &MapHusk) -> u64 {
 /// The blocks that still hang from the husk of a map, cells aside.
 fn parts(region: &Region, husk: &MapHusk) -> Result<Vec<(u64, Room)>> {
     let mut parts = Vec::new();
-    let (entries, capacity, places) = (husk.entries.get(), husk.capacity.get(), husk.places.get());
-    if entries != 0 && places == 0 {
+    let (entries, capacity, offsets) =
+        (husk.entries.get(), husk.capacity.get(), husk.directory_len.get());
+    if entries != 0 && offsets == 0 {
         parts.push((entries, entries_room(capacity)));
     } else if entries != 0 {
-        parts.push((entries, directory_room(places)));
-        let directory = region.words(entries, places as usize)?;
+        parts.push((entries, directory_room(offsets)));
+        let directory = region.words(entries, offsets as usize)?;
         let segments = directory.iter().take((capacity / SEGMENT_ENTRIES) as usize);
         let room = entries_room(SEGMENT_ENTRIES);
-        parts.extend(segments.map(|place| (place.get(), room)));
+        parts.extend(segments.map(|word| (word.get(), room)));
     }
     let (index, depth) = (husk.index.get(), depth_of(husk));
     if index == 0 {
         return Ok(parts);
     }
     if depth == 0 {
-        parts.push((index, segment_room(region, index)?));
+        parts.push((index, room_of_leaf(region, index)?));
         return Ok(parts);
     }
     parts.push((index, directory_room(1 << depth)));
     let left = if stage_of(husk) == INDEX { husk.left.get() } else { 1 << depth };
-    let places = region.words(index, 1 << depth)?;
-    let mut segments: Vec<u64> = places.iter().take(left as usize).map(Word::get).collect();
-    segments.dedup();
-    for segment in segments {
-        parts.push((segment, segment_room(region, segment)?));
+    let offsets = region.words(index, 1 << depth)?;
+    let mut leaves: Vec<u64> = offsets.iter().take(left as usize).map(Word::get).collect();
+    leaves.dedup();
+    for leaf in leaves {
+        parts.push((leaf, room_of_leaf(region, leaf)?));
     }
     Ok(parts)
 }
 
-/// The room of the index segment at an offset.
-fn segment_room(region: &Region, at: u64) -> Result<Room, Corrupt> {
-    Ok(room_of(segment_shape(region, at)?.bits))
+/// The room of the leaf at an offset.
+fn room_of_leaf(region: &Region, at: u64) -> Result<Room, Corrupt> {
+    Ok(room_of(leaf_shape(region, at)?.bits))
 }
 
 /// The entry at a position of the map that a husk is left of.
 fn entry_at<'a>(region: &'a Region, husk: &MapHusk, position: u64) -> Result<&'a MapEntry> {
-    let segment = match husk.places.get() {
+    let segment = match husk.directory_len.get() {
         0 => husk.entries.get(),
         _ => {
-            let place = position / SEGMENT_ENTRIES * WORD_BYTES;
-            region.at::<Word>(husk.entries.get().wrapping_add(place))?.get()
+            let number = position / SEGMENT_ENTRIES * WORD_BYTES;
+            region.at::<Word>(husk.entries.get().wrapping_add(number))?.get()
         }
     };
     Ok(region.at(segment.wrapping_add(position % SEGMENT_ENTRIES * ENTRY_BYTES))?)
@@ -166,22 +165,23 @@ fn free_cells(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
 }
 
 fn free_entries(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
-    let (entries, capacity, places) = (husk.entries.get(), husk.capacity.get(), husk.places.get());
-    if entries != 0 && places != 0 && capacity > 0 {
-        let directory = change.region().words(entries, places as usize)?;
+    let (entries, capacity, directory_len) =
+        (husk.entries.get(), husk.capacity.get(), husk.directory_len.get());
+    if entries != 0 && directory_len != 0 && capacity > 0 {
+        let directory = change.region().words(entries, directory_len as usize)?;
         let last = (capacity / SEGMENT_ENTRIES) as usize;
         let first = last.saturating_sub(STEP as usize);
         let going = directory.get(first..last);
-        for place in going.ok_or(Corrupt { what: "husk", at: capacity })? {
-            allocator::give(change, entries_room(SEGMENT_ENTRIES), place.get())?;
+        for word in going.ok_or(Corrupt { what: "husk", at: capacity })? {
+            allocator::give(change, entries_room(SEGMENT_ENTRIES), word.get())?;
         }
         change.set(&husk.capacity, first as u64 * SEGMENT_ENTRIES);
         return Ok(());
     }
     if entries != 0 {
-        let room = match places {
+        let room = match directory_len {
             0 => entries_room(capacity),
-            _ => directory_room(places),
+            _ => directory_room(directory_len),
         };
         allocator::give(change, room, entries)?;
         change.set(&husk.entries, 0);
@@ -195,16 +195,16 @@ fn free_index(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
     let region = change.region();
     let (index, depth, mut left) = (husk.index.get(), depth_of(husk), husk.left.get());
     if depth == 0 {
-        allocator::give(change, segment_room(region, index)?, index)?;
+        allocator::give(change, room_of_leaf(region, index)?, index)?;
         change.set(&husk.index, 0);
         return Ok(());
     }
-    let places = region.words(index, 1 << depth)?;
+    let offsets = region.words(index, 1 << depth)?;
     for _ in 0..STEP {
-        let Some(place) = left.checked_sub(1) else { break };
-        let segment = places[(place as usize) % places.len()].get();
-        let shape = segment_shape(region, segment)?;
-        allocator::give(change, room_of(shape.bits), segment)?;
+        let Some(number) = left.checked_sub(1) else { break };
+        let leaf = offsets[(number as usize) % offsets.len()].get();
+        let shape = leaf_shape(region, leaf)?;
+        allocator::give(change, room_of(shape.bits), leaf)?;
         left = left.saturating_sub(1 << (depth.saturating_sub(shape.depth)));
     }
     if left == 0 {

@@ -6,8 +6,8 @@ mod husk;
 
 pub(super) use husk::cut_loose;
 
-use super::slots::{SlotWord, segment_room, segment_shape, slots};
-use super::table::index_segments;
+use super::buckets::{Bucket, buckets, leaf_room, leaf_shape};
+use super::table::index_leaves;
 use super::{Key, Table, directory_room, entries_room, map_root};
 use crate::allocator::{self, Room};
 use crate::error::Result;
@@ -87,15 +87,15 @@ impl kinds::Shape for Shape {
 
 /// Walks the blocks that entries lie in.
 fn walk_segments(table: &Table<'_>, walk: &mut dyn Walk) -> Result<()> {
-    let (entries, places) = (table.root.entries.get(), table.root.places.get());
-    if places == 0 {
+    let (entries, directory_len) = (table.root.entries.get(), table.root.directory_len.get());
+    if directory_len == 0 {
         let room = entries_room(table.capacity());
         return if entries == 0 { Ok(()) } else { walk.claim(entries, room) };
     }
-    walk.claim(entries, directory_room(places))?;
-    let directory = table.region.words(entries, places as usize)?;
+    walk.claim(entries, directory_room(directory_len))?;
+    let directory = table.region.words(entries, directory_len as usize)?;
     let segments = &directory[..(table.capacity() / SEGMENT_ENTRIES) as usize];
-    segments.iter().try_for_each(|place| walk.claim(place.get(), entries_room(SEGMENT_ENTRIES)))
+    segments.iter().try_for_each(|word| walk.claim(word.get(), entries_room(SEGMENT_ENTRIES)))
 }
 
 /// Walks the entries, each of which the index must find. Answers how many live.
@@ -131,15 +131,15 @@ fn walk_index(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
         walk.claim(table.root.index.get(), directory_room(1 << depth))?;
     }
     let mut living = 0;
-    for segment in index_segments(table)? {
-        let shape = segment_shape(table.region, segment)?;
-        walk.claim(segment, segment_room(shape.bits))?;
-        let slots = slots(table.region, segment, shape)?;
-        let filled = slots.iter().filter(|slot| slot.get() != 0).count() as u64;
+    for leaf in index_leaves(table)? {
+        let shape = leaf_shape(table.region, leaf)?;
+        walk.claim(leaf, leaf_room(shape.bits))?;
+        let buckets = buckets(table.region, leaf, shape)?;
+        let filled = buckets.iter().filter(|bucket| bucket.get() != 0).count() as u64;
         if filled != shape.filled || shape.depth > depth {
-            return Err(broken("index segment", segment));
+            return Err(broken("index leaf", leaf));
         }
-        living += slots.iter().filter(|slot| SlotWord(slot.get()).is_living()).count() as u64;
+        living += buckets.iter().filter(|bucket| Bucket(bucket.get()).is_living()).count() as u64;
     }
     Ok(living)
 }
