@@ -38,7 +38,7 @@ pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
 
 /// Whether a block of this room is pending; a run never counts.
 #[inline]
-pub fn is_pending(context: &Context, room: Room) -> bool {
+pub(crate) fn is_pending(context: &Context, room: Room) -> bool {
     match room {
         Room::Class(class) => context.control().pending[usize::from(class)].get() != 0,
         Room::Run(_) => false,

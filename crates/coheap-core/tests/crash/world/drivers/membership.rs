@@ -67,13 +67,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     ATTACH,
     ATTACH_ANEW,
     Operation::new(&["Heap::context"], "fork", DEATHS, BOTH, |stage, _| fork(stage)),
-    Operation::new(&["Heap::close"], "with leases", ALL, BOTH, |stage, _| stage.heap.close())
-        .prepared(|stage, context| {
-            let _ = stage.queue.lease(context, &mut Vec::new());
-            let _ = stage.queue.lease(context, &mut Vec::new());
-            let _ = stage.work.lease(context, &mut Vec::new());
-            Ok(())
-        }),
+    Operation::new(&["Heap::close", "estate::leave"], "with leases", ALL, BOTH, |stage, _| {
+        stage.heap.close()
+    })
+    .prepared(|stage, context| {
+        let _ = stage.queue.lease(context, &mut Vec::new());
+        let _ = stage.queue.lease(context, &mut Vec::new());
+        let _ = stage.work.lease(context, &mut Vec::new());
+        Ok(())
+    }),
     Operation::new(&["estate::sweep"], "all", DEATHS, BOTH, |_, context| {
         estate::sweep(context).map(|_| ())
     }),

@@ -131,6 +131,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(
         &[
             "Transaction::begin",
+            "Transaction::on",
             "Transaction::map_set",
             "Transaction::map_add",
             "Transaction::map_remove",
@@ -208,19 +209,25 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             "Transaction::map_len",
             "Transaction::map_snapshot",
             "Transaction::value_get",
-            "Transaction::lock_map",
+            "Transaction::map_is_empty",
+            "Transaction::map_lock",
             "Transaction::age",
+            "Transaction::last_age",
             "Transaction::doom",
         ],
         "questions",
         ALL,
         EVERYTHING,
-        |stage, _| {
+        |stage, context| {
             begin(stage)?;
             with(stage, |transaction| {
+                assert!(Transaction::last_age(context).is_none_or(|age| age > 1));
                 transaction.on(&stage.other).lock()?;
                 transaction.on(&stage.map).get(&entry(0).0, &mut Vec::new())?;
-                transaction.on(&stage.map).len()?;
+                assert!(
+                    !transaction.on(&stage.map).is_empty()?
+                        || transaction.on(&stage.map).len()? == 0
+                );
                 transaction.on(&stage.map).snapshot()?;
                 transaction.on(&stage.value).get(&mut Vec::new())?;
                 assert!(transaction.age() > 0 && transaction.doom().is_none());
