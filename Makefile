@@ -26,25 +26,31 @@ VENV_PYTHON := $(VENV)/bin/python
 # The checkers of types are pinned: another version finds other things.
 PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis numpy mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
-TEST_FACES := $(CARGO) test --locked
-TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints
-TEST_DEFECTS := $(CARGO) test --locked --package coheap-core --features defects --test defects
+# What `make test` runs, in this order. Every suite is run by RAN under its name, which fails when
+# nothing ran and counts what was skipped; docs/testing.md lists them all.
+TESTED := tidy suites faces compare steps failpoints loom sim defects python
+STAMPED := $(filter-out tidy suites,$(TESTED))
+RAN := $(PYTHON) scripts/suites/ran.py
+
+TEST := $(CARGO) test --locked
+TEST_ENGINE := $(TEST) --package coheap-core
 TEST_HOSTILE := --locked --package coheap-core --test hostile
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-SWEEP := $(CARGO) test --locked --release --package coheap-core --features failpoints
+SWEEP := $(TEST) --release --package coheap-core --features failpoints
 CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench python pythons typing wheel crash torture hostile docs help tidy \
-	FORCE
+.PHONY: demo test check fmt lint bench python pythons typing wheel loom sim crash torture hostile docs \
+	help tidy FORCE
 
 demo: $(PASSED)/wheel ## run the main job: count words in many processes while they are killed
 	$(VENV)/bin/coheap demo $(DEMO)
 	$(VENV)/bin/coheap demo --python $(DEMO)
 	$(VENV)/bin/coheap demo --python --compare $(DEMO)
 
-test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects typing pythons ## pass the tests
+test: $(PASSED)/tools tidy $(STAMPED:%=$(PASSED)/%) typing pythons ## pass the tests
+	@$(RAN) --show $(TESTED)
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
 check: ## what a commit has to pass: formatting, lints, tests
@@ -74,21 +80,26 @@ pythons: $(PASSED)/python $(PASSED)/pythons ## the same on each supported Python
 
 typing: $(PASSED)/typing ## hold the stubs against the module (stubtest), and check types (pyright)
 
+loom: $(PASSED)/loom ## run the protocols of the lock words through every interleaving
+
+sim: $(PASSED)/sim ## run the engine on the pretend machine
+
 crash: $(PASSED)/tools ## die at every single store of every operation: the whole sweep
-	$(SWEEP) --test crash -- --ignored --nocapture
-	$(CARGO) test --locked --release --package coheap-core --test steps -- --ignored --nocapture
+	$(RAN) crash-whole -- $(SWEEP) --test crash -- --ignored --nocapture
+	$(RAN) steps-whole -- $(TEST_ENGINE) --release --test steps -- --ignored --nocapture
 
 torture: $(PASSED)/tools ## kill real processes, thousands of times
-	$(SWEEP) --test torture -- --ignored --nocapture
+	$(RAN) torture-whole -- $(SWEEP) --test torture -- --ignored --nocapture
+	$(RAN) history-whole -- $(SWEEP) --test history -- --ignored --nocapture
 
 # The address sanitizer needs a nightly compiler, and address space that the tests would refuse.
 hostile: $(PASSED)/tools ## damage every byte of a small heap, one after the other
-	$(CARGO) test --release $(TEST_HOSTILE) -- --ignored --nocapture
+	$(RAN) hostile-whole -- $(CARGO) test --release $(TEST_HOSTILE) -- --ignored --nocapture
 	@if $(CARGO) +nightly --version >/dev/null 2>&1; then \
 		echo "and the samples once more, under the address sanitizer"; \
 		COHEAP_ANY_MEMORY=1 ASAN_OPTIONS=allocator_may_return_null=1 RUSTFLAGS=-Zsanitizer=address \
-			$(CARGO) +nightly test $(TEST_HOSTILE) --target $(HOST); \
-	else echo "no nightly compiler: not run under the address sanitizer"; fi
+			$(RAN) hostile-sanitized -- $(CARGO) +nightly test $(TEST_HOSTILE) --target $(HOST); \
+	else echo "SKIPPED hostile-sanitized: there is no nightly compiler"; fi
 
 docs: ## build the Rust documentation
 	$(CARGO) doc --locked --no-deps
@@ -103,28 +114,52 @@ PASS = @mv $@.began $@
 # The house rules, and the tests of the script that keeps them.
 tidy: $(PASSED)/tools
 	$(PYTHON) scripts/tidy.py
-	$(PYTHON) -m unittest discover --quiet --start-directory scripts
+	$(RAN) tidy -- $(PYTHON) -m unittest discover --quiet --start-directory scripts
+	$(RAN) suites -- $(PYTHON) -m unittest discover --quiet --start-directory scripts/suites
 
 $(PASSED)/faces: $(SOURCES) $(PASSED)/tools
 	$(BEGIN)
-	$(TEST_FACES)
+	$(RAN) faces -- $(TEST)
+	$(PASS)
+
+$(PASSED)/compare: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	$(RAN) compare -- $(TEST) --package coheap-cli --features compare --test demo comparison
 	$(PASS)
 
 $(PASSED)/failpoints: $(SOURCES) $(PASSED)/tools
 	$(BEGIN)
-	$(TEST_FAILPOINTS)
+	$(RAN) failpoints -- $(TEST_ENGINE) --features failpoints
+	$(PASS)
+
+$(PASSED)/steps: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	$(RAN) steps -- $(TEST_ENGINE) --test steps
+	$(PASS)
+
+# Other flags than everybody's: a target folder of their own, so that nothing else is built anew.
+$(PASSED)/loom: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom $(RAN) loom -- \
+		$(TEST_ENGINE) --test loom
+	$(PASS)
+
+$(PASSED)/sim: $(SOURCES) $(PASSED)/tools
+	$(BEGIN)
+	RUSTFLAGS="--cfg sim" CARGO_TARGET_DIR=$(TARGET)/sim $(RAN) sim -- \
+		$(TEST_ENGINE) --features failpoints --test sim
 	$(PASS)
 
 $(PASSED)/defects: $(SOURCES) $(PASSED)/tools
 	$(BEGIN)
-	$(TEST_DEFECTS)
+	$(RAN) defects -- $(TEST_ENGINE) --features defects --test defects
 	$(PASS)
 
 # The package is installed as users have it, from a wheel, so that nothing is written beside the
 # sources; pytest runs where it finds the installed one first.
 $(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS)
 	$(BEGIN)
-	$(VENV_PYTHON) -m pytest --quiet $(PYTEST)
+	$(RAN) python -- $(VENV_PYTHON) -m pytest --quiet -rs $(PYTEST)
 	$(PASS)
 
 $(PASSED)/pythons: $(PASSED)/python scripts/pythons.py

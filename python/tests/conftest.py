@@ -1,13 +1,16 @@
 """What the tests share: a heap for each, and a way to look after children.
 
-Nothing here sleeps for a fixed time: what is waited for has a deadline.
+Nothing here sleeps for a fixed time: what is waited for has a deadline. A test whose point needs a
+thread that sleeps already waits until it does (`until_asleep`, `once_asleep`).
 """
 
 import os
+import platform
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
@@ -102,6 +105,49 @@ def until(is_true: Callable[[], object], seconds: float = 10) -> None:
     while not is_true():
         assert time.monotonic() < deadline, f"not true within {seconds} s"
         time.sleep(0.001)
+
+
+FUTEX = {"x86_64": "202", "aarch64": "98"}.get(platform.machine())
+FUTEX_PRIVATE = 128
+
+
+def is_asleep(thread: int) -> bool:
+    """Whether the thread with this id, of any process, sleeps in a wait of coheap.
+
+    The kernel says which system call a thread sleeps in. Waits of coheap are those on a futex that
+    processes share; a thread that waits for the GIL or a `threading.Event` waits on a private one.
+    Where other threads' calls may not be read, any sleep counts.
+    """
+    folder = Path(f"/proc/{thread}")
+    try:
+        call = (folder / "syscall").read_text().split()
+        if FUTEX is not None:
+            return call[0] == FUTEX and not int(call[2], 16) & FUTEX_PRIVATE
+    except PermissionError:
+        pass
+    except OSError:
+        return False
+    return (folder / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def until_asleep(thread: int | threading.Thread) -> None:
+    """Wait until a thread, or the main thread of the process with this id, sleeps in coheap."""
+    number = thread if isinstance(thread, int) else thread.native_id
+    assert number is not None, "the thread has begun"
+    until(lambda: is_asleep(number))
+
+
+def once_asleep(act: Callable[[], object]) -> threading.Thread:
+    """Act from another thread as soon as the calling one sleeps in a wait of coheap."""
+    caller = threading.get_native_id()
+
+    def watch() -> None:
+        until_asleep(caller)
+        act()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    return watcher
 
 
 T = TypeVar("T")

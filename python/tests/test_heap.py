@@ -11,10 +11,10 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 import weakref
 
 import pytest
+from conftest import until_asleep
 
 import coheap
 
@@ -248,7 +248,7 @@ def test_who_waits_hears_that_the_heap_was_closed(wait):
 
     thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(0.02)
+    until_asleep(thread)
     heap.close()
     thread.join(10)
     assert [type(error) for error in heard] == [coheap.HeapClosed]

@@ -13,7 +13,7 @@ import time
 import warnings
 
 import pytest
-from conftest import Unloadable, until
+from conftest import Unloadable, once_asleep, until, until_asleep
 
 import coheap
 
@@ -287,10 +287,9 @@ def test_join_waits_for_the_last_ack(jobs):
     lease = jobs.get()
     with pytest.raises(TimeoutError):
         jobs.join(timeout=0.05)
-    timer = threading.Timer(0.05, lease.ack)
-    timer.start()
+    last = once_asleep(lease.ack)
     jobs.join()
-    timer.join()
+    last.join()
 
 
 def test_leases_of_a_killed_child_come_back(jobs, children):
@@ -299,7 +298,7 @@ def test_leases_of_a_killed_child_come_back(jobs, children):
     def hold():
         leases = [jobs.get() for _ in range(3)]
         leases[0].ack()
-        time.sleep(60)
+        signal.pause()
 
     pid = children.fork(hold)
     until(lambda: jobs.leased() == 2 and jobs.qsize() == 0)
@@ -316,11 +315,12 @@ def test_leases_of_a_killed_child_come_back(jobs, children):
 
 def test_a_waiter_gets_what_a_killed_child_had(jobs, children):
     jobs.put("job")
-    pid = children.fork(lambda: [jobs.get(), time.sleep(60)])
+    pid = children.fork(lambda: [jobs.get(), signal.pause()])
     until(lambda: jobs.leased() == 1)
     got = []
     thread = threading.Thread(target=lambda: got.extend(take(jobs, 1)))
     thread.start()
+    until_asleep(thread)
     children.kill(pid)
     thread.join(10)
     assert [lease.value for lease in got] == ["job"]
@@ -361,6 +361,7 @@ def test_every_job_is_done_once_however_many_workers_are_killed(heap, children):
             children.kill(pids.pop(0))
             killed += 1
             pids.append(children.fork(work))
+        # The workers get somewhere between two kills.
         time.sleep(0.005)
     for pid in pids:
         assert children.wait(pid) == 0

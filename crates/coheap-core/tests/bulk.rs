@@ -18,6 +18,7 @@ use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
 use coheap_core::transaction::Transaction;
 use support::objects::{heap, integer, map};
+use support::{sleepers, until};
 
 type Pair = (Vec<u8>, Vec<u8>);
 
@@ -237,8 +238,8 @@ fn entries_without_bytes_are_refused_wherever_they_stand() {
 }
 
 /// Goal: a call waits while a transaction has the map, and is made after it, as a single write is.
-/// Method: a thread calls while a transaction is open; it has not answered when the transaction
-/// commits, and its value is the one that stays.
+/// Method: a thread calls while a transaction is open; it sleeps when the transaction commits, and
+/// its value is the one that stays.
 #[test]
 fn a_call_waits_for_a_foreign_transaction() {
     let heap = heap(16);
@@ -254,7 +255,8 @@ fn a_call_waits_for_a_foreign_transaction() {
             let set = heap.with(|context| map.set_many(context, &few([("a", "of the call")])));
             send.send(added.and(set)).expect("a listener");
         });
-        assert!(answers.recv_timeout(Duration::from_millis(100)).is_err(), "it did not wait");
+        until("the call sleeps", || sleepers(heap) > 0);
+        assert!(answers.try_recv().is_err(), "it did not wait");
         transaction.commit().expect("a commit");
         assert_eq!(answers.recv_timeout(Duration::from_secs(20)), Ok(Ok(0)));
     });

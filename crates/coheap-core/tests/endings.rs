@@ -3,6 +3,8 @@
 //!
 //! Real processes: each child is forked, does one thing, and ends or is killed by its failpoint.
 
+mod support;
+
 use std::rc::Rc;
 
 use coheap_core::check::check;
@@ -17,20 +19,19 @@ use coheap_core::objects::{map, queue};
 use coheap_core::os::failpoint;
 use coheap_core::sync::Owner;
 use coheap_core::transaction::Transaction;
+use support::child::{End, fork};
+use support::{sleepers, until};
 
-/// Runs `act` in a child. Answers whether the child ended by itself.
+/// Runs `act` in a child, which gets through or is killed by its failpoint. Answers whether it got
+/// through.
 fn in_child(act: impl FnOnce()) -> bool {
-    // SAFETY: the child runs plain code and leaves by `_exit`, without this process's destructors.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
+    let end = fork(|| {
         act();
-        // SAFETY: as above.
-        unsafe { libc::_exit(0) };
-    }
-    let mut status = 0;
-    // SAFETY: the status outlives the call.
-    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    libc::WIFEXITED(status)
+        0
+    })
+    .wait();
+    assert!(matches!(end, End::Exit(0) | End::Signal(libc::SIGKILL)), "the child: {end:?}");
+    end == End::Exit(0)
 }
 
 /// Runs `act` in a child that dies before store number `die_at`. Answers whether it got through.
@@ -241,10 +242,7 @@ fn who_waited_for_a_transaction_is_no_transaction() {
             let mut transaction = Transaction::begin(context, None).expect("a transaction");
             transaction.on(&map).set(b"a", b"b").expect("a write");
             locked.send(heap.context().expect("a context").index()).expect("a listener");
-            let region = heap.region();
-            while (0..CONTEXT_COUNT).all(|row| region.context(row).sleeps_on.get() == 0) {
-                std::thread::yield_now();
-            }
+            until("the other one sleeps", || sleepers(&heap) > 0);
             transaction.commit().expect("a commit");
         });
         is_locked.recv().expect("a transaction");

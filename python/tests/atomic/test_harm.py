@@ -16,7 +16,7 @@ import time
 import warnings
 
 import pytest
-from conftest import elsewhere, until
+from conftest import elsewhere, once_asleep, until
 
 import coheap
 
@@ -99,6 +99,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing_behind(heap, children):
     until(lambda: ready.get() == 1)
     chance = random.Random(2)
     for _ in range(300):
+        # Any moment of a block may be the one.
         time.sleep(chance.uniform(0.0001, 0.004))
         os.kill(pid, signal.SIGINT)
     ready.set(2)
@@ -127,8 +128,8 @@ def held_by_another(a):
     thread.join(10)
 
 
-def interrupt_soon():
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt_once_asleep():
+    once_asleep(lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
 @pytest.mark.parametrize("at_entry", [False, True])
@@ -136,7 +137,7 @@ def test_ctrl_c_ends_a_wait_for_a_lock(heap, at_entry):
     a, b = heap.dict("a"), heap.dict("b")
     with held_by_another(a):
         begin = time.monotonic()
-        interrupt_soon()
+        interrupt_once_asleep()
         with pytest.raises(KeyboardInterrupt), coheap.atomic(b, *([a] if at_entry else [])):
             b["b"] = 1
             a["a"] = 1
@@ -151,7 +152,7 @@ def test_a_caught_ctrl_c_in_a_wait_leaves_the_block_as_it_was(heap):
     a, b = heap.dict("a"), heap.dict("b")
     with held_by_another(a) as let_go, coheap.atomic():
         b["b"] = 1
-        interrupt_soon()
+        interrupt_once_asleep()
         with pytest.raises(KeyboardInterrupt):
             a["a"] = 1
         let_go()
@@ -180,6 +181,7 @@ def test_no_kill_leaves_half_a_block(heap, children):
                         results.put(lease.value)
                     break
                 except (coheap.DeadlockError, coheap.WouldBlock):
+                    # Who tries again lets the others through first.
                     time.sleep(random.uniform(0, 0.0005) * min(attempt, 10))
 
     def work_in_threads():
@@ -196,6 +198,7 @@ def test_no_kill_leaves_half_a_block(heap, children):
     deadline = time.monotonic() + 60
     while bank.jobs.qsize() or bank.jobs.leased():
         assert time.monotonic() < deadline, bank.jobs
+        # A kill may come at any moment.
         time.sleep(chance.uniform(0.002, 0.02))
         children.kill(pids.pop(0))
         killed += 1

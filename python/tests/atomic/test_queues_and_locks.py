@@ -11,7 +11,7 @@ import time
 import warnings
 
 import pytest
-from conftest import until
+from conftest import once_asleep, until
 
 import coheap
 
@@ -251,23 +251,20 @@ def test_the_first_thing_may_be_waited_for(heap, jobs, lock):
     small.put(0)
     assert lock.acquire()
 
-    def later(do):
-        threading.Timer(0.05, do).start()
-
-    later(lambda: jobs.put(7))
+    once_asleep(lambda: jobs.put(7))
     with coheap.atomic():
         counts["job"] = jobs.get().value
     assert counts == {"job": 7}
-    later(lock.release)
+    once_asleep(lock.release)
     with coheap.atomic():
         assert lock.acquire(timeout=10)
         counts["lock"] = 1
     assert counts["lock"] == 1
     lock.release()
-    later(lambda: small.get().ack())
+    once_asleep(lambda: small.get().ack())
     with coheap.atomic():
         small.put(1, timeout=10)
-    later(lambda: small.get().ack())
+    once_asleep(lambda: small.get().ack())
     with coheap.atomic():
         small.join()
         counts["joined"] = 1

@@ -62,6 +62,7 @@ def test_no_death_leaves_a_part_of_an_update(heap, children):
 
     for death in range(25):
         pid = children.fork(lambda first=death * 1000: write(first))
+        # A kill may come at any moment.
         time.sleep(random.uniform(0.001, 0.03))
         children.kill(pid)
         assert len(seen(entries.snapshot())) <= 1

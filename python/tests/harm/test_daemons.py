@@ -90,6 +90,7 @@ def run():
 for _ in range(3):
     threading.Thread(target=run, daemon=True).start()
 begun.wait()
+# How far the threads get before the end is what is tried.
 time.sleep({seconds})
 """
 

@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+from conftest import once_asleep, until, until_asleep
 
 import coheap
 
@@ -81,8 +82,7 @@ def test_ctrl_c_ends_a_blocking_call(call):
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
-        # Nothing tells from outside whether the call sleeps already.
-        time.sleep(0.15)
+        until_asleep(process.pid)
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
@@ -94,20 +94,22 @@ def test_a_handler_that_returns_lets_the_wait_go_on(heap):
     jobs = heap.work_queue("jobs")
     seen = []
     before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(jobs.qsize()))
+    waiter = threading.get_native_id()
+
+    def disturb():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        until(lambda: seen)
+        until_asleep(waiter)
+        jobs.put(7)
+
     try:
-        timers = [
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)),
-            threading.Timer(0.2, jobs.put, (7,)),
-        ]
-        for timer in timers:
-            timer.start()
+        disturber = once_asleep(disturb)
         with jobs.get(timeout=10) as lease:
             assert lease.value == 7
+        disturber.join()
         assert seen == [0]
     finally:
         signal.signal(signal.SIGUSR1, before)
-        for timer in timers:
-            timer.join()
 
 
 def test_other_threads_run_while_one_waits(heap):
@@ -119,9 +121,8 @@ def test_other_threads_run_while_one_waits(heap):
     ]
     for thread in waiting:
         thread.start()
-    begin = time.monotonic()
-    while time.monotonic() - begin < 0.1:
-        pass
+    for thread in waiting:
+        until_asleep(thread)
     jobs.put(1)
     lock.release()
     for thread in waiting:
@@ -137,6 +138,7 @@ def test_a_write_waits_as_long_as_a_block_takes(heap):
         with coheap.atomic():
             counts["n"] = 1
             taken.set()
+            # How long the block takes is what is tried.
             time.sleep(1.2)
 
     thread = threading.Thread(target=keep)

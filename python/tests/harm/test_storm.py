@@ -51,6 +51,7 @@ def test_no_kill_loses_or_doubles_anything(heap, children):
 
     pids, killed = [begin() for _ in range(4)], 0
     while jobs.qsize() or jobs.leased():
+        # A kill may come at any moment.
         time.sleep(random.uniform(0.001, 0.01))
         children.kill(pids.pop(0))
         killed += 1

@@ -165,6 +165,7 @@ def work():
 
 thread = threading.Thread(target=work)
 thread.start()
+# How far the thread gets before the fork is what is tried.
 time.sleep({seconds})
 pid = os.fork()
 work()

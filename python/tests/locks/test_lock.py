@@ -12,7 +12,7 @@ import time
 import warnings
 
 import pytest
-from conftest import until
+from conftest import until, until_asleep
 
 import coheap
 
@@ -85,7 +85,7 @@ def test_it_excludes_threads_and_processes(heap, lock, children):
 
 
 def test_the_lock_of_a_dead_holder_comes_with_a_warning(lock, children):
-    pid = children.fork(lambda: [lock.acquire(), time.sleep(60)])
+    pid = children.fork(lambda: [lock.acquire(), signal.pause()])
     until(lock.locked)
     assert not lock.acquire(timeout=0.02)
     children.kill(pid)
@@ -99,7 +99,7 @@ def test_the_lock_of_a_dead_holder_comes_with_a_warning(lock, children):
 
 
 def test_a_waiter_gets_the_lock_of_a_dead_holder_soon(lock, children):
-    pid = children.fork(lambda: [lock.acquire(), time.sleep(60)])
+    pid = children.fork(lambda: [lock.acquire(), signal.pause()])
     until(lock.locked)
     got = []
 
@@ -112,6 +112,7 @@ def test_a_waiter_gets_the_lock_of_a_dead_holder_soon(lock, children):
 
     thread = threading.Thread(target=wait)
     thread.start()
+    until_asleep(thread)
     begin = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     thread.join(10)
@@ -121,7 +122,7 @@ def test_a_waiter_gets_the_lock_of_a_dead_holder_soon(lock, children):
 
 def die_with(children, lock):
     """The process id of a child that took the lock and was killed."""
-    pid = children.fork(lambda: [lock.acquire(), time.sleep(60)])
+    pid = children.fork(lambda: [lock.acquire(), signal.pause()])
     until(lock.locked)
     children.kill(pid)
     return pid
@@ -145,7 +146,7 @@ def test_a_warning_made_an_exception_leaves_the_lock_free_and_marked(heap, child
 
 
 def test_a_warning_that_is_heard_by_a_waiter_marks_the_lock_again(lock, children):
-    pid = children.fork(lambda: [lock.acquire(), time.sleep(60)])
+    pid = children.fork(lambda: [lock.acquire(), signal.pause()])
     until(lock.locked)
     heard = []
 
@@ -159,6 +160,7 @@ def test_a_warning_that_is_heard_by_a_waiter_marks_the_lock_again(lock, children
         warnings.simplefilter("error")
         thread = threading.Thread(target=wait)
         thread.start()
+        until_asleep(thread)
         children.kill(pid)
         thread.join(10)
     assert len(heard) == 1
@@ -241,7 +243,7 @@ def test_what_a_death_means_is_said_once(heap):
 def test_the_holder_and_since_when(lock, children):
     def hold():
         lock.acquire()
-        time.sleep(60)
+        signal.pause()
 
     lock.acquire()
     pid, thread, seconds = lock.holder()

@@ -7,8 +7,8 @@ Method: the same calls on both; threads, forked children and deaths around them.
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
-import time
 import warnings
 
 import pytest
@@ -158,7 +158,7 @@ def test_it_excludes_threads_and_processes(heap, lock, children):
 
 
 def test_the_heir_of_a_dead_holder_has_it_once(lock, children):
-    pid = children.fork(lambda: [[lock.acquire() for _ in range(5)], time.sleep(60)])
+    pid = children.fork(lambda: [[lock.acquire() for _ in range(5)], signal.pause()])
     until(lock.locked)
     children.kill(pid)
     with pytest.warns(coheap.OwnerDiedWarning, match=f"process {pid} died"):

@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import time
 
@@ -183,8 +184,8 @@ def test_handles_go_to_processes(method, heap):
 
 def receive_and_add(inbox, outbox):
     pickled = inbox.recv_bytes()
-    # The sender has dropped its handle by now, and nobody has opened this one yet.
-    time.sleep(1)
+    # The sender has no handle any more, and nobody has opened this one yet.
+    assert inbox.recv() == "dropped"
     _, (d, *_) = pickle.loads(pickled)["both"]
     d["seen by"] = os.getpid()
     outbox.send(d)
@@ -199,6 +200,8 @@ def test_handles_go_through_pipes_in_both_directions(method):
     child = context.Process(target=receive_and_add, args=(theirs, back))
     child.start()
     ours.send({"both": (1, [coheap.Dict(a=1)])})
+    gc.collect()
+    ours.send("dropped")
     again = out.recv()
     assert (again["a"], again["seen by"]) == (1, child.pid)
     ours.send("done")
@@ -252,7 +255,7 @@ def test_what_the_dead_referred_to_goes(heap, children):
     def hold():
         held = [heap.dict() for _ in range(100)]
         ready["held"] = len(held)
-        time.sleep(60)
+        signal.pause()
 
     child = children.fork(hold)
     until(lambda: "held" in ready)

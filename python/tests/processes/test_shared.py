@@ -130,6 +130,7 @@ def test_a_child_that_is_killed_leaves_a_whole_dict(manager):
     for _ in range(20):
         child = coheap.get_context("fork").Process(target=write_for_ever, args=(d,))
         child.start()
+        # A kill may come at any moment.
         child.join(0.01)
         os.kill(child.pid, signal.SIGKILL)
         child.join(30)

@@ -8,9 +8,10 @@
 //! that is held against the source (`source`). `cargo test` tries some points of every cell,
 //! `make crash` all of them. `COHEAP_CRASH=Map::set` sweeps only what has that in its title.
 
-#![cfg(feature = "failpoints")]
 #![allow(clippy::print_stdout, reason = "the table is what this program is run for")]
 
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 mod points;
 mod neighbours;
@@ -75,6 +76,7 @@ fn run(plan: impl Fn(usize) -> Plan) {
         totals.recovery_points,
         started.elapsed().as_secs_f64()
     );
+    assert!(totals.cells > 0, "no operation has {only:?} in its title");
     let failures = totals.failures;
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::points::Plan;
+use crate::support::child::fork;
 use crate::sweep::{self, Row};
 use crate::world::child::{self, Shared};
 use crate::world::operation::{Operation, State};
@@ -36,9 +37,9 @@ pub(crate) fn sweep_all(cells: &[(&Operation, &State)], plan: impl Fn(usize) -> 
     let (ours, theirs) = UnixDatagram::pair().expect("two sockets");
     ours.set_read_timeout(Some(SILENCE)).expect("a socket");
     let next = Shared::new();
-    let mut pids = Vec::new();
+    let mut workers = Vec::new();
     for _ in 0..WORKERS {
-        pids.push(child::fork_free(|| {
+        workers.push(fork(|| {
             child::watch();
             loop {
                 let number = next.number(0).fetch_add(1, Ordering::Relaxed) as usize;
@@ -48,13 +49,13 @@ pub(crate) fn sweep_all(cells: &[(&Operation, &State)], plan: impl Fn(usize) -> 
                     tell(&theirs, &row, &line(operation, state, &row, began.elapsed()));
                 }
             }
-            theirs.send(b"end").map(|_| ()).map_err(|error| error.to_string())
+            i32::from(theirs.send(b"end").is_err())
         }));
     }
     let stop = || next.number(0).store(cells.len() as u64, Ordering::Relaxed);
     let totals = collect(&ours, plan(0).most_failures, stop);
-    for pid in pids {
-        child::wait_for(pid);
+    for worker in &mut workers {
+        worker.must_succeed();
     }
     totals
 }

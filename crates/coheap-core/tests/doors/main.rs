@@ -8,8 +8,10 @@
 //! this one instruction the next handler forbids writing again. In the end the faults must be as
 //! many as the stores that the doors counted, for every operation from every start state.
 
-#![cfg(all(target_arch = "x86_64", feature = "failpoints"))]
+#![cfg(target_arch = "x86_64")]
 
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../crash/world/mod.rs"]
 #[allow(dead_code, reason = "the world is shared with the crash sweep")]
 mod world;

@@ -66,6 +66,7 @@ pub(crate) fn run(rounds: u64, dice: &mut Random) -> Outcome {
         library.begin(round);
         let victim = dice.one_in(2).then(|| dice.below(WORKERS as u64) as usize);
         if let Some(victim) = victim {
+            // A kill may come at any moment.
             std::thread::sleep(std::time::Duration::from_micros(dice.below(400)));
             workers[victim].signal(libc::SIGKILL);
         }

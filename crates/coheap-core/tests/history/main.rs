@@ -41,7 +41,7 @@ fn an_order_explains_what_everybody_saw() {
 /// Goal: as above, for longer.
 /// Method: 100,000 rounds.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: make torture"]
 fn an_order_explains_what_everybody_saw_for_long() {
     single_operations(100_000);
 }
@@ -68,7 +68,7 @@ fn no_cycle_of_transactions_explains_anything() {
 /// Goal: as above, for longer.
 /// Method: 30,000 rounds.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: make torture"]
 fn no_cycle_of_transactions_explains_anything_for_long() {
     transactions(30_000);
 }

@@ -110,6 +110,7 @@ impl Stage {
             self.page.set(VICTIM, chosen);
             self.page.set(ROUND, round);
             if let Some(victim) = victim.filter(|_| !by_itself) {
+                // A kill may come at any moment.
                 std::thread::sleep(std::time::Duration::from_micros(dice.below(150)));
                 workers[victim].signal(libc::SIGKILL);
             }

@@ -124,7 +124,7 @@ fn a_damaged_file_is_seen_by_who_opens_it() {
 /// Goal: as the first test, for every single byte.
 /// Method: all bytes of tables, journals in use and spans, each with one of the patterns.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: make hostile"]
 fn every_flipped_byte_is_an_error_or_does_not_matter() {
     let _alone = alone();
     let from = std::env::var("COHEAP_FROM").map_or(0, |text| text.parse().expect("an offset"));
@@ -139,7 +139,7 @@ fn every_flipped_byte_is_an_error_or_does_not_matter() {
 /// Goal: as the first test, for every bit of what leads everywhere.
 /// Method: all words of headers, and those of the tables that are in use, with each bit flipped.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: make hostile"]
 fn every_bit_of_a_leading_word_is_an_error_or_does_not_matter() {
     let _alone = alone();
     let trial = Trial::new();
@@ -149,7 +149,7 @@ fn every_bit_of_a_leading_word_is_an_error_or_does_not_matter() {
 /// Goal: as the second test, for longer.
 /// Method: 50,000 words.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: make hostile"]
 fn many_words_in_the_place_of_others_do_not_matter() {
     let _alone = alone();
     let mut dice = Random::for_run("many_words_in_the_place_of_others");

@@ -1,9 +1,8 @@
 //! The lock protocol, every interleaving: what loom finds no counterexample for.
 //!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test --package coheap-core --release --test loom`. The
-//! functions of `sync` run here as they are; their words lie on the stack instead of in a heap,
-//! and a sleep ends only by a wake (`os/sim/futex_loom.rs`). So whoever misses a wake sleeps for
-//! ever, and loom reports a deadlock.
+//! `make loom` runs it with `--cfg loom`. The functions of `sync` run here as they are; their words
+//! lie on the stack instead of in a heap, and a sleep ends only by a wake (`os/sim/futex_loom.rs`).
+//! So whoever misses a wake sleeps for ever, and loom reports a deadlock.
 //!
 //! Not here: what happens when a process dies for real (`tests/crash`), and time.
 

@@ -1,7 +1,7 @@
 //! The engine on the pretend machine: peers that die, wakes that get lost, clocks that stop.
 //!
-//! Run with `RUSTFLAGS="--cfg sim" cargo test --package coheap-core --test sim`, or under Miri,
-//! which sees every access and every order that the language allows:
+//! `make sim` runs it with `--cfg sim` and the failpoints. It also runs under Miri, which sees every
+//! access and every order that the language allows:
 //! `MIRIFLAGS=-Zmiri-ignore-leaks cargo +nightly miri test --package coheap-core --test sim`. A killed
 //! peer's thread is parked for ever, which is the leak.
 //!
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
+use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
 use coheap_core::objects::{Recipe, map, mutex, queue, value};
 use coheap_core::os::{self, HeapFile};
@@ -72,6 +73,12 @@ fn integer(value: i64) -> Vec<u8> {
 
 fn assert_whole(heap: &Heap) {
     heap.with(check).expect("a heap that is whole");
+}
+
+/// How many threads sleep on a lock or a queue of the heap.
+fn sleepers(heap: &Heap) -> usize {
+    let sleeps = |row: &u32| heap.region().context(*row).sleeps_on.get() != 0;
+    (0..CONTEXT_COUNT).filter(sleeps).count()
 }
 
 /// Waits for something that other threads bring about.

@@ -11,6 +11,8 @@
 #![cfg(all(target_arch = "x86_64", not(feature = "failpoints")))]
 #![allow(clippy::print_stdout, reason = "the table is what this program is run for")]
 
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../crash/world/mod.rs"]
 #[allow(dead_code, reason = "the world is shared with the crash sweep")]
 mod world;

@@ -5,7 +5,7 @@
 //! - Children and parent tell each other things through a `Page`, whose words stay when a child is
 //!   killed and which no stray descriptor can hold up.
 //! - Nothing sleeps for luck: `until` looks for a condition until a deadline, then says what it
-//!   was waiting for.
+//!   was waiting for. Whether somebody sleeps already, `sleepers` and `Child::state` tell.
 
 #![allow(dead_code, reason = "each test target uses another part of it")]
 
@@ -16,6 +16,9 @@ pub(crate) mod privilege;
 pub(crate) mod random;
 
 use std::time::{Duration, Instant};
+
+use coheap_core::heap::Heap;
+use coheap_core::memory::layout::CONTEXT_COUNT;
 
 /// How long a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,6 +40,12 @@ pub(crate) fn is_so_within(patience: Duration, mut is_so: impl FnMut() -> bool) 
         }
         std::thread::sleep(Duration::from_micros(200));
     }
+}
+
+/// How many threads sleep on a lock or a queue of the heap, whichever processes they belong to.
+pub(crate) fn sleepers(heap: &Heap) -> usize {
+    let sleeps = |row: &u32| heap.region().context(*row).sleeps_on.get() != 0;
+    (0..CONTEXT_COUNT).filter(sleeps).count()
 }
 
 /// A moment on the engine's clock, `milliseconds` from now.

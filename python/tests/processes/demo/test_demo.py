@@ -196,6 +196,7 @@ def test_ctrl_c_at_any_time_is_quiet_and_leaves_nobody(scene):
     long_run(scene)[0].kill()
     for tenths in range(3, 13):
         child = scene.start("--workers", "3", "--compare", "--kills-per-second", "20")
+        # The moment is what is tried: while it starts, in the midst, near the end.
         time.sleep(tenths / 10)
         os.killpg(child.pid, signal.SIGINT)
         said = child.communicate(timeout=60)

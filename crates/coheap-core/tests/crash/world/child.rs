@@ -9,6 +9,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::support::child;
+pub(crate) use crate::support::child::die;
+
 /// Seconds that a child may live.
 const CHILD_SECONDS: u32 = 10;
 /// Seconds that a parent may work on one experiment.
@@ -90,55 +93,30 @@ impl Shared {
         alive();
         self.page().text_len.store(0, Ordering::Release);
         self.page().numbers.iter().for_each(|number| number.store(0, Ordering::Release));
-        // SAFETY: the child makes no use of what other threads of the parent may hold locked: it
-        // works on its own heap, and the allocator looks after itself.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "a child can be forked");
-        if pid == 0 {
-            self.live(work);
-        }
-        End { pid: pid as u32, fate: self.wait(pid) }
+        let mut child = child::fork(|| self.live(work));
+        let fate = match child.wait() {
+            child::End::Exit(0) => Fate::Finished,
+            child::End::Signal(libc::SIGKILL) => Fate::Killed,
+            child::End::Signal(libc::SIGALRM) => Fate::Failed("it hung".into()),
+            end => Fate::Failed(format!("it ended with {end:?}: {}", self.said())),
+        };
+        End { pid: child.pid() as u32, fate }
     }
 
-    fn live(&self, work: impl FnOnce() -> Result<(), String>) -> ! {
-        // SAFETY: plain system calls without pointers.
-        unsafe { libc::alarm(CHILD_SECONDS) };
+    /// The life of a child; its exit status. What a panic says goes to the page.
+    fn live(&self, work: impl FnOnce() -> Result<(), String>) -> i32 {
+        child::alarm(CHILD_SECONDS);
         std::panic::set_hook(Box::new(|_| {}));
-        let code = match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(())) => 0,
-            Ok(Err(error)) => {
-                self.say(&error);
-                1
-            }
+        let said = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => return 0,
+            Ok(Err(error)) => error,
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
-                self.say(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic"));
-                2
+                text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
             }
         };
-        // SAFETY: ends the process without running what belongs to its parent.
-        unsafe { libc::_exit(code) }
-    }
-
-    fn wait(&self, pid: i32) -> Fate {
-        let mut status = 0;
-        loop {
-            // SAFETY: `status` is a valid place for the answer.
-            if unsafe { libc::waitpid(pid, &raw mut status, 0) } == pid {
-                break;
-            }
-        }
-        if libc::WIFSIGNALED(status) {
-            return match libc::WTERMSIG(status) {
-                libc::SIGKILL => Fate::Killed,
-                libc::SIGALRM => Fate::Failed("it hung".into()),
-                signal => Fate::Failed(format!("it got signal {signal}: {}", self.said())),
-            };
-        }
-        match libc::WEXITSTATUS(status) {
-            0 => Fate::Finished,
-            code => Fate::Failed(format!("it ended with status {code}: {}", self.said())),
-        }
+        self.say(&said);
+        1
     }
 }
 
@@ -147,37 +125,6 @@ impl Drop for Shared {
         // SAFETY: the page is ours.
         unsafe { libc::munmap(self.page.as_ptr().cast(), size_of::<Page>()) };
     }
-}
-
-/// Forks a process that works on its own, without end of time. Answers its process id.
-pub(crate) fn fork_free(work: impl FnOnce() -> Result<(), String>) -> i32 {
-    // SAFETY: see `Shared::run`.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "a worker can be forked");
-    if pid == 0 {
-        let code = match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(())) => 0,
-            _ => 1,
-        };
-        // SAFETY: ends the process without running what belongs to its parent.
-        unsafe { libc::_exit(code) }
-    }
-    pid
-}
-
-/// Waits for the end of a process of `fork_free`.
-pub(crate) fn wait_for(pid: i32) {
-    let mut status = 0;
-    // SAFETY: `status` is a valid place for the answer.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert!(waited == pid && status == 0, "worker {pid} ended with status {status}");
-}
-
-/// Ends the calling process as `kill -9` does.
-pub(crate) fn die() -> ! {
-    // SAFETY: plain system calls without pointers.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-    unreachable!("a process does not survive SIGKILL")
 }
 
 static LAST_SIGN: AtomicU64 = AtomicU64::new(0);

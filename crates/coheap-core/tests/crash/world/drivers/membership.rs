@@ -33,16 +33,7 @@ fn attach_anew(stage: &Stage) -> Result<()> {
 
 /// Has a child that ends at once.
 pub(crate) fn fork(_: &Stage) -> Result<()> {
-    // SAFETY: the child makes no use of anything.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: ends the process without running what belongs to its parent.
-        unsafe { libc::_exit(0) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` is a valid place for the answer.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert_eq!((waited, status), (pid, 0), "the child ends at once");
+    crate::support::child::fork(|| 0).must_succeed();
     Ok(())
 }
 
