@@ -46,7 +46,7 @@ class Row:
             allowed = f"{self.limit:.1%}".replace(".0%", "%").replace("%", " %")
             if self.breaks:
                 return f"MORE THAN {allowed} MORE"
-            return f"over {allowed} less" if self.ratio < 1 - self.limit else "no worse"
+            return f"over {allowed} less" if self.ratio < 1 - self.limit else f"within {allowed}"
         if self.low > 1:
             return "slower"
         return "faster" if self.high < 1 else "no difference seen"
@@ -94,4 +94,4 @@ def status(counts: Sequence[Row]) -> tuple[int, str]:
     if not counts:
         return 2, "nothing is proven: INSTRUCTIONS WERE NOT COUNTED"
     broken = [row.name for row in counts if row.breaks]
-    return int(bool(broken)), f"more instructions than allowed: {', '.join(broken) or 'none'}"
+    return int(bool(broken)), f"more instructions than allowed: {'; '.join(broken) or 'none'}"
