@@ -65,11 +65,16 @@ lint: tidy ## clippy, with warnings as errors, and the house rules
 	$(CLIPPY) -- -D warnings
 	$(CLIPPY_FEATURES) -- -D warnings
 
-bench: $(PASSED)/tools $(PASSED)/wheel ## measure against the peers (bench/ is a workspace of its own)
+ifdef BASE
+bench: $(PASSED)/tools
+	$(PYTHON) bench/compare "$(BASE)" $(COMPARE)
+else
+bench: $(PASSED)/tools $(PASSED)/wheel ## measure against the peers, or against a commit: make bench BASE=main
 	$(VENV_PYTHON) -m pip install --quiet lmdb UltraDict || echo "peers that are missing are named in the table"
 	@missed=0; (cd bench && $(CARGO) run --locked --release) || missed=1; \
 		$(VENV_PYTHON) bench/python || missed=1; \
 		exit $$missed # after both: a figure that one misses does not keep the other from being measured
+endif
 
 python: $(PASSED)/python ## build the Python package into target/venv and test it
 
@@ -111,11 +116,12 @@ help: ## list these
 BEGIN = @touch $@.began
 PASS = @mv $@.began $@
 
-# The house rules, and the tests of the script that keeps them.
+# The house rules, the tests of the script that keeps them, and those of `make bench BASE=`.
 tidy: $(PASSED)/tools
 	$(PYTHON) scripts/tidy.py
 	$(RAN) tidy -- $(PYTHON) -m unittest discover --quiet --start-directory scripts
 	$(RAN) suites -- $(PYTHON) -m unittest discover --quiet --start-directory scripts/suites
+	$(RAN) compare -- $(PYTHON) -m unittest discover --quiet --start-directory bench/compare
 
 $(PASSED)/faces: $(SOURCES) $(PASSED)/tools
 	$(BEGIN)
