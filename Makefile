@@ -24,7 +24,7 @@ PYTHON_TESTS := $(shell find python/tests -not -path '*/.*' -not -path '*/__pyca
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
 # The checkers of types are pinned: another version finds other things.
-PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis numpy mypy==2.4.1 "pyright[nodejs]==1.1.414"
+PYTHON_TOOLS := "maturin>=1.14,<2" pytest pytest-timeout hypothesis numpy mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
 TEST_FACES := $(CARGO) test --locked
 TEST_FAILPOINTS := $(CARGO) test --locked --package coheap-core --features failpoints
@@ -44,7 +44,7 @@ demo: $(PASSED)/wheel ## run the main job: count words in many processes while t
 	$(VENV)/bin/coheap demo --python $(DEMO)
 	$(VENV)/bin/coheap demo --python --compare $(DEMO)
 
-test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects typing pythons ## pass the tests
+test: $(PASSED)/tools tidy $(PASSED)/faces $(PASSED)/failpoints $(PASSED)/defects typing $(PASSED)/smoke ## pass the tests
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
 check: ## what a commit has to pass: formatting, lints, tests
@@ -69,6 +69,7 @@ python: $(PASSED)/python ## build the Python package into target/venv and test i
 
 wheel: $(PASSED)/wheel ## build the wheel into target/wheels and try it in a fresh environment
 	$(PYTHON) scripts/try_wheel.py target/wheels/coheap-*.whl
+	$(PYTHON) scripts/abi3t.py
 
 pythons: $(PASSED)/python $(PASSED)/pythons ## the same on each supported Python; PYTHONS= says where they are
 
@@ -130,6 +131,12 @@ $(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS)
 $(PASSED)/pythons: $(PASSED)/python scripts/pythons.py
 	$(BEGIN)
 	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) $(PYTEST)
+	$(PASS)
+
+# What differs between versions, on those that are not tested whole.
+$(PASSED)/smoke: $(PASSED)/python scripts/pythons.py
+	$(BEGIN)
+	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) --smoke $(PYTEST)
 	$(PASS)
 
 $(PASSED)/typing: $(PASSED)/wheel $(wildcard scripts/*.py)
