@@ -24,12 +24,12 @@ PYTHON_TESTS := $(shell find python/tests -not -path '*/.*' -not -path '*/__pyca
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
 # The checkers of types are pinned: another version finds other things.
-PYTHON_TOOLS := "maturin>=1.9.4,<2" pytest pytest-timeout hypothesis numpy mypy==2.4.1 "pyright[nodejs]==1.1.414"
+PYTHON_TOOLS := "maturin>=1.14,<2" pytest pytest-timeout hypothesis numpy mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
 # What `make test` runs, in this order. Every suite is run by RAN under its name, which fails when
 # nothing ran and counts what was skipped; docs/testing.md lists them all.
-TESTED := tidy suites faces compare steps failpoints loom sim defects python
-STAMPED := $(filter-out tidy suites,$(TESTED))
+TESTED := tidy suites bench faces compare steps failpoints loom sim defects python
+STAMPED := $(filter-out tidy suites bench,$(TESTED))
 RAN := $(PYTHON) scripts/suites/ran.py
 
 TEST := $(CARGO) test --locked
@@ -49,7 +49,7 @@ demo: $(PASSED)/wheel ## run the main job: count words in many processes while t
 	$(VENV)/bin/coheap demo --python $(DEMO)
 	$(VENV)/bin/coheap demo --python --compare $(DEMO)
 
-test: $(PASSED)/tools tidy $(STAMPED:%=$(PASSED)/%) typing pythons ## pass the tests
+test: $(PASSED)/tools tidy $(STAMPED:%=$(PASSED)/%) typing $(PASSED)/smoke ## pass the tests
 	@$(RAN) --show $(TESTED)
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
@@ -80,6 +80,7 @@ python: $(PASSED)/python ## build the Python package into target/venv and test i
 
 wheel: $(PASSED)/wheel ## build the wheel into target/wheels and try it in a fresh environment
 	$(PYTHON) scripts/try_wheel.py target/wheels/coheap-*.whl
+	$(PYTHON) scripts/abi3t.py
 
 pythons: $(PASSED)/python $(PASSED)/pythons ## the same on each supported Python; PYTHONS= says where they are
 
@@ -121,7 +122,7 @@ tidy: $(PASSED)/tools
 	$(PYTHON) scripts/tidy.py
 	$(RAN) tidy -- $(PYTHON) -m unittest discover --quiet --start-directory scripts
 	$(RAN) suites -- $(PYTHON) -m unittest discover --quiet --start-directory scripts/suites
-	$(RAN) compare -- $(PYTHON) -m unittest discover --quiet --start-directory bench/compare
+	$(RAN) bench -- $(PYTHON) -m unittest discover --quiet --start-directory bench/compare
 
 $(PASSED)/faces: $(SOURCES) $(PASSED)/tools
 	$(BEGIN)
@@ -171,6 +172,12 @@ $(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS)
 $(PASSED)/pythons: $(PASSED)/python scripts/pythons.py
 	$(BEGIN)
 	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) $(PYTEST)
+	$(PASS)
+
+# What differs between versions, on those that are not tested whole.
+$(PASSED)/smoke: $(PASSED)/python scripts/pythons.py
+	$(BEGIN)
+	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) --smoke $(PYTEST)
 	$(PASS)
 
 $(PASSED)/typing: $(PASSED)/wheel $(wildcard scripts/*.py)

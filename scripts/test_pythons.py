@@ -36,7 +36,7 @@ class FindsInterpreters(unittest.TestCase):
         return self.interpreter(self.folder / "versions" / version / "bin" / "python3.12")
 
     def test_the_supported_versions_are_those_of_the_project(self) -> None:
-        self.assertEqual(pythons.supported(), ["3.11", "3.12", "3.13"])
+        self.assertEqual(pythons.supported(), ["3.11", "3.12", "3.13", "3.14", "3.15"])
 
     def test_one_on_the_path_is_taken_first(self) -> None:
         self.below_pyenv("3.12.1")
@@ -48,6 +48,23 @@ class FindsInterpreters(unittest.TestCase):
         self.below_pyenv("3.12.9")
         newest = self.below_pyenv("3.12.10")
         self.assertEqual(pythons.find(["3.12"]), {"3.12": newest})
+
+    def test_one_without_the_gil_is_a_version_of_its_own(self) -> None:
+        script = "#!/bin/sh\necho 3.15t made up\n"
+        for name in ("python3.15", "python3.15t"):
+            path = self.folder / "versions" / "3.15.0t" / "bin" / name
+            self.interpreter(path)
+            path.write_text(script)
+        self.assertEqual(pythons.find(["3.15", "3.15t"]), {"3.15t": str(path)})
+
+    def test_what_is_missing_is_named_with_where_it_was_sought(self) -> None:
+        self.assertIn("no python3.15t on the PATH", pythons.missing("3.15t"))
+        with mock.patch.dict(os.environ, {"PYTHONS": "python3.11"}):
+            self.assertIn("no python3.15 in PYTHONS=", pythons.missing("3.15"))
+
+    def test_the_smoke_set_is_there(self) -> None:
+        for name in pythons.SMOKE:
+            self.assertTrue((pythons.ROOT / name).is_file(), name)
 
     def test_those_that_are_named_are_taken_and_must_run(self) -> None:
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"

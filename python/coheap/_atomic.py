@@ -78,6 +78,11 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
                 # What it waits for is there, or was its own: that may change, or never.
                 if has_waited is None or attempt >= retries:
                     raise
+            except BaseException:
+                # Python 3.14 may raise KeyboardInterrupt after the block was entered and leave out
+                # its `__exit__`; elsewhere it has been left.
+                one._abandon()
+                raise
             attempt += 1
             longest = min(_BACK_OFF_SECONDS * 2**attempt, _LONGEST_SECONDS)
             time.sleep(random.uniform(0, longest))

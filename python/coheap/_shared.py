@@ -9,9 +9,9 @@ Not here: managers with types of their own or an address, which need a server.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, final, overload
+from typing import Any, Generic, Self, TypeVar, cast, final, overload
 from weakref import WeakSet
 
 import coheap
@@ -114,6 +114,27 @@ class DictProxy(Generic[_K, _V]):
         """Give all entries as they are at one moment, as a plain dict."""
         return self._open.snapshot()
 
+    def fromkeys(self, keys: Iterable[_T], value: Any = None, /) -> dict[_T, Any]:
+        """Give a plain dict, as `dict.fromkeys`."""
+        return type(self.copy()).fromkeys(keys, value)
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        """Give a plain dict of the entries here and those of `other`, which count."""
+        return self.copy() | _plain(other)
+
+    def __ror__(self, other: Any) -> Any:
+        """Give a plain dict of the entries of `other` and those here, which count."""
+        return other | self.copy()
+
+    def __ior__(self, other: Any) -> Self:
+        """Take over entries, as `update`."""
+        self._open.update(_plain(other))
+        return self
+
+    def __reversed__(self) -> Iterator[_K]:
+        """Go through the keys as they are at one moment, the last first."""
+        return reversed(self.keys())
+
     def keys(self) -> list[_K]:
         """List the keys as they are at one moment."""
         # Of one moment, and without a look at the values.
@@ -147,6 +168,11 @@ class DictProxy(Generic[_K, _V]):
             return repr(self.copy())
         except (Error, OSError):
             return f"{repr(self)[:-1]}; '__str__()' failed>"
+
+
+def _plain(entries: Any) -> Any:
+    """What the operators of a dict take: a plain dict in the place of a proxy."""
+    return cast("DictProxy[Any, Any]", entries).copy() if isinstance(entries, DictProxy) else entries
 
 
 class SharedManager:

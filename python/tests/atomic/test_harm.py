@@ -110,6 +110,40 @@ def test_ctrl_c_at_any_moment_leaves_nothing_behind(heap, children):
     bank.check()
 
 
+def test_ctrl_c_at_any_moment_leaves_no_decorated_call_open(heap):
+    """Goal: the handler of the exception is outside of the block, although it has its traceback.
+
+    On Python 3.14 the exception may come between the entry and the body; no `__exit__` follows.
+    """
+    a = heap.dict("a")
+
+    @coheap.atomic
+    def work():
+        a.increment("n")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    chance = random.Random(3)
+    try:
+        for n in range(300):
+            caught = None
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.001))
+                while True:
+                    work()
+            except KeyboardInterrupt as error:
+                caught = error
+                a["caught"] = n
+            del caught
+            assert a["caught"] == n
+            assert elsewhere(lambda: a["caught"]) == n
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @contextlib.contextmanager
 def held_by_another(a):
     """Has a dict in the block of another thread; gives what lets it go."""

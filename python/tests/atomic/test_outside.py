@@ -102,6 +102,7 @@ def test_an_await_inside_is_refused(a, b):
         while not done:
             await asyncio.sleep(0)
             b["n"] = b.get("n", 0) + 1
+            has_run.set()
             a["second"] = 1
 
     async def both(how):
@@ -111,18 +112,45 @@ def test_an_await_inside_is_refused(a, b):
         done.append(1)
         await task
 
+    has_run = threading.Event()
     ways = [
         lambda: asyncio.sleep(0),
         lambda: asyncio.sleep(0.01),
         lambda: asyncio.create_task(asyncio.sleep(0)),
-        lambda: asyncio.to_thread(len, b),
+        lambda: asyncio.to_thread(has_run.wait, 10),
     ]
     for how in ways:
         done = []
+        has_run.clear()
         a.clear()
         asyncio.run(both(how))
         assert a in ({"second": 1}, {})
     assert b["n"] > 0
+
+
+def test_an_await_that_does_not_suspend_lets_nobody_in(a):
+    """Goal: what is refused is the suspension. An await whose result is there goes on at once.
+
+    From Python 3.14 on that may be so for `asyncio.to_thread`, too.
+    """
+
+    async def at_once():
+        a["at once"] = 1
+
+    async def main():
+        task = asyncio.create_task(at_once())
+        answered = asyncio.get_running_loop().create_future()
+        answered.set_result(1)
+        with coheap.atomic():
+            a["a"] = await answered
+            assert len(a) == 1
+            await at_once()
+            a["b"] = 2
+            assert not task.done()
+        await task
+
+    asyncio.run(main())
+    assert a == {"a": 1, "at once": 1, "b": 2}
 
 
 def test_a_task_made_inside_a_suspended_block_does_nothing_in_it(a):
@@ -247,6 +275,20 @@ def test_a_block_that_nobody_will_leave_is_undone(a):
     with coheap.atomic():
         a["b"] = 1
     assert a == {"b": 1}
+
+
+def test_an_inner_block_that_nobody_will_leave_is_undone_alone(heap, a):
+    lock = heap.lock("lock")
+    with coheap.atomic():
+        a["a"] = 1
+        inner = coheap.atomic(lock)
+        inner.__enter__()
+        a["b"] = 1
+        del inner
+        assert a == {"a": 1}
+        assert not lock.locked()
+        a["c"] = 1
+    assert a == {"a": 1, "c": 1}
 
 
 class Circle:

@@ -5,11 +5,13 @@ Method: its examples; made-up values there and back; bytes that nobody writes; o
 while they are stored.
 """
 
+import builtins
 import collections
 import enum
 import math
 import pickle
 import struct
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -267,3 +269,51 @@ def test_a_dict_or_set_that_changes_while_it_is_stored_is_stored_as_it_was():
     assert _native._decode(_native._encode(inside)) == {1: 0, 2: "b"}
     members.update({evil, 7})
     assert _native._decode(_native._encode(members)) == {0, 7}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="frozendict is new in Python 3.15")
+def test_a_frozendict_comes_back_as_one(heap):
+    """Goal: it is a value as any other, wherever it lies, and no key.
+
+    Method: types are compared at every depth, and the order of the entries; each operator that
+    takes a dict takes it, too.
+    """
+    frozendict = builtins.frozendict
+    frozen = frozendict(b=1, a=(2.5, frozendict(x=None)))
+    for value in (frozendict(), frozen, [frozen], ({1: frozen},), {frozen: 1}, {frozen}):
+        back = _native._decode(_native._encode(value))
+        assert back == value
+        assert repr(back) == repr(value)
+        assert type(back) is type(value)
+    with pytest.raises(TypeError, match="type frozendict.*pickle=False"):
+        _native._encode(frozen, pickle=False)
+    values, jobs = heap.dict("values"), heap.work_queue("jobs")
+    inside = frozendict(d=heap.dict())
+    values["frozen"], values["inside"] = frozen, inside
+    inside["d"]["a"] = 1
+    assert (values["frozen"], type(values["frozen"])) == (frozen, frozendict)
+    assert values["inside"]["d"] == {"a": 1}
+    jobs.put(frozen)
+    with jobs.get() as lease:
+        assert lease.value == frozen
+    for key in (frozen, (1, frozen), frozenset([frozen])):
+        with pytest.raises(TypeError, match="a key cannot be of type frozendict; nothing was"):
+            values[key] = 1
+    assert list(values) == ["frozen", "inside"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="frozendict is new in Python 3.15")
+def test_a_frozendict_merges_with_a_dict_as_with_a_plain_one(heap):
+    frozen, plain = builtins.frozendict(b=2, c=3), {"a": 1, "b": 1}
+    ours, proxy = coheap.Dict(plain), coheap.Manager().dict(plain)
+    for dict_like in (ours, proxy):
+        for merged, expected in (
+            (dict_like | frozen, plain | frozen),
+            (frozen | dict_like, frozen | plain),
+        ):
+            assert merged == expected
+            assert type(merged) is type(expected)
+        dict_like |= frozen
+        assert dict_like.copy() == {"a": 1, "b": 2, "c": 3}
+    assert ours == builtins.frozendict(ours)
+    assert coheap.Dict(frozen) == frozen

@@ -87,8 +87,8 @@ pub(crate) struct Atomic {
 /// the block has raises `RuntimeError`. A signal handler, and a finalizer that runs because the
 /// block dropped the last reference, run in the block's own context and count as its code; to
 /// keep one outside, run it with `contextvars.Context().run(...)`. In a child that is forked
-/// inside a block, every operation raises until the block is left. An `await` inside a block
-/// is refused.
+/// inside a block, every operation raises until the block is left. An `await` that suspends the
+/// block is refused; one whose result is there at once does not suspend it.
 ///
 /// Args:
 ///     objects: Dicts and values to lock at once, in one order, so that blocks that name theirs
@@ -385,6 +385,12 @@ impl Atomic {
         block::place_of(self.level.load(Ordering::Acquire)) == Place::Inner
     }
 
+    /// Undoes the block if it is open: Python 3.14 may raise KeyboardInterrupt between `__enter__`
+    /// and the body, and then does not call `__exit__`.
+    fn _abandon(&self) {
+        self.abandon();
+    }
+
     fn __aenter__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a block of coheap.atomic cannot be awaited in: use 'with', and await before or after \
@@ -456,6 +462,22 @@ impl Atomic {
         }
     }
 
+    /// Undoes the level if it is open: nobody will leave it any more.
+    fn abandon(&self) {
+        let level = self.level.swap(0, Ordering::AcqRel);
+        match block::place_of(level) {
+            _ if level == 0 => {}
+            Place::Elsewhere => block::note_left(level),
+            // The blocks around it go on.
+            Place::Inner if block::with(|block| block.leave_level(true)).is_ok() => {}
+            _ => drop(block::take()),
+        }
+        if !self.objects.is_empty() && !self.held().is_empty() {
+            // One that was removed meanwhile, or let go by others, needs nothing.
+            let _ = Python::attach(|py| self.give_named(py));
+        }
+    }
+
     fn leave_inner(&self, py: Python<'_>, passing: Option<&PyErr>) -> PyResult<()> {
         if !outside::is_marked(py, block::number()).unwrap_or(false) {
             block::with_any(|block| block.give_up(LEFT_ELSEWHERE));
@@ -470,16 +492,6 @@ impl Atomic {
 
 impl Drop for Atomic {
     fn drop(&mut self) {
-        // Nobody will leave it any more.
-        let level = self.level.load(Ordering::Acquire);
-        match block::place_of(level) {
-            _ if level == 0 => {}
-            Place::Elsewhere => block::note_left(level),
-            _ => drop(block::take()),
-        }
-        if !self.objects.is_empty() && !self.held().is_empty() {
-            // One that was removed meanwhile, or let go by others, needs nothing.
-            let _ = Python::attach(|py| self.give_named(py));
-        }
+        self.abandon();
     }
 }

@@ -11,7 +11,11 @@ use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry, LOOKS, inside, until_claimed};
 use crate::door::Object;
+use crate::interpreter::Late;
 use crate::{atomic, errors};
+
+/// New in Python 3.15: it is no `dict`, but has its operators.
+static FROZENDICT: Late = Late::new("builtins", "frozendict");
 
 /// Looks at all of a dict before it is locked.
 const LOOKS_AT_ALL: u32 = 3;
@@ -82,6 +86,9 @@ pub(super) fn merge<'py>(
         snapshot(py, other.get())?
     } else if let Ok(other) = other.cast::<PyDict>() {
         other.copy()?
+    } else if FROZENDICT.get(py).is_ok_and(|class| other.is_instance(&class).unwrap_or(false)) {
+        let own = snapshot(py, dict)?.into_any();
+        return if is_other_first { other.bitor(own) } else { own.bitor(other) };
     } else {
         return Ok(py.NotImplemented().into_bound(py));
     };
