@@ -356,7 +356,7 @@ class Circles(TidyCase):
     def allow(self, *lines):
         """Write the list of what is allowed."""
         self.write(
-            "scripts/tidy-circles.txt", "# Why.\n\n" + "".join(f"{each}\n" for each in lines)
+            "scripts/lists/tidy-circles.txt", "# Why.\n\n" + "".join(f"{each}\n" for each in lines)
         )
 
     def test_files_in_order_are_no_circle(self):
@@ -407,15 +407,15 @@ class Circles(TidyCase):
         self.plant(self.B, "use crate::a::A;\n")
         self.allow("crates/face/src/", "b.rs -> a.rs")
         lines = {(each.path, each.line) for each in self.findings()}
-        self.assertEqual({(self.A, 4), ("scripts/tidy-circles.txt", 4)}, lines)
+        self.assertEqual({(self.A, 4), ("scripts/lists/tidy-circles.txt", 4)}, lines)
 
     def test_an_allowed_arrow_that_closes_no_circle_any_more_is_found(self):
         self.allow("crates/face/src/", "a.rs -> b.rs: a reason")
-        self.assert_finds("scripts/tidy-circles.txt", 4, "closes no circle")
+        self.assert_finds("scripts/lists/tidy-circles.txt", 4, "closes no circle")
 
     def test_an_allowed_arrow_that_is_no_more_is_found(self):
         self.allow("crates/face/src/", "b.rs -> a.rs: a reason")
-        self.assert_finds("scripts/tidy-circles.txt", 4, "is no more")
+        self.assert_finds("scripts/lists/tidy-circles.txt", 4, "is no more")
 
 
 class Sources(unittest.TestCase):

@@ -44,7 +44,7 @@ NAMED_BY_THE_STANDARD_LIBRARY = {"python/coheap/util.py"}
 RAW_LOCKS = {"Mutex", "RwLock", "Condvar"}
 SYSTEM_CFG = re.compile(r"\btarget_(os|family)\b|\bcfg(_attr)?!?\([^)\]]*?\b(unix|windows)\b")
 GENERATED = {"target", "dist", "venv", "__pycache__", "node_modules", "corpus", "artifacts"}
-RATCHET = "scripts/tidy-ratchet.txt"
+RATCHET = "scripts/lists/tidy-ratchet.txt"
 LABEL = re.compile(r"\b((?:[A-Z][a-z]+)+)\.\d+\b")
 LABELLED = re.compile(r"^//! - \*\*(\w+(?:\.\w*)?\d)\*\*", re.MULTILINE)
 """How an invariant is cited, `Region.2`, and where it stands in the comment that opens a file."""

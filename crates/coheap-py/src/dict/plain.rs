@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry, LOOKS, inside, until_claimed};
 use crate::door::Object;
-use crate::interpreter::Late;
+use crate::late::Late;
 use crate::{atomic, errors};
 
 /// New in Python 3.15: it is no `dict`, but has its operators.
