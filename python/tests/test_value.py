@@ -78,7 +78,7 @@ def test_bad_arguments_are_refused(heap):
     for code in ("d", "I", "l", "b"):
         with pytest.raises(TypeError, match=f"has typecode 'i', not '{code}'"):
             heap.value(code, 7, name="value")
-    with pytest.raises(TypeError, match="is a value, not a lock"):
+    with pytest.raises(TypeError, match="`value` is a Value, not a Lock;"):
         heap.lock("value")
     value = heap.value("i", name="value")
     heap.remove("value")

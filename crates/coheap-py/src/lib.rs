@@ -11,19 +11,21 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod atomic;
 mod codec;
 mod dict;
-mod door;
 mod errors;
 mod heap;
 mod interpreter;
 mod lease;
 mod lock;
+mod object;
 mod queue;
 mod scratch;
 mod value;
 mod waiting;
+mod words;
 
 use pyo3::prelude::*;
 

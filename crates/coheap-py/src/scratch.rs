@@ -16,8 +16,8 @@ use coheap_core::os;
 use pyo3::prelude::*;
 
 use crate::codec::{self, Rules};
-use crate::door::Door;
 use crate::heap::pickling;
+use crate::object::OpenHeap;
 
 /// Buffers kept, and the most bytes that one may keep.
 const KEPT: usize = 8;
@@ -75,43 +75,43 @@ impl Scratch {
 
     /// A value's bytes.
     #[inline]
-    pub(crate) fn value(value: &Bound<'_, PyAny>, door: &Door) -> PyResult<Self> {
-        Self::encoded(value, door, codec::encode)
+    pub(crate) fn value(value: &Bound<'_, PyAny>, heap: &OpenHeap) -> PyResult<Self> {
+        Self::encoded(value, heap, codec::encode)
     }
 
     /// The bytes of a dict's value.
     #[inline]
-    pub(crate) fn dict_value(value: &Bound<'_, PyAny>, door: &Door) -> PyResult<Self> {
-        Self::encoded(value, door, codec::encode_for_dict)
+    pub(crate) fn dict_value(value: &Bound<'_, PyAny>, heap: &OpenHeap) -> PyResult<Self> {
+        Self::encoded(value, heap, codec::encode_for_dict)
     }
 
     #[inline]
     fn encoded(
         value: &Bound<'_, PyAny>,
-        door: &Door,
+        heap: &OpenHeap,
         encode: impl Fn(&Bound<'_, PyAny>, Rules, &mut Vec<u8>) -> PyResult<()>,
     ) -> PyResult<Self> {
         let mut scratch = Self::new();
         if codec::is_plain(value) {
-            encode(value, door.rules, &mut scratch.0)?;
+            encode(value, heap.rules, &mut scratch.0)?;
             return Ok(scratch);
         }
-        let engine = &door.engine;
-        let encode = || encode(value, door.rules, &mut scratch.0);
+        let engine = &heap.engine;
+        let encode = || encode(value, heap.rules, &mut scratch.0);
         let (done, met) = pickling::meeting(engine, encode);
         done?;
         if !met.is_empty() {
-            scratch.pack(value.py(), door, &pickling::places(&met))?;
+            scratch.pack(value.py(), heap, &pickling::places(&met))?;
         }
         Ok(scratch)
     }
 
     #[cold]
-    fn pack(&mut self, py: Python<'_>, door: &Door, places: &[Place]) -> PyResult<()> {
+    fn pack(&mut self, py: Python<'_>, heap: &OpenHeap, places: &[Place]) -> PyResult<()> {
         let bytes = &mut self.0;
         let pack = |context: &Context| parcel::pack(context, bytes, places);
-        let packed = door.run(py, || "a value with handles".to_owned(), pack)?;
-        self.1 = Some(Box::new(Packed(door.engine.clone(), packed)));
+        let packed = heap.run(py, || "a value with handles".to_owned(), pack)?;
+        self.1 = Some(Box::new(Packed(heap.engine.clone(), packed)));
         Ok(())
     }
 

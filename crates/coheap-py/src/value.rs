@@ -6,21 +6,20 @@
 //!
 //! The lock is one beside the number, of which the number itself takes no notice.
 
-use coheap_core::objects::{Mutex, Recipe, Value as Engine};
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::objects::{self, Mutex, Recipe, Value as Engine};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
 
-use crate::door::{Door, Object};
+use crate::codec;
 use crate::heap::default;
 use crate::heap::pickling::{self, Reduced};
 use crate::lock::RLock;
+use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
 use crate::waiting;
-use crate::{atomic, codec};
 
 /// A number that processes share.
 ///
@@ -195,16 +194,13 @@ impl Value {
 
     /// The lock beside the number.
     fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
-        self.lock.get_or_try_init(py, || {
-            let object = Object { kind: "the lock of value", ..self.object.clone() };
-            Py::new(py, RLock::beside(object))
-        })
+        self.lock.get_or_try_init(py, || Py::new(py, RLock::beside(self.object.clone())))
     }
 
     /// The value of this name, made if there is none; without a name a new one.
     pub(crate) fn make(
         py: Python<'_>,
-        door: &Door,
+        heap: &OpenHeap,
         name: Option<&str>,
         typecode: &Bound<'_, PyAny>,
         init: Option<Bound<'_, PyAny>>,
@@ -215,44 +211,24 @@ impl Value {
             None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
         };
         let recipe = Recipe::Number { bytes: &init, typecode: kind.letter() };
-        Self::new(py, door.object(py, "value", name, &recipe)?, kind)
+        Self::new(py, heap.object(py, objects::Kind::Value, name, &recipe)?, kind)
     }
 
     /// Replaces the number by one that the typecode holds.
     #[inline]
     fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        match self.inside(py, |block| block.value_set(&self.engine, bytes))? {
-            Some(()) => Ok(()),
-            None => self.object.write(py, |context| self.engine.set(context, bytes)),
-        }
-    }
-
-    /// Runs an operation in the block of `atomic` that the caller is in, if it is in one.
-    #[inline(always)]
-    fn inside<T>(
-        &self,
-        py: Python<'_>,
-        operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
-    ) -> PyResult<Option<T>> {
-        self.object.inside(py, Thing::Value(self.engine), operation)
+        self.object.write(py, |access| access.value_set(&self.engine, bytes))
     }
 
     /// Replaces `out` by the bytes of the number.
     #[inline]
     fn load(&self, py: Python<'_>, out: &mut Scratch) -> PyResult<()> {
-        match self.inside(py, |block| block.value_get(&self.engine, out))? {
-            Some(()) => Ok(()),
-            None => self.object.run(py, |context| self.engine.get(context, out)),
-        }
+        self.object.read(py, |access| access.value_get(&self.engine, out))
     }
 
     /// Replaces the number by `new` if it is still `old`. Answers whether it was.
     fn replace(&self, py: Python<'_>, old: &[u8], new: &[u8]) -> PyResult<bool> {
-        // Inside a block it has not changed since it was read.
-        match self.inside(py, |block| block.value_set(&self.engine, new))? {
-            Some(()) => Ok(true),
-            None => self.object.write(py, |context| self.engine.compare_and_set(context, old, new)),
-        }
+        self.object.write(py, |access| access.value_replace(&self.engine, old, new))
     }
 
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
@@ -262,7 +238,7 @@ impl Value {
                 return Ok(small.into_pyobject(py)?.into_any());
             }
         }
-        let value = codec::decode(py, out, self.object.door.rules)?;
+        let value = codec::decode(py, out, self.object.heap.rules)?;
         let fits = match self.kind {
             Kind::Int(_, least, most) => {
                 value.is_exact_instance_of::<PyInt>()
@@ -283,10 +259,7 @@ impl Value {
     /// Adds to an int of 64 bits.
     #[inline]
     fn add_large(&self, py: Python<'_>, by: i64) -> PyResult<i64> {
-        match self.inside(py, |block| block.value_add(&self.engine, by))? {
-            Some(sum) => Ok(sum),
-            None => self.object.write(py, |context| self.engine.add(context, by)),
-        }
+        self.object.write(py, |access| access.value_add(&self.engine, by))
     }
 
     /// Adds to an int of a typecode of less than 64 bits. `None`: the numbers are too large.
@@ -319,7 +292,7 @@ impl Value {
             let Some(after) = change(&before)? else { return Ok(None) };
             let new = self.kind.encode(&after)?;
             if self.replace(py, &old, &new)? {
-                return codec::decode(py, &new, self.object.door.rules).map(Some);
+                return codec::decode(py, &new, self.object.heap.rules).map(Some);
             }
             py.check_signals()?;
         }
@@ -347,14 +320,13 @@ impl Value {
                 other.get_type().name()?
             )));
         }
-        Self::make(py, &default::door(py)?, None, typecode, init)
+        Self::make(py, &default::open_heap(py)?, None, typecode, init)
     }
 
     /// The number.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let direct = (!atomic::is_any_open()).then_some(self.kind);
-        if let Some(Kind::Int(_, least, most)) = direct {
-            let number = self.object.run(py, |context| self.engine.integer(context))?;
+        if let Kind::Int(_, least, most) = self.kind {
+            let number = self.object.read(py, |access| access.value_integer(&self.engine))?;
             if let Some(number) = number.filter(|number| (least..=most).contains(&(*number).into()))
             {
                 return Ok(number.into_pyobject(py)?.into_any());

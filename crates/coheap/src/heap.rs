@@ -1,4 +1,4 @@
-//! The door to a heap.
+//! A heap, as a Rust program opens it.
 //!
 //! A `Heap` hands out typed handles by name. What always holds: a handle belongs to one heap and
 //! knows it; errors of the engine come out as this crate's.

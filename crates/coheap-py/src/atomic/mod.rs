@@ -23,22 +23,21 @@ mod outside;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coheap_core::transaction::Thing;
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::dict::Dict;
-use crate::door::Object;
 use crate::lock::{Lock, RLock};
+use crate::object::Object;
 use crate::queue::WorkQueue;
 use crate::value::Value;
 use crate::waiting;
 use block::{Entry, Place};
 use blocked::Blocked;
 
-pub(crate) use block::{current, is_any_open};
+pub(crate) use block::{current, is_any_open, is_inside};
 pub(crate) use blocked::{_before_waiting, Awaited};
 pub(crate) use join::{bind, refuse_inside};
 
@@ -124,7 +123,7 @@ pub(crate) fn atomic<'py>(
         return Err(PyValueError::new_err("'timeout' must be a non-negative number"));
     }
     outside::listen_to_collector(py)?;
-    let is_function = objects.len() == 1 && parts(&objects.get_item(0)?).is_none();
+    let is_function = objects.len() == 1 && object_of(&objects.get_item(0)?).is_none();
     let function =
         is_function.then(|| objects.get_item(0)).transpose()?.filter(|it| it.is_callable());
     let objects = match function {
@@ -138,27 +137,25 @@ pub(crate) fn atomic<'py>(
     }
 }
 
-/// An object of ours, and what of it a block locks.
-fn parts(object: &Bound<'_, PyAny>) -> Option<(Object, Option<Thing>)> {
+/// The object that a Python object of ours stands on.
+fn object_of(object: &Bound<'_, PyAny>) -> Option<Object> {
     if let Ok(dict) = object.cast::<Dict>() {
-        let dict = dict.get();
-        return Some((dict.object.clone(), Some(Thing::Map(dict.map))));
+        return Some(dict.get().object.clone());
     }
     if let Ok(value) = object.cast::<Value>() {
-        let value = value.get();
-        return Some((value.object.clone(), Some(Thing::Value(value.engine))));
+        return Some(value.get().object.clone());
     }
     if let Ok(queue) = object.cast::<WorkQueue>() {
-        return Some(((*queue.get().object).clone(), None));
+        return Some((*queue.get().object).clone());
     }
     if let Ok(lock) = object.cast::<Lock>() {
-        return Some((lock.get().object().clone(), None));
+        return Some(lock.get().object().clone());
     }
-    object.cast::<RLock>().ok().map(|lock| (lock.get().object().clone(), None))
+    object.cast::<RLock>().ok().map(|lock| lock.get().object().clone())
 }
 
 fn named(object: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    if parts(&object).is_some() {
+    if object_of(&object).is_some() {
         return Ok(object.unbind());
     }
     Err(PyTypeError::new_err(format!(
@@ -211,7 +208,7 @@ impl Atomic {
         }
         let is_lock =
             |it: &Bound<'_, PyAny>| it.is_instance_of::<Lock>() || it.is_instance_of::<RLock>();
-        let place = |it: &Bound<'_, PyAny>| parts(it).map(|(object, _)| object.handle.at);
+        let place = |it: &Bound<'_, PyAny>| object_of(it).map(|object| object.handle.at);
         let mut locks: Vec<_> = self.objects.iter().map(|it| it.bind(py)).collect();
         locks.retain(|it| is_lock(it));
         locks.sort_by_key(|it| place(it));
@@ -252,15 +249,9 @@ impl Atomic {
 
     /// Locks the objects that were named, in the order in which all blocks do.
     fn lock_named(&self, py: Python<'_>) -> PyResult<()> {
-        let mut all: Vec<_> = self.objects.iter().filter_map(|it| parts(it.bind(py))).collect();
-        all.sort_by_key(|(object, _)| object.handle.at);
-        for (object, thing) in all {
-            match thing {
-                Some(thing) => object.lock_inside(py, thing)?,
-                None => drop(object.inside_unlocked(py, |_| Ok(()))?),
-            }
-        }
-        Ok(())
+        let mut all: Vec<_> = self.objects.iter().filter_map(|it| object_of(it.bind(py))).collect();
+        all.sort_by_key(|object| object.handle.at);
+        all.iter().try_for_each(|object| object.lock_inside(py))
     }
 
     /// Keeps what the block was given up for, and answers what was kept.

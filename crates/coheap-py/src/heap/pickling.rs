@@ -25,9 +25,9 @@ use pyo3::types::PyTuple;
 use super::{Heap, default, luggage};
 use crate::codec::Rules;
 use crate::dict::Dict;
-use crate::door::{Door, Keeper, Object};
 use crate::errors;
 use crate::lock::{self, Lock, RLock};
+use crate::object::{Keeper, Object, OpenHeap};
 use crate::queue::WorkQueue;
 use crate::value::{self, Value};
 
@@ -44,7 +44,7 @@ static PICKLED: PrivateMutex<BTreeMap<usize, Arc<Keeper>>> = PrivateMutex::new(B
 
 /// A handle as a pickle. `more` is what the class needs besides.
 pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
-    let place = place(py, &object.door)?;
+    let place = place(py, &object.heap)?;
     if !meet(object) {
         keep(&object.keeper);
     }
@@ -55,9 +55,9 @@ pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyRes
 }
 
 /// A heap as a pickle.
-pub(super) fn reduce_heap<'py>(py: Python<'py>, door: &Door) -> PyResult<Reduced<'py>> {
+pub(super) fn reduce_heap<'py>(py: Python<'py>, heap: &OpenHeap) -> PyResult<Reduced<'py>> {
     let function = py.import("coheap._native")?.getattr("_open_heap")?;
-    Ok((function, (place(py, door)?,).into_pyobject(py)?))
+    Ok((function, (place(py, heap)?,).into_pyobject(py)?))
 }
 
 thread_local! {
@@ -91,7 +91,7 @@ fn meet(object: &Object) -> bool {
     let note = |meetings: &RefCell<Vec<(Engine, Vec<Object>)>>| {
         let mut meetings = meetings.try_borrow_mut().ok()?;
         let (engine, met) = meetings.last_mut()?;
-        let is_kept = object.name().is_none() && engine.is_same(&object.door.engine);
+        let is_kept = object.name().is_none() && engine.is_same(&object.heap.engine);
         is_kept.then(|| met.push(object.clone()))
     };
     MEETINGS.try_with(note).ok().flatten().is_some()
@@ -121,10 +121,10 @@ pub(super) fn let_go(engine: &Engine) {
     });
 }
 
-fn place(py: Python<'_>, door: &Door) -> PyResult<Whereabouts> {
-    let engine = &door.engine;
+fn place(py: Python<'_>, heap: &OpenHeap) -> PyResult<Whereabouts> {
+    let engine = &heap.engine;
     let is_default = default::is_default(engine);
-    let pickle = door.rules.pickle;
+    let pickle = heap.rules.pickle;
     let path = engine.path().map(|path| path.to_string_lossy().into_owned());
     let found = engine.with(|_| engine.address());
     let address = found.map_err(|error| errors::to_python(py, &error, "the heap"))?;
@@ -132,8 +132,8 @@ fn place(py: Python<'_>, door: &Door) -> PyResult<Whereabouts> {
     Ok((path, uuid, pid, descriptors, inodes, is_default, pickle))
 }
 
-/// The door of the heap at a place.
-fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
+/// The heap at a place.
+fn find(py: Python<'_>, place: Whereabouts) -> PyResult<OpenHeap> {
     let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
     let found = py.detach(|| {
         let address = Address { uuid, pid, descriptors, inodes };
@@ -146,11 +146,11 @@ fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
     });
     let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
     let max_bytes = engine.region().header().max_bytes.get();
-    let door = Door { engine, rules: Rules { pickle, max_bytes, copies: false } };
+    let heap = OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } };
     if is_default {
-        default::adopt(py, &door)?;
+        default::adopt(py, &heap)?;
     }
-    Ok(door)
+    Ok(heap)
 }
 
 fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
@@ -178,23 +178,20 @@ pub(crate) fn _open_object(
     place: Whereabouts,
     which: Which,
 ) -> PyResult<Py<PyAny>> {
-    let door = find(py, place)?;
+    let heap = find(py, place)?;
     let (at, generation, name, more) = which;
     let subject =
         || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
     let (object, kind) = match &name {
         Some(name) => {
             let find = |context: &Context| Handle::any(context.region(), at, generation);
-            let (handle, kind) = door.run(py, subject, find)?;
-            let keeper = Arc::new(Keeper::Name(name.clone()));
-            let word = errors::kind_name(kind);
-            (Object { door, handle, kind: word, keeper }, kind)
+            let (handle, kind) = heap.run(py, subject, find)?;
+            (Object::named(heap, name, handle, kind), kind)
         }
         None => {
             let claim = |context: &Context| ledger::claim(context, at, generation);
-            let reference = door.run(py, subject, claim)?;
-            let word = errors::kind_name(reference.kind);
-            (Object::referred(door, word, reference), reference.kind)
+            let reference = heap.run(py, subject, claim)?;
+            (Object::referred(heap, reference), reference.kind)
         }
     };
     Ok(match kind {
@@ -209,5 +206,5 @@ pub(crate) fn _open_object(
 
 #[pyfunction]
 pub(crate) fn _open_heap(py: Python<'_>, place: Whereabouts) -> PyResult<Heap> {
-    Ok(Heap { door: find(py, place)? })
+    Ok(Heap { heap: find(py, place)? })
 }

@@ -7,9 +7,9 @@
 use pyo3::prelude::*;
 
 use super::{Holder, LongLock};
-use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::Reduced;
+use crate::object::{Object, OpenHeap};
 use crate::waiting;
 
 /// A lock that processes and threads share.
@@ -42,11 +42,11 @@ impl Lock {
     /// The lock of this name, made if there is none; without a name a new one.
     pub(crate) fn make(
         py: Python<'_>,
-        door: &Door,
+        heap: &OpenHeap,
         name: Option<&str>,
         on_death: &str,
     ) -> PyResult<Self> {
-        LongLock::make(py, door, name, on_death).map(|lock| Self { lock })
+        LongLock::make(py, heap, name, on_death).map(|lock| Self { lock })
     }
 }
 
@@ -55,7 +55,7 @@ impl Lock {
     #[new]
     #[pyo3(signature = (*, on_death="warn"))]
     fn create(py: Python<'_>, on_death: &str) -> PyResult<Self> {
-        Self::make(py, &default::door(py)?, None, on_death)
+        Self::make(py, &default::open_heap(py)?, None, on_death)
     }
 
     /// Takes the lock.

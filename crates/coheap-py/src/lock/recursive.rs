@@ -8,9 +8,9 @@
 use pyo3::prelude::*;
 
 use super::{Holder, LongLock};
-use crate::door::{Door, Object};
 use crate::heap::default;
 use crate::heap::pickling::Reduced;
+use crate::object::{Object, OpenHeap};
 use crate::waiting;
 
 /// A lock that processes and threads share and that its holder may acquire again.
@@ -44,16 +44,16 @@ impl RLock {
     /// The lock of this name, made if there is none; without a name a new one.
     pub(crate) fn make(
         py: Python<'_>,
-        door: &Door,
+        heap: &OpenHeap,
         name: Option<&str>,
         on_death: &str,
     ) -> PyResult<Self> {
-        LongLock::make(py, door, name, on_death).map(|lock| Self { lock })
+        LongLock::make(py, heap, name, on_death).map(|lock| Self { lock })
     }
 
     /// The lock beside the value that an object is.
     pub(crate) fn beside(value: Object) -> Self {
-        Self::new(Object { kind: "lock of value", ..value })
+        Self::new(value.lock_beside())
     }
 }
 
@@ -62,7 +62,7 @@ impl RLock {
     #[new]
     #[pyo3(signature = (*, on_death="warn"))]
     fn create(py: Python<'_>, on_death: &str) -> PyResult<Self> {
-        Self::make(py, &default::door(py)?, None, on_death)
+        Self::make(py, &default::open_heap(py)?, None, on_death)
     }
 
     /// Takes the lock, once more if the calling thread has it.

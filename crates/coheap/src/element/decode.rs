@@ -43,7 +43,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     }
 }
 
-/// Serde's door to the bytes.
+/// What serde reads from.
 struct Decoder<'de> {
     input: Reader<'de>,
     depth: Depth,

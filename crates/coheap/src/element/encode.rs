@@ -80,7 +80,7 @@ impl Form for Plain {
     }
 }
 
-/// Serde's door to the bytes.
+/// What serde writes to.
 pub(super) struct Encoder<'o, F> {
     out: &'o mut Vec<u8>,
     depth: Depth,
