@@ -1,11 +1,12 @@
 //! Bytes of values and keys, in buffers that a thread uses again and again.
 //!
 //! What always holds: a buffer is empty when it is handed out and goes back to the thread that
-//! drops it; a very large one is let go. Buffers are taken out, so that Python code which runs
-//! meanwhile and calls back takes others. A value that refers to objects is packed when it is
-//! encoded, and given up with its buffer, unless it was stored.
+//! drops it. A value that refers to objects is packed when it is encoded, and given up with its
+//! buffer, unless it was stored.
+//!
+//! Not here: how a thread keeps its buffers (`coheap_core::wire`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use coheap_core::heap::Heap as Engine;
@@ -13,31 +14,27 @@ use coheap_core::journal::Context;
 use coheap_core::objects::map::Pairs;
 use coheap_core::objects::parcel::{self, Parcel, Place};
 use coheap_core::os;
+use coheap_core::wire::{Buffer, KEPT_BYTES};
 use pyo3::prelude::*;
 
 use crate::codec::{self, Rules};
 use crate::heap::pickling;
 use crate::object::OpenHeap;
 
-/// Buffers kept, and the most bytes that one may keep.
-const KEPT: usize = 8;
-const KEPT_BYTES: usize = 1 << 20;
-
 thread_local! {
-    static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static FREE_PAIRS: Cell<Option<Pairs>> = const { Cell::new(None) };
 }
 
 /// A buffer of a thread that has none to use again.
 #[cold]
-fn first() -> Vec<u8> {
+fn first() -> Buffer {
     os::sleep_when_ended();
-    Vec::new()
+    Buffer::default()
 }
 
-/// A buffer that goes back to its thread.
+/// Bytes of a value or key, and what they refer to.
 #[derive(Debug)]
-pub(crate) struct Scratch(Vec<u8>, Option<Box<Packed>>);
+pub(crate) struct Scratch(Buffer, Option<Box<Packed>>);
 
 /// A parcel, which is given up when this is dropped unless it was stored.
 #[derive(Debug)]
@@ -53,8 +50,7 @@ impl Drop for Packed {
 impl Scratch {
     #[inline]
     pub(crate) fn new() -> Self {
-        let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        Self(free.ok().flatten().unwrap_or_else(first), None)
+        Self(Buffer::used().unwrap_or_else(first), None)
     }
 
     /// A copy of some bytes.
@@ -134,24 +130,6 @@ impl DerefMut for Scratch {
     #[inline]
     fn deref_mut(&mut self) -> &mut Vec<u8> {
         &mut self.0
-    }
-}
-
-impl Drop for Scratch {
-    #[inline]
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.0);
-        if bytes.capacity() > KEPT_BYTES {
-            return;
-        }
-        bytes.clear();
-        let _ = FREE.try_with(|free| {
-            if let Ok(mut free) = free.try_borrow_mut() {
-                if free.len() < KEPT {
-                    free.push(bytes);
-                }
-            }
-        });
     }
 }
 

@@ -7,6 +7,7 @@
 //! The lock is one beside the number, of which the number itself takes no notice.
 
 use coheap_core::objects::{self, Mutex, Recipe, Value as Engine};
+use coheap_core::wire;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -139,7 +140,7 @@ impl Kind {
             Self::Int(..) => match self.small(number)? {
                 Some(value) => {
                     self.check(i128::from(value))?;
-                    codec::put_small(value, &mut out);
+                    wire::put_int(&mut out, value);
                 }
                 None => {
                     let value = number.extract::<i128>().map_err(|error| self.refuse(py, error))?;
@@ -233,7 +234,7 @@ impl Value {
 
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
         self.load(py, out)?;
-        if let (Kind::Int(_, least, most), Some(small)) = (self.kind, codec::small(out)) {
+        if let (Kind::Int(_, least, most), Some(small)) = (self.kind, wire::int_in(out)) {
             if (least..=most).contains(&i128::from(small)) {
                 return Ok(small.into_pyobject(py)?.into_any());
             }
@@ -267,12 +268,12 @@ impl Value {
         let (mut old, mut new) = (Scratch::new(), Scratch::new());
         loop {
             self.load(py, &mut old)?;
-            let Some(sum) = codec::small(&old).and_then(|old| old.checked_add(by)) else {
+            let Some(sum) = wire::int_in(&old).and_then(|old| old.checked_add(by)) else {
                 return Ok(None);
             };
             self.kind.check(i128::from(sum))?;
             new.clear();
-            codec::put_small(sum, &mut new);
+            wire::put_int(&mut new, sum);
             if self.replace(py, &old, &new)? {
                 return Ok(Some(sum));
             }
@@ -342,7 +343,7 @@ impl Value {
     fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Some(value) = self.kind.small(number)? {
             self.kind.check(i128::from(value))?;
-            return self.store(number.py(), &codec::small_bytes(value));
+            return self.store(number.py(), &wire::int_bytes(value));
         }
         self.store(number.py(), &self.kind.encode(number)?)
     }

@@ -18,13 +18,14 @@ use crate::journal::{Change, Context, Held};
 use crate::memory::region::word_of;
 use crate::memory::{Region, Word};
 use crate::objects::parcel;
+use crate::wire::Tag;
 
 /// Longest value that lies in the cell itself.
 pub const INLINE: usize = 15;
 /// Low byte of a removed entry's key cell.
 pub const REMOVED: u64 = 0xfe;
 /// Tag of an integer of 64 bits.
-pub const INT_TAG: u8 = 3;
+pub const INT_TAG: u8 = Tag::Int as u8;
 const BLOCK: u64 = 0xff;
 /// Bit of a cell whose block is a parcel.
 const PARCEL: u64 = 1 << 56;

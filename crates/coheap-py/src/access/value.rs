@@ -5,10 +5,10 @@
 
 use coheap_core::Result;
 use coheap_core::objects::Value;
+use coheap_core::wire;
 
 use super::Access;
 use super::Access::{Alone, Inside};
-use crate::codec;
 use crate::scratch::Scratch;
 
 impl Access<'_> {
@@ -29,7 +29,7 @@ impl Access<'_> {
             Inside(block) => {
                 let mut out = Scratch::new();
                 block.value_get(value, &mut out)?;
-                Ok(codec::small(&out))
+                Ok(wire::int_in(&out))
             }
         }
     }
