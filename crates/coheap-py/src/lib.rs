@@ -16,6 +16,7 @@ mod atomic;
 mod codec;
 mod dict;
 mod errors;
+mod handle;
 mod heap;
 mod interpreter;
 mod lease;

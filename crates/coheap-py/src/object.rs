@@ -210,19 +210,14 @@ impl Object {
 
     /// Its repr, with `state` behind the name, or why there is none: a repr is shown where something
     /// else went wrong already.
-    pub(crate) fn shown(
-        &self,
-        py: Python<'_>,
-        class: &str,
-        state: PyResult<String>,
-    ) -> PyResult<String> {
+    pub(crate) fn shown(&self, py: Python<'_>, state: PyResult<String>) -> PyResult<String> {
         let state = match state {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 format!(": {}", error.value(py).str()?)
             }
             state => state?,
         };
-        Ok(format!("<coheap.{class}{}{state}>", self.spaced_name()))
+        Ok(format!("<coheap.{}{}{state}>", class_name(self.kind), self.spaced_name()))
     }
 
     /// Whether both are the same object.

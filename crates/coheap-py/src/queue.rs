@@ -15,8 +15,8 @@ use pyo3::prelude::*;
 use crate::access::Access;
 use crate::atomic::{self, Awaited};
 use crate::codec;
+use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
-use crate::heap::pickling::{self, Reduced};
 use crate::lease::Lease;
 use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
@@ -322,35 +322,18 @@ impl WorkQueue {
         }
     }
 
-    fn __copy__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
-        slf
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.object.is_same(&other.get().object)
-    }
-
-    fn __hash__(&self) -> u64 {
-        self.object.handle.at
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, "")
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let counts = || Ok((self.qsize(py)?, self.leased(py)?));
         let state = counts().map(|(waits, leased)| format!(", {waits} waiting, {leased} on lease"));
-        self.object.shown(py, "WorkQueue", state)
-    }
-
-    /// The name under which the heap has it, or None.
-    #[getter]
-    fn name(&self) -> Option<&str> {
-        self.object.name()
+        self.object.shown(py, state)
     }
 }
+
+impl Handle for WorkQueue {
+    fn object(&self) -> &Object {
+        &self.object
+    }
+}
+
+name_and_pickle!(WorkQueue);
+identity!(WorkQueue);

@@ -6,6 +6,8 @@
 //!
 //! The lock is one beside the number, of which the number itself takes no notice.
 
+use std::borrow::Cow;
+
 use coheap_core::objects::{self, Mutex, Recipe, Value as Engine};
 use coheap_core::wire;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
@@ -15,8 +17,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
 
 use crate::codec;
+use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
-use crate::heap::pickling::{self, Reduced};
 use crate::lock::RLock;
 use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
@@ -434,36 +436,23 @@ impl Value {
         self.release(py)
     }
 
-    fn __copy__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
-        slf
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.object.is_same(&other.get().object)
-    }
-
-    fn __hash__(&self) -> u64 {
-        self.object.handle.at
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, &self.kind.code().to_string())
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let code = self.kind.code();
         let number = self.get(py).and_then(|number| Ok(number.repr()?.to_string()));
         let state = number.map(|number| format!(" of typecode {code:?}: {number}"));
-        self.object.shown(py, "Value", state)
-    }
-
-    /// The name under which the heap has it, or None.
-    #[getter]
-    fn name(&self) -> Option<&str> {
-        self.object.name()
+        self.object.shown(py, state)
     }
 }
+
+impl Handle for Value {
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn more(&self) -> Cow<'static, str> {
+        Cow::Owned(self.kind.code().to_string())
+    }
+}
+
+name_and_pickle!(Value);
+identity!(Value);

@@ -29,6 +29,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::dict::Dict;
+use crate::handle::Handle;
 use crate::lock::{Lock, RLock};
 use crate::object::Object;
 use crate::queue::WorkQueue;
@@ -139,19 +140,11 @@ pub(crate) fn atomic<'py>(
 
 /// The object that a Python object of ours stands on.
 fn object_of(object: &Bound<'_, PyAny>) -> Option<Object> {
-    if let Ok(dict) = object.cast::<Dict>() {
-        return Some(dict.get().object.clone());
+    fn of<T: Handle>(object: &Bound<'_, PyAny>) -> Option<Object> {
+        object.cast::<T>().ok().map(|object| object.borrow().object().clone())
     }
-    if let Ok(value) = object.cast::<Value>() {
-        return Some(value.get().object.clone());
-    }
-    if let Ok(queue) = object.cast::<WorkQueue>() {
-        return Some((*queue.get().object).clone());
-    }
-    if let Ok(lock) = object.cast::<Lock>() {
-        return Some(lock.get().object().clone());
-    }
-    object.cast::<RLock>().ok().map(|lock| lock.get().object().clone())
+    let classes = [of::<Dict>, of::<Value>, of::<WorkQueue>, of::<Lock>, of::<RLock>];
+    classes.iter().find_map(|of| of(object))
 }
 
 fn named(object: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {

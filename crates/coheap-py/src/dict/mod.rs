@@ -15,6 +15,8 @@ mod exchange;
 mod iterator;
 mod plain;
 
+use std::borrow::Cow;
+
 use coheap_core::objects::{Kind, Map, Recipe};
 use coheap_core::os;
 use pyo3::exceptions::PyKeyError;
@@ -24,8 +26,8 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use crate::access::Access;
 use crate::codec::{self, Rules};
 use crate::errors;
+use crate::handle::{Handle, name_and_pickle};
 use crate::heap::default;
-use crate::heap::pickling::{self, Reduced};
 use crate::object::Object;
 use crate::scratch::Scratch;
 
@@ -407,18 +409,19 @@ impl Dict {
         memo.py().import("copy")?.call_method1("deepcopy", (plain, memo))
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        let more = if self.rules().copies { KEEPS_COPIES } else { "" };
-        pickling::reduce(py, &self.object, more)
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         plain::repr(py, self)
     }
+}
 
-    /// The name under which the heap has it, or None.
-    #[getter]
-    fn name(&self) -> Option<&str> {
-        self.object.name()
+impl Handle for Dict {
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn more(&self) -> Cow<'static, str> {
+        Cow::Borrowed(if self.rules().copies { KEEPS_COPIES } else { "" })
     }
 }
+
+name_and_pickle!(Dict);

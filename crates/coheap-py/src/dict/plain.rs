@@ -93,7 +93,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
     let Some(_mark) = Showing::begin(&dict.object) else { return Ok("{...}".to_owned()) };
     let (len, first) = match until_claimed(py, LOOKS, || first(py, dict)) {
         Ok(first) => first,
-        Err(error) => return dict.object.shown(py, "Dict", Err(error)),
+        Err(error) => return dict.object.shown(py, Err(error)),
     };
     let mut shown = Vec::new();
     for (key, value) in first {

@@ -30,7 +30,6 @@ pub(crate) use plain::Lock;
 pub(crate) use recursive::RLock;
 
 use crate::atomic::Awaited;
-use crate::heap::pickling::{self, Reduced};
 use crate::object::{Object, OpenHeap};
 use crate::waiting::{self, Slice};
 
@@ -47,6 +46,8 @@ struct LongLock<const RECURSIVE: bool> {
 }
 
 impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
+    const KIND: Kind = if RECURSIVE { Kind::RecursiveMutex } else { Kind::Mutex };
+
     fn new(object: Object) -> Self {
         Self { mutex: Mutex { handle: object.handle }, object }
     }
@@ -62,9 +63,8 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
                 )));
             }
         };
-        let kind = if RECURSIVE { Kind::RecursiveMutex } else { Kind::Mutex };
         let recipe = Recipe::Lock { is_recursive: RECURSIVE, is_strict };
-        let lock = Self::new(heap.object(py, kind, name, &recipe)?);
+        let lock = Self::new(heap.object(py, Self::KIND, name, &recipe)?);
         if is_strict && !lock.is_strict(py)? {
             return Err(PyValueError::new_err(format!(
                 "{} was made with on_death=\"warn\"; nothing was changed; choose another name",
@@ -235,15 +235,68 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         }))
     }
 
-    fn describe(&self, py: Python<'_>, class: &str) -> PyResult<String> {
+    fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let state = self.holder(py).map(|holder| match holder {
             Some((pid, ..)) => format!(", held by process {pid}"),
             None => ", free".to_owned(),
         });
-        self.object.shown(py, class, state)
-    }
-
-    fn reduce<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, if RECURSIVE { BESIDE } else { "" })
+        self.object.shown(py, state)
     }
 }
+
+/// Gives a class of locks what does not depend on who may release them.
+macro_rules! lock_methods {
+    ($class:ident) => {
+        #[pyo3::pymethods]
+        impl $class {
+            /// Forgets that a holder died, and frees the lock if a dead process holds it.
+            ///
+            /// A lock that a living process holds stays held.
+            ///
+            /// Returns:
+            ///     Whether there was a death to forget.
+            fn recover(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
+                self.lock.recover(py)
+            }
+
+            /// Whether somebody, perhaps a dead process, holds it.
+            fn locked(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
+                Ok(self.lock.holder(py)?.is_some())
+            }
+
+            /// Who holds it, dead or alive, as `(pid, thread, seconds)`; None: nobody.
+            ///
+            /// `thread` is what `threading.get_native_id` says there, or None if the holder died
+            /// before it had written it down. `seconds` tells how long it has been held, to about
+            /// 0.01; None if a program that is not Python holds it.
+            fn holder(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<Option<$crate::lock::Holder>> {
+                self.lock.holder(py)
+            }
+
+            /// What a holder's death means: `"warn"` or `"raise"`.
+            #[getter]
+            fn on_death(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<&'static str> {
+                self.lock.on_death(py)
+            }
+
+            pub(crate) fn __enter__(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
+                self.lock.enter(py)
+            }
+
+            fn __exit__(
+                &self,
+                py: pyo3::Python<'_>,
+                _kind: &pyo3::Bound<'_, pyo3::PyAny>,
+                _value: &pyo3::Bound<'_, pyo3::PyAny>,
+                _traceback: &pyo3::Bound<'_, pyo3::PyAny>,
+            ) -> pyo3::PyResult<()> {
+                self.release(py)
+            }
+
+            fn __repr__(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<String> {
+                self.lock.describe(py)
+            }
+        }
+    };
+}
+pub(crate) use lock_methods;
