@@ -29,7 +29,7 @@ use crate::errors;
 use crate::lock::{self, Lock, RLock};
 use crate::object::{Keeper, Object, OpenHeap};
 use crate::queue::WorkQueue;
-use crate::value::{self, Value};
+use crate::value::{Typecode, Value};
 
 /// What `__reduce__` answers: a function and its arguments.
 pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
@@ -200,7 +200,7 @@ pub(crate) fn _open_object(
         Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
         Kind::RecursiveMutex => Py::new(py, RLock::new(object))?.into_any(),
         Kind::Value if more == lock::BESIDE => Py::new(py, RLock::beside(object))?.into_any(),
-        Kind::Value => Py::new(py, Value::new(py, object, value::Kind::of(&more)?)?)?.into_any(),
+        Kind::Value => Py::new(py, Value::new(py, object, Typecode::of(&more)?)?)?.into_any(),
     })
 }
 

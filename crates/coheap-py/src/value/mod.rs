@@ -5,16 +5,19 @@
 //! typecode is stored with the number, so all processes agree on it.
 //!
 //! The lock is one beside the number, of which the number itself takes no notice.
+//!
+//! Not here: what a typecode holds (`typecode`).
+
+mod typecode;
 
 use std::borrow::Cow;
 
-use coheap_core::objects::{self, Mutex, Recipe, Value as Engine};
+use coheap_core::objects::{Kind, Mutex, Recipe, Value as Engine};
 use coheap_core::wire;
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
-use pyo3::intern;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::PyBool;
 
 use crate::codec;
 use crate::handle::{Handle, identity, name_and_pickle};
@@ -23,6 +26,8 @@ use crate::lock::RLock;
 use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
 use crate::waiting;
+
+pub(crate) use typecode::Typecode;
 
 /// A number that processes share.
 ///
@@ -41,158 +46,26 @@ use crate::waiting;
 pub(crate) struct Value {
     pub(crate) object: Object,
     pub(crate) engine: Engine,
-    kind: Kind,
+    typecode: Typecode,
     lock: PyOnceLock<Py<RLock>>,
-}
-
-/// What a typecode holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
-    /// Ints from and to.
-    Int(char, i128, i128),
-    /// Floats; whether they are rounded to 32 bits.
-    Float(char, bool),
-}
-
-impl Kind {
-    pub(crate) fn of(typecode: &str) -> PyResult<Self> {
-        let signed = |code, bits: u32| Self::Int(code, -(1 << (bits - 1)), (1 << (bits - 1)) - 1);
-        let unsigned = |code, bits: u32| Self::Int(code, 0, (1 << bits) - 1);
-        let mut letters = typecode.chars();
-        Ok(match (letters.next(), letters.next()) {
-            (Some(code @ 'b'), None) => signed(code, 8),
-            (Some(code @ 'h'), None) => signed(code, 16),
-            (Some(code @ 'i'), None) => signed(code, 32),
-            (Some(code @ ('l' | 'q')), None) => signed(code, 64),
-            (Some(code @ 'B'), None) => unsigned(code, 8),
-            (Some(code @ 'H'), None) => unsigned(code, 16),
-            (Some(code @ 'I'), None) => unsigned(code, 32),
-            (Some(code @ ('L' | 'Q')), None) => unsigned(code, 64),
-            (Some(code @ 'f'), None) => Self::Float(code, true),
-            (Some(code @ 'd'), None) => Self::Float(code, false),
-            _ => {
-                return Err(PyTypeError::new_err(format!(
-                    "typecode {typecode:?} is none of b B h H i I l L q Q f d"
-                )));
-            }
-        })
-    }
-
-    /// What a typecode holds, or the `ctypes` type that has one.
-    fn of_object(typecode: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let typecode = match typecode.cast::<PyType>() {
-            Ok(class) => {
-                class.getattr(intern!(class.py(), "_type_")).unwrap_or(class.clone().into_any())
-            }
-            Err(_) => typecode.clone(),
-        };
-        match typecode.cast::<PyString>() {
-            Ok(code) => Self::of(&code.to_cow()?),
-            Err(_) => Err(PyTypeError::new_err(format!(
-                "a typecode is a str such as 'i', or a type of ctypes, not {}",
-                typecode.repr()?
-            ))),
-        }
-    }
-
-    fn code(self) -> char {
-        match self {
-            Self::Int(code, ..) | Self::Float(code, _) => code,
-        }
-    }
-
-    /// The typecode as a heap stores it.
-    pub(crate) fn letter(self) -> u8 {
-        self.code() as u8
-    }
-
-    /// Refuses an int that the typecode does not hold.
-    #[inline]
-    fn check(self, value: i128) -> PyResult<()> {
-        match self {
-            Self::Int(code, least, most) if value < least || value > most => {
-                Err(PyOverflowError::new_err(format!(
-                    "{value} is outside of {least} to {most}, which typecode {code:?} holds; \
-                     nothing was changed"
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The int of 64 bits that a number is. `None`: it is larger, or no int, or the typecode is for
-    /// floats.
-    #[inline]
-    fn small(self, number: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-        if let Self::Float(..) = self {
-            return Ok(None);
-        }
-        match number.extract::<i64>() {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => pardon(number.py(), error).map(|()| None),
-        }
-    }
-
-    /// The bytes of a number, if the typecode holds it.
-    pub(crate) fn encode(self, number: &Bound<'_, PyAny>) -> PyResult<Scratch> {
-        let py = number.py();
-        let mut out = Scratch::new();
-        let rules = codec::Rules { pickle: false, max_bytes: u64::MAX, copies: false };
-        match self {
-            Self::Int(..) => match self.small(number)? {
-                Some(value) => {
-                    self.check(i128::from(value))?;
-                    wire::put_int(&mut out, value);
-                }
-                None => {
-                    let value = number.extract::<i128>().map_err(|error| self.refuse(py, error))?;
-                    self.check(value)?;
-                    codec::encode(value.into_pyobject(py)?.as_any(), rules, &mut out)?;
-                }
-            },
-            Self::Float(_, is_short) => {
-                let value: f64 = number.extract()?;
-                let value = if is_short { f64::from(value as f32) } else { value };
-                codec::encode(PyFloat::new(py, value).as_any(), rules, &mut out)?;
-            }
-        }
-        Ok(out)
-    }
-
-    fn refuse(self, py: Python<'_>, error: PyErr) -> PyErr {
-        if !error.is_instance_of::<PyOverflowError>(py) {
-            return error;
-        }
-        let code = self.code();
-        PyOverflowError::new_err(format!("the int is larger than typecode {code:?} holds"))
-    }
-}
-
-/// Lets pass that a number is no int of 64 bits. What else user code raised is final: to ask it again
-/// could go on for ever.
-#[cold]
-fn pardon(py: Python<'_>, error: PyErr) -> PyResult<()> {
-    let is_usual =
-        error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyOverflowError>(py);
-    if is_usual { Ok(()) } else { Err(error) }
 }
 
 impl Value {
     /// The number that an object is, if it was made with the same typecode, or by a program that
     /// has none.
-    pub(crate) fn new(py: Python<'_>, object: Object, kind: Kind) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, object: Object, typecode: Typecode) -> PyResult<Self> {
         let mutex = Mutex { handle: object.handle };
         let made = object.run(py, |context| mutex.traits(context))?.typecode;
-        if made != 0 && made != kind.letter() {
+        if made != 0 && made != typecode.letter() {
             return Err(PyTypeError::new_err(format!(
                 "{} has typecode {:?}, not {:?}; nothing was changed; choose another name",
                 object.subject(),
                 char::from(made),
-                kind.code()
+                typecode.code()
             )));
         }
         let engine = Engine { handle: object.handle };
-        Ok(Self { engine, object, kind, lock: PyOnceLock::new() })
+        Ok(Self { engine, object, typecode, lock: PyOnceLock::new() })
     }
 
     /// The lock beside the number.
@@ -208,13 +81,13 @@ impl Value {
         typecode: &Bound<'_, PyAny>,
         init: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let kind = Kind::of_object(typecode)?;
+        let typecode = Typecode::of_object(typecode)?;
         let init = match init {
-            Some(init) => kind.encode(&init)?,
-            None => kind.encode(0_i64.into_pyobject(py)?.as_any())?,
+            Some(init) => typecode.encode(&init)?,
+            None => typecode.encode(0_i64.into_pyobject(py)?.as_any())?,
         };
-        let recipe = Recipe::Number { bytes: &init, typecode: kind.letter() };
-        Self::new(py, heap.object(py, objects::Kind::Value, name, &recipe)?, kind)
+        let recipe = Recipe::Number { bytes: &init, typecode: typecode.letter() };
+        Self::new(py, heap.object(py, Kind::Value, name, &recipe)?, typecode)
     }
 
     /// Replaces the number by one that the typecode holds.
@@ -236,26 +109,17 @@ impl Value {
 
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
         self.load(py, out)?;
-        if let (Kind::Int(_, least, most), Some(small)) = (self.kind, wire::int_in(out)) {
-            if (least..=most).contains(&i128::from(small)) {
-                return Ok(small.into_pyobject(py)?.into_any());
-            }
+        if let Some(small) = wire::int_in(out).filter(|small| self.typecode.has_int(*small)) {
+            return Ok(small.into_pyobject(py)?.into_any());
         }
         let value = codec::decode(py, out, self.object.heap.rules)?;
-        let fits = match self.kind {
-            Kind::Int(_, least, most) => {
-                value.is_exact_instance_of::<PyInt>()
-                    && value.extract::<i128>().is_ok_and(|value| (least..=most).contains(&value))
-            }
-            Kind::Float(..) => value.is_exact_instance_of::<PyFloat>(),
-        };
-        if fits {
+        if self.typecode.has(&value) {
             return Ok(value);
         }
         Err(PyTypeError::new_err(format!(
             "{} holds what is not a number of typecode {:?}: a program without typecodes wrote it",
             self.object.subject(),
-            self.kind.code()
+            self.typecode.code()
         )))
     }
 
@@ -273,7 +137,7 @@ impl Value {
             let Some(sum) = wire::int_in(&old).and_then(|old| old.checked_add(by)) else {
                 return Ok(None);
             };
-            self.kind.check(i128::from(sum))?;
+            self.typecode.check(i128::from(sum))?;
             new.clear();
             wire::put_int(&mut new, sum);
             if self.replace(py, &old, &new)? {
@@ -293,7 +157,7 @@ impl Value {
         loop {
             let before = self.read(py, &mut old)?;
             let Some(after) = change(&before)? else { return Ok(None) };
-            let new = self.kind.encode(&after)?;
+            let new = self.typecode.encode(&after)?;
             if self.replace(py, &old, &new)? {
                 return codec::decode(py, &new, self.object.heap.rules).map(Some);
             }
@@ -328,10 +192,9 @@ impl Value {
 
     /// The number.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Kind::Int(_, least, most) = self.kind {
+        if let Typecode::Int(..) = self.typecode {
             let number = self.object.read(py, |access| access.value_integer(&self.engine))?;
-            if let Some(number) = number.filter(|number| (least..=most).contains(&(*number).into()))
-            {
+            if let Some(number) = number.filter(|number| self.typecode.has_int(*number)) {
                 return Ok(number.into_pyobject(py)?.into_any());
             }
         }
@@ -343,11 +206,11 @@ impl Value {
     /// Raises:
     ///     OverflowError: The typecode does not hold it.
     fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(value) = self.kind.small(number)? {
-            self.kind.check(i128::from(value))?;
+        if let Some(value) = self.typecode.small(number)? {
+            self.typecode.check(i128::from(value))?;
             return self.store(number.py(), &wire::int_bytes(value));
         }
-        self.store(number.py(), &self.kind.encode(number)?)
+        self.store(number.py(), &self.typecode.encode(number)?)
     }
 
     /// The number. Reading and writing it are one operation each.
@@ -367,8 +230,8 @@ impl Value {
     ///     OverflowError: The typecode does not hold the sum.
     fn add<'py>(&self, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = n.py();
-        if let Some(by) = self.kind.small(n)? {
-            let sum = match self.kind.code() {
+        if let Some(by) = self.typecode.small(n)? {
+            let sum = match self.typecode.code() {
                 'l' | 'q' => Some(self.add_large(py, by)?),
                 _ => self.add_small(py, by)?,
             };
@@ -386,7 +249,7 @@ impl Value {
         expected: &Bound<'py, PyAny>,
         new: &Bound<'py, PyAny>,
     ) -> PyResult<bool> {
-        self.kind.encode(new)?;
+        self.typecode.encode(new)?;
         let change = |old: &Bound<'py, PyAny>| Ok(old.eq(expected)?.then(|| new.clone()));
         Ok(self.exchange(new.py(), change)?.is_some())
     }
@@ -437,7 +300,7 @@ impl Value {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let code = self.kind.code();
+        let code = self.typecode.code();
         let number = self.get(py).and_then(|number| Ok(number.repr()?.to_string()));
         let state = number.map(|number| format!(" of typecode {code:?}: {number}"));
         self.object.shown(py, state)
@@ -450,7 +313,7 @@ impl Handle for Value {
     }
 
     fn more(&self) -> Cow<'static, str> {
-        Cow::Owned(self.kind.code().to_string())
+        Cow::Owned(self.typecode.code().to_string())
     }
 }
 
