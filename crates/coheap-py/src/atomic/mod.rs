@@ -4,6 +4,10 @@
 //! one call that runs no Python code: what came before is undone by every exception, what comes
 //! after finds all of it done.
 //!
+//! Not here: running a function again (`python/coheap/_atomic.py`).
+//!
+//! # Files
+//!
 //! | file | what it is |
 //! |---|---|
 //! | `block` | the block of a thread: levels, transaction, end |
@@ -12,8 +16,6 @@
 //! | `named` | objects that a block names, and locks that are held around it |
 //! | `outside` | who is on the thread, but not in the block |
 //! | `locks` | locks that are acquired and released inside |
-//!
-//! Not here: running a function again (`python/coheap/_atomic.py`).
 
 mod block;
 mod blocked;
