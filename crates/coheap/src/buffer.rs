@@ -5,6 +5,7 @@
 
 use coheap_core::wire;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::element;
 use crate::error::Result;
@@ -31,6 +32,29 @@ impl Buffer {
         element::encode_key(key, &mut buffer.0)?;
         Ok(buffer)
     }
+}
+
+/// What an operation reads, as a value.
+#[inline]
+pub(crate) fn read<T: DeserializeOwned>(
+    operation: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<T> {
+    let mut out = Buffer::new();
+    operation(&mut out.0)?;
+    Ok(element::decode(&out.0)?)
+}
+
+/// What an operation finds under a key, as a value; it says whether there is something.
+#[inline]
+pub(crate) fn look_up<Q: Serialize + ?Sized, V: DeserializeOwned>(
+    key: &Q,
+    operation: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<bool>,
+) -> Result<Option<V>> {
+    let (key, mut out) = (Buffer::key(key)?, Buffer::new());
+    if !operation(&key.0, &mut out.0)? {
+        return Ok(None);
+    }
+    Ok(Some(element::decode(&out.0)?))
 }
 
 impl AsRef<[u8]> for Buffer {
