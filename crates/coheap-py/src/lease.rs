@@ -14,6 +14,7 @@ use pyo3::PyVisit;
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 
+use crate::access::read;
 use crate::errors;
 use crate::object::Object;
 use crate::queue::WorkQueue;
@@ -104,7 +105,7 @@ impl Lease {
     /// Acks the lease, or gives it back: now, or with the end of the caller's block.
     fn end(&self, py: Python<'_>, is_done: bool) -> PyResult<()> {
         let state = self.state();
-        let is_inside = self.object.read(py, |access| {
+        let is_inside = read!(self.object, py, |access| {
             let is_inside = access.is_inside();
             match state {
                 TAKEN if !is_inside => return Err(Error::InTransaction),

@@ -12,7 +12,7 @@ use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
-use crate::access::Access;
+use crate::access::{Access, read};
 use crate::atomic::{self, Awaited};
 use crate::codec;
 use crate::handle::{Handle, identity, name_and_pickle};
@@ -152,11 +152,13 @@ impl WorkQueue {
         let mut done = 0;
         while let Some((next, _)) = slices[done..].split_first() {
             let rest = &slices[done..];
-            let put = |access: Access<'_>| match access.queue_put_many(&self.queue, rest) {
-                Err(Error::Full) => Ok(0),
-                other => other,
-            };
-            match self.object.read(py, put)? {
+            let put = read!(self.object, py, |access| {
+                match access.queue_put_many(&self.queue, rest) {
+                    Err(Error::Full) => Ok(0),
+                    other => other,
+                }
+            });
+            match put? {
                 0 => {
                     self.put_before(py, next, None)?;
                     done += 1;

@@ -2,7 +2,7 @@
 //!
 //! Alone, an operation is one change of its own, and waits while a transaction has the object. In
 //! a block of `atomic` it goes through the block's transaction, which has the object from then on.
-//! A class asks for `read`, `write` or `wait` and says what to do with the [`Access`] that it gets.
+//! A class asks for `read!`, `change!` or `wait` and says what to do with the [`Access`] it gets.
 //!
 //! What always holds: where no block is open in the process, nobody asks whether the caller is in
 //! one; what runs here is the engine alone, so it may run again after a signal.
@@ -43,69 +43,69 @@ impl Access<'_> {
     }
 }
 
+/// Runs a short operation that changes nothing, or nothing that a transaction could have.
+///
+/// A macro, as [`change!`] is: what is written once is compiled once for each place, and neither
+/// costs more than if it were the only one.
+macro_rules! read {
+    ($object:expr, $py:expr, |$access:ident| $operation:expr) => {
+        match $object.inside($py, |block| {
+            let $access = $crate::access::Access::Inside(block);
+            $operation
+        }) {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => $object.run($py, |context| {
+                let $access = $crate::access::Access::Alone(context);
+                $operation
+            }),
+            Err(error) => Err(error),
+        }
+    };
+}
+
+/// Runs a write, which waits while a transaction has the object: then without the interpreter.
+macro_rules! change {
+    ($object:expr, $py:expr, |$access:ident| $operation:expr) => {
+        match $object.inside($py, |block| {
+            let $access = $crate::access::Access::Inside(block);
+            $operation
+        }) {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => $object.write($py, |context| {
+                let $access = $crate::access::Access::Alone(context);
+                $operation
+            }),
+            Err(error) => Err(error),
+        }
+    };
+}
+
+pub(crate) use {change, read};
+
 impl Object {
-    /// Runs a short operation that changes nothing, or nothing that a transaction could have.
+    /// Runs an operation in the block that the caller is in. `None`: it is in none.
     #[inline(always)]
-    pub(crate) fn read<T>(
+    pub(crate) fn inside<T>(
         &self,
         py: Python<'_>,
-        mut operation: impl FnMut(Access<'_>) -> Result<T>,
-    ) -> PyResult<T> {
-        if atomic::is_any_open() {
-            return self.read_joined(py, operation);
+        // Not a reference: what the fast path has in registers need not go to memory for it.
+        operation: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> PyResult<Option<T>> {
+        if !atomic::is_any_open() {
+            return Ok(None);
         }
-        self.run(py, |context| operation(Access::Alone(context)))
+        self.join(py, operation)
     }
 
-    // Here and below: an operation is handed to its cold path as it is, not by reference. What the
-    // fast path has in registers need not go to memory for it.
-    #[cold]
-    #[inline(never)]
-    fn read_joined<T>(
-        &self,
-        py: Python<'_>,
-        mut operation: impl FnMut(Access<'_>) -> Result<T>,
-    ) -> PyResult<T> {
-        match self.join(py, |block| operation(Access::Inside(block)))? {
-            Some(done) => Ok(done),
-            None => self.run(py, |context| operation(Access::Alone(context))),
-        }
-    }
-
-    /// Runs a write, which waits while a transaction has the object: then without the interpreter.
-    #[inline(always)]
+    /// Runs a write alone, again after signals.
+    #[inline]
     pub(crate) fn write<T: Send>(
         &self,
         py: Python<'_>,
-        operation: impl FnMut(Access<'_>) -> Result<T> + Send,
-    ) -> PyResult<T> {
-        if atomic::is_any_open() {
-            return self.write_joined(py, operation);
-        }
-        self.write_alone(py, operation)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn write_joined<T: Send>(
-        &self,
-        py: Python<'_>,
-        mut operation: impl FnMut(Access<'_>) -> Result<T> + Send,
-    ) -> PyResult<T> {
-        match self.join(py, |block| operation(Access::Inside(block)))? {
-            Some(done) => Ok(done),
-            None => self.write_alone(py, operation),
-        }
-    }
-
-    #[inline(always)]
-    fn write_alone<T: Send>(
-        &self,
-        py: Python<'_>,
-        mut operation: impl FnMut(Access<'_>) -> Result<T> + Send,
+        mut operation: impl FnMut(&Context) -> Result<T> + Send,
     ) -> PyResult<T> {
         let done = self.heap.write(py, false, |context| {
-            let done = operation(Access::Alone(context))?;
+            let done = operation(context)?;
             // What a damaged heap keeps is as lost as the rest.
             let _ = parcel::let_go(context);
             Ok(done)
@@ -113,18 +113,16 @@ impl Object {
         done.map_err(|error| self.explain(py, &error))
     }
 
-    /// As [`write`](Self::write), of something that may take long: then all of it runs without the
-    /// interpreter. What the engine refuses outside of blocks is the caller's to explain.
-    pub(crate) fn write_many<T: Send>(
+    /// As [`change!`], of something that may take long: then all of it runs without the interpreter.
+    /// What the engine refuses outside of blocks is the caller's to explain.
+    pub(crate) fn change_many<T: Send>(
         &self,
         py: Python<'_>,
         is_long: bool,
         mut operation: impl FnMut(Access<'_>) -> Result<T> + Send,
     ) -> PyResult<Result<T>> {
-        if atomic::is_any_open() {
-            if let Some(done) = self.join(py, |block| operation(Access::Inside(block)))? {
-                return Ok(Ok(done));
-            }
+        if let Some(done) = self.inside(py, |block| operation(Access::Inside(block)))? {
+            return Ok(Ok(done));
         }
         self.heap.write(py, is_long, |context| operation(Access::Alone(context)))
     }

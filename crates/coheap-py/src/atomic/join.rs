@@ -20,6 +20,8 @@ use crate::waiting::{self, Deadline, SLICE, Slice};
 impl Object {
     /// Runs an operation in the block that the caller is in, which locks the object if it has a
     /// lock. `None`: the caller is in no block, so the operation is one of its own.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn join<T>(
         &self,
         py: Python<'_>,

@@ -60,7 +60,7 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
     let py = counts.py();
     let is_long = additions.len() >= MANY;
     let add = |access: Access<'_>| access.map_add_many(&dict.map, &additions);
-    dict.object.write_many(py, is_long, add)?.map_err(|error| dict.object.explain(py, &error))
+    dict.object.change_many(py, is_long, add)?.map_err(|error| dict.object.explain(py, &error))
 }
 
 /// Encoded pairs.
@@ -134,7 +134,7 @@ impl<'a> Entries<'a> {
 fn store(py: Python<'_>, dict: &Dict, pairs: &Pairs) -> PyResult<()> {
     let is_long = pairs.len() >= MANY;
     let set = |access: Access<'_>| access.map_set_many(&dict.map, pairs);
-    let done = dict.object.write_many(py, is_long, set)?;
+    let done = dict.object.change_many(py, is_long, set)?;
     match done {
         Err(Error::TransactionTooLarge { .. }) if pairs.len() > 1 => {
             let middle = pairs.len() / 2;

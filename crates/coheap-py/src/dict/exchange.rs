@@ -6,7 +6,7 @@
 use pyo3::prelude::*;
 
 use super::{Dict, Entry};
-use crate::access::Access;
+use crate::access::{change, read};
 use crate::interpreter::Late;
 use crate::scratch::Scratch;
 
@@ -22,9 +22,9 @@ pub(super) fn set_default<'py>(
     let bytes = Scratch::key(key)?;
     let value = Scratch::dict_value(&default, &dict.object.heap)?;
     let mut out = Scratch::new();
-    let (key, new, old): (&[u8], &[u8], &mut Vec<u8>) = (&bytes, &value, &mut out);
-    let set = |access: Access<'_>| access.map_set_default(&dict.map, key, new, old);
-    let is_new = dict.object.write(py, set)?;
+    let is_new = change!(dict.object, py, |access| {
+        access.map_set_default(&dict.map, &bytes, &value, &mut out)
+    })?;
     dict.decode(py, if is_new { &value } else { &out })
 }
 
@@ -73,15 +73,13 @@ pub(super) fn pop_last<'py>(dict: &Dict, py: Python<'py>) -> PyResult<Option<Ent
     let (mut key, mut old) = (Scratch::new(), Scratch::new());
     let map = &dict.map;
     loop {
-        let is_there = dict.object.read(py, |access| access.map_last(map, &mut key, &mut old))?;
+        let is_there = read!(dict.object, py, |access| access.map_last(map, &mut key, &mut old))?;
         if !is_there {
             return Ok(None);
         }
         // As long as it is there it can be loaded, or not be loaded.
         let Some(value) = dict.load(py, &key, &mut old)? else { continue };
-        let last: (&[u8], &[u8]) = (&key, &old);
-        let remove = |access: Access<'_>| access.map_remove_last(map, last.0, last.1);
-        let is_done = dict.object.write(py, remove)?;
+        let is_done = change!(dict.object, py, |access| access.map_remove_last(map, &key, &old))?;
         if is_done {
             return Ok(Some((dict.decode(py, &key)?, value)));
         }
@@ -97,7 +95,7 @@ fn exchange(
     expected: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> PyResult<bool> {
-    dict.object.write(py, |access| access.map_compare_and_set(&dict.map, key, expected, new))
+    change!(dict.object, py, |access| access.map_compare_and_set(&dict.map, key, expected, new))
 }
 
 pub(super) fn compare_and_set(

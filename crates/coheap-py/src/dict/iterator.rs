@@ -16,7 +16,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::{Dict, LOOKS, until_claimed};
-use crate::access::Access;
+use crate::access::{Access, read};
 use crate::atomic;
 use crate::codec;
 use crate::object::Object;
@@ -80,7 +80,7 @@ pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<
 
 impl DictIterator {
     pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
-        let (len, all) = dict.object.read(py, |access| access.map_begin(&dict.map))?;
+        let (len, all) = read!(dict.object, py, |access| access.map_begin(&dict.map))?;
         let block = if all.is_some() { atomic::current(py)? } else { None };
         let batch = all.unwrap_or_default();
         let state = State {
@@ -155,7 +155,7 @@ impl DictIterator {
         mut operation: impl FnMut(Access<'_>) -> coheap_core::Result<T>,
     ) -> PyResult<T> {
         match self.block {
-            Some(_) => self.object.read(py, operation),
+            Some(_) => read!(self.object, py, |access| operation(access)),
             None => self.object.run(py, |context| operation(Access::Alone(context))),
         }
     }

@@ -23,7 +23,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
-use crate::access::Access;
+use crate::access::{change, read};
 use crate::codec::{self, Rules};
 use crate::errors;
 use crate::handle::{Handle, name_and_pickle};
@@ -106,7 +106,7 @@ impl Dict {
     /// Replaces `out` by the bytes of the value under a key. `false`: there is none.
     #[inline]
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
-        self.object.read(py, |access| access.map_get(&self.map, key, out))
+        read!(self.object, py, |access| access.map_get(&self.map, key, out))
     }
 }
 
@@ -169,26 +169,25 @@ impl Dict {
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let value = Scratch::dict_value(value, &self.object.heap)?;
-        let bytes: (&[u8], &[u8]) = (&bytes, &value);
-        self.object.write(key.py(), |access| access.map_set(&self.map, bytes.0, bytes.1))
+        change!(self.object, key.py(), |access| access.map_set(&self.map, &bytes, &value))
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let mut out = Scratch::new();
-        let (bytes, out): (&[u8], &mut Vec<u8>) = (&bytes, &mut out);
-        let remove = |access: Access<'_>| access.map_remove(&self.map, bytes, out);
-        let is_there = self.object.write(key.py(), remove)?;
+        let py = key.py();
+        let is_there =
+            change!(self.object, py, |access| access.map_remove(&self.map, &bytes, &mut out))?;
         if is_there { Ok(()) } else { Err(missing(key)) }
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = Scratch::key(key)?;
-        self.object.read(key.py(), |access| access.map_contains(&self.map, &bytes))
+        read!(self.object, key.py(), |access| access.map_contains(&self.map, &bytes))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.object.read(py, |access| access.map_len(&self.map))? as usize)
+        Ok(read!(self.object, py, |access| access.map_len(&self.map))? as usize)
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<DictIterator> {
@@ -269,7 +268,7 @@ impl Dict {
 
     /// Removes everything.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.object.write(py, |access| access.map_clear(&self.map))
+        change!(self.object, py, |access| access.map_clear(&self.map))
     }
 
     /// Takes over entries, as `dict.update`, all at once or none: nobody sees, and no death leaves,
@@ -300,8 +299,7 @@ impl Dict {
     #[pyo3(signature = (key, by=1))]
     fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
         let bytes = Scratch::key(key)?;
-        let bytes: &[u8] = &bytes;
-        self.object.write(key.py(), |access| access.map_add(&self.map, bytes, by))
+        change!(self.object, key.py(), |access| access.map_add(&self.map, &bytes, by))
     }
 
     /// Adds to the ints under many keys, all at once or none.

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry, LOOKS, until_claimed};
+use crate::access::read;
 use crate::object::Object;
 use crate::{atomic, errors};
 
@@ -21,7 +22,7 @@ const SHOWN: u64 = 20;
 /// All entries as they are at one moment.
 fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
     os::sleep_when_ended();
-    dict.object.read(py, |access| access.map_entries(&dict.map))
+    read!(dict.object, py, |access| access.map_entries(&dict.map))
 }
 
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
@@ -110,7 +111,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
 /// How many entries there are, and the first few of them.
 fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> {
     os::sleep_when_ended();
-    let (len, first) = dict.object.read(py, |access| access.map_first(&dict.map, SHOWN))?;
+    let (len, first) = read!(dict.object, py, |access| access.map_first(&dict.map, SHOWN))?;
     let load = |(key, value): (&[u8], &[u8])| Ok((dict.decode(py, key)?, dict.decode(py, value)?));
     let first: PyResult<_> = first.iter().take(SHOWN as usize).map(load).collect();
     Ok((len, first?))

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBool;
 
+use crate::access::{change, read};
 use crate::codec;
 use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
@@ -93,18 +94,18 @@ impl Value {
     /// Replaces the number by one that the typecode holds.
     #[inline]
     fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        self.object.write(py, |access| access.value_set(&self.engine, bytes))
+        change!(self.object, py, |access| access.value_set(&self.engine, bytes))
     }
 
     /// Replaces `out` by the bytes of the number.
     #[inline]
     fn load(&self, py: Python<'_>, out: &mut Scratch) -> PyResult<()> {
-        self.object.read(py, |access| access.value_get(&self.engine, out))
+        read!(self.object, py, |access| access.value_get(&self.engine, out))
     }
 
     /// Replaces the number by `new` if it is still `old`. Answers whether it was.
     fn replace(&self, py: Python<'_>, old: &[u8], new: &[u8]) -> PyResult<bool> {
-        self.object.write(py, |access| access.value_replace(&self.engine, old, new))
+        change!(self.object, py, |access| access.value_replace(&self.engine, old, new))
     }
 
     fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
@@ -126,7 +127,7 @@ impl Value {
     /// Adds to an int of 64 bits.
     #[inline]
     fn add_large(&self, py: Python<'_>, by: i64) -> PyResult<i64> {
-        self.object.write(py, |access| access.value_add(&self.engine, by))
+        change!(self.object, py, |access| access.value_add(&self.engine, by))
     }
 
     /// Adds to an int of a typecode of less than 64 bits. `None`: the numbers are too large.
@@ -193,7 +194,7 @@ impl Value {
     /// The number.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Typecode::Int(..) = self.typecode {
-            let number = self.object.read(py, |access| access.value_integer(&self.engine))?;
+            let number = read!(self.object, py, |access| access.value_integer(&self.engine))?;
             if let Some(number) = number.filter(|number| self.typecode.has_int(*number)) {
                 return Ok(number.into_pyobject(py)?.into_any());
             }
