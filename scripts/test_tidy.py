@@ -93,8 +93,8 @@ class Floors(TidyCase):
         self.assert_finds(ENGINE + "memory/region.rs", 5, "`sync`")
 
     def test_a_reexport_of_the_root_is_the_floor_it_comes_from(self):
-        self.plant(ENGINE + "journal/mod.rs", "use crate::Options;\n")
-        self.assert_finds(ENGINE + "journal/mod.rs", 4, "floor `heap`")
+        self.plant(ENGINE + "sync/mod.rs", "use crate::Options;\n")
+        self.assert_finds(ENGINE + "sync/mod.rs", 4, "floor `heap`")
 
     def test_importing_everything_is_found(self):
         self.plant(ENGINE + "journal/mod.rs", "use crate::*;\n")
@@ -236,6 +236,46 @@ class Words(TidyCase):
         self.assert_finds("scripts/demo.py", 5, "not Python")
 
 
+class Labels(TidyCase):
+    """`check_labels`."""
+
+    def label(self, path, *labels):
+        """Write a source file whose opening has an invariant for each of `labels`, from line 4."""
+        items = "".join(f"//! - **{label}** Something holds.\n" for label in labels)
+        self.write(path, OPENING + items)
+
+    def test_labels_after_their_file_or_folder_can_be_cited_anywhere(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1", "Region.2")
+        self.label(ENGINE + "sync/work_queue/mod.rs", "WorkQueue.1")
+        self.plant(ENGINE + "sync/turn.rs", "// SAFETY: it is inside (Region.2, WorkQueue.1).\n")
+        self.write("docs/recovery.md", "By Region.1 it is mapped.\n")
+        self.assert_clean()
+
+    def test_a_label_that_is_not_after_its_file_is_found(self):
+        for label in "R1", "Turn.1", "Region1", "Region.1a1":
+            with self.subTest(label):
+                self.label(ENGINE + "memory/region.rs", label)
+                self.assert_finds(ENGINE + "memory/region.rs", 4, "`Region.1` and so on")
+
+    def test_a_label_that_stands_twice_is_found(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1", "Region.1")
+        self.assert_finds(ENGINE + "memory/region.rs", 5, "stands in")
+
+    def test_a_label_of_two_files_is_found(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1")
+        self.label(ENGINE + "sync/region/mod.rs", "Region.1")
+        self.assert_finds(ENGINE + "sync/region/mod.rs", 4, "memory/region.rs")
+
+    def test_a_cited_label_that_does_not_exist_is_found(self):
+        self.label(ENGINE + "memory/region.rs", "Region.1")
+        self.plant(ENGINE + "sync/turn.rs", "// SAFETY: it is inside (Region.1, Region.2).\n")
+        self.assert_finds(ENGINE + "sync/turn.rs", 4, "`Region.2` is no invariant")
+
+    def test_a_page_that_cites_what_does_not_exist_is_found(self):
+        self.write("docs/recovery.md", "Read on.\nBy Region.1 it is mapped.\n")
+        self.assert_finds("docs/recovery.md", 2, "`Region.1` is no invariant")
+
+
 class Lengths(TidyCase):
     """`check_lengths`, `check_folders` and the ratchet."""
 
@@ -298,6 +338,84 @@ class Lengths(TidyCase):
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
             status = tidy.main(["--root", str(self.root), *arguments])
         return status, output.getvalue()
+
+
+class Circles(TidyCase):
+    """`check_circles`, and how `circles.py` follows names to the files that define them."""
+
+    A = "crates/face/src/a.rs"
+    B = "crates/face/src/b.rs"
+
+    def setUp(self):
+        """Add a crate with two files, of which one needs the other."""
+        super().setUp()
+        self.plant("crates/face/src/lib.rs", "mod a;\nmod b;\n")
+        self.plant(self.A, "use crate::b::B;\n")
+        self.plant(self.B, "pub struct B;\n")
+
+    def allow(self, *lines):
+        """Write the list of what is allowed."""
+        self.write(
+            "scripts/tidy-circles.txt", "# Why.\n\n" + "".join(f"{each}\n" for each in lines)
+        )
+
+    def test_files_in_order_are_no_circle(self):
+        self.assert_clean()
+
+    def test_two_files_that_import_from_each_other_are_found(self):
+        self.plant(self.B, "pub struct B;\nuse crate::a::A;\n")
+        self.assert_finds(self.A, 4, "a.rs -> b.rs -> a.rs")
+
+    def test_a_path_in_code_closes_a_circle(self):
+        self.plant(self.B, "use super::a;\nfn f() {\n    a::g();\n}\n")
+        self.assert_finds(self.A, 4, "a.rs -> b.rs -> a.rs")
+
+    def test_a_longer_circle_is_told_from_file_to_file(self):
+        self.plant(self.B, "use crate::c::{self, d::D};\n")
+        self.plant("crates/face/src/c/mod.rs", "pub mod d;\n")
+        self.plant("crates/face/src/c/d.rs", "pub struct D(crate::a::A);\n")
+        self.assert_finds(self.A, 4, "a.rs -> b.rs -> c/d.rs -> a.rs")
+
+    def test_what_a_parent_hands_on_is_followed_to_the_child_that_defines_it(self):
+        self.plant(self.B, "pub struct B;\nuse crate::c::{D, E};\n")
+        self.plant("crates/face/src/c/mod.rs", "mod d;\nmod e;\npub use d::D;\npub use e::E;\n")
+        self.plant("crates/face/src/c/d.rs", "pub struct D;\n")
+        self.plant("crates/face/src/c/e.rs", "use crate::c::D;\nuse crate::b::B as Other;\n")
+        self.assert_finds(self.B, 5, "b.rs -> c/e.rs -> b.rs")
+
+    def test_what_a_child_takes_from_its_parent_is_not_counted(self):
+        self.plant(self.B, "mod c;\npub struct B;\nfn f() {\n    c::g();\n}\n")
+        self.plant("crates/face/src/b/c.rs", "use super::B;\n")
+        self.assert_clean()
+
+    def test_a_child_at_a_path_of_its_own_is_found_there(self):
+        self.plant(self.B, '#[path = "linux/mod.rs"]\nmod system;\npub use system::B;\n')
+        self.plant("crates/face/src/b/linux/mod.rs", "pub struct B(crate::a::A);\n")
+        self.assert_finds(self.A, 4, "a.rs -> b/linux/mod.rs -> a.rs")
+
+    def test_tests_may_close_a_circle(self):
+        self.plant(self.B, "pub struct B;\n#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}\n")
+        self.plant("crates/face/src/b/tests.rs", "use crate::a::A;\n")
+        self.assert_clean()
+
+    def test_an_allowed_arrow_closes_no_circle(self):
+        self.plant(self.B, "use crate::a::A;\n")
+        self.allow("crates/face/src/", "b.rs -> a.rs: a reason")
+        self.assert_clean()
+
+    def test_an_arrow_without_a_reason_is_not_allowed(self):
+        self.plant(self.B, "use crate::a::A;\n")
+        self.allow("crates/face/src/", "b.rs -> a.rs")
+        lines = {(each.path, each.line) for each in self.findings()}
+        self.assertEqual({(self.A, 4), ("scripts/tidy-circles.txt", 4)}, lines)
+
+    def test_an_allowed_arrow_that_closes_no_circle_any_more_is_found(self):
+        self.allow("crates/face/src/", "a.rs -> b.rs: a reason")
+        self.assert_finds("scripts/tidy-circles.txt", 4, "closes no circle")
+
+    def test_an_allowed_arrow_that_is_no_more_is_found(self):
+        self.allow("crates/face/src/", "b.rs -> a.rs: a reason")
+        self.assert_finds("scripts/tidy-circles.txt", 4, "is no more")
 
 
 class Sources(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""Checks the house rules that no compiler knows: floors, walls, lengths, openings and names.
+"""Checks the house rules that no compiler knows: floors, walls, circles, lengths and names.
 
     python3 scripts/tidy.py             print what breaks a rule, as path:line: message
     python3 scripts/tidy.py --update    lower the ratchet to the lengths of today
@@ -7,7 +7,8 @@ The order of the floors is read from the table in ARCHITECTURE.md, so that page 
 What is longer than allowed today stands with its length in `tidy-ratchet.txt`. It may shrink and
 never grow; `--update` only lowers, and a new line is written by hand, for a reviewer to see.
 
-Not here: how a file is read (`sources.py`), and what rustfmt, clippy and ruff check already.
+Not here: how a file is read (`sources.py`), which files need each other in a circle (`circles.py`),
+and what rustfmt, clippy and ruff check already.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TypeGuard
 
+import circles
 from sources import PythonSource, RustSource, Source, line_of
 
 ENGINE = "crates/coheap-core/src/"
@@ -43,6 +45,9 @@ RAW_LOCKS = {"Mutex", "RwLock", "Condvar"}
 SYSTEM_CFG = re.compile(r"\btarget_(os|family)\b|\bcfg(_attr)?!?\([^)\]]*?\b(unix|windows)\b")
 GENERATED = {"target", "dist", "venv", "__pycache__", "node_modules", "corpus", "artifacts"}
 RATCHET = "scripts/tidy-ratchet.txt"
+LABEL = re.compile(r"\b((?:[A-Z][a-z]+)+)\.\d+\b")
+LABELLED = re.compile(r"^//! - \*\*(\w+(?:\.\w*)?\d)\*\*", re.MULTILINE)
+"""How an invariant is cited, `Region.2`, and where it stands in the comment that opens a file."""
 
 
 @dataclass(frozen=True, order=True)
@@ -164,6 +169,28 @@ def check_floors(tree: Tree) -> Iterator[Finding]:
                     )
 
 
+def check_circles(tree: Tree) -> Iterator[Finding]:
+    """Files of a crate need each other in an order, but for the arrows that are allowed."""
+    arrows: circles.Arrows = {}
+    for crate in circles.crates([each for each in tree.sources if isinstance(each, RustSource)]):
+        arrows |= crate.arrows()
+    allowed = circles.allowed_in(tree.read(circles.ALLOWED))
+    rest = circles.without(arrows, allowed)
+    for circle in circles.circles(rest):
+        start, second, *_ = circle
+        names = " -> ".join(path.partition("src/")[2] for path in [*circle, start])
+        message = f"needs itself: {names}; open the circle, or allow an arrow in {circles.ALLOWED}"
+        yield Finding(start, rest[start][second], message)
+    for each in allowed:
+        arrow = f"`{each.start} -> {each.end}`"
+        if not each.end:
+            yield Finding(circles.ALLOWED, each.line, "an arrow and its reason: `from -> to: why`")
+        elif each.end not in arrows.get(each.start, {}):
+            yield Finding(circles.ALLOWED, each.line, f"{arrow} is no more: take it out")
+        elif not circles.leads(rest, each.end, each.start):
+            yield Finding(circles.ALLOWED, each.line, f"{arrow} closes no circle: take it out")
+
+
 def check_unsafe_wall(source: Source) -> Iterator[Finding]:
     """Unsafe code stands behind the wall, or in a crate's integration tests."""
     if not isinstance(source, RustSource) or source.path.startswith(UNSAFE_WALL):
@@ -226,6 +253,31 @@ def check_marks(source: Source) -> Iterator[Finding]:
         yield Finding(source.path, line, f"{match[0]} in a comment: only TODO(#12), with its issue")
 
 
+def check_labels(tree: Tree) -> Iterator[Finding]:
+    """An invariant has a label of its own, after its file; what cites it cites one that exists."""
+    labels: dict[str, str] = {}
+    for source in tree.sources:
+        for match in LABELLED.finditer(source.comments):
+            line, label = line_of(source.comments, match.start(1)), match[1]
+            wanted = "".join(word.capitalize() for word in _stem(source.path).split("_"))
+            if not re.fullmatch(wanted + r"\.\d+", label):
+                message = f"`{label}` is not labelled after its file: `{wanted}.1` and so on"
+                yield Finding(source.path, line, message)
+            elif label in labels:
+                message = f"`{label}` stands in {labels[label]} as well: one label, one invariant"
+                yield Finding(source.path, line, message)
+            labels[label] = source.path
+    texts = [(source.path, source.comments) for source in tree.sources]
+    for folder, entries in tree.folders.items():
+        pages = [f"{folder}/{entry}".lstrip("/") for entry in entries if entry.endswith(".md")]
+        texts += [(page, tree.read(page)) for page in pages]
+    for path, text in texts:
+        for match in LABEL.finditer(text):
+            if match[0] not in labels:
+                message = f"`{match[0]}` is no invariant of any file"
+                yield Finding(path, line_of(text, match.start()), message)
+
+
 def check_names(tree: Tree) -> Iterator[Finding]:
     """Files and folders are named after what is in them."""
     for folder, entries in tree.folders.items():
@@ -268,6 +320,8 @@ SOURCE_RULES: list[Callable[[Source], Iterator[Finding]]] = [
 ]
 TREE_RULES: list[Callable[[Tree], Iterator[Finding]]] = [
     check_floors,
+    check_labels,
+    check_circles,
     check_names,
     check_folders,
     check_lengths,
@@ -353,6 +407,12 @@ def _is_platform(node: ast.AST) -> TypeGuard[ast.ImportFrom | ast.Attribute]:
         and isinstance(node.value, ast.Name)
         and node.value.id == "sys"
     )
+
+
+def _stem(path: str) -> str:
+    """Name the file at `path` without its ending, or its folder where that file is its `mod.rs`."""
+    file = PurePosixPath(path)
+    return file.parent.name if file.stem == "mod" else file.stem
 
 
 def _module(path: str) -> tuple[str, ...]:

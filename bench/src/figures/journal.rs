@@ -1,6 +1,6 @@
 //! The journal's share of one operation: the same build with the saving of words left out.
 //!
-//! The engine's feature `defects` can switch off the saving of words (mistake number 3); every
+//! The engine's feature `defects` can switch off the saving of words (`StoreUnsaved`); every
 //! other store, the sequences included, stays. Both sides carry the same question "which mistake
 //! is on?", so the share is a little too large rather than too small.
 
@@ -45,7 +45,7 @@ fn measured(board: &'static Board, which: usize, is_without: bool) -> f64 {
     put(board, 0, 0);
     let _child = Child::fork(|| {
         if is_without {
-            set_variable("COHEAP_DEFECT", "3");
+            set_variable("COHEAP_DEFECT", "StoreUnsaved");
         }
         put(board, 0, cost(which).to_bits());
     });

@@ -5,7 +5,7 @@
 //! happens to the lock of a process that dies, which `figures::handover` measures.
 
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
+use coheap_core::objects::{mutex};
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Directory, Mutex};
 
@@ -20,7 +20,7 @@ impl OurLock {
     /// The lock of this name.
     pub fn new(heap: &Heap, name: &str) -> Self {
         let handle = heap
-            .with(|context| Directory.get_or_create(context, name, &Recipe::Mutex(&[1])))
+            .with(|context| Directory.get_or_create(context, name, &mutex::Recipe::around(&[1])))
             .expect("a lock");
         Self { heap: heap.clone(), lock: Mutex { handle } }
     }

@@ -4,7 +4,7 @@
 //! comes in a vector of its own.
 
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
+use coheap_core::objects::{map};
 use coheap_core::objects::{Directory, Map};
 
 use super::number_bytes;
@@ -21,7 +21,7 @@ impl OurMap {
     /// The map of this name.
     pub fn new(heap: &Heap, name: &str) -> Self {
         let handle = heap
-            .with(|context| Directory.get_or_create(context, name, &Recipe::Map))
+            .with(|context| Directory.get_or_create(context, name, &map::Recipe))
             .expect("a map");
         Self { heap: heap.clone(), map: Map { handle } }
     }

@@ -4,7 +4,7 @@
 //! comes in a vector of its own. Both ends wait without a deadline.
 
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
+use coheap_core::objects::{queue};
 use coheap_core::objects::{Directory, Queue};
 
 /// A queue of bytes.
@@ -17,7 +17,7 @@ pub struct OurQueue {
 impl OurQueue {
     /// The queue of this name, for at most `limit` items.
     pub fn new(heap: &Heap, name: &str, limit: u64) -> Self {
-        let recipe = Recipe::Queue { limit, max_attempts: 0 };
+        let recipe = queue::Recipe { limit, max_attempts: 0 };
         let handle =
             heap.with(|context| Directory.get_or_create(context, name, &recipe)).expect("a queue");
         Self { heap: heap.clone(), queue: Queue { handle } }

@@ -44,8 +44,8 @@ impl OurPair {
     fn try_transfer(&self, from: u64, to: u64) -> Result<()> {
         let context = self.heap.context()?;
         let mut transaction = Transaction::begin(Rc::clone(&context), None)?;
-        transaction.map_add(&self.maps[0].map, &number_bytes(from), -1)?;
-        transaction.map_add(&self.maps[1].map, &number_bytes(to), 1)?;
+        transaction.on(&self.maps[0].map).add(&number_bytes(from), -1)?;
+        transaction.on(&self.maps[1].map).add(&number_bytes(to), 1)?;
         transaction.commit()
     }
 }

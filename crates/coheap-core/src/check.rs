@@ -14,6 +14,7 @@ use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::sync::life::{State, StateWord};
 
 use blocks::Blocks;
+use shapes::Found;
 
 /// What the walk found in a heap that is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,15 +41,15 @@ pub fn check(context: &Context) -> Result<Report> {
     let _held = context.hold_all(&all)?;
     let region = context.region();
     check_tables(region, context)?;
-    let mut blocks = Blocks::survey(region)?;
+    let mut found = Found::new(region, Blocks::survey(region)?);
     let mut report = Report::default();
     for index in 0..CONTEXT_COUNT {
-        report.pending += blocks.claim_pending(region, index)?;
-        shapes::claim_husks(region, &mut blocks, index)?;
-        shapes::claim_parcels(region, &mut blocks, index)?;
+        report.pending += found.blocks.claim_pending(region, index)?;
+        found.claim_husks(index)?;
+        found.claim_parcels(index)?;
     }
-    report.objects = shapes::claim_objects(region, &mut blocks)?;
-    report.blocks = blocks.finish()? - report.pending;
+    report.objects = found.claim_objects()?;
+    report.blocks = found.blocks.finish()? - report.pending;
     report.used_bytes = crate::allocator::span::used_bytes(region);
     report.members = (0..SLOT_COUNT)
         .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)

@@ -1,22 +1,133 @@
 //! Known mistakes that can be switched on, to prove that the tests see them.
 //!
-//! Each `defect(n)` in the engine marks a place where an earlier draft, or a careless reader of
-//! the design, was wrong. Without the feature `defects` it is a constant `false` and vanishes.
-//! `docs/testing.md` lists them.
+//! Each `defect(Mistake::...)` in the engine marks a place where an earlier draft, or a careless
+//! reader of the design, was wrong. Without the feature `defects` it is a constant `false` and
+//! vanishes. `docs/testing.md` has the table: name, mistake, file.
+//!
+//! What always holds: a process makes one mistake at most, chosen by name when it first asks.
 
-/// Whether mistake number `number` is switched on for this process (`COHEAP_DEFECT=number`).
-#[cfg(feature = "defects")]
-pub(crate) fn defect(number: u32) -> bool {
-    static CHOSEN: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    let chosen = CHOSEN.get_or_init(|| {
-        std::env::var("COHEAP_DEFECT").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
-    });
-    *chosen == number
+/// Declares the mistakes, with their names for whoever chooses one.
+macro_rules! mistakes {
+    ($(#[doc = $text:literal] $name:ident,)*) => {
+        /// A mistake that the engine can be told to make.
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Mistake {
+            $(#[doc = $text] $name,)*
+        }
+
+        #[cfg(feature = "defects")]
+        const MISTAKES: &[(&str, Mistake)] = &[$((stringify!($name), Mistake::$name),)*];
+    };
 }
 
-/// Whether mistake number `number` is switched on: never in this build.
+mistakes! {
+    /// Sequences stay even during a change: readers accept half of it.
+    EvenSequenceDuringChange,
+    /// An entry is counted before it is complete.
+    CountIncompleteEntry,
+    /// Words are stored without being saved.
+    StoreUnsaved,
+    /// Sequences become even before the commit: readers accept what is undone later.
+    EvenSequenceBeforeCommit,
+    /// Freed blocks are available at once, within the change that frees them.
+    FreeAtOnce,
+    /// A change is undone first word first, so a word saved twice ends wrong.
+    UndoFirstWordFirst,
+    /// Recovery does not empty the journal it has undone, so a second one undoes again.
+    RecoverWithoutEmptyingJournal,
+    /// Turns are let go before the journals are undone.
+    FreeTurnsBeforeUndo,
+    /// A dead owner's sequence stays odd.
+    LeaveSequenceOdd,
+    /// A dead owner's sequence goes back to the number it had: readers accept what was undone.
+    TurnSequenceBack,
+    /// Attempts at an item are not counted.
+    CountNoAttempts,
+    /// A lease is acked without asking whether it is still held.
+    AckWithoutLease,
+    /// A dead process's slot is freed with its leases still on the list.
+    FreeSlotWithLeases,
+    /// A waiter takes a dead owner's turn for itself, and what it guards stays half done.
+    TakeTurnOfDead,
+    /// A free life byte counts as a death, whoever freed it.
+    FreeByteIsDeath,
+    /// The head of a queue moves without being saved, when an item is leased.
+    MoveHeadUnsaved,
+    /// `exec` does not count as a death.
+    ExecIsNoDeath,
+    /// Nobody looks for the dead before answering that there is nothing.
+    NeverLookForDead,
+    /// A transaction goes on after a deadlock.
+    GoOnAfterDeadlock,
+    /// An aborted transaction counts as an attempt at what it had leased.
+    AbortCountsAttempt,
+    /// Places promised to a dead transaction stay taken.
+    KeepPromiseOfDead,
+    /// A handle is good whatever the generation.
+    StaleGeneration,
+    /// A removed object's header keeps its generation.
+    KeepGenerationOfRemoved,
+    /// The tail of a queue moves before the item is there.
+    MoveTailBeforeItem,
+    /// A forked child takes its parent's slot and journals for its own.
+    ForkedChildIsParent,
+    /// Entries in overflow chunks are not undone.
+    UndoWithoutOverflow,
+    /// Within one change of a transaction a map gives positions back and uses them again.
+    ReusePositionsWithinChange,
+    /// Who attaches compares how far the heap has grown with a length read before.
+    CompareOldLength,
+    /// An object does not count down when a reference is given up: it is never ended.
+    NeverCountDown,
+    /// A change of a single word leaves the sequence alone: readers mix it with the next.
+    SingleWordKeepsSequence,
+}
+
+/// Whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or
+/// `name-of-mistake`).
+///
+/// # Panics
+///
+/// There is no mistake of the name that `COHEAP_DEFECT` gives. The message lists all names.
+#[cfg(feature = "defects")]
+pub(crate) fn defect(mistake: Mistake) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<Mistake>> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(|| std::env::var("COHEAP_DEFECT").ok().map(|name| named(&name)))
+        == Some(mistake)
+}
+
+/// The mistake of that name.
+#[cfg(feature = "defects")]
+fn named(name: &str) -> Mistake {
+    let joined = name.replace('-', "");
+    let found = MISTAKES.iter().find(|(known, _)| known.eq_ignore_ascii_case(&joined));
+    let Some((_, mistake)) = found else {
+        let names: Vec<&str> = MISTAKES.iter().map(|(known, _)| *known).collect();
+        panic!("COHEAP_DEFECT: there is no mistake {name:?}; there are {}", names.join(", "));
+    };
+    *mistake
+}
+
+/// Whether `mistake` is switched on: never in this build.
 #[cfg(not(feature = "defects"))]
 #[inline(always)]
-pub(crate) const fn defect(_number: u32) -> bool {
+pub(crate) const fn defect(_mistake: Mistake) -> bool {
     false
+}
+
+#[cfg(all(test, feature = "defects"))]
+mod tests {
+    use super::{Mistake, named};
+
+    #[test]
+    fn a_mistake_has_its_own_name_and_that_with_hyphens() {
+        assert!(named("FreeByteIsDeath") == Mistake::FreeByteIsDeath);
+        assert!(named("free-byte-is-death") == Mistake::FreeByteIsDeath);
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no mistake \"9\"; there are EvenSequenceDuringChange, ")]
+    fn a_name_that_does_not_exist_is_told_with_those_that_do() {
+        named("9");
+    }
 }

@@ -27,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
-use crate::objects::queue::Why;
 use crate::objects::{estate, ledger};
 use crate::os::{HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord, Unborn};
@@ -314,9 +313,7 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        while ledger::settle_first(context, context.member().who(), Why::Dropped)? {}
-        estate::sweep(context)?;
-        crate::allocator::reclaim(context)?;
+        estate::leave(context)?;
         self.unlink_if_last(context)
     }
 
@@ -351,7 +348,7 @@ impl Shared {
             unborn = member.expect_child().ok().flatten();
         }
         let Some(unborn) = unborn else { return };
-        let child = unborn.who();
+        let child = unborn.incarnation();
         *self.unborn.lock() = Some(unborn);
         if self.region.slot(member.slot()).leases.get() != 0 {
             // A full heap is no reason not to fork: the child finds the object gone, at worst.

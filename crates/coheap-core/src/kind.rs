@@ -6,17 +6,18 @@
 //!
 //! Not here: what a kind is made of, which is the business of its folder.
 
-/// Hands the table of kinds to a macro: variant, number, noun, how many turns guard the object,
-/// and the folder below `objects/kinds/`.
+/// Hands the table of kinds to a macro: variant, number, noun, how many turns guard the object, its
+/// folder below `objects/kinds/`, and, where it can be in transactions, the type of that folder
+/// which is a transaction's private view of such an object.
 macro_rules! for_each_kind {
     ($consumer:ident) => {
         $consumer! {
             /// One value.
-            Value = 1, "value", 1, value;
+            Value = 1, "value", 1, value, NewValue;
             /// Keys to values, in the order of insertion.
-            Map = 2, "map", 1, map;
+            Map = 2, "map", 1, map, Writes;
             /// First in, first out.
-            Queue = 3, "queue", 2, queue;
+            Queue = 3, "queue", 2, queue, Operations;
             /// A lock that says when its holder died.
             Mutex = 4, "mutex", 1, mutex;
             /// A mutex that its holder may take again.
@@ -24,10 +25,11 @@ macro_rules! for_each_kind {
         }
     };
 }
+pub(crate) use for_each_kind;
 
 macro_rules! define_kind {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
-        $folder:ident;)*) => {
+        $folder:ident $(, $overlay:ident)?;)*) => {
         /// What an object is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::journal::change::MAX_WORDS;
+use coheap_core::journal::MAX_WORDS;
 use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
 use coheap_core::transaction::Transaction;
@@ -245,7 +245,7 @@ fn a_call_waits_for_a_foreign_transaction() {
     let map = map(&heap, "map");
     let mut transaction =
         Transaction::begin(heap.context().expect("a context"), None).expect("no other");
-    transaction.map_set(&map, b"a", b"of the transaction").expect("a lock");
+    transaction.on(&map).set(b"a", b"of the transaction").expect("a lock");
     std::thread::scope(|scope| {
         let (send, answers) = mpsc::channel();
         let (heap, map) = (&heap, &map);
@@ -262,7 +262,7 @@ fn a_call_waits_for_a_foreign_transaction() {
     assert_eq!((&key[..], &value[..]), (&b"a"[..], &b"of the call"[..]));
     let own = Transaction::begin(heap.context().expect("a context"), None).expect("no other");
     let mut own = own;
-    own.lock_map(&map).expect("a lock");
+    own.on(&map).lock().expect("a lock");
     assert_eq!(set_many(&heap, &map, &[pair(1, 1)]), Err(Error::InTransaction));
 }
 

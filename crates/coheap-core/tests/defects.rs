@@ -1,8 +1,8 @@
 //! The tests are tested: every planted defect must make one of them fail.
 //!
-//! The engine has places where a known mistake can be switched on (`defect(n)`, feature
-//! `defects`). For each number found in the source, the other test programs run with it switched
-//! on until a test of one fails. None of them knows of the defects. A number that nothing catches
+//! The engine has places where a known mistake can be switched on (`defect(Mistake::...)`, feature
+//! `defects`). For each mistake found in the source, the other test programs run with it switched
+//! on until a test of one fails. None of them knows of the defects. A mistake that nothing catches
 //! fails here.
 //!
 //! What always holds: a program is stopped at its first failing test, with all its children, for
@@ -38,16 +38,16 @@ const AT_ONCE: usize = 2;
 /// A program that takes longer hangs, which is a failure as well.
 const LONGEST: Duration = Duration::from_secs(300);
 
-fn planted(folder: &Path, found: &mut BTreeSet<u32>) {
+fn planted(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             planted(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("a source file");
-            for rest in text.split("defect(").skip(1) {
-                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                found.extend(digits.parse::<u32>());
+            for rest in text.split("defect(Mistake::").skip(1) {
+                found
+                    .extend(rest.split(')').next().map(str::to_owned).filter(|name| name != "..."));
             }
         }
     }
@@ -86,12 +86,12 @@ struct Run {
 }
 
 impl Run {
-    fn new(program: &Path, defect: u32) -> Self {
+    fn new(program: &Path, defect: &str) -> Self {
         let folder =
             PathBuf::from(format!("/dev/shm/coheap-defect-{}-{defect}", std::process::id()));
         std::fs::create_dir(&folder).expect("a new folder");
         let program = Command::new(program)
-            .env("COHEAP_DEFECT", defect.to_string())
+            .env("COHEAP_DEFECT", defect)
             .env("COHEAP_TEST_FOLDER", &folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -139,7 +139,7 @@ impl Drop for Run {
 }
 
 /// The program and the test that catch a defect, `None` if nothing does.
-fn caught(programs: &[(String, PathBuf)], defect: u32) -> Option<String> {
+fn caught(programs: &[(String, PathBuf)], defect: &str) -> Option<String> {
     programs.iter().find_map(|(name, program)| {
         let test = Run::new(program, defect).failure()?;
         Some(format!("{name}, {test}"))
@@ -148,29 +148,32 @@ fn caught(programs: &[(String, PathBuf)], defect: u32) -> Option<String> {
 
 /// Goal: every planted defect is caught. That nothing fails without one, the programs say by
 /// themselves.
-/// Method: run the programs one after the other for each number until a test fails.
+/// Method: run the programs one after the other for each mistake until a test fails.
 #[test]
 fn every_planted_defect_is_caught() {
-    let mut numbers = BTreeSet::new();
-    planted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut numbers);
-    assert!(numbers.len() >= LEAST, "{} defects are planted, {LEAST} at least", numbers.len());
+    let mut mistakes = BTreeSet::new();
+    planted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut mistakes);
+    assert!(mistakes.len() >= LEAST, "{} defects are planted, {LEAST} at least", mistakes.len());
     let programs = build();
     assert_eq!(programs.len(), PROGRAMS.len(), "a test program is missing");
-    if let Some(chosen) = std::env::var("DEFECT").ok().and_then(|text| text.parse::<u32>().ok()) {
-        numbers.retain(|number| *number == chosen);
-        assert!(!numbers.is_empty(), "there is no defect {chosen}");
+    if let Ok(chosen) = std::env::var("DEFECT") {
+        assert!(
+            mistakes.contains(&chosen),
+            "there is no defect {chosen:?}; there are {mistakes:?}"
+        );
+        mistakes.retain(|mistake| *mistake == chosen);
     }
-    let left = Mutex::new(numbers);
+    let left = Mutex::new(mistakes);
     let missed = Mutex::new(BTreeSet::new());
     let next = || left.lock().expect("no panic").pop_first();
     let judge = || {
-        while let Some(number) = next() {
+        while let Some(mistake) = next() {
             let begun = Instant::now();
-            let by = caught(&programs, number);
+            let by = caught(&programs, &mistake);
             let seconds = begun.elapsed().as_secs_f32();
-            println!("defect {number}: {seconds:.1} s, {}", by.as_deref().unwrap_or("NOT CAUGHT"));
+            println!("{mistake}: {seconds:.1} s, {}", by.as_deref().unwrap_or("NOT CAUGHT"));
             if by.is_none() {
-                missed.lock().expect("no panic").insert(number);
+                missed.lock().expect("no panic").insert(mistake);
             }
         }
     };

@@ -11,14 +11,16 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 
-use coheap_core::journal::change::MAX_WORDS;
+use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
-    self, Arena, ContextEntry, Control, Entry, Header, MutexRoot, Object, QueueBody, Record, Slot,
-    Span, SpanMap, Tally, Turn,
+    self, Arena, ContextEntry, Control, DirectoryValue, Entry, Header, Husk, IndexSegmentHead,
+    MapEntry, MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody,
+    QueueHusk, QueueRoot, QueueSegment, Record, Slot, Span, SpanMap, Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
 const DEFECTS: &str = include_str!("../../../docs/testing.md");
+const MISTAKES: &str = include_str!("../src/defect.rs");
 
 type Fields = Vec<(usize, &'static str)>;
 
@@ -56,13 +58,25 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Span { info, free, counts, links }
         Object { generation, shape, references, lock, signal, root }
         MutexRoot { cell, lock, signal, holder, died, held, traits }
+        MapRoot {
+            live, used, entries, capacity, places, index, depth, first, numbering, reserve, spare
+        }
+        MapEntry { key, value }
+        IndexSegmentHead { shape }
+        QueueRoot { body, spare }
         QueueBody {
             head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,
             tail, tail_segment, head_seen, reserved, spare_tail, limit, max_attempts, closed,
             wants_items, wants_room, wants_done, failed, failed_last, not_empty, not_full, all_done,
             spare
         }
+        QueueSegment { next, places, first, spare }
         Record { next, previous, object, generation, cell, state, serial }
+        ParcelHead { info, next, counted, serial, len }
+        ParcelReference { object, generation }
+        Husk { next, info, parts }
+        MapHusk { next, info, entries, capacity, places, index, depth, left }
+        QueueHusk { next, info, body, spare }
     }
 }
 
@@ -139,6 +153,21 @@ fn the_page_numbers_the_turns_as_the_engine_does() {
     assert_eq!(layout::TURN_COUNT, layout::SPAN_TURN + 1);
 }
 
+/// Goal: a directory's value has the bytes that the page tells.
+/// Method: a value whose bytes all differ is written and read again.
+#[test]
+fn the_page_has_the_bytes_of_a_value_of_the_directory() {
+    let value = DirectoryValue { at: 0x0605_0403_0201, generation: 0x0e0d_0c0b_0a09_0807 };
+    let bytes = value.to_bytes();
+    assert_eq!(bytes.to_vec(), (1..=14).collect::<Vec<u8>>());
+    assert_eq!(DirectoryValue::from_bytes(&bytes), Some(value));
+    assert_eq!(DirectoryValue::from_bytes(&bytes[1..]), None);
+    assert_eq!(DirectoryValue::from_bytes(&bytes[..6]), None);
+    for row in ["| 0..6 | offset of the object's header |", "| 6..14 | its generation |"] {
+        assert!(PAGE.contains(row), "the page lacks {row:?}");
+    }
+}
+
 #[test]
 fn the_page_says_how_much_one_change_can_save() {
     assert_eq!(MAX_WORDS, 262_592);
@@ -150,31 +179,49 @@ fn the_page_on_testing_lists_every_planted_defect() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut planted = BTreeSet::new();
     find_defects(&source, &source, &mut planted);
-    let table = DEFECTS.split("## Planted defects").nth(1).expect("a section");
-    let listed: BTreeSet<(u32, String)> = table
-        .lines()
-        .filter_map(|line| {
-            let mut cells = line.split('|').map(str::trim).skip(1);
-            let number = cells.next()?.parse().ok()?;
-            Some((number, cells.nth(1)?.trim_matches('`').to_owned()))
-        })
-        .collect();
-    assert_eq!(listed, planted);
+    let listed = listed().map(|(name, _, file)| (name.to_owned(), file.to_owned())).collect();
+    assert_eq!(planted, listed);
 }
 
-/// Collects number and file of each `defect(n)` below a folder.
-fn find_defects(folder: &Path, root: &Path, found: &mut BTreeSet<(u32, String)>) {
+#[test]
+fn the_page_on_testing_tells_each_mistake_as_the_source_does() {
+    let (_, list) = MISTAKES.split_once("\nmistakes! {").expect("the list of mistakes");
+    let (list, _) = list.split_once("\n}").expect("its end");
+    let mut lines = list.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut declared = BTreeSet::new();
+    while let (Some(text), Some(name)) = (lines.next(), lines.next()) {
+        let text = text.strip_prefix("/// ").and_then(|text| text.strip_suffix('.'));
+        let (text, name) = (text.expect("one line of documentation"), name.trim_matches(','));
+        declared.insert((name.to_owned(), text.to_lowercase()));
+    }
+    let listed = listed().map(|(name, text, _)| (name.to_owned(), text.to_lowercase())).collect();
+    assert_eq!(declared, listed);
+}
+
+/// Name, mistake and file of each defect in the table of the page.
+fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let section = DEFECTS.split("## Planted defects").nth(1).expect("a section");
+    let rows = section.lines().skip_while(|line| *line != "| name | mistake | where |").skip(2);
+    rows.take_while(|line| line.starts_with('|')).map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, text, file] = cells[..] else { panic!("not three cells: {line}") };
+        (name.trim_matches('`'), text, file.trim_matches('`'))
+    })
+}
+
+/// Collects name and file of each `defect(Mistake::...)` below a folder.
+fn find_defects(folder: &Path, root: &Path, found: &mut BTreeSet<(String, String)>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             find_defects(&path, root, found);
             continue;
         }
-        let name = path.strip_prefix(root).expect("below the root").display().to_string();
+        let file = path.strip_prefix(root).expect("below the root").display().to_string();
         let text = fs::read_to_string(&path).expect("a source file");
-        for rest in text.split("defect(").skip(1) {
-            let number = rest.split(')').next().and_then(|number| number.parse().ok());
-            found.extend(number.map(|number| (number, name.clone())));
+        for rest in text.split("defect(Mistake::").skip(1) {
+            let name = rest.split(')').next().filter(|name| *name != "...");
+            found.extend(name.map(|name| (name.to_owned(), file.clone())));
         }
     }
 }

@@ -11,9 +11,9 @@ use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
-use coheap_core::objects::Recipe;
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Directory, Map, Queue, estate};
+use coheap_core::objects::{map, queue};
 use coheap_core::os::failpoint;
 use coheap_core::sync::Owner;
 use coheap_core::transaction::Transaction;
@@ -48,13 +48,13 @@ fn heap() -> Heap {
 }
 
 fn queue(heap: &Heap) -> Queue {
-    let recipe = Recipe::Queue { limit: 0, max_attempts: 1 };
+    let recipe = queue::Recipe { limit: 0, max_attempts: 1 };
     let handle = heap.with(|context| Directory.get_or_create(context, "queue", &recipe));
     Queue { handle: handle.expect("a queue") }
 }
 
 fn map(heap: &Heap) -> Map {
-    let handle = heap.with(|context| Directory.get_or_create(context, "map", &Recipe::Map));
+    let handle = heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe));
     Map { handle: handle.expect("a map") }
 }
 
@@ -98,7 +98,7 @@ fn a_lease_happens_whole_or_not_at_all() {
     let mut out = Vec::new();
     let has_survived = (0..2_000).any(|die_at| {
         let heap = heap();
-        let recipe = Recipe::Queue { limit: 0, max_attempts: 0 };
+        let recipe = queue::Recipe { limit: 0, max_attempts: 0 };
         let handle = heap.with(|context| Directory.get_or_create(context, "patient", &recipe));
         let queue = Queue { handle: handle.expect("a queue") };
         for item in 1..4u8 {
@@ -130,7 +130,7 @@ fn a_large_commit_happens_whole_or_not_at_all() {
         let has_survived = until_store(&heap, die_at, |context| {
             let mut transaction = Transaction::begin(Rc::clone(context), None).expect("begun");
             for key in 0..KEYS {
-                transaction.map_set(&map, &[key; 3], b"value").expect("a write");
+                transaction.on(&map).set(&[key; 3], b"value").expect("a write");
             }
             transaction.commit().expect("a commit");
         });
@@ -158,8 +158,8 @@ fn a_commit_that_removes_and_inserts_is_whole_or_nothing() {
         let has_survived = until_store(&heap, die_at, |context| {
             let mut transaction = Transaction::begin(Rc::clone(context), None).expect("begun");
             let (removed, (key, value)) = (pair(2).0, pair(3));
-            transaction.map_remove(&map, &removed, &mut Vec::new()).expect("a removal");
-            transaction.map_set(&map, &key, &value).expect("a write");
+            transaction.on(&map).remove(&removed, &mut Vec::new()).expect("a removal");
+            transaction.on(&map).set(&key, &value).expect("a write");
             transaction.commit().expect("a commit");
         });
         heap.with(estate::sweep).expect("a sweep");
@@ -239,7 +239,7 @@ fn who_waited_for_a_transaction_is_no_transaction() {
         scope.spawn(|| {
             let context = heap.context().expect("a context");
             let mut transaction = Transaction::begin(context, None).expect("a transaction");
-            transaction.map_set(&map, b"a", b"b").expect("a write");
+            transaction.on(&map).set(b"a", b"b").expect("a write");
             locked.send(heap.context().expect("a context").index()).expect("a listener");
             let region = heap.region();
             while (0..CONTEXT_COUNT).all(|row| region.context(row).sleeps_on.get() == 0) {
@@ -276,8 +276,8 @@ fn a_process_that_closes_leaves_no_rows() {
         heap.with(estate::sweep).expect("a sweep");
     }
     // Threads of this very process that fork meanwhile, for other tests, have rows of their own.
-    let me = heap.context().expect("a context").me();
-    let is_ours = |owner: Owner| owner.slot() == me.slot() && owner.epoch() == me.epoch();
+    let me = heap.context().expect("a context").member().incarnation();
+    let is_ours = |owner: Owner| owner.is_of(me);
     let owners = (0..CONTEXT_COUNT).map(|row| Owner::of(heap.region().context(row).owner.get()));
     assert!(owners.into_iter().all(|owner| owner.is_nobody() || is_ours(owner)));
 }
@@ -312,6 +312,6 @@ fn a_lease_open_at_close_counts_as_dropped() {
         heap.close().expect("a close");
     });
     let failed = heap.with(|context| queue.failed(context)).expect("a list");
-    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, Why::Dropped));
+    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, ReturnReason::Dropped));
     assert_eq!(heap.region().header().tally.returned.get(), 0);
 }

@@ -9,8 +9,8 @@ use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Queue};
+use coheap_core::objects::{map, queue};
 use proptest::prelude::*;
 
 fn heap() -> Heap {
@@ -19,7 +19,7 @@ fn heap() -> Heap {
 
 fn map(heap: &Heap) -> Map {
     let handle =
-        heap.with(|context| Directory.get_or_create(context, "map", &Recipe::Map)).expect("a map");
+        heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe)).expect("a map");
     Map { handle }
 }
 
@@ -286,7 +286,7 @@ fn queue_op() -> impl Strategy<Value = QueueOp> {
 
 fn run_queue_ops(ops: &[QueueOp], limit: u64) {
     let heap = heap();
-    let recipe = Recipe::Queue { limit, max_attempts: 0 };
+    let recipe = queue::Recipe { limit, max_attempts: 0 };
     let handle =
         heap.with(|context| Directory.get_or_create(context, "queue", &recipe)).expect("a queue");
     let queue = Queue { handle };

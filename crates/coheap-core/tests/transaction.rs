@@ -5,8 +5,8 @@
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Queue, Value};
+use coheap_core::objects::{Recipe, map, queue, value};
 use coheap_core::transaction::Transaction;
 use proptest::prelude::*;
 
@@ -22,12 +22,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let heap = Heap::anonymous(64 << 20).expect("an anonymous heap");
-        let make = |name: &str, recipe: &Recipe<'_>| {
+        let make = |name: &str, recipe: &dyn Recipe| {
             heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
         };
-        let maps = ["first", "second"].map(|name| Map { handle: make(name, &Recipe::Map) });
-        let value = Value { handle: make("value", &Recipe::Value(&int(0))) };
-        let recipe = Recipe::Queue { limit: 40, max_attempts: 3 };
+        let maps = ["first", "second"].map(|name| Map { handle: make(name, &map::Recipe) });
+        let value = Value { handle: make("value", &value::Recipe::of(&int(0))) };
+        let recipe = queue::Recipe { limit: 40, max_attempts: 3 };
         let queue = Queue { handle: make("queue", &recipe) };
         Self { heap, maps, value, queue }
     }
@@ -107,20 +107,20 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
         match op {
             Op::Set(map, key, len) => {
                 let (key, value) = (long_key(*key), vec![9; *len]);
-                transaction.map_set(&world.maps[*map], &key, &value)?;
+                transaction.on(&world.maps[*map]).set(&key, &value)?;
                 plain.set(*map, &key, value);
             }
             Op::Remove(map, key) => {
                 let key = long_key(*key);
                 let expected = plain.get(*map, &key).cloned();
-                let found = transaction.map_remove(&world.maps[*map], &key, &mut out)?;
+                let found = transaction.on(&world.maps[*map]).remove(&key, &mut out)?;
                 assert_eq!(found.then(|| out.clone()), expected);
                 plain.maps[*map].retain(|pair| pair.0 != key);
             }
             Op::Add(map, key, more) => {
                 let key = long_key(*key);
                 let old = plain.get(*map, &key).cloned().unwrap_or_else(|| int(0));
-                let sum = transaction.map_add(&world.maps[*map], &key, *more);
+                let sum = transaction.on(&world.maps[*map]).add(&key, *more);
                 if old[0] == 3 && old.len() == 9 {
                     let before = i64::from_le_bytes(old[1..].try_into().expect("eight bytes"));
                     assert_eq!(sum, Ok(before + more));
@@ -133,7 +133,7 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
                 // These keys hold integers or nothing.
                 let keys: Vec<Vec<u8>> = keys.iter().map(|key| vec![*key; 3]).collect();
                 let additions = keys.iter().map(|key| (key, 1));
-                transaction.map_add_many(&world.maps[*map], additions)?;
+                transaction.on(&world.maps[*map]).add_many(additions)?;
                 for key in &keys {
                     let old = plain.get(*map, key).cloned().unwrap_or_else(|| int(0));
                     let before = i64::from_le_bytes(old[1..].try_into().expect("eight bytes"));
@@ -143,7 +143,7 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
             }
             Op::AddValue(more) => {
                 plain.value += more;
-                assert_eq!(transaction.value_add(&world.value, *more)?, plain.value);
+                assert_eq!(transaction.on(&world.value).add(*more)?, plain.value);
             }
             Op::Savepoint => savepoints.push((transaction.savepoint(), plain.clone())),
             Op::RollBack => {
@@ -154,8 +154,8 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
             }
         }
         for (map, pairs) in world.maps.iter().zip(&plain.maps) {
-            assert_eq!(transaction.map_len(map)?, pairs.len() as u64);
-            assert_eq!(&transaction.map_snapshot(map)?, pairs);
+            assert_eq!(transaction.on(map).len()?, pairs.len() as u64);
+            assert_eq!(&transaction.on(map).snapshot()?, pairs);
         }
     }
     transaction.commit()
@@ -219,8 +219,8 @@ fn additions_and_looks_may_alternate() {
     let mut out = Vec::new();
     for number in 0..200u64 {
         let key = number.to_le_bytes();
-        transaction.map_add_many(map, [(key, 1)]).expect("an addition");
-        assert_eq!(transaction.map_get(map, &key, &mut out), Ok(true));
+        transaction.on(map).add_many([(key, 1)]).expect("an addition");
+        assert_eq!(transaction.on(map).get(&key, &mut out), Ok(true));
         assert_eq!(out, int(1));
     }
     transaction.commit().expect("a commit");
@@ -238,19 +238,19 @@ fn a_key_may_go_and_come_back() {
         let mut out = Vec::new();
         let mut transaction = world.begin();
         for other in 0..others / 2 {
-            transaction.map_set(map, &other.to_le_bytes(), &[2; 50]).expect("a write");
+            transaction.on(map).set(&other.to_le_bytes(), &[2; 50]).expect("a write");
         }
         for round in 0..5u8 {
-            assert_eq!(transaction.map_remove(map, b"key", &mut out), Ok(true), "round {round}");
-            assert_eq!(transaction.map_get(map, b"key", &mut out), Ok(false), "round {round}");
-            transaction.map_set(map, b"key", &[round; 100]).expect("a write");
+            assert_eq!(transaction.on(map).remove(b"key", &mut out), Ok(true), "round {round}");
+            assert_eq!(transaction.on(map).get(b"key", &mut out), Ok(false), "round {round}");
+            transaction.on(map).set(b"key", &[round; 100]).expect("a write");
         }
         for other in others / 2..others {
-            transaction.map_set(map, &other.to_le_bytes(), &[2; 50]).expect("a write");
+            transaction.on(map).set(&other.to_le_bytes(), &[2; 50]).expect("a write");
         }
-        assert_eq!(transaction.map_remove(map, b"key", &mut out), Ok(true));
-        transaction.map_set(map, b"key", &[9; 100]).expect("a write");
-        assert_eq!(transaction.map_len(map), Ok(others + 1));
+        assert_eq!(transaction.on(map).remove(b"key", &mut out), Ok(true));
+        transaction.on(map).set(b"key", &[9; 100]).expect("a write");
+        assert_eq!(transaction.on(map).len(), Ok(others + 1));
         transaction.commit().expect("a commit");
         let pairs = observe(&world).maps[0].clone();
         assert_eq!(pairs.last(), Some(&(b"key".to_vec(), vec![9; 100])));
@@ -266,8 +266,8 @@ fn an_error_about_one_addition_loses_no_other() {
     world.heap.with(|context| map.set(context, b"text", b"no number")).expect("room");
     let before = observe(&world);
     let mut transaction = world.begin();
-    transaction.map_add_many(map, [(&b"text"[..], 1), (&b"count"[..], 1)]).expect("unseen");
-    assert_eq!(transaction.map_len(map), Err(Error::NotAnInteger));
+    transaction.on(map).add_many([(&b"text"[..], 1), (&b"count"[..], 1)]).expect("unseen");
+    assert_eq!(transaction.on(map).len(), Err(Error::NotAnInteger));
     assert_eq!(transaction.commit(), Err(Error::NotAnInteger));
     assert_eq!(observe(&world), before);
 }
@@ -278,12 +278,12 @@ fn a_refused_wait_dooms_the_transaction() {
     let world = World::new();
     let before = observe(&world);
     let mut transaction = world.begin();
-    transaction.map_set(&world.maps[0], b"key", b"value").expect("a write");
+    transaction.on(&world.maps[0]).set(b"key", b"value").expect("a write");
     let mut out = Vec::new();
     let got = world.heap.with(|context| world.queue.get_wait(context, None, &mut out));
     assert_eq!(got, Err(Error::WouldBlock));
     let doomed = Err(Error::Doomed(Box::new(Error::WouldBlock)));
-    assert_eq!(transaction.map_set(&world.maps[0], b"key", b"other"), doomed);
+    assert_eq!(transaction.on(&world.maps[0]).set(b"key", b"other"), doomed);
     assert_eq!(transaction.commit(), doomed);
     assert_eq!(observe(&world), before);
     world.begin().commit().expect("the next one is not doomed");
@@ -294,9 +294,9 @@ fn an_abort_leaves_nothing_behind() {
     let world = World::new();
     let before = observe(&world);
     let mut transaction = world.begin();
-    transaction.map_set(&world.maps[0], b"key", b"value").expect("a write");
-    transaction.value_set(&world.value, &int(7)).expect("a write");
-    transaction.queue_put(&world.queue, b"item").expect("a put");
+    transaction.on(&world.maps[0]).set(b"key", b"value").expect("a write");
+    transaction.on(&world.value).set(&int(7)).expect("a write");
+    transaction.on(&world.queue).put(b"item").expect("a put");
     transaction.abort();
     assert_eq!(observe(&world), before);
     world.heap.with(|context| world.maps[0].set(context, b"key", b"other")).expect("not locked");
@@ -310,18 +310,18 @@ fn a_queue_gives_and_takes_with_the_commit() {
     let mut out = Vec::new();
     world.heap.with(|context| queue.put(context, b"first")).expect("a put");
     let mut transaction = world.begin();
-    transaction.queue_get(queue, &mut out).expect("an item");
+    transaction.on(queue).get(&mut out).expect("an item");
     assert_eq!(out, b"first");
-    transaction.queue_put(queue, b"second").expect("a put");
-    assert_eq!(transaction.queue_get(queue, &mut out), Err(Error::Empty));
+    transaction.on(queue).put(b"second").expect("a put");
+    assert_eq!(transaction.on(queue).get(&mut out), Err(Error::Empty));
     transaction.abort();
     let lease = world.heap.with(|context| queue.lease(context, &mut out)).expect("it came back");
     assert_eq!((out.as_slice(), lease.attempt), (b"first".as_slice(), 1));
 
     let mut transaction = world.begin();
-    transaction.queue_ack(queue, &lease).expect("held");
-    assert_eq!(transaction.queue_ack(queue, &lease), Err(Error::LeaseLost));
-    transaction.queue_put(queue, &[5; 100]).expect("a put");
+    transaction.on(queue).ack(&lease).expect("held");
+    assert_eq!(transaction.on(queue).ack(&lease), Err(Error::LeaseLost));
+    transaction.on(queue).put(&[5; 100]).expect("a put");
     transaction.commit().expect("a commit");
     world
         .heap
@@ -348,8 +348,8 @@ fn a_lost_lease_aborts_everything() {
         .expect("a lease");
     let before = observe(&world);
     let mut transaction = world.begin();
-    transaction.map_set(&world.maps[0], b"done", b"job").expect("a write");
-    transaction.queue_ack(&world.queue, &lease).expect("held so far");
+    transaction.on(&world.maps[0]).set(b"done", b"job").expect("a write");
+    transaction.on(&world.queue).ack(&lease).expect("held so far");
     world.heap.with(|context| world.queue.ack(context, &lease)).expect("acked elsewhere");
     assert_eq!(transaction.commit(), Err(Error::LeaseLost));
     assert_eq!(observe(&world), before);
@@ -367,16 +367,16 @@ fn a_deadlock_dooms_exactly_one() {
             let (world, barrier) = (&world, &barrier);
             scope.spawn(move || {
                 let mut transaction = world.begin();
-                transaction.map_set(&world.maps[first], b"key", b"value")?;
+                transaction.on(&world.maps[first]).set(b"key", b"value")?;
                 barrier.wait();
-                let second = transaction.map_set(&world.maps[1 - first], b"key", b"value");
+                let second = transaction.on(&world.maps[1 - first]).set(b"key", b"value");
                 if second == Err(Error::Deadlock) {
                     let doomed = Err(Error::Doomed(Box::new(Error::Deadlock)));
-                    assert_eq!(transaction.map_set(&world.maps[first], b"a", b"b"), doomed);
+                    assert_eq!(transaction.on(&world.maps[first]).set(b"a", b"b"), doomed);
                     assert_eq!(transaction.commit(), doomed);
                     // The next attempt is as old as this one.
                     let context = world.heap.context()?;
-                    let age = context.last_age().expect("it waited");
+                    let age = Transaction::last_age(&context).expect("it waited");
                     assert_eq!(Transaction::begin(context, Some(age))?.age(), age);
                     return Err(Error::Deadlock);
                 }
@@ -395,7 +395,7 @@ fn a_deadlock_dooms_exactly_one() {
 fn a_single_operation_on_a_locked_object_of_ones_own_is_refused() {
     let world = World::new();
     let mut transaction = world.begin();
-    transaction.map_set(&world.maps[0], b"key", b"value").expect("a write");
+    transaction.on(&world.maps[0]).set(b"key", b"value").expect("a write");
     let single = world.heap.with(|context| world.maps[0].set(context, b"key", b"other"));
     assert_eq!(single, Err(Error::InTransaction));
     let read = world.heap.with(|context| world.maps[0].contains(context, b"key"));

@@ -6,9 +6,10 @@
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::objects::{Directory, Map, Queue, Recipe, Value};
+use coheap_core::objects::Lockable;
+use coheap_core::objects::{Directory, Map, Queue, Recipe, Value, map, mutex, queue, value};
 use coheap_core::os;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::Transaction;
 
 struct World {
     heap: Heap,
@@ -20,12 +21,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let heap = Heap::anonymous(64 << 20).expect("an anonymous heap");
-        let make = |name: &str, recipe: &Recipe<'_>| {
+        let make = |name: &str, recipe: &dyn Recipe| {
             heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
         };
-        let maps = ["first", "second"].map(|name| Map { handle: make(name, &Recipe::Map) });
-        let value = Value { handle: make("value", &Recipe::Value(b"number")) };
-        let recipe = Recipe::Queue { limit: 40, max_attempts: 3 };
+        let maps = ["first", "second"].map(|name| Map { handle: make(name, &map::Recipe) });
+        let value = Value { handle: make("value", &value::Recipe::of(b"number")) };
+        let recipe = queue::Recipe { limit: 40, max_attempts: 3 };
         let queue = Queue { handle: make("queue", &recipe) };
         Self { heap, maps, value, queue }
     }
@@ -42,7 +43,7 @@ impl World {
 fn a_lock_is_tried_or_waited_for_until_a_time() {
     let world = World::new();
     let [first, second] = world.maps;
-    let things = [Thing::Map(first), Thing::Value(world.value)];
+    let things = [Lockable::of(&first), Lockable::of(&world.value)];
     let barrier = std::sync::Barrier::new(2);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -58,7 +59,7 @@ fn a_lock_is_tried_or_waited_for_until_a_time() {
         });
         let mut transaction = world.begin();
         barrier.wait();
-        transaction.map_set(&second, b"kept", b"yes").expect("free");
+        transaction.on(&second).set(b"kept", b"yes").expect("free");
         for thing in things {
             assert_eq!(transaction.try_lock(thing), Ok(false));
             let started = os::now();
@@ -73,7 +74,7 @@ fn a_lock_is_tried_or_waited_for_until_a_time() {
             let started = os::now();
             assert_eq!(transaction.lock_until(thing, started, started + 1_000_000_000), Ok(()));
         }
-        transaction.map_set(&first, b"key", b"value").expect("locked");
+        transaction.on(&first).set(b"key", b"value").expect("locked");
         transaction.commit().expect("a commit");
     });
     for map in world.maps {
@@ -89,7 +90,7 @@ fn what_holds_nothing_may_wait_for_a_queue() {
     let mut out = Vec::new();
     let mut get = |transaction: &mut Transaction| {
         let started = os::now();
-        transaction.queue_get_until(queue, started, started + 1_000_000, &mut out)
+        transaction.on(queue).get_until(started, started + 1_000_000, &mut out)
     };
     let mut transaction = world.begin();
     assert!(transaction.holds_nothing());
@@ -107,14 +108,14 @@ fn what_holds_nothing_may_wait_for_a_queue() {
     }
     let mut transaction = world.begin();
     let started = os::now();
-    let put = transaction.queue_put_until(queue, started, started + 1_000_000, b"more");
+    let put = transaction.on(queue).put_until(started, started + 1_000_000, b"more");
     assert_eq!(put, Err(Error::Full));
     // The first one is the one that came back, which has no place.
     for _ in 0..2 {
         world.heap.with(|context| queue.get(context, &mut Vec::new())).expect("an item");
     }
-    transaction.queue_put_until(queue, started, started, b"more").expect("a place");
-    let put = transaction.queue_put_until(queue, started, started, b"more");
+    transaction.on(queue).put_until(started, started, b"more").expect("a place");
+    let put = transaction.on(queue).put_until(started, started, b"more");
     assert_eq!(put, Err(Error::WouldBlock));
 }
 
@@ -137,25 +138,25 @@ fn a_job_given_back_counts_with_the_commit() {
     let mut out = Vec::new();
     world.heap.with(|context| queue.put(context, b"job")).expect("a put");
     let mut transaction = world.begin();
-    let lease = transaction.queue_get(queue, &mut out).expect("an item");
-    transaction.queue_nack(queue, &lease).expect("taken here");
-    assert_eq!(transaction.queue_nack(queue, &lease), Err(Error::LeaseLost));
-    assert_eq!(transaction.queue_ack(queue, &lease), Err(Error::LeaseLost));
+    let lease = transaction.on(queue).get(&mut out).expect("an item");
+    transaction.on(queue).nack(&lease).expect("taken here");
+    assert_eq!(transaction.on(queue).nack(&lease), Err(Error::LeaseLost));
+    assert_eq!(transaction.on(queue).ack(&lease), Err(Error::LeaseLost));
     transaction.abort();
     for attempt in 1..=2 {
         let mut transaction = world.begin();
-        let lease = transaction.queue_get(queue, &mut out).expect("an item");
+        let lease = transaction.on(queue).get(&mut out).expect("an item");
         assert_eq!(lease.attempt, attempt);
         let savepoint = transaction.savepoint();
-        transaction.queue_nack(queue, &lease).expect("taken here");
+        transaction.on(queue).nack(&lease).expect("taken here");
         transaction.roll_back_to(savepoint).expect("a way back");
-        transaction.queue_nack(queue, &lease).expect("taken here");
+        transaction.on(queue).nack(&lease).expect("taken here");
         transaction.commit().expect("a commit");
         world.heap.with(|context| assert_eq_len(context, queue, 1)).expect("it is back");
     }
     let lease = world.heap.with(|context| queue.lease(context, &mut out)).expect("an item");
     let mut transaction = world.begin();
-    transaction.queue_nack(queue, &lease).expect("held");
+    transaction.on(queue).nack(&lease).expect("held");
     transaction.commit().expect("a commit");
     let failed = world.heap.with(|context| queue.failed(context)).expect("a list");
     assert_eq!(failed.len(), 1, "that was the third and last");
@@ -168,7 +169,7 @@ fn to_wait_for_something_takes_nothing() {
     let world = World::new();
     let queue = &world.queue;
     let soon = || os::now() + 1_000_000;
-    let recipe = Recipe::Lock { is_recursive: false, is_strict: false };
+    let recipe = mutex::Recipe { is_recursive: false, is_strict: false, ..Default::default() };
     let mutex = world
         .heap
         .with(|context| Directory.get_or_create(context, "lock", &recipe))

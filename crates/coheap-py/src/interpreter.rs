@@ -1,47 +1,16 @@
-//! The interpreter around us: what is imported late, forks of a process with threads, its end.
+//! The interpreter around us: forks of a process with threads, and its end.
 //!
-//! What always holds: who imports something keeps others waiting for the import alone, so neither a
-//! forked child nor the end of the interpreter waits for a thread that is no more.
+//! What always holds: neither a forked child nor the end of the interpreter waits for a thread that
+//! is no more.
+//!
+//! Not here: what is imported late (`late`).
 
 use coheap_core::os;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::heap::default;
-
-/// Modules that operations import when they first need them.
-const MODULES: [&str; 4] = ["pickle", "coheap._atomic", "coheap._ends", "coheap._views"];
-
-/// Something that is imported when it is first needed.
-pub(crate) struct Late {
-    module: &'static str,
-    name: &'static str,
-    found: PyOnceLock<Py<PyAny>>,
-}
-
-impl Late {
-    pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
-        Self { module, name, found: PyOnceLock::new() }
-    }
-
-    #[inline]
-    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match self.found.get(py) {
-            Some(found) => Ok(found.bind(py).clone()),
-            None => self.import(py),
-        }
-    }
-
-    #[cold]
-    fn import<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        os::sleep_when_ended();
-        let found = py.import(self.module)?.getattr(self.name)?;
-        // Another thread may have been faster; it found the same.
-        let _ = self.found.set(py, found.clone().unbind());
-        Ok(found)
-    }
-}
+use crate::late;
 
 /// Has the interpreter say when it forks and when it ends, and imports what the first block would:
 /// threads that do so are not safe from the end of a Python before 3.13.
@@ -60,10 +29,7 @@ pub(crate) fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn _before_fork(py: Python<'_>) {
     if has_threads(py).unwrap_or(false) {
-        for module in MODULES {
-            // Who needs it will be told.
-            let _ = py.import(module);
-        }
+        late::import_all(py);
     }
 }
 

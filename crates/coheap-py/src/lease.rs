@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Lease as Token, Queue};
 use coheap_core::{Error, os};
 use pyo3::PyTraverseError;
@@ -71,8 +71,8 @@ impl InBlock {
         if self.become_again(self.before) == Err(DROPPED) && self.before == HELD {
             let engine = &self.object.heap.engine;
             // It may be lost by now; then it needs nothing.
-            let _ =
-                engine.with(|context| self.queue.nack(context, &self.token, Some(Why::Dropped)));
+            let _ = engine
+                .with(|context| self.queue.nack(context, &self.token, Some(ReturnReason::Dropped)));
         }
     }
 }
@@ -127,7 +127,7 @@ impl Lease {
         Ok(())
     }
 
-    fn give_back(&self, py: Python<'_>, why: Why) -> PyResult<()> {
+    fn give_back(&self, py: Python<'_>, why: ReturnReason) -> PyResult<()> {
         self.object.run(py, |context| self.queue.nack(context, &self.token, Some(why)))
     }
 }
@@ -215,7 +215,7 @@ impl Drop for Lease {
         let _ = Python::try_attach(|py| {
             // An object may be dropped while an exception is on its way.
             let pending = PyErr::take(py);
-            if self.give_back(py, Why::Dropped).is_ok() {
+            if self.give_back(py, ReturnReason::Dropped).is_ok() {
                 warn(py, self);
             }
             if let Some(error) = pending {

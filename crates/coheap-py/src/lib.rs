@@ -19,6 +19,7 @@ mod errors;
 mod handle;
 mod heap;
 mod interpreter;
+mod late;
 mod lease;
 mod lock;
 mod object;
@@ -46,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::heap::luggage::Luggage;
     #[pymodule_export]
-    use crate::heap::pickling::{_open_heap, _open_object};
+    use crate::heap::opening::{_open_heap, _open_object};
     #[pymodule_export]
     use crate::heap::{Heap, open, sweep};
     #[pymodule_export]

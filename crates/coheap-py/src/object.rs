@@ -12,9 +12,8 @@ use std::sync::Arc;
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
 use coheap_core::objects::{
-    Directory, Handle, Kind, Map, Recipe, Reference, Value, ledger, parcel,
+    Directory, Handle, Kind, Lockable, Map, Recipe, Reference, Value, ledger, parcel,
 };
-use coheap_core::transaction::Thing;
 use coheap_core::{Error, Result, os};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -85,7 +84,7 @@ impl OpenHeap {
         py: Python<'_>,
         kind: Kind,
         name: Option<&str>,
-        recipe: &Recipe<'_>,
+        recipe: &dyn Recipe,
     ) -> PyResult<Object> {
         let subject = || match name {
             Some(name) => format!("{} {name:?}", class_name(kind)),
@@ -157,11 +156,11 @@ impl Object {
     }
 
     /// What of it a block of `atomic` locks.
-    pub(crate) fn lockable(&self) -> Option<Thing> {
+    pub(crate) fn lockable(&self) -> Option<Lockable> {
         let handle = self.handle;
         match self.kind {
-            Kind::Map => Some(Thing::Map(Map { handle })),
-            Kind::Value => Some(Thing::Value(Value { handle })),
+            Kind::Map => Some(Lockable::of(&Map { handle })),
+            Kind::Value => Some(Lockable::of(&Value { handle })),
             Kind::Queue | Kind::Mutex | Kind::RecursiveMutex => None,
         }
     }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use coheap_core::journal::Context;
-use coheap_core::objects::queue::Why;
-use coheap_core::objects::{Kind, Queue, Recipe};
+use coheap_core::objects::queue::ReturnReason;
+use coheap_core::objects::{Kind, Queue, queue};
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -60,7 +60,7 @@ impl WorkQueue {
         };
         // As in the standard library, any size below 1 is no limit.
         let limit = u64::try_from(maxsize).unwrap_or(0);
-        let recipe = Recipe::Queue { limit, max_attempts };
+        let recipe = queue::Recipe { limit, max_attempts };
         Ok(Self::new(heap.object(py, Kind::Queue, name, &recipe)?))
     }
 
@@ -86,7 +86,8 @@ impl WorkQueue {
             // The end of the block gives it back.
             Err(error) if is_inside => Err(error),
             Err(error) => {
-                self.object.run(py, |context| queue.nack(context, &token, Some(Why::Nacked)))?;
+                self.object
+                    .run(py, |context| queue.nack(context, &token, Some(ReturnReason::Nacked)))?;
                 Err(error)
             }
         }
@@ -264,9 +265,9 @@ impl WorkQueue {
         let rules = self.object.heap.rules;
         let show = |failed: coheap_core::objects::queue::Failed| {
             let why = match failed.why {
-                Why::Nacked => "nacked",
-                Why::Died => "died",
-                Why::Dropped => "dropped",
+                ReturnReason::Nacked => "nacked",
+                ReturnReason::Died => "died",
+                ReturnReason::Dropped => "dropped",
             };
             let value = match codec::decode(py, &failed.value, rules) {
                 Err(error) if error.is_instance_of::<PyException>(py) => {

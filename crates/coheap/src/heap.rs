@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use coheap_core::heap::{Heap as Engine, Options};
 use coheap_core::journal::Context;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Handle, estate};
+use coheap_core::objects::{Recipe, map, mutex, queue, value};
 use coheap_core::os;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,7 +114,7 @@ impl Heap {
         wait_with(&*self.engine.context()?, timeout, operation)
     }
 
-    fn object(&self, name: &str, recipe: &Recipe<'_>) -> Result<Handle> {
+    fn object(&self, name: &str, recipe: &dyn Recipe) -> Result<Handle> {
         let found = self.engine.with(|context| Directory.get_or_create(context, name, recipe));
         found.map_err(|error| match error {
             coheap_core::Error::WrongKind { found, wanted } => {
@@ -142,7 +142,7 @@ impl Heap {
         K: Serialize + DeserializeOwned,
         V: Serialize + DeserializeOwned,
     {
-        Ok(Map::new(self, self.object(name, &Recipe::Map)?))
+        Ok(Map::new(self, self.object(name, &map::Recipe)?))
     }
 
     /// The queue with this name, made empty and without a limit if there is none.
@@ -180,7 +180,7 @@ impl Heap {
         name: &str,
         maxsize: u64,
     ) -> Result<Queue<T>> {
-        let recipe = Recipe::Queue { limit: maxsize, max_attempts: 0 };
+        let recipe = queue::Recipe { limit: maxsize, max_attempts: 0 };
         Ok(Queue::new(self, self.object(name, &recipe)?))
     }
 
@@ -224,7 +224,7 @@ impl Heap {
         max_attempts: Option<u32>,
     ) -> Result<WorkQueue<T>> {
         let max_attempts = u64::from(max_attempts.unwrap_or(0));
-        let recipe = Recipe::Queue { limit: maxsize, max_attempts };
+        let recipe = queue::Recipe { limit: maxsize, max_attempts };
         Ok(WorkQueue::new(self, self.object(name, &recipe)?))
     }
 
@@ -242,7 +242,7 @@ impl Heap {
     /// ```
     pub fn value<T: Serialize + DeserializeOwned>(&self, name: &str, init: &T) -> Result<Value<T>> {
         let init = Buffer::value(init)?;
-        Ok(Value::new(self, self.object(name, &Recipe::Value(&init.0))?))
+        Ok(Value::new(self, self.object(name, &value::Recipe::of(&init.0))?))
     }
 
     /// The lock with this name, made around `init` if there is none.
@@ -259,7 +259,7 @@ impl Heap {
     /// ```
     pub fn mutex<T: Serialize + DeserializeOwned>(&self, name: &str, init: &T) -> Result<Mutex<T>> {
         let init = Buffer::value(init)?;
-        Ok(Mutex::new(self, self.object(name, &Recipe::Mutex(&init.0))?))
+        Ok(Mutex::new(self, self.object(name, &mutex::Recipe::around(&init.0))?))
     }
 
     /// The names of all objects, oldest first.

@@ -66,7 +66,7 @@ impl Heap {
             match done {
                 Err(Error::Engine(coheap_core::Error::Deadlock)) if attempt < ATTEMPTS => {
                     // It is as old as its first attempt, so it is not the one to give up for ever.
-                    age = context.last_age();
+                    age = Transaction::last_age(&context);
                     std::thread::sleep(Duration::from_micros(50) * attempt.min(20));
                 }
                 other => return other,
@@ -93,7 +93,7 @@ impl Tx {
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
-        buffer::look_up(key, |key, out| Ok(self.engine.map_get(&map.engine, key, out)?))
+        buffer::look_up(key, |key, out| Ok(self.engine.on(&map.engine).get(key, out)?))
     }
 
     /// As [`Map::set`], with the commit.
@@ -109,7 +109,7 @@ impl Tx {
     {
         self.check(&map.heap)?;
         let (key, value) = (Buffer::key(key)?, Buffer::value(value)?);
-        Ok(self.engine.map_set(&map.engine, &key.0, &value.0)?)
+        Ok(self.engine.on(&map.engine).set(&key.0, &value.0)?)
     }
 
     /// As [`Map::remove`], with the commit.
@@ -124,7 +124,7 @@ impl Tx {
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
-        buffer::look_up(key, |key, out| Ok(self.engine.map_remove(&map.engine, key, out)?))
+        buffer::look_up(key, |key, out| Ok(self.engine.on(&map.engine).remove(key, out)?))
     }
 
     /// As [`Map::add`], with the commit.
@@ -158,7 +158,7 @@ impl Tx {
         self.check(&map.heap)?;
         let mut bytes = Buffer::new();
         let mut seen: Vec<(Vec<u8>, i64)> = Vec::new();
-        let mut unseen = self.engine.map_additions(&map.engine)?;
+        let mut unseen = self.engine.on(&map.engine).additions()?;
         for (key, more) in additions {
             bytes.0.clear();
             element::encode_key(key, &mut bytes.0)?;
@@ -169,7 +169,7 @@ impl Tx {
             }
         }
         for (key, more) in seen {
-            self.engine.map_add(&map.engine, &key, more)?;
+            self.engine.on(&map.engine).add(&key, more)?;
         }
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Tx {
     /// As [`Map::len`].
     pub fn len<K, V>(&mut self, map: &Map<K, V>) -> Result<u64> {
         self.check(&map.heap)?;
-        Ok(self.engine.map_len(&map.engine)?)
+        Ok(self.engine.on(&map.engine).len()?)
     }
 
     /// As [`Value::get`], with what this transaction wrote.
@@ -191,7 +191,7 @@ impl Tx {
     /// As [`Value::get`].
     pub fn read<T: Serialize + DeserializeOwned>(&mut self, value: &Value<T>) -> Result<T> {
         self.check(&value.heap)?;
-        buffer::read(|out| Ok(self.engine.value_get(&value.engine, out)?))
+        buffer::read(|out| Ok(self.engine.on(&value.engine).get(out)?))
     }
 
     /// As [`Value::set`], with the commit.
@@ -206,7 +206,7 @@ impl Tx {
     ) -> Result<()> {
         self.check(&value.heap)?;
         let new = Buffer::value(new)?;
-        Ok(self.engine.value_set(&value.engine, &new.0)?)
+        Ok(self.engine.on(&value.engine).set(&new.0)?)
     }
 
     /// Puts an item at the back of a queue, with the commit; its place is taken now.
@@ -221,7 +221,7 @@ impl Tx {
     ) -> Result<()> {
         self.check(&queue.heap)?;
         let item = Buffer::value(item)?;
-        Ok(self.engine.queue_put(&queue.engine, &item.0)?)
+        Ok(self.engine.on(&queue.engine).put(&item.0)?)
     }
 
     /// Puts a job at the back of a work queue, with the commit; its place is taken now.
@@ -236,7 +236,7 @@ impl Tx {
     ) -> Result<()> {
         self.check(&queue.heap)?;
         let job = Buffer::value(job)?;
-        Ok(self.engine.queue_put(&queue.engine, &job.0)?)
+        Ok(self.engine.on(&queue.engine).put(&job.0)?)
     }
 
     /// Takes the item at the front of a queue, for good with the commit.
@@ -246,7 +246,7 @@ impl Tx {
     /// As [`Queue::try_get`].
     pub fn take<T: Serialize + DeserializeOwned>(&mut self, queue: &Queue<T>) -> Result<T> {
         self.check(&queue.heap)?;
-        buffer::read(|out| Ok(self.engine.queue_get(&queue.engine, out).map(|_| ())?))
+        buffer::read(|out| Ok(self.engine.on(&queue.engine).get(out).map(|_| ())?))
     }
 
     /// Acks a job, with the commit.
@@ -256,6 +256,6 @@ impl Tx {
     /// [`Error::LeaseLost`] when it was acked in this transaction already.
     pub fn ack<T>(&mut self, lease: &Lease<T>) -> Result<()> {
         self.check(&lease.heap)?;
-        Ok(self.engine.queue_ack(&lease.engine, &lease.token)?)
+        Ok(self.engine.on(&lease.engine).ack(&lease.token)?)
     }
 }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Handle, Lease as Token, Queue as Engine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,7 +152,9 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
                 value,
             }),
             Err(error) => {
-                self.heap.with(|context| self.engine.nack(context, &token, Some(Why::Nacked)))?;
+                self.heap.with(|context| {
+                    self.engine.nack(context, &token, Some(ReturnReason::Nacked))
+                })?;
                 Err(error.into())
             }
         }
@@ -218,9 +220,9 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         let failed = self.heap.with(|context| self.engine.failed(context))?;
         let decode = |failed: coheap_core::objects::queue::Failed| {
             let reason = match failed.why {
-                Why::Nacked => Reason::Nacked,
-                Why::Died => Reason::Died,
-                Why::Dropped => Reason::Dropped,
+                ReturnReason::Nacked => Reason::Nacked,
+                ReturnReason::Died => Reason::Died,
+                ReturnReason::Dropped => Reason::Dropped,
             };
             let value = element::decode(&failed.value)?;
             Ok(Failed { value, attempts: failed.attempts, reason })
@@ -303,10 +305,10 @@ impl<T> Lease<T> {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn nack(self) -> Result<()> {
-        self.give_back(Why::Nacked)
+        self.give_back(ReturnReason::Nacked)
     }
 
-    fn give_back(&self, why: Why) -> Result<()> {
+    fn give_back(&self, why: ReturnReason) -> Result<()> {
         if self.is_over.replace(true) {
             return Ok(());
         }
@@ -317,6 +319,6 @@ impl<T> Lease<T> {
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
         // A lease that is lost already, or a closed heap, has nothing to give back to.
-        let _ = self.give_back(Why::Dropped);
+        let _ = self.give_back(ReturnReason::Dropped);
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! What always holds, under an arena's turn:
 //!
-//! - **A1** Every span of the arena with a free block is in the list of its class, others are not.
-//! - **A2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
+//! - **Arena.1** Every span of the arena with a free block is in the list of its class, others are
+//!   not.
+//! - **Arena.2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
 
 use crate::allocator::size_class::{
     HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class,
@@ -128,8 +129,8 @@ fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> 
         unlist(&mut change, head, entry)?;
     }
     change.commit();
-    let hint = &context.pending[usize::from(class)];
-    hint.set(hint.get() + moved as u32);
+    let counts = &context.kept.pending;
+    counts.set(class, counts.of(class) + moved as u32);
     Ok(moved as u32)
 }
 

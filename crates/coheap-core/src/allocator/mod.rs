@@ -19,5 +19,7 @@ pub mod pending;
 pub mod size_class;
 pub mod span;
 
-pub use pending::{GIVE_WORDS, TAKE_WORDS, Taken, ensure, ensure_all, give, reclaim, take, tidy};
+pub use pending::{
+    GIVE_WORDS, TAKE_WORDS, Taken, ensure, ensure_all, give, is_pending, reclaim, take, tidy,
+};
 pub use size_class::{CLASS_COUNT, HEADER_CLASS, Room};

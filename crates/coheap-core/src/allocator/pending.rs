@@ -5,9 +5,9 @@
 //!
 //! What always holds:
 //!
-//! - **P1** A block is taken off the chain and becomes part of an object in one change.
-//! - **P2** What a change frees becomes available only with its commit: it is never handed out
-//!   again within the same change.
+//! - **Pending.1** A block is taken off the chain and becomes part of an object in one change.
+//! - **Pending.2** What a change frees becomes available only with its commit: it is never handed
+//!   out again within the same change.
 
 use crate::allocator::arena::{self, link_of};
 use crate::allocator::size_class::{CLASS_COUNT, Room, batch};
@@ -30,13 +30,19 @@ pub const GIVE_WORDS: usize = 2;
 /// owner was given back.
 #[inline]
 pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
-    if let Room::Class(class) = room {
-        let head = &context.control().pending[usize::from(class)];
-        if count == 1 && head.get() != 0 {
-            return Ok(());
-        }
+    if count == 1 && is_pending(context, room) {
+        return Ok(());
     }
     ensure_slowly(context, room, count)
+}
+
+/// Whether a block of this room is pending; a run never counts.
+#[inline]
+pub fn is_pending(context: &Context, room: Room) -> bool {
+    match room {
+        Room::Class(class) => context.control().pending[usize::from(class)].get() != 0,
+        Room::Run(_) => false,
+    }
 }
 
 /// Makes sure that all these rooms are pending at once.
@@ -155,8 +161,8 @@ fn take_block(change: &mut Change<'_>, class: u8, is_head_saved: bool) -> Result
         change.set(head, link.get());
     }
     change.save(link);
-    let hint = &context.pending[usize::from(class)];
-    hint.set(hint.get().saturating_sub(1));
+    let counts = &context.kept.pending;
+    counts.set(class, counts.of(class).saturating_sub(1));
     Ok(block)
 }
 
@@ -169,10 +175,10 @@ pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     let context = change.context();
     let head = &context.control().pending[usize::from(class)];
     change.chain(head, link_of(change.region(), class, block)?, block);
-    let hint = &context.pending[usize::from(class)];
-    hint.set(hint.get() + 1);
-    if hint.get() > most(class) {
-        context.is_untidy.set(true);
+    let counts = &context.kept.pending;
+    counts.set(class, counts.of(class) + 1);
+    if counts.of(class) > most(class) {
+        counts.set_untidy(true);
     }
     Ok(())
 }
@@ -185,18 +191,18 @@ fn most(class: u8) -> u32 {
 /// Gives back what the caller has too much of. Call it with no turn held.
 #[inline]
 pub fn tidy(context: &Context) -> Result<()> {
-    if context.is_untidy.get() { tidy_slowly(context) } else { Ok(()) }
+    if context.kept.pending.is_untidy() { tidy_slowly(context) } else { Ok(()) }
 }
 
 #[cold]
 fn tidy_slowly(context: &Context) -> Result<()> {
-    context.is_untidy.set(false);
+    let counts = &context.kept.pending;
+    counts.set_untidy(false);
     span::drain_runs(context, context.index())?;
     for class in 0..CLASS_COUNT as u8 {
-        let hint = &context.pending[usize::from(class)];
-        if hint.get() > most(class) {
-            let left = arena::drain(context, context.index(), class, hint.get(), batch(class))?;
-            hint.set(left);
+        let count = counts.of(class);
+        if count > most(class) {
+            counts.set(class, arena::drain(context, context.index(), class, count, batch(class))?);
         }
     }
     Ok(())
@@ -221,7 +227,7 @@ pub fn reclaim(context: &Context) -> Result<()> {
             drained?;
         }
     }
-    context.pending.iter().for_each(|hint| hint.set(0));
+    context.kept.pending.clear();
     Ok(())
 }
 

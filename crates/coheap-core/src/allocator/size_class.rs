@@ -45,15 +45,16 @@ pub enum Room {
 impl Room {
     /// The smallest room for `bytes`.
     #[inline]
-    pub fn of(bytes: usize) -> Self {
+    pub const fn of(bytes: usize) -> Self {
         if bytes <= 1024 {
             return Self::Class(SMALL[bytes.div_ceil(16)]);
         }
         if bytes > LARGEST {
-            return Self::Run((bytes as u64).div_ceil(SPAN_BYTES).min(u64::from(u32::MAX)) as u32);
+            let spans = (bytes as u64).div_ceil(SPAN_BYTES);
+            return Self::Run(if spans < u32::MAX as u64 { spans as u32 } else { u32::MAX });
         }
         let mut class = SMALL[64];
-        while usize::from(SIZES[usize::from(class)]) < bytes {
+        while (SIZES[class as usize] as usize) < bytes {
             class += 1;
         }
         Self::Class(class)

@@ -14,10 +14,10 @@
 //!
 //! What always holds, under the span map's turn:
 //!
-//! - **S1** Heads from 0 to `frontier` tile it without gap; what is above was never used.
-//! - **S2** `free` is the number of spans in free runs; no free run begins below `hint`, which is
-//!   a head or the frontier.
-//! - **S3** `committed` spans are real; it grows and never shrinks.
+//! - **Span.1** Heads from 0 to `frontier` tile it without gap; what is above was never used.
+//! - **Span.2** `free` is the number of spans in free runs; no free run begins below `hint`, which
+//!   is a head or the frontier.
+//! - **Span.3** `committed` spans are real; it grows and never shrinks.
 
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -218,7 +218,7 @@ pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
     let first = find(&held, u64::from(spans))?;
     let region = context.region();
     let control = context.control();
-    context.is_untidy.set(true);
+    context.kept.pending.set_untidy(true);
     let mut change = Change::begin(&held, CLAIM_WORDS + 2)?;
     claim(&mut change, first, Use::Run(u64::from(spans)))?;
     change.set(&region.span(first)?.free, control.runs.get());
@@ -247,7 +247,7 @@ pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
 pub fn give_run(change: &mut Change<'_>, at: u64) -> Result<()> {
     let region = change.region();
     let index = index_of(region, at)?;
-    change.context().is_untidy.set(true);
+    change.context().kept.pending.set_untidy(true);
     change.chain(&change.context().control().runs, &region.span(index)?.free, index + 1);
     Ok(())
 }

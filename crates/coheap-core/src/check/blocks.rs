@@ -13,7 +13,6 @@ use crate::allocator::{CLASS_COUNT, Room};
 use crate::error::Result;
 use crate::memory::Region;
 use crate::memory::layout::{ARENA_COUNT, SPAN_BYTES};
-use crate::objects::parcel::Place;
 
 /// What is known of each span and of each block in use.
 #[derive(Debug, Default)]
@@ -21,8 +20,6 @@ pub(super) struct Blocks {
     /// Blocks in use and not claimed yet, with their room.
     unclaimed: HashMap<u64, Room>,
     claimed: u64,
-    /// Objects that parcels refer to, still to be met.
-    pub(super) places: Vec<Place>,
 }
 
 impl Blocks {

@@ -2,6 +2,8 @@
 //!
 //! What always holds: each block on the way is claimed exactly once, and every number that a
 //! structure keeps of itself is counted again.
+//!
+//! Not here: what an object consists of, which its kind says.
 
 use std::collections::BTreeMap;
 
@@ -9,259 +11,143 @@ use super::blocks::{Blocks, HEADER};
 use super::broken;
 use crate::allocator::Room;
 use crate::error::Result;
-use crate::memory::layout::{Object, QueueBody, Record, SLOT_COUNT};
-use crate::memory::{Region, Word};
+use crate::kind::Kind;
+use crate::memory::Region;
+use crate::memory::layout::{DirectoryValue, Object, Record, SLOT_COUNT};
 use crate::objects::cell::Cell;
-use crate::objects::husk;
-use crate::objects::map::{self, ENTRY_WORDS, Key, SEGMENT, SlotWord, Table};
-use crate::objects::parcel;
-use crate::objects::queue::{self, RECORD, REFERENCE, RESERVED};
+use crate::objects::kinds;
+use crate::objects::ledger::record::{RECORD, REFERENCE, RESERVED};
+use crate::objects::parcel::{self, Place};
+use crate::objects::walk::{self, Owed, Walk};
+use crate::objects::{directory, husk};
 
-/// Claims all objects. Answers how many there are.
-pub(super) fn claim_objects(region: &Region, blocks: &mut Blocks) -> Result<u64> {
-    let directory = &region.header().directory;
-    claim_map(region, blocks, directory)?;
-    let table = Table::new(region, directory);
-    let mut found = Found::default();
-    for position in 0..table.used() {
-        let entry = table.entry(position)?;
-        if Cell::load(entry).is_removed() {
-            continue;
-        }
-        let mut bytes = Vec::new();
-        Cell::load(&entry[2..]).read(region, &mut bytes)?;
-        let mut at = [0u8; 8];
-        at[..6].copy_from_slice(bytes.get(..6).ok_or_else(|| broken("directory", position))?);
-        let at = u64::from_le_bytes(at);
-        claim_object(region, blocks, at, &mut found)?;
-        found.objects.insert(at, region.at::<Object>(at)?.references.get().saturating_sub(1));
-    }
-    claim_slots(region, blocks, &mut found)?;
-    if let Some((at, _)) = found.objects.iter().find(|(_, missing)| **missing != 0) {
-        return Err(broken("references of an object", *at));
-    }
-    if let Some((at, _)) = found.queues.iter().find(|(_, owed)| **owed != (0, 0)) {
-        return Err(broken("leases of a queue", *at));
-    }
-    Ok(found.objects.len() as u64)
-}
-
-/// Objects on the way.
-#[derive(Default)]
-struct Found {
+/// Everything on the way.
+pub(super) struct Found<'r> {
+    region: &'r Region,
+    pub(super) blocks: Blocks,
     /// Objects, with the references that were not met yet.
     objects: BTreeMap<u64, u64>,
-    /// Queues, with the leases and promises that were not met yet.
-    queues: BTreeMap<u64, (u64, u64)>,
+    /// Objects that others lease from, with the leases and promises that were not met yet.
+    owed: BTreeMap<u64, Owed>,
+    /// Objects that values refer to, still to be met.
+    places: Vec<Place>,
 }
 
-fn claim_object(region: &Region, blocks: &mut Blocks, at: u64, found: &mut Found) -> Result<()> {
-    blocks.claim(at, HEADER)?;
-    let object: &Object = region.at(at)?;
-    if object.generation.get() & 1 == 0 {
-        return Err(broken("dead object in the directory or a ledger", at));
+impl Walk for Found<'_> {
+    fn claim(&mut self, at: u64, room: Room) -> Result<()> {
+        self.blocks.claim(at, room)
     }
-    match object.shape.get() as u8 {
-        1 | 4 | 5 => claim_cell(region, blocks, Cell::load(&object.root[..2])),
-        2 => {
-            claim_map(region, blocks, object)?;
-            claim_reserve(blocks, object.root[9].get())
+
+    fn refer(&mut self, place: Place) {
+        self.places.push(place);
+    }
+
+    fn owe(&mut self, object: &Object, owed: Owed) {
+        self.owed.insert(self.region.offset_of(object), owed);
+    }
+}
+
+impl<'r> Found<'r> {
+    /// Nothing is found yet but blocks.
+    pub(super) fn new(region: &'r Region, blocks: Blocks) -> Self {
+        let (objects, owed, places) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { region, blocks, objects, owed, places }
+    }
+
+    /// Claims all objects. Answers how many there are.
+    pub(super) fn claim_objects(&mut self) -> Result<u64> {
+        let region = self.region;
+        kinds::shape(Kind::Map).walk(region, &region.header().directory, self)?;
+        for (_, DirectoryValue { at, .. }) in directory::entries(region)? {
+            self.claim_object(at)?;
+            let references = region.at::<Object>(at)?.references.get();
+            self.objects.insert(at, references.saturating_sub(1));
         }
-        3 => {
-            found.queues.insert(at, claim_queue(region, blocks, object)?);
-            Ok(())
+        self.claim_slots()?;
+        if let Some((at, _)) = self.objects.iter().find(|(_, missing)| **missing != 0) {
+            return Err(broken("references of an object", *at));
         }
-        _ => Err(broken("kind of an object", at)),
+        if let Some((at, _)) = self.owed.iter().find(|(_, owed)| **owed != Owed::default()) {
+            return Err(broken("leases of an object", *at));
+        }
+        Ok(self.objects.len() as u64)
     }
-}
 
-/// A block kept for a full heap, if there is one.
-fn claim_reserve(blocks: &mut Blocks, at: u64) -> Result<()> {
-    if at == 0 { Ok(()) } else { blocks.claim(at, husk::ROOM) }
-}
+    fn claim_object(&mut self, at: u64) -> Result<()> {
+        self.blocks.claim(at, HEADER)?;
+        let object: &Object = self.region.at(at)?;
+        if object.generation.get() & 1 == 0 {
+            return Err(broken("dead object in the directory or a ledger", at));
+        }
+        let kind = Kind::of(object.shape.get() as u8);
+        let shape = kind.map(kinds::shape).ok_or_else(|| broken("kind of an object", at))?;
+        shape.walk(self.region, object, self)
+    }
 
-fn claim_cell(region: &Region, blocks: &mut Blocks, cell: Cell) -> Result<()> {
-    if cell.is_parcel() {
-        return claim_parcel(region, blocks, cell.1);
+    /// Claims the parcels of a row that are on their way into cells or out of them.
+    pub(super) fn claim_parcels(&mut self, index: u32) -> Result<()> {
+        let region = self.region;
+        if region.context(index).committed.get() != 1 {
+            return Ok(());
+        }
+        let control = region.control(index);
+        for chain in [&control.built, &control.freed] {
+            let mut at = chain.get();
+            while at != 0 {
+                walk::parcel(self, region, at)?;
+                at = parcel::next(region, at)?;
+            }
+        }
+        Ok(())
     }
-    if let Some((len, at)) = cell.block() {
-        region.words(at, (len as usize).div_ceil(8))?;
-        return blocks.claim(at, Room::of(len as usize));
-    }
-    if cell.is_nothing() || cell.len() > 15 {
-        return Err(broken("cell", cell.0));
-    }
-    Ok(())
-}
 
-/// Claims a parcel; its references are met later.
-fn claim_parcel(region: &Region, blocks: &mut Blocks, at: u64) -> Result<()> {
-    let (room, places) = parcel::counted(region, at)?;
-    blocks.places.extend(places);
-    blocks.claim(at, room)
-}
-
-/// Claims the parcels of a row that are on their way into cells or out of them.
-pub(super) fn claim_parcels(region: &Region, blocks: &mut Blocks, index: u32) -> Result<()> {
-    if region.context(index).committed.get() != 1 {
-        return Ok(());
-    }
-    let control = region.control(index);
-    for chain in [&control.built, &control.freed] {
-        let mut at = chain.get();
+    /// Claims what hangs from the husks of a row.
+    pub(super) fn claim_husks(&mut self, index: u32) -> Result<()> {
+        let region = self.region;
+        if region.context(index).committed.get() != 1 {
+            return Ok(());
+        }
+        let mut at = region.control(index).husks.get();
         while at != 0 {
-            claim_parcel(region, blocks, at)?;
-            at = parcel::next(region, at)?;
+            self.blocks.claim(at, husk::ROOM)?;
+            let (husk, shape) = husk::find(region, at)?;
+            shape.walk_husk(region, husk, self)?;
+            at = husk.next.get();
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn claim_map(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<()> {
-    let table = Table::new(region, object);
-    table.check_numbers()?;
-    claim_entry_segments(region, blocks, &table)?;
-    let mut living = 0;
-    for position in 0..table.used() {
-        let entry = table.entry(position)?;
-        let key = Cell::load(entry);
-        if key.is_removed() {
-            continue;
+    /// Claims what all slots have, and takes it off the numbers of objects: references first, for
+    /// they lead to more.
+    fn claim_slots(&mut self) -> Result<()> {
+        let region = self.region;
+        let mut others = Vec::new();
+        for index in 0..SLOT_COUNT {
+            self.claim_slot(index, &mut others)?;
         }
-        if position < object.root[7].get() {
-            return Err(broken("first entry of a map", position));
+        for record in &others {
+            if record.state.get() & RESERVED == 0 {
+                walk::cell(self, region, Cell::load(&record.cell))?;
+            }
         }
-        living += 1;
-        claim_cell(region, blocks, key)?;
-        claim_cell(region, blocks, Cell::load(&entry[2..]))?;
-        let mut bytes = Vec::new();
-        key.read(region, &mut bytes)?;
-        match table.find(&Key::new(region, &bytes)?)? {
-            Some(found) if found.position == position => {}
-            _ => return Err(broken("entry that its index does not find", position)),
+        while let Some(place) = self.places.pop() {
+            self.meet_reference(place)?;
         }
+        others.into_iter().try_for_each(|record| self.take_off(record))
     }
-    let slots = claim_index(region, blocks, &table)?;
-    if living != table.live() || slots != living {
-        return Err(broken("number of entries of a map", living));
-    }
-    Ok(())
-}
 
-fn claim_entry_segments(region: &Region, blocks: &mut Blocks, table: &Table<'_>) -> Result<()> {
-    let (entries, places) = (table.root[2].get(), table.root[4].get());
-    if places == 0 {
-        let bytes = table.capacity() as usize * ENTRY_WORDS * 8;
-        return if entries == 0 { Ok(()) } else { blocks.claim(entries, Room::of(bytes)) };
-    }
-    blocks.claim(entries, Room::of(places as usize * 8))?;
-    let directory = region.words(entries, places as usize)?;
-    for place in &directory[..(table.capacity() / SEGMENT) as usize] {
-        blocks.claim(place.get(), Room::of(SEGMENT as usize * ENTRY_WORDS * 8))?;
-    }
-    Ok(())
-}
-
-/// Answers the number of living slots.
-fn claim_index(region: &Region, blocks: &mut Blocks, table: &Table<'_>) -> Result<u64> {
-    let depth = table.root[6].get();
-    if depth > 0 {
-        blocks.claim(table.root[5].get(), Room::of(8 << depth))?;
-    }
-    let mut living = 0;
-    for segment in map::index_segments(table)? {
-        let shape = map::segment_shape(region, segment)?;
-        blocks.claim(segment, Room::of(8 << shape.bits))?;
-        let slots = region.words(segment, 1 << shape.bits)?;
-        let filled = slots[1..].iter().filter(|slot| slot.get() != 0).count() as u64;
-        if filled != shape.filled || shape.depth > depth {
-            return Err(broken("index segment", segment));
-        }
-        living += slots[1..].iter().filter(|slot| SlotWord(slot.get()).is_living()).count() as u64;
-    }
-    Ok(living)
-}
-
-/// Answers how many items should be on leases, and how many places promised.
-fn claim_queue(region: &Region, blocks: &mut Blocks, object: &Object) -> Result<(u64, u64)> {
-    let at = object.root[0].get();
-    blocks.claim(at, queue::BODY)?;
-    let body: &QueueBody = region.at(at)?;
-    claim_reserve(blocks, body.reserve.get())?;
-    claim_chain(region, blocks, body)?;
-    if body.head_seen.get() > body.head.get() || body.tail_seen.get() > body.tail.get() {
-        return Err(broken("ends of a queue, as noted", at));
-    }
-    let returned = claim_records(region, blocks, &body.returned, Some(&body.returned_last))?;
-    if returned != body.returned_count.get() {
-        return Err(broken("returned items of a queue", returned));
-    }
-    claim_records(region, blocks, &body.failed, Some(&body.failed_last))?;
-    Ok((body.leased.get(), body.reserved.get()))
-}
-
-fn claim_chain(region: &Region, blocks: &mut Blocks, body: &QueueBody) -> Result<()> {
-    let mut position = body.head.get();
-    let mut at = body.head_segment.get();
-    let mut last = 0;
-    while at != 0 {
-        let segment = queue::segment_words(region, at)?;
-        blocks.claim(at, Room::of(segment.len() * 8))?;
-        let (base, places) = (segment[2].get(), segment[1].get());
-        if position < base {
-            return Err(broken("base of a queue's segment", at));
-        }
-        while position < body.tail.get() && position < base.saturating_add(places) {
-            let place = 4 + 2 * (position - base) as usize;
-            claim_cell(region, blocks, Cell::load(&segment[place..]))?;
-            position += 1;
-        }
-        last = at;
-        at = segment[0].get();
-    }
-    if position != body.tail.get() || last != body.tail_segment.get() {
-        return Err(broken("chain of a queue", position));
-    }
-    Ok(())
-}
-
-fn claim_records(
-    region: &Region,
-    blocks: &mut Blocks,
-    first: &Word,
-    last: Option<&Word>,
-) -> Result<u64> {
-    let (mut at, mut before, mut count) = (first.get(), 0, 0);
-    while at != 0 {
-        blocks.claim(at, RECORD)?;
-        let record: &Record = region.at(at)?;
-        claim_cell(region, blocks, Cell::load(&record.cell))?;
-        count += 1;
-        before = at;
-        at = record.next.get();
-    }
-    match last {
-        Some(last) if last.get() != before => Err(broken("list of a queue", before)),
-        _ => Ok(count),
-    }
-}
-
-/// Claims what all slots have, and takes it off the numbers of queues and objects: references
-/// first, for they lead to queues.
-fn claim_slots(region: &Region, blocks: &mut Blocks, found: &mut Found) -> Result<()> {
-    let mut others = Vec::new();
-    for index in 0..SLOT_COUNT {
-        let slot = region.slot(index);
+    /// Claims the records of a slot. Those that are no references go to `others`.
+    fn claim_slot(&mut self, index: u32, others: &mut Vec<&'r Record>) -> Result<()> {
+        let slot = self.region.slot(index);
         let (mut at, mut before, mut count) = (slot.leases.get(), 0, 0);
         while at != 0 {
-            blocks.claim(at, RECORD)?;
-            let record: &Record = region.at(at)?;
+            self.blocks.claim(at, RECORD)?;
+            let record: &Record = self.region.at(at)?;
             if record.previous.get() != before {
                 return Err(broken("list of a slot", at));
             }
             if record.state.get() & REFERENCE != 0 {
-                let place = (record.object.get(), record.generation.get());
-                meet_reference(region, blocks, place, found)?;
+                self.meet_reference((record.object.get(), record.generation.get()))?;
             } else {
                 others.push(record);
             }
@@ -272,93 +158,35 @@ fn claim_slots(region: &Region, blocks: &mut Blocks, found: &mut Found) -> Resul
         if count != slot.lease_count.get() {
             return Err(broken("number of records of a slot", u64::from(index)));
         }
+        Ok(())
     }
-    for record in &others {
+
+    /// Claims the object of a reference when it is met for the first time.
+    fn meet_reference(&mut self, (at, generation): Place) -> Result<()> {
+        let object: &Object = self.region.at(at)?;
+        if object.generation.get() != generation {
+            return Err(broken("reference to an object that ended", at));
+        }
+        if !self.objects.contains_key(&at) {
+            self.claim_object(at)?;
+            self.objects.insert(at, object.references.get());
+        }
+        let missing = self.objects.get_mut(&at).filter(|missing| **missing > 0);
+        *missing.ok_or_else(|| broken("references of an object", at))? -= 1;
+        Ok(())
+    }
+
+    /// Takes a lease or a promise off what its object counts.
+    fn take_off(&mut self, record: &Record) -> Result<()> {
+        let at = record.object.get();
+        let object: &Object = self.region.at(at)?;
+        if object.generation.get() != record.generation.get() {
+            return Ok(());
+        }
+        let owed = self.owed.get_mut(&at).ok_or_else(|| broken("object of a lease", at))?;
         let is_promise = record.state.get() & RESERVED != 0;
-        if !is_promise {
-            claim_cell(region, blocks, Cell::load(&record.cell))?;
-        }
+        let number = if is_promise { &mut owed.promises } else { &mut owed.leases };
+        *number = number.checked_sub(1).ok_or_else(|| broken("leases of an object", at))?;
+        Ok(())
     }
-    // What is in a parcel may lead to more.
-    while let Some(place) = blocks.places.pop() {
-        meet_reference(region, blocks, place, found)?;
-    }
-    for record in others {
-        take_off(region, found, record, record.state.get() & RESERVED != 0)?;
-    }
-    Ok(())
-}
-
-/// Claims the object of a reference when it is met for the first time.
-fn meet_reference(
-    region: &Region,
-    blocks: &mut Blocks,
-    (at, generation): parcel::Place,
-    found: &mut Found,
-) -> Result<()> {
-    let object: &Object = region.at(at)?;
-    if object.generation.get() != generation {
-        return Err(broken("reference to an object that ended", at));
-    }
-    if !found.objects.contains_key(&at) {
-        claim_object(region, blocks, at, found)?;
-        found.objects.insert(at, object.references.get());
-    }
-    let missing = found.objects.get_mut(&at).filter(|missing| **missing > 0);
-    *missing.ok_or_else(|| broken("references of an object", at))? -= 1;
-    Ok(())
-}
-
-fn take_off(region: &Region, found: &mut Found, record: &Record, is_promise: bool) -> Result<()> {
-    let at = record.object.get();
-    let object: &Object = region.at(at)?;
-    if object.generation.get() != record.generation.get() {
-        return Ok(());
-    }
-    let queue = found.queues.get_mut(&at);
-    let (leased, reserved) = queue.ok_or_else(|| broken("queue of a lease", at))?;
-    let number = if is_promise { reserved } else { leased };
-    *number = number.checked_sub(1).ok_or_else(|| broken("leases of a queue", at))?;
-    Ok(())
-}
-
-/// Claims what hangs from the husks of a row.
-pub(super) fn claim_husks(region: &Region, blocks: &mut Blocks, index: u32) -> Result<()> {
-    if region.context(index).committed.get() != 1 {
-        return Ok(());
-    }
-    let mut at = region.control(index).husks.get();
-    while at != 0 {
-        blocks.claim(at, husk::ROOM)?;
-        let husk = husk::words(region, at)?;
-        let next = husk[0].get();
-        if let Some(body) = husk::queue_body(husk) {
-            claim_remains(region, blocks, body)?;
-            at = next;
-            continue;
-        }
-        for position in 0..husk::cells_left(husk) {
-            let entry = husk::entry_words(region, husk, position)?;
-            if !Cell::load(entry).is_removed() {
-                claim_cell(region, blocks, Cell::load(entry))?;
-                claim_cell(region, blocks, Cell::load(&entry[2..]))?;
-            }
-        }
-        let parts = husk::parts(region, husk)?;
-        for (block, room) in parts {
-            blocks.claim(block, room)?;
-        }
-        at = next;
-    }
-    Ok(())
-}
-
-/// Claims what is left of a removed queue.
-fn claim_remains(region: &Region, blocks: &mut Blocks, at: u64) -> Result<()> {
-    blocks.claim(at, queue::BODY)?;
-    let body: &QueueBody = region.at(at)?;
-    claim_reserve(blocks, body.reserve.get())?;
-    claim_records(region, blocks, &body.returned, None)?;
-    claim_records(region, blocks, &body.failed, None)?;
-    if body.head_segment.get() == 0 { Ok(()) } else { claim_chain(region, blocks, body) }
 }

@@ -3,7 +3,7 @@
 //! What always holds: a heap is whole before anyone can find it; what is read from a file is
 //! checked before the file is mapped.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{
@@ -142,7 +142,8 @@ fn check_committed(region: &Region, len_before: u64) -> Result<()> {
     let map = &region.header().spans;
     let (hint, frontier) = (map.hint.acquire(), map.frontier.acquire());
     let committed = map.committed.acquire();
-    let len = if defect(30) { len_before } else { region.file().ownership()?.len };
+    let len =
+        if defect(Mistake::CompareOldLength) { len_before } else { region.file().ownership()?.len };
     let is_real =
         committed <= region.span_limit() && region.data_start() + committed * SPAN_BYTES <= len;
     if !is_real {

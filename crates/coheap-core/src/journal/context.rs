@@ -1,20 +1,21 @@
-//! A thread's place in the heap: its journal, its pending blocks, its row in the table.
+//! A thread's place in the heap: its row in the table, its journal, the turns it may take.
 //!
 //! What always holds:
 //!
-//! - **C1** A context belongs to one thread of one process; only that thread writes its journal.
-//! - **C2** At most one change is open in it.
-//! - **C3** Blocks on its pending chains belong to nothing else. They stay there when the thread
-//!   ends, and the next thread to take the row has them.
+//! - **Context.1** A context belongs to one thread of one process; only that thread writes its
+//!   journal.
+//! - **Context.2** At most one change is open in it.
+//! - **Context.3** Blocks on its pending chains belong to nothing else. They stay there when the
+//!   thread ends, and the next thread to take the row has them.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
-use crate::journal::held::Held;
+use crate::journal::kept::Kept;
 use crate::memory::Region;
-use crate::memory::layout::{CLASS_ROWS, CONTEXT_COUNT, ContextEntry, Control};
+use crate::memory::layout::{CONTEXT_COUNT, ContextEntry, Control};
 use crate::os;
 use crate::sync::{Member, Owner};
 
@@ -31,30 +32,14 @@ pub struct Context {
     me: Owner,
     /// Process id in the low half, thread id in the high half.
     signature: u64,
-    /// About how many blocks of each class are pending: decides when to give some back.
-    pub(crate) pending: [Cell<u32>; CLASS_ROWS],
-    /// Whether more is pending than should be.
-    pub(crate) is_untidy: Cell<bool>,
     /// Highest turn held, plus one: turns are taken in index order.
-    pub(crate) highest: Cell<u32>,
+    pub(super) highest: Cell<u32>,
     /// Blocks that the open change puts on a chain just before its commit.
-    pub(crate) chained: Cell<Vec<Chained>>,
+    pub(super) chained: Cell<Vec<Chained>>,
     /// Whether a change is open.
     pub(crate) is_changing: Cell<bool>,
-    /// Whether a transaction of this thread is open.
-    pub(crate) in_transaction: Cell<bool>,
-    /// When a single write gives up that waits for a transaction. `None`: never.
-    pub(crate) write_deadline: Cell<Option<u64>>,
-    /// Parcels that the open transaction may still store, by offset and serial number.
-    pub(crate) put_off: Cell<Vec<[u64; 2]>>,
-    /// Parcels on the row's chain are the thread's own.
-    pub(crate) has_packed: Cell<bool>,
-    /// Why the open transaction must not commit, where it was no call of its own that failed.
-    pub(crate) doom: Cell<Option<&'static Error>>,
-    /// How old the transaction was that ended last.
-    pub(crate) last_age: Cell<u64>,
-    /// Locks held by this very thread: its row must not pass to another meanwhile.
-    pub(crate) own_locks: Cell<u32>,
+    /// What the floors above keep for the thread.
+    pub(crate) kept: Kept,
 }
 
 impl std::fmt::Debug for Context {
@@ -64,18 +49,6 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// Runs an operation that answers [`Error::WouldBlock`](crate::Error::WouldBlock), with nothing
-    /// changed, where it would still wait for a transaction to end at `deadline`, in nanoseconds of
-    /// [`os::now`]; where that is 0, it never waits: for callers who hold what that transaction may
-    /// need.
-    #[inline]
-    pub fn waiting_until<T>(&self, deadline: u64, operation: impl FnOnce(&Self) -> T) -> T {
-        let before = self.write_deadline.replace(Some(deadline));
-        let answer = operation(self);
-        self.write_deadline.set(before);
-        answer
-    }
-
     /// Takes a free row for the calling thread.
     pub fn claim(member: Arc<Member>) -> Result<Self> {
         let region = member.region();
@@ -83,7 +56,7 @@ impl Context {
         for step in 0..CONTEXT_COUNT {
             let index = (first + step) % CONTEXT_COUNT;
             let entry = region.context(index);
-            let me = Owner::new(member.slot(), member.epoch(), index);
+            let me = Owner::new(member.incarnation(), index);
             if entry.owner.get() != 0
                 || Region::compare_exchange(&entry.owner, 0, me.bits()).is_err()
             {
@@ -100,18 +73,10 @@ impl Context {
                 member,
                 index,
                 me,
-                pending: Default::default(),
-                is_untidy: Cell::new(false),
                 highest: Cell::new(0),
                 chained: Cell::default(),
                 is_changing: Cell::new(false),
-                in_transaction: Cell::new(false),
-                write_deadline: Cell::new(None),
-                put_off: Cell::default(),
-                has_packed: Cell::new(false),
-                doom: Cell::new(None),
-                last_age: Cell::new(0),
-                own_locks: Cell::new(0),
+                kept: Kept::default(),
             });
         }
         Err(Error::TableFull { table: "threads", rows: u64::from(CONTEXT_COUNT) })
@@ -162,31 +127,16 @@ impl Context {
     /// Whether the calling process is the one that claimed, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
-        self.generation == os::generation() || defect(27)
+        self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
-    /// An error that dooms this thread's transaction, if one is open.
-    pub(crate) fn doomed_by(&self, error: &'static Error) -> Error {
-        if self.in_transaction.get() {
-            self.doom.set(Some(error));
-        }
-        error.clone()
-    }
-
-    /// How old this thread's last transaction was, for the next attempt. `None`: it never waited.
-    pub fn last_age(&self) -> Option<u64> {
-        Some(self.last_age.get()).filter(|age| *age > 1)
-    }
-
-    /// Takes one turn, recovering whoever died with it.
-    #[inline(always)]
-    pub fn hold(&self, turn: u32) -> Result<Held<'_>> {
-        Held::one(self, turn)
-    }
-
-    /// Takes several turns, in index order.
-    pub fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
-        Held::all(self, turns)
+    /// Runs an operation that answers [`Error::WouldBlock`](crate::Error::WouldBlock), with nothing
+    /// changed, where it would still wait for a transaction to end at `deadline`, in nanoseconds of
+    /// [`os::now`]; where that is 0, it never waits: for callers who hold what that transaction may
+    /// need.
+    #[inline]
+    pub fn waiting_until<T>(&self, deadline: u64, operation: impl FnOnce(&Self) -> T) -> T {
+        self.kept.write_deadline.during(deadline, || operation(self))
     }
 }
 
@@ -204,7 +154,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         // A forked copy must not touch what belongs to its parent's thread; a row whose thread
         // still signs locks must not be signed for by another thread.
-        if self.is_own() && self.own_locks.get() == 0 && !self.is_changing.get() {
+        if self.is_own() && !self.kept.locks.is_any() && !self.is_changing.get() {
             let _ = Region::compare_exchange(&self.entry().owner, self.me.bits(), 0);
         }
     }

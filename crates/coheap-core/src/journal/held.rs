@@ -5,7 +5,7 @@
 //! - Turns are taken in index order, also over several `Held` that live at once.
 //! - Dropping lets them go, whatever happened. A change open under them has closed by then.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::journal::context::Context;
 use crate::journal::recovery::{self, Recovered};
@@ -31,9 +31,22 @@ const FEW: usize = 4;
 
 const _: () = assert!(TURN_COUNT <= u16::MAX as u32);
 
+impl Context {
+    /// Takes one turn, recovering whoever died with it.
+    #[inline(always)]
+    pub fn hold(&self, turn: u32) -> Result<Held<'_>> {
+        Held::one(self, turn)
+    }
+
+    /// Takes several turns, in index order.
+    pub fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
+        Held::all(self, turns)
+    }
+}
+
 impl<'a> Held<'a> {
     #[inline(always)]
-    pub(super) fn one(context: &'a Context, index: u32) -> Result<Self> {
+    fn one(context: &'a Context, index: u32) -> Result<Self> {
         let below = context.highest.get();
         assert!(index >= below, "turns are taken in index order");
         take(context, index)?;
@@ -42,7 +55,7 @@ impl<'a> Held<'a> {
         Ok(Self { context, many: None, few, count: 1, below: below as u16 })
     }
 
-    pub(super) fn all(context: &'a Context, wanted: &[u32]) -> Result<Self> {
+    fn all(context: &'a Context, wanted: &[u32]) -> Result<Self> {
         let below = context.highest.get() as u16;
         let mut held = Self { context, many: None, few: [0; FEW], count: 0, below };
         let wanted = wanted.iter().map(|index| *index as u16);
@@ -141,7 +154,7 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
     loop {
         match turn::wait_for(turn, context.me(), member.census())? {
             Taken::Yes => return Ok(()),
-            Taken::OwnerGone(_) if defect(16) => {
+            Taken::OwnerGone(_) if defect(Mistake::TakeTurnOfDead) => {
                 // The lock is stolen, and what it guards stays half done.
                 let word = turn.owner.acquire();
                 if Region::compare_exchange(&turn.owner, word, context.me().bits()).is_ok() {
@@ -149,9 +162,9 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
                 }
             }
             Taken::OwnerGone(gone) => {
-                let done = recovery::recover(member.census(), Some(member.who()), gone)?;
+                let done = recovery::recover(member.census(), Some(member.incarnation()), gone)?;
                 let word = Owner::of(turn.owner.acquire());
-                if done == Recovered::Done && word.is_process(gone.slot, gone.epoch) {
+                if done == Recovered::Done && word.is_of(gone) {
                     // Recovery frees every turn of the dead: this word was never theirs.
                     return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
                 }

@@ -15,9 +15,12 @@
 
 pub mod change;
 pub mod context;
+mod entries;
 pub mod held;
+mod kept;
 pub mod recovery;
 
 pub use change::Change;
 pub use context::Context;
+pub use entries::MAX_WORDS;
 pub use held::Held;

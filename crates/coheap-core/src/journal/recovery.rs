@@ -12,18 +12,18 @@
 //!
 //! What always holds:
 //!
-//! - **R1** All journals of the victim are undone before the first of its turns is let go.
-//! - **R2** A turn, chunk or row is touched only where its word names exactly the victim.
-//! - **R3** A recovery is taken over only when the recoverer is dead by the full test.
+//! - **Recovery.1** All journals of the victim are undone before the first of its turns is let go.
+//! - **Recovery.2** A turn, chunk or row is touched only where its word names exactly the victim.
+//! - **Recovery.3** A recovery is taken over only when the recoverer is dead by the full test.
 
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::Result;
-use crate::journal::change;
+use crate::journal::entries;
 use crate::memory::Region;
 use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::os;
 use crate::sync::life::{Standing, State, StateWord};
-use crate::sync::{Census, Gone, Owner, turn};
+use crate::sync::{Census, Incarnation, Owner, turn};
 
 /// What became of an attempt to recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Recovered {
 }
 
 /// Recovers a dead process: `by` is the recoverer, or `None` for one that has no slot yet.
-pub fn recover(census: &Census, by: Option<Gone>, victim: Gone) -> Result<Recovered> {
+pub fn recover(census: &Census, by: Option<Incarnation>, victim: Incarnation) -> Result<Recovered> {
     let _elected = census.byte_calls();
     let region = census.region();
     let slot = region.slot(victim.slot);
@@ -78,7 +78,7 @@ pub fn recover(census: &Census, by: Option<Gone>, victim: Gone) -> Result<Recove
     Ok(Recovered::Done)
 }
 
-fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Gone>) -> Result<bool> {
+fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Incarnation>) -> Result<bool> {
     let Some((slot, low_epoch)) = seen.recoverer() else { return Ok(false) };
     if by.is_some_and(|by| by.slot == slot) || slot >= SLOT_COUNT {
         return Ok(false);
@@ -87,12 +87,12 @@ fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Gone>) -> Result
     if epoch & 0x3fff != low_epoch {
         return Ok(false);
     }
-    Ok(census.standing(Gone { slot, epoch })? == Standing::Alive)
+    Ok(census.standing(Incarnation { slot, epoch })? == Standing::Alive)
 }
 
 /// The work itself. Every step may be the last one before the recoverer dies.
-fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
-    if defect(9) {
+fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
+    if defect(Mistake::FreeTurnsBeforeUndo) {
         free_turns(region, victim);
     }
     let mut was_open = false;
@@ -103,7 +103,7 @@ fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
         }
         was_open |= entry.entries.get() > 0 || entry.age.get() != 0;
         if entry.entries.get() > 0 {
-            change::undo(region, index, entry, true)?;
+            entries::undo(region, index, entry, true)?;
             Region::add(&region.header().tally.undone, 1);
         }
     }
@@ -130,27 +130,27 @@ fn put_in_order(region: &Region, victim: Gone) -> Result<()> {
     Ok(())
 }
 
-fn free_turns(region: &Region, victim: Gone) {
+fn free_turns(region: &Region, victim: Incarnation) {
     for index in 0..TURN_COUNT {
         let turn = region.turn(index);
         let word = turn.owner.acquire();
         if !is_victims(word, victim) {
             continue;
         }
-        if defect(11) {
+        if defect(Mistake::TurnSequenceBack) {
             Region::store(&turn.sequence, turn.sequence.get() & !1);
-        } else if turn.sequence.get() & 1 == 1 && !defect(10) {
+        } else if turn.sequence.get() & 1 == 1 && !defect(Mistake::LeaveSequenceOdd) {
             turn::close(turn);
         }
         turn::free_of_dead(turn, Owner::of(word));
     }
 }
 
-fn is_victims(word: u64, victim: Gone) -> bool {
-    Owner::of(word).is_process(victim.slot, victim.epoch)
+fn is_victims(word: u64, victim: Incarnation) -> bool {
+    Owner::of(word).is_of(victim)
 }
 
-fn free_if_victims(word: &crate::memory::Word, victim: Gone) {
+fn free_if_victims(word: &crate::memory::Word, victim: Incarnation) {
     let seen = word.acquire();
     if is_victims(seen, victim) {
         let _ = Region::compare_exchange(word, seen, 0);
@@ -172,11 +172,11 @@ pub fn wake_everybody(region: &Region) {
 }
 
 /// Looks at one of `parts` parts of all slots and recovers the dead. Answers how many.
-pub fn sweep(census: &Census, by: Option<Gone>, part: u32, parts: u32) -> Result<u32> {
+pub fn sweep(census: &Census, by: Option<Incarnation>, part: u32, parts: u32) -> Result<u32> {
     let mut recovered = 0;
     for index in (part..SLOT_COUNT).step_by(parts as usize) {
         let word = StateWord(census.region().slot(index).state.acquire());
-        let who = Gone { slot: index, epoch: word.epoch() };
+        let who = Incarnation { slot: index, epoch: word.epoch() };
         let is_candidate = matches!(word.state(), State::Live | State::Unborn | State::Recovering);
         if !is_candidate || by == Some(who) {
             continue;

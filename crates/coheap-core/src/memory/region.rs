@@ -2,11 +2,12 @@
 //!
 //! What always holds (SAFETY notes cite these by name):
 //!
-//! - **R1** From `open` to `drop`, `len` bytes at `base` are mapped and writable.
-//! - **R2** `resolve` returns only addresses that are aligned for `T` and lie wholly inside.
-//! - **R3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not unsound.
-//! - **R4** Tables are committed before the heap can be found; spans, span entries and journals
-//!   are handed out only below what the header says is committed, which only ever grows.
+//! - **Region.1** From `open` to `drop`, `len` bytes at `base` are mapped and writable.
+//! - **Region.2** `resolve` returns only addresses that are aligned for `T` and lie wholly inside.
+//! - **Region.3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not
+//!   unsound.
+//! - **Region.4** Tables are committed before the heap can be found; spans, span entries and
+//!   journals are handed out only below what the header says is committed, which only ever grows.
 //!
 //! Not here: who may write when (`sync`), and how half a write is undone (`journal`).
 
@@ -67,13 +68,13 @@ impl Region {
         self.span_limit
     }
 
-    /// R2: the caller has checked that `at..at + size` lies below `len` and is aligned.
+    /// Region.2: the caller has checked that `at..at + size` lies below `len` and is aligned.
     #[inline(always)]
     fn resolve<T: Plain>(&self, at: u64) -> &T {
         debug_assert!(at as usize + size_of::<T>() <= self.mapping.len());
         debug_assert!(at.is_multiple_of(align_of::<T>() as u64));
-        // SAFETY: inside and aligned (R2, checked by every caller), mapped while `self` is
-        // borrowed (R1); peers may change a `Plain` under a shared reference (R3).
+        // SAFETY: inside and aligned (Region.2, checked by every caller), mapped while `self` is
+        // borrowed (Region.1); peers may change a `Plain` under a shared reference (Region.3).
         unsafe { self.mapping.base().add(at as usize).cast::<T>().as_ref() }
     }
 
@@ -193,14 +194,23 @@ impl Region {
     /// `count` words at an offset in a span.
     #[inline(always)]
     pub fn words(&self, at: u64, count: usize) -> Result<&[Word], Corrupt> {
-        let len =
-            (count as u64).checked_mul(8).ok_or(Corrupt { what: "length", at: count as u64 })?;
+        self.rows(at, count)
+    }
+
+    /// `count` things in a row, of words each, at an offset in a span.
+    #[inline(always)]
+    pub fn rows<T: Plain>(&self, at: u64, count: usize) -> Result<&[T], Corrupt> {
+        const { assert!(align_of::<T>() <= 8) };
+        let len = (count as u64)
+            .checked_mul(size_of::<T>() as u64)
+            .ok_or(Corrupt { what: "length", at: count as u64 })?;
         self.bounded(at, len)?;
         let at = if count == 0 { 0 } else { at as usize };
-        // SAFETY: `at` lies inside (checked above, R1). The pointer is the mapping's, for one made
-        // from a reference to the first word could not reach the others.
-        let first = unsafe { self.mapping.base().add(at) }.cast::<Word>();
-        // SAFETY: `count` words from `first` lie inside (checked above, R1, R2), each is valid (R3).
+        // SAFETY: `at` lies inside (checked above, Region.1). The pointer is the mapping's, for one made
+        // from a reference to the first thing could not reach the others.
+        let first = unsafe { self.mapping.base().add(at) }.cast::<T>();
+        // SAFETY: `count` things from `first` lie inside and are aligned (checked above, Region.1, Region.2),
+        // each is valid (Region.3).
         Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), count) })
     }
 
@@ -275,14 +285,6 @@ impl Region {
         // SAFETY: the words that were written behind `start` hold at least `len` bytes.
         unsafe { out.set_len(start + len) };
         Ok(())
-    }
-
-    /// Some words as the thing they are.
-    #[inline(always)]
-    pub fn view<T: Plain, const COUNT: usize>(words: &[Word; COUNT]) -> &T {
-        const { assert!(size_of::<T>() <= COUNT * 8 && align_of::<T>() <= 8) };
-        // SAFETY: as long and as aligned as the words are (checked above); any bytes will do (R3).
-        unsafe { &*words.as_ptr().cast::<T>() }
     }
 
     /// Copies bytes to `at`, where nobody else can look yet; the last word is filled with zeros.

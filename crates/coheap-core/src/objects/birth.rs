@@ -9,136 +9,36 @@ use crate::allocator::{self, Room};
 use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
-use crate::objects::cell::{self, Cell};
 use crate::objects::header::{self, Handle};
-use crate::objects::mutex::{self, Traits};
-use crate::objects::{husk, map, queue};
-
-/// What a new object is made with.
-#[derive(Debug, Clone, Copy)]
-pub enum Recipe<'a> {
-    /// A value, and what it is at first.
-    Value(&'a [u8]),
-    /// A map with nothing in it.
-    Map,
-    /// A queue of at most `limit` items (0: any number) and `max_attempts` at each (0: any).
-    Queue {
-        /// Most items at once.
-        limit: u64,
-        /// Most attempts at an item.
-        max_attempts: u64,
-    },
-    /// A lock, and the value it guards.
-    Mutex(&'a [u8]),
-    /// A value that is a number of a typecode, for faces that have such.
-    Number {
-        /// What it is at first.
-        bytes: &'a [u8],
-        /// The letter of the typecode.
-        typecode: u8,
-    },
-    /// A lock that guards no value.
-    Lock {
-        /// Whether its holder may take it again.
-        is_recursive: bool,
-        /// Whether the death of a holder closes it to everybody until it is recovered.
-        is_strict: bool,
-    },
-}
-
-impl Recipe<'_> {
-    pub(super) fn kind(&self) -> Kind {
-        match self {
-            Self::Value(_) | Self::Number { .. } => Kind::Value,
-            Self::Map => Kind::Map,
-            Self::Queue { .. } => Kind::Queue,
-            Self::Mutex(_) | Self::Lock { is_recursive: false, .. } => Kind::Mutex,
-            Self::Lock { is_recursive: true, .. } => Kind::RecursiveMutex,
-        }
-    }
-
-    /// The value of an object that has one, and the traits of the lock beside it.
-    fn value(&self) -> Option<(&[u8], Traits)> {
-        match *self {
-            Self::Value(bytes) | Self::Mutex(bytes) => Some((bytes, Traits::default())),
-            Self::Number { bytes, typecode } => {
-                Some((bytes, Traits { typecode, is_strict: false }))
-            }
-            Self::Lock { is_strict, .. } => Some((&[0], Traits { typecode: 0, is_strict })),
-            Self::Map | Self::Queue { .. } => None,
-        }
-    }
-}
+use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, Recipe};
 
 /// Words that `make` saves at most.
-pub(super) const MAKE_WORDS: usize =
-    header::CREATE_WORDS + queue::CREATE_WORDS + allocator::TAKE_WORDS;
+pub(super) const MAKE_WORDS: usize = header::CREATE_WORDS + FILL_WORDS;
 
 /// Makes sure that `make` finds its blocks, and its caller one more.
-pub(super) fn ensure(context: &Context, recipe: &Recipe<'_>, more: Option<Room>) -> Result<()> {
+pub(super) fn ensure(context: &Context, recipe: &dyn Recipe, more: Option<Room>) -> Result<()> {
     let mut rooms = vec![header::ROOM];
     rooms.extend(more);
-    if let Some((bytes, _)) = recipe.value() {
-        cell::ensure(context, bytes)?;
-        rooms.extend(cell::room_of(bytes));
-    }
-    match recipe.kind() {
-        Kind::Queue => rooms.extend([queue::BODY, husk::ROOM]),
-        Kind::Map => rooms.push(husk::ROOM),
-        Kind::Value | Kind::Mutex | Kind::RecursiveMutex => {}
-    }
+    recipe.prepare(context, &mut rooms)?;
     allocator::ensure_all(context, &mut rooms)
 }
 
 /// Makes an object, which nobody can reach before the change commits.
-pub(super) fn make(change: &mut Change<'_>, recipe: &Recipe<'_>) -> Result<Handle> {
-    let mut root = [0; 11];
-    if let Some((bytes, traits)) = recipe.value() {
-        let cell = cell::make(change, bytes)?;
-        root = mutex::new_root([cell.0, cell.1], traits);
-    }
-    match recipe {
-        Recipe::Queue { limit, max_attempts } => {
-            root[0] = queue::create_body(change, *limit, *max_attempts)?;
-        }
-        Recipe::Map => root[9] = allocator::take(change, husk::ROOM)?,
-        _ => {}
-    }
-    header::create(change, recipe.kind(), &root)
+pub(super) fn make(change: &mut Change<'_>, recipe: &dyn Recipe) -> Result<Handle> {
+    header::create(change, recipe.kind(), |change, object| recipe.fill(change, object))
 }
 
 /// Words that `end` saves at most.
-pub(super) const END_WORDS: usize = header::DESTROY_WORDS + husk::CUT_WORDS + 10;
+pub(super) const END_WORDS: usize = header::DESTROY_WORDS + DETACH_WORDS;
 
 /// Makes sure that `end` has what it needs. The object's turns are held.
 pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Result<()> {
-    let region = context.region();
-    match kind {
-        Kind::Map => husk::ensure_or_reserve(context, &handle.object(region)?.root[9]),
-        Kind::Queue => {
-            let body = queue::Queue { handle: *handle }.body(region)?;
-            husk::ensure_or_reserve(context, &body.reserve)
-        }
-        Kind::Value | Kind::Mutex | Kind::RecursiveMutex => Ok(()),
-    }
+    kinds::shape(kind).prepare_removal(context, handle.object(context.region())?)
 }
 
 /// Ends an object, whose turns are held: moves away what hangs from it. `husk::dismantle` does
 /// the rest once the turns are free.
 pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()> {
-    let object = handle.object(change.region())?;
-    match kind {
-        Kind::Value | Kind::Mutex | Kind::RecursiveMutex => {
-            cell::free(change, Cell::load(&object.root[..2]))?;
-        }
-        Kind::Map => {
-            map::cut_loose(change, object, true)?;
-            match object.root[9].get() {
-                0 => {}
-                reserve => allocator::give(change, husk::ROOM, reserve)?,
-            }
-        }
-        Kind::Queue => husk::cut_queue(change, object.root[0].get())?,
-    }
+    kinds::shape(kind).detach(change, handle.object(change.region())?)?;
     header::destroy(change, handle)
 }

@@ -15,8 +15,9 @@
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::memory::layout::CellWords;
 use crate::memory::region::word_of;
-use crate::memory::{Region, Word};
 use crate::objects::parcel;
 use crate::wire::Tag;
 
@@ -26,6 +27,10 @@ pub const INLINE: usize = 15;
 pub const REMOVED: u64 = 0xfe;
 /// Tag of an integer of 64 bits.
 pub const INT_TAG: u8 = Tag::Int as u8;
+/// Bytes of an integer with its tag.
+pub const INT_BYTES: usize = 9;
+/// Low word of an integer's cell, in its low 16 bits.
+const INTEGER: u64 = INT_BYTES as u64 | (INT_TAG as u64) << 8;
 const BLOCK: u64 = 0xff;
 /// Bit of a cell whose block is a parcel.
 const PARCEL: u64 = 1 << 56;
@@ -33,6 +38,16 @@ const PARCEL: u64 = 1 << 56;
 const IN_PLACE: u64 = 256;
 /// Words that `replace` saves at most, not counting blocks taken and given.
 pub const REPLACE_WORDS: usize = 2 + IN_PLACE as usize / 8;
+
+/// The integer that bytes are.
+///
+/// # Errors
+///
+/// [`Error::NotAnInteger`].
+#[inline]
+pub fn decode_integer(bytes: &[u8]) -> Result<i64> {
+    Cell::inline(bytes).and_then(Cell::as_integer).ok_or(Error::NotAnInteger)
+}
 
 /// The two words of a cell, in private memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +59,7 @@ impl Cell {
 
     /// Reads two words.
     #[inline(always)]
-    pub fn load(words: &[Word]) -> Self {
+    pub fn load(words: &CellWords) -> Self {
         Self(words[0].get(), words[1].get())
     }
 
@@ -69,13 +84,21 @@ impl Cell {
     #[inline]
     pub fn integer(value: i64) -> Self {
         let bits = value as u64;
-        Self(9 | u64::from(INT_TAG) << 8 | bits << 16, bits >> 48)
+        Self(INTEGER | bits << 16, bits >> 48)
+    }
+
+    /// An integer as the bytes of a value.
+    #[inline]
+    pub fn integer_bytes(value: i64) -> [u8; INT_BYTES] {
+        let mut bytes = [INT_TAG; INT_BYTES];
+        bytes[1..].copy_from_slice(&value.to_le_bytes());
+        bytes
     }
 
     /// The integer in the cell, if that is what it holds.
     #[inline]
     pub fn as_integer(self) -> Option<i64> {
-        let is_integer = self.0 & 0xffff == (9 | u64::from(INT_TAG) << 8);
+        let is_integer = self.0 & 0xffff == INTEGER;
         is_integer.then_some((self.0 >> 16 | self.1 << 48) as i64)
     }
 
@@ -226,7 +249,7 @@ pub fn fits(region: &Region, old: Cell, bytes: &[u8]) -> Result<bool, Corrupt> {
 }
 
 /// Stores a value in the cell at `words` instead of what is there.
-pub fn replace(change: &mut Change<'_>, words: &[Word], bytes: &[u8]) -> Result<()> {
+pub fn replace(change: &mut Change<'_>, words: &CellWords, bytes: &[u8]) -> Result<()> {
     let old = Cell::load(words);
     if bytes.len() > INLINE && fits(change.region(), old, bytes)? {
         return overwrite(change, words, old, bytes);
@@ -239,14 +262,21 @@ pub fn replace(change: &mut Change<'_>, words: &[Word], bytes: &[u8]) -> Result<
 
 /// Stores a cell's two words, saving what was there.
 #[inline]
-pub fn store(change: &mut Change<'_>, words: &[Word], cell: Cell) {
+pub fn store(change: &mut Change<'_>, words: &CellWords, cell: Cell) {
     change.set(&words[0], cell.0);
     change.set(&words[1], cell.1);
 }
 
+/// Stores a cell that nobody else can see yet, or whose words are saved already.
+#[inline(always)]
+pub fn put(change: &Change<'_>, words: &CellWords, cell: Cell) {
+    change.put(&words[0], cell.0);
+    change.put(&words[1], cell.1);
+}
+
 /// As [`store`], without saving a word that stays what it is.
 #[inline]
-pub fn update(change: &mut Change<'_>, words: &[Word], cell: Cell) {
+pub fn update(change: &mut Change<'_>, words: &CellWords, cell: Cell) {
     for (word, value) in words.iter().zip([cell.0, cell.1]) {
         if word.get() != value {
             change.set(word, value);
@@ -257,7 +287,7 @@ pub fn update(change: &mut Change<'_>, words: &[Word], cell: Cell) {
 /// Stores a short value instead of a short one, as a change of its own: it takes no block and
 /// leaves none. Where one word tells them apart, one store is the whole change.
 #[inline]
-pub fn exchange(held: &Held<'_>, words: &[Word], old: Cell, new: Cell) -> Result<()> {
+pub fn exchange(held: &Held<'_>, words: &CellWords, old: Cell, new: Cell) -> Result<()> {
     if old.1 == new.1 {
         held.store_one(&words[0], new.0);
         return Ok(());
@@ -272,7 +302,7 @@ pub fn exchange(held: &Held<'_>, words: &[Word], old: Cell, new: Cell) -> Result
     Ok(())
 }
 
-fn overwrite(change: &mut Change<'_>, words: &[Word], old: Cell, bytes: &[u8]) -> Result<()> {
+fn overwrite(change: &mut Change<'_>, words: &CellWords, old: Cell, bytes: &[u8]) -> Result<()> {
     let region = change.region();
     let block = region.words(old.1, bytes.len().div_ceil(8))?;
     for (chunk, word) in bytes.chunks(8).zip(block) {

@@ -1,7 +1,7 @@
 //! Names to objects: a map that every heap has, whose values say where an object is.
 //!
-//! A value is 14 bytes: the header's offset in 6, its generation in 8, both little endian. The
-//! directory's own header lies in the heap's header and has a turn of its own.
+//! A value is a [`DirectoryValue`] of 14 bytes. The directory's own header lies in the heap's
+//! header and has a turn of its own.
 //!
 //! What always holds: a named object is in the directory, under one name, from the change that
 //! makes it to the change that ends it. Those without a name are in ledgers.
@@ -11,11 +11,12 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held, recovery};
 use crate::kind::Kind;
 use crate::memory::Region;
-use crate::memory::layout::{DIRECTORY_TURN, Object};
-use crate::objects::birth::{self, Recipe};
+use crate::memory::layout::{DIRECTORY_TURN, DirectoryValue, Object};
+use crate::objects::birth;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
+use crate::objects::kinds::Recipe;
 use crate::objects::map::{self, Key, Table};
 use crate::sync::Owner;
 
@@ -38,7 +39,7 @@ impl Directory {
         &self,
         context: &Context,
         name: &str,
-        recipe: &Recipe<'_>,
+        recipe: &dyn Recipe,
     ) -> Result<Handle> {
         check_name(name)?;
         let region = context.region();
@@ -46,7 +47,7 @@ impl Directory {
         let held = context.hold(DIRECTORY_TURN)?;
         let directory = &region.header().directory;
         if let Some(found) = Table::new(region, directory).find(&key)? {
-            return handle_in(region, Cell::load(&found.entry[2..]), recipe.kind());
+            return handle_in(region, Cell::load(&found.entry.value), recipe.kind());
         }
         refuse_inside(context)?;
         let handle = create(&held, directory, &key, recipe)?;
@@ -66,7 +67,7 @@ impl Directory {
         let key = Key::new(region, name.as_bytes())?;
         let _held = context.hold(DIRECTORY_TURN)?;
         match Table::new(region, &region.header().directory).find(&key)? {
-            Some(found) => handle_in(region, Cell::load(&found.entry[2..]), kind),
+            Some(found) => handle_in(region, Cell::load(&found.entry.value), kind),
             None => Err(Error::NoSuchName),
         }
     }
@@ -79,21 +80,12 @@ impl Directory {
     pub fn names(&self, context: &Context) -> Result<Vec<(String, Kind)>> {
         let region = context.region();
         let _held = context.hold(DIRECTORY_TURN)?;
-        let table = Table::new(region, &region.header().directory);
-        let mut names = Vec::new();
-        for position in 0..table.used() {
-            let entry = table.entry(position)?;
-            let key = Cell::load(entry);
-            if key.is_removed() {
-                continue;
-            }
-            let mut name = Vec::new();
-            key.read(region, &mut name)?;
-            let (at, generation) = reference_in(region, Cell::load(&entry[2..]))?;
+        let entries = entries(region)?.into_iter();
+        let kinds = entries.map(|(name, DirectoryValue { at, generation })| {
             let (_, kind) = living(Handle::any(region, at, generation), at)?;
-            names.push((String::from_utf8_lossy(&name).into_owned(), kind));
-        }
-        Ok(names)
+            Ok((name, kind))
+        });
+        kinds.collect()
     }
 
     /// Ends the object of a name. Its handles answer [`Error::ObjectGone`] from now on.
@@ -117,8 +109,8 @@ impl Directory {
             let Some(found) = Table::new(region, directory).find(&key)? else {
                 return Err(Error::NoSuchName);
             };
-            let reference = reference_in(region, Cell::load(&found.entry[2..]))?;
-            if reference != (handle.at, handle.generation)
+            let entered = value_in(region, Cell::load(&found.entry.value))?;
+            if entered != (DirectoryValue { at: handle.at, generation: handle.generation })
                 || !Owner::of(handle.object(region)?.lock.get()).is_nobody()
             {
                 continue;
@@ -142,7 +134,8 @@ impl Directory {
         let _held = context.hold(DIRECTORY_TURN)?;
         let directory = &region.header().directory;
         let found = Table::new(region, directory).find(&key)?.ok_or(Error::NoSuchName)?;
-        let (at, generation) = reference_in(region, Cell::load(&found.entry[2..]))?;
+        let entered = value_in(region, Cell::load(&found.entry.value))?;
+        let DirectoryValue { at, generation } = entered;
         living(Handle::any(region, at, generation), at)
     }
 }
@@ -151,7 +144,7 @@ const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
 
 /// What a transaction makes or removes could not be undone with it.
 fn refuse_inside(context: &Context) -> Result<()> {
-    if context.in_transaction.get() {
+    if context.kept.transaction.is_open() {
         return Err(Error::BadArgument("objects are made and removed outside of transactions"));
     }
     Ok(())
@@ -171,20 +164,34 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn reference_in(region: &Region, cell: Cell) -> Result<(u64, u64)> {
+/// All names, and where their objects are, oldest first. The directory's turn is held.
+pub(crate) fn entries(region: &Region) -> Result<Vec<(String, DirectoryValue)>> {
+    let table = Table::new(region, &region.header().directory);
+    let mut entries = Vec::new();
+    for position in 0..table.used() {
+        let entry = table.entry(position)?;
+        let key = Cell::load(&entry.key);
+        if key.is_removed() {
+            continue;
+        }
+        let mut name = Vec::new();
+        key.read(region, &mut name)?;
+        let value = value_in(region, Cell::load(&entry.value))?;
+        entries.push((String::from_utf8_lossy(&name).into_owned(), value));
+    }
+    Ok(entries)
+}
+
+/// Where the object of a name is.
+fn value_in(region: &Region, cell: Cell) -> Result<DirectoryValue> {
     let mut bytes = Vec::new();
     cell.read(region, &mut bytes)?;
     let broken = Corrupt { what: "entry of the directory", at: cell.0 };
-    let whole: [u8; 14] = bytes.try_into().map_err(|_| broken)?;
-    let mut at = [0; 8];
-    at[..6].copy_from_slice(&whole[..6]);
-    let mut generation = [0; 8];
-    generation.copy_from_slice(&whole[6..]);
-    Ok((u64::from_le_bytes(at), u64::from_le_bytes(generation)))
+    Ok(DirectoryValue::from_bytes(&bytes).ok_or(broken)?)
 }
 
 fn handle_in(region: &Region, cell: Cell, kind: Kind) -> Result<Handle> {
-    let (at, generation) = reference_in(region, cell)?;
+    let DirectoryValue { at, generation } = value_in(region, cell)?;
     living(Handle::find(region, at, generation, kind), at)
 }
 
@@ -201,16 +208,14 @@ fn create(
     held: &Held<'_>,
     directory: &Object,
     key: &Key<'_>,
-    recipe: &Recipe<'_>,
+    recipe: &dyn Recipe,
 ) -> Result<Handle> {
     map::reserve(held, directory, &[key.hash])?;
     birth::ensure(held.context(), recipe, cell::room_of(key.bytes))?;
     let mut change = Change::begin(held, birth::MAKE_WORDS + map::INSERT_WORDS)?;
     let handle = birth::make(&mut change, recipe)?;
-    let mut value = [0u8; 14];
-    value[..6].copy_from_slice(&handle.at.to_le_bytes()[..6]);
-    value[6..].copy_from_slice(&handle.generation.to_le_bytes());
-    map::insert(&mut change, directory, key, &value)?;
+    let value = DirectoryValue { at: handle.at, generation: handle.generation };
+    map::insert(&mut change, directory, key, &value.to_bytes())?;
     change.commit();
     Ok(handle)
 }

@@ -6,15 +6,16 @@
 //!
 //! What always holds: a slot becomes free only when its list is empty.
 
-use crate::defect::defect;
+use crate::allocator;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
-use crate::objects::queue::Why;
+use crate::objects::ledger::record::ReturnReason;
 use crate::objects::{husk, ledger};
 use crate::os;
-use crate::sync::Gone;
+use crate::sync::Incarnation;
 use crate::sync::life::{State, StateWord};
 use crate::sync::wait::PARTS;
 
@@ -27,7 +28,7 @@ const SELDOM: u64 = 50_000_000;
 /// Recovers whoever died and settles every estate.
 pub fn sweep(context: &Context) -> Result<u32> {
     let member = context.member();
-    let recovered = recovery::sweep(member.census(), Some(member.who()), 0, 1)?;
+    let recovered = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
     settle_all(context)?;
     Ok(recovered)
 }
@@ -36,7 +37,7 @@ pub fn sweep(context: &Context) -> Result<u32> {
 pub fn sweep_if_due(context: &Context) -> Result<bool> {
     let swept = &context.region().header().swept;
     let (last, now) = (swept.get(), os::now());
-    let is_due = now.abs_diff(last) > FRESH && !defect(20);
+    let is_due = now.abs_diff(last) > FRESH && !defect(Mistake::NeverLookForDead);
     if is_due && Region::compare_exchange(swept, last, now).is_ok() {
         sweep(context)?;
         return Ok(true);
@@ -76,19 +77,26 @@ pub(crate) fn or_after_sweep<T>(
 /// A ticker's look at a part of the slots.
 pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
-    recovery::sweep(member.census(), Some(member.who()), part, PARTS)?;
+    recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     settle_part(context, part, PARTS)
 }
 
 /// Recovers a process that was found dead, and settles what it owned.
-pub(crate) fn bury(context: &Context, dead: Gone) -> Result<()> {
+pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
     let member = context.member();
-    recovery::recover(member.census(), Some(member.who()), dead)?;
+    recovery::recover(member.census(), Some(member.incarnation()), dead)?;
     let word = StateWord(context.region().slot(dead.slot).state.acquire());
     if word.state() == State::Estate && word.epoch() == dead.epoch {
         settle(context, dead)?;
     }
     Ok(())
+}
+
+/// Settles what this process itself owns, which is about to leave, and what the dead left.
+pub fn leave(context: &Context) -> Result<()> {
+    while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Dropped)? {}
+    sweep(context)?;
+    allocator::reclaim(context)
 }
 
 /// Settles every estate there is.
@@ -101,23 +109,25 @@ fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     for index in (part..SLOT_COUNT).step_by(parts as usize) {
         let word = StateWord(context.region().slot(index).state.acquire());
         if word.state() == State::Estate {
-            settle(context, Gone { slot: index, epoch: word.epoch() })?;
+            settle(context, Incarnation { slot: index, epoch: word.epoch() })?;
             has_settled = true;
         }
     }
     if has_settled {
         husk::dismantle_abandoned(context)?;
-        crate::allocator::tidy(context)?;
+        allocator::tidy(context)?;
     }
     Ok(())
 }
 
 /// Settles one estate and frees its slot.
-pub fn settle(context: &Context, dead: Gone) -> Result<()> {
-    while !defect(14) && ledger::settle_first(context, dead, Why::Died)? {}
+pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
+    while !defect(Mistake::FreeSlotWithLeases)
+        && ledger::settle_first(context, dead, ReturnReason::Died)?
+    {}
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
-    if slot.leases.get() == 0 || defect(14) {
+    if slot.leases.get() == 0 || defect(Mistake::FreeSlotWithLeases) {
         let estate = StateWord::new(dead.epoch, State::Estate, None).0;
         let free = StateWord::new(dead.epoch, State::Free, None).0;
         let _ = Region::compare_exchange(&slot.state, estate, free);

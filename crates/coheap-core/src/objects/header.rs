@@ -2,19 +2,19 @@
 //!
 //! What always holds:
 //!
-//! - **H1** A header's generation is odd while its object lives and only ever goes up, also when
-//!   the header serves another object later. So a handle is good exactly as long as the
+//! - **Header.1** A header's generation is odd while its object lives and only ever goes up, also
+//!   when the header serves another object later. So a handle is good exactly as long as the
 //!   generation it knows is there.
-//! - **H2** A header changes its kind, turns or generation only under its turn, or before anyone
-//!   can have a handle.
+//! - **Header.2** A header changes its kind, turns or generation only under its turn, or before
+//!   anyone can have a handle.
 
 use crate::allocator::{self, HEADER_CLASS, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
+use crate::memory::Region;
 use crate::memory::layout::{OBJECT_TURNS, Object};
-use crate::memory::{Region, Word};
 use crate::os;
 use crate::sync::owner::{Owner, WAITERS};
 use crate::sync::wait::{self, Pause};
@@ -64,7 +64,7 @@ impl Handle {
     #[inline(always)]
     pub fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
         let object: &Object = region.at(self.at)?;
-        if object.generation.get() == self.generation || defect(24) {
+        if object.generation.get() == self.generation || defect(Mistake::StaleGeneration) {
             Ok(object)
         } else {
             Err(Error::ObjectGone)
@@ -85,7 +85,7 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
-        let deadline = context.write_deadline.get();
+        let deadline = context.kept.write_deadline.get();
         if deadline == Some(0) {
             return Err(Error::WouldBlock);
         }
@@ -98,7 +98,7 @@ impl Handle {
         });
         deadlock::withdraw(context.region(), context.index());
         match answer {
-            Err(Error::Deadlock) => Err(context.doomed_by(&Error::Deadlock)),
+            Err(Error::Deadlock) => Err(context.kept.transaction.doomed_by(&Error::Deadlock)),
             Err(Error::TimedOut) => Err(Error::WouldBlock),
             other => other,
         }
@@ -213,7 +213,7 @@ fn shape_of(region: &Region, at: u64, generation: u64) -> Result<u64> {
 /// The age of a transaction is told from its first wait on: who never waits needs none.
 fn date_transaction(context: &Context) {
     let age = &context.entry().age;
-    if context.in_transaction.get() && age.get() <= 1 {
+    if context.kept.transaction.is_open() && age.get() <= 1 {
         Region::store(age, os::now());
     }
 }
@@ -238,8 +238,12 @@ pub fn deal_turn(region: &Region) -> u32 {
 pub const ROOM: Room = Room::Class(HEADER_CLASS);
 
 /// Makes a new object from a pending header. Nobody can have a handle to it before the change
-/// commits; `root` are the first root words.
-pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handle> {
+/// commits; `fill` puts those root words that are not zero.
+pub fn create(
+    change: &mut Change<'_>,
+    kind: Kind,
+    fill: impl FnOnce(&mut Change<'_>, &Object) -> Result<()>,
+) -> Result<Handle> {
     let region = change.region();
     let turn = deal_turn(region);
     let second_turn = if kind.turns() == 2 { deal_turn(region) } else { turn };
@@ -250,9 +254,10 @@ pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handl
     change.set(&object.shape, shape);
     change.put(&object.references, 1);
     change.put(&object.lock, 0);
-    for (number, word) in object.root.iter().enumerate() {
-        change.put(word, root.get(number).copied().unwrap_or(0));
+    for word in &object.root {
+        change.put(word, 0);
     }
+    fill(change, object)?;
     change.set(&object.generation, generation);
     Ok(Handle { at, generation, turn, second_turn })
 }
@@ -261,7 +266,7 @@ pub fn create(change: &mut Change<'_>, kind: Kind, root: &[u64]) -> Result<Handl
 /// its root words must have been moved away in the same change.
 pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
     let object = handle.object(change.region())?;
-    if !defect(25) {
+    if !defect(Mistake::KeepGenerationOfRemoved) {
         change.set(&object.generation, handle.generation.wrapping_add(1));
     }
     allocator::give(change, Room::Class(HEADER_CLASS), handle.at)
@@ -269,9 +274,3 @@ pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
 
 /// Words that `destroy` saves.
 pub const DESTROY_WORDS: usize = 1 + allocator::GIVE_WORDS;
-
-/// The root words.
-#[inline(always)]
-pub fn root(object: &Object) -> &[Word; 11] {
-    &object.root
-}

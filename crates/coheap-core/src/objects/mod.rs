@@ -13,6 +13,8 @@
 pub mod cell;
 pub mod header;
 pub mod husk;
+pub(crate) mod walk;
+pub mod overlay;
 pub mod kinds;
 pub mod birth;
 pub mod ledger;
@@ -20,12 +22,12 @@ pub mod estate;
 pub mod directory;
 
 pub use crate::kind::Kind;
-pub use birth::Recipe;
 pub use directory::Directory;
 pub use header::Handle;
-pub use kinds::{map, mutex, queue, value};
+pub use kinds::{Recipe, map, mutex, queue, value};
 pub use ledger::{Reference, parcel};
 pub use map::Map;
 pub use mutex::Mutex;
+pub use overlay::{Inside, Lockable, Transactional};
 pub use queue::{Lease, Queue};
 pub use value::Value;

@@ -9,17 +9,17 @@
 //!
 //! # What always holds
 //!
-//! - **L1** `standing` never answers `Dead` of a process whose threads may still run.
-//! - **L2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
+//! - **Life.1** `standing` never answers `Dead` of a process whose threads may still run.
+//! - **Life.2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
 //!   compare-and-swap; the epoch goes up when a slot is taken.
-//! - **L3** An UNBORN slot is alive as long as anyone holds its byte of the birth file: a lock on
-//!   an open description that parent and child share, until the child's own byte stands.
-//! - **L4** The life descriptor is never closed while this process is attached.
+//! - **Life.3** An UNBORN slot is alive as long as anyone holds its byte of the birth file: a lock
+//!   on an open description that parent and child share, until the child's own byte stands.
+//! - **Life.4** The life descriptor is never closed while this process is attached.
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Gone, Owner};
-use crate::defect::defect;
+use super::{Incarnation, Owner};
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
@@ -46,7 +46,7 @@ pub struct StateWord(pub u64);
 
 impl StateWord {
     /// Puts a word together.
-    pub fn new(epoch: u32, state: State, by: Option<Gone>) -> Self {
+    pub fn new(epoch: u32, state: State, by: Option<Incarnation>) -> Self {
         let state = match state {
             State::Free => 0u64,
             State::Live => 1,
@@ -133,8 +133,8 @@ impl Census {
         }
     }
 
-    /// What is known of the process that had `epoch` in `slot`.
-    pub fn standing(&self, who: Gone) -> Result<Standing> {
+    /// What is known of a process.
+    pub fn standing(&self, who: Incarnation) -> Result<Standing> {
         let slot = self.region.slot(who.slot);
         let word = StateWord(slot.state.acquire());
         if word.epoch() != who.epoch || matches!(word.state(), State::Free | State::Estate) {
@@ -159,10 +159,10 @@ impl Census {
         if StateWord(slot.state.acquire()).epoch() != who.epoch {
             return Ok(Standing::Settled);
         }
-        let dead = defect(17)
+        let dead = defect(Mistake::FreeByteIsDeath)
             || identity.is_foreign_to(&self.me)
             || identity.is_gone(&self.me)
-            || !defect(19)
+            || !defect(Mistake::ExecIsNoDeath)
                 && (identity.pid != self.me.pid
                     && identity.maps_inode(self.data_inode) == Some(false));
         Ok(if dead { Standing::Dead } else { Standing::Alive })
@@ -205,12 +205,9 @@ impl Census {
 #[derive(Debug)]
 pub struct Member {
     census: Census,
-    slot: u32,
-    epoch: u32,
+    incarnation: Incarnation,
     generation: u64,
     closed: OnceLock<()>,
-    /// What this process inherited at its birth, sorted: see `objects::ledger`.
-    inheritance: OnceLock<Box<[(u64, u64)]>>,
 }
 
 impl Member {
@@ -222,13 +219,11 @@ impl Member {
     /// nobody recovered yet.
     pub fn enter(census: Census) -> Result<Self, Box<(Census, Error)>> {
         match take_slot(&census) {
-            Ok(Some((slot, epoch))) => Ok(Self {
+            Ok(Some(incarnation)) => Ok(Self {
                 census,
-                slot,
-                epoch,
+                incarnation,
                 generation: os::generation(),
                 closed: OnceLock::new(),
-                inheritance: OnceLock::new(),
             }),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
@@ -242,14 +237,12 @@ impl Member {
     pub fn be_born(census: Census, unborn: Unborn) -> Option<Self> {
         match take_unborn(&census, &unborn) {
             Ok(true) => {
-                let (slot, epoch) = (unborn.slot, unborn.epoch);
+                let incarnation = unborn.incarnation;
                 Some(Self {
                     census,
-                    slot,
-                    epoch,
+                    incarnation,
                     generation: os::generation(),
                     closed: OnceLock::new(),
-                    inheritance: OnceLock::new(),
                 })
             }
             _ => None,
@@ -270,7 +263,7 @@ impl Member {
             let unborn = StateWord::new(epoch, State::Unborn, None).0;
             let is_free = !life::is_held(self.census.checked_life()?, u64::from(slot))?;
             if is_free && Region::compare_exchange(state, word.0, unborn).is_ok() {
-                return Ok(Some(Unborn { slot, epoch, _held: held }));
+                return Ok(Some(Unborn { incarnation: Incarnation { slot, epoch }, _held: held }));
             }
             life::release_shared(&held, u64::from(slot))?;
         }
@@ -292,13 +285,7 @@ impl Member {
     /// Row of this process.
     #[inline(always)]
     pub fn slot(&self) -> u32 {
-        self.slot
-    }
-
-    /// Epoch of this process in its row.
-    #[inline(always)]
-    pub fn epoch(&self) -> u32 {
-        self.epoch
+        self.incarnation.slot
     }
 
     /// Process id.
@@ -308,8 +295,8 @@ impl Member {
     }
 
     /// This process, as others would name it.
-    pub fn who(&self) -> Gone {
-        Gone { slot: self.slot, epoch: self.epoch }
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
     /// Whether the calling process is the one that entered, and not a forked copy of it.
@@ -333,16 +320,11 @@ impl Member {
         self.generation
     }
 
-    /// Numbers that the ledger keeps here.
-    pub fn inheritance(&self) -> &OnceLock<Box<[(u64, u64)]>> {
-        &self.inheritance
-    }
-
     /// Before a sleep: makes sure that the kernel still shows this process as alive.
     pub fn hold_byte(&self) -> Result<()> {
         let file = self.census.checked_life()?;
-        if !life::is_held(file, u64::from(self.slot))? {
-            life::claim(file, u64::from(self.slot))?;
+        if !life::is_held(file, u64::from(self.slot()))? {
+            life::claim(file, u64::from(self.slot()))?;
         }
         Ok(())
     }
@@ -352,16 +334,17 @@ impl Member {
         for index in 0..CONTEXT_COUNT {
             let owner = &self.region().context(index).owner;
             let word = owner.acquire();
-            if Owner::of(word).is_process(self.slot, self.epoch) {
+            if Owner::of(word).is_of(self.incarnation) {
                 let _ = Region::compare_exchange(owner, word, 0);
             }
         }
-        let slot = self.region().slot(self.slot);
-        let live = StateWord::new(self.epoch, State::Live, None).0;
-        let free = StateWord::new(self.epoch, State::Free, None).0;
+        let Incarnation { slot: index, epoch } = self.incarnation;
+        let slot = self.region().slot(index);
+        let live = StateWord::new(epoch, State::Live, None).0;
+        let free = StateWord::new(epoch, State::Free, None).0;
         if Region::compare_exchange(&slot.state, live, free).is_ok() {
             let _elected = self.census.byte_calls();
-            self.census.release_byte(self.slot)?;
+            self.census.release_byte(index)?;
         }
         Ok(())
     }
@@ -381,32 +364,32 @@ impl Drop for Member {
 /// A slot for a child that is not there yet; dropping it leaves it to the child alone.
 #[derive(Debug)]
 pub struct Unborn {
-    slot: u32,
-    epoch: u32,
+    incarnation: Incarnation,
     /// Holds the byte of the birth file, together with the copy that the child inherits.
     _held: HeapFile,
 }
 
 impl Unborn {
     /// The child, as others will name it.
-    pub fn who(&self) -> Gone {
-        Gone { slot: self.slot, epoch: self.epoch }
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 }
 
 fn take_unborn(census: &Census, unborn: &Unborn) -> Result<bool> {
     let _elected = census.byte_calls();
-    let slot = census.region.slot(unborn.slot);
-    let expected = StateWord::new(unborn.epoch, State::Unborn, None).0;
-    if slot.state.acquire() != expected || !census.claim_byte(unborn.slot)? {
+    let Incarnation { slot: index, epoch } = unborn.incarnation;
+    let slot = census.region.slot(index);
+    let expected = StateWord::new(epoch, State::Unborn, None).0;
+    if slot.state.acquire() != expected || !census.claim_byte(index)? {
         return Ok(false);
     }
     write_identity(slot, census);
-    let live = StateWord::new(unborn.epoch, State::Live, None).0;
+    let live = StateWord::new(epoch, State::Live, None).0;
     Ok(Region::compare_exchange(&slot.state, expected, live).is_ok())
 }
 
-fn take_slot(census: &Census) -> Result<Option<(u32, u32)>> {
+fn take_slot(census: &Census) -> Result<Option<Incarnation>> {
     let _elected = census.byte_calls();
     for index in 0..SLOT_COUNT {
         let slot = census.region.slot(index);
@@ -424,7 +407,7 @@ fn take_slot(census: &Census) -> Result<Option<(u32, u32)>> {
             let epoch = word.epoch().wrapping_add(1);
             let live = StateWord::new(epoch, State::Live, None).0;
             if Region::compare_exchange(&slot.state, word.0, live).is_ok() {
-                return Ok(Some((index, epoch)));
+                return Ok(Some(Incarnation { slot: index, epoch }));
             }
         }
         census.release_unless_siblings(index)?;

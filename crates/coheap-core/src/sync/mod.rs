@@ -7,8 +7,8 @@
 //! - A **long lock** (a user's lock, a transaction's lock on an object) is held as long as the
 //!   user likes. Recovery leaves it alone; a waiter judges its owner lazily.
 //!
-//! A waiter that finds the owner of a turn dead answers [`Gone`]: recovery lives above, in
-//! `journal`, and is called from there.
+//! A waiter that finds the owner of a turn dead answers which [`Incarnation`] it was: recovery
+//! lives above, in `journal`, and is called from there.
 
 pub mod deadlock;
 pub mod life;
@@ -18,14 +18,5 @@ pub mod turn;
 pub mod wait;
 
 pub use life::{Census, Member, Standing};
-pub use owner::Owner;
+pub use owner::{Incarnation, Owner};
 pub use wait::{Patience, Pause};
-
-/// The process that held what was asked for is dead and must be recovered first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone {
-    /// Its slot.
-    pub slot: u32,
-    /// Its epoch in that slot.
-    pub epoch: u32,
-}

@@ -15,6 +15,15 @@ pub const WAITERS: u64 = 1 << 63;
 /// The lock is used as a signal: no edge for deadlock detection.
 pub const SHARED: u64 = 1 << 53;
 
+/// One process that has or had a slot, living, dead or unborn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incarnation {
+    /// Its slot.
+    pub slot: u32,
+    /// Its epoch in that slot.
+    pub epoch: u32,
+}
+
 /// A value of an owner word, flags aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner(u64);
@@ -25,7 +34,8 @@ impl Owner {
 
     /// A thread of a process.
     #[inline]
-    pub fn new(slot: u32, epoch: u32, context: u32) -> Self {
+    pub fn new(process: Incarnation, context: u32) -> Self {
+        let Incarnation { slot, epoch } = process;
         Self(u64::from(epoch) | u64::from(slot + 1) << 32 | u64::from(context + 1) << 42)
     }
 
@@ -47,15 +57,12 @@ impl Owner {
         self.0 == 0
     }
 
-    /// Row of the process. `None`: nobody, or no such row (a damaged word).
-    pub fn slot(self) -> Option<u32> {
-        let slot = (self.0 >> 32) as u32 & 0x3ff;
-        slot.checked_sub(1).filter(|slot| *slot < crate::memory::layout::SLOT_COUNT)
-    }
-
-    /// The epoch.
-    pub fn epoch(self) -> u32 {
-        self.0 as u32
+    /// The process. `None`: nobody, or no such slot (a damaged word).
+    #[inline]
+    pub fn process(self) -> Option<Incarnation> {
+        let slot = ((self.0 >> 32) as u32 & 0x3ff).checked_sub(1)?;
+        let epoch = self.0 as u32;
+        (slot < crate::memory::layout::SLOT_COUNT).then_some(Incarnation { slot, epoch })
     }
 
     /// Row of the thread. `None`: not said, or no such row.
@@ -64,8 +71,8 @@ impl Owner {
         context.checked_sub(1).filter(|context| *context < crate::memory::layout::CONTEXT_COUNT)
     }
 
-    /// Whether both are threads of the same process.
-    pub fn is_process(self, slot: u32, epoch: u32) -> bool {
-        self.slot() == Some(slot) && self.epoch() == epoch
+    /// Whether it is a thread of `process`.
+    pub fn is_of(self, process: Incarnation) -> bool {
+        self.process() == Some(process)
     }
 }

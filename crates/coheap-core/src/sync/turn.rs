@@ -7,14 +7,14 @@
 //!
 //! What always holds:
 //!
-//! - **T1** The owner word goes from free to a living owner by compare-and-swap, and back to free
-//!   by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
-//! - **T2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
+//! - **Turn.1** The owner word goes from free to a living owner by compare-and-swap, and back to
+//!   free by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
+//! - **Turn.2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
 
-use super::Gone;
+use super::Incarnation;
 use super::life::{Census, Standing};
 use super::owner::{Owner, WAITERS};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::memory::layout::Turn;
 use crate::memory::{Ordering, Region, Word, fence};
@@ -30,7 +30,7 @@ pub enum Taken {
     /// The turn is ours.
     Yes,
     /// Its owner is dead: recover the process, then try again.
-    OwnerGone(Gone),
+    OwnerGone(Incarnation),
 }
 
 /// Takes a free turn. `false`: somebody has it.
@@ -50,7 +50,7 @@ pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
 pub fn wait_judging(
     turn: &Turn,
     me: Owner,
-    dead_owner: impl Fn(&Turn) -> Result<Option<Gone>>,
+    dead_owner: impl Fn(&Turn) -> Result<Option<Incarnation>>,
 ) -> Result<Taken> {
     for _ in 0..SPINS {
         if turn.owner.get() & !WAITERS == 0 && try_take_with_flag(turn, me) {
@@ -87,21 +87,20 @@ fn try_take_with_flag(turn: &Turn, me: Owner) -> bool {
     free && Region::compare_exchange(&turn.owner, word, me.bits() | WAITERS).is_ok()
 }
 
-fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Gone>> {
+fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnation>> {
     let word = turn.owner.acquire();
     if word & !WAITERS == 0 {
         return Ok(None);
     }
     let owner = Owner::of(word);
     // Whoever takes a turn says its thread, and no thread waits for what it has.
-    let slot = owner.slot().filter(|_| owner.context().is_some() && owner != me);
-    let Some(slot) = slot else {
+    let process = owner.process().filter(|_| owner.context().is_some() && owner != me);
+    let Some(process) = process else {
         return Err(Corrupt { what: "owner of a turn", at: word }.into());
     };
-    let gone = Gone { slot, epoch: owner.epoch() };
-    match census.standing(gone)? {
+    match census.standing(process)? {
         Standing::Alive => Ok(None),
-        Standing::Dead | Standing::Settled => Ok(Some(gone)),
+        Standing::Dead | Standing::Settled => Ok(Some(process)),
     }
 }
 
@@ -157,7 +156,7 @@ pub fn store_one(turn: &Turn, word: &Word, value: u64) {
     // Who sees this word sees what the sequence was before.
     fence(Ordering::Release);
     Region::store(word, value);
-    if !defect(32) {
+    if !defect(Mistake::SingleWordKeepsSequence) {
         Region::publish(&turn.sequence, turn.sequence.get().wrapping_add(2));
     }
 }

@@ -13,7 +13,7 @@
 //! deadline is absolute; a signal ends the wait.
 
 use super::life::{Member, Standing};
-use super::{Gone, Owner};
+use super::{Incarnation, Owner};
 use crate::error::{Corrupt, Result};
 use crate::memory::{Region, Signal, Word};
 use crate::os::{self, Wake};
@@ -42,7 +42,7 @@ pub enum Pause {
     /// A signal handler ran.
     Interrupted,
     /// The owner of what is waited for is dead.
-    OwnerGone(Gone),
+    OwnerGone(Incarnation),
     /// This waiter is a ticker: look at part `0..PARTS` of the slots, then at what is waited for.
     Tick(u32),
 }
@@ -247,14 +247,13 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
 }
 
 /// Whether the owner of something can never let it go.
-pub fn gone_owner(member: &Member, owner: Owner) -> Result<Option<Gone>> {
+pub fn gone_owner(member: &Member, owner: Owner) -> Result<Option<Incarnation>> {
     // Whoever takes a lock says its thread.
-    let Some(slot) = owner.slot().filter(|_| owner.context().is_some()) else {
+    let Some(process) = owner.process().filter(|_| owner.context().is_some()) else {
         return Err(Corrupt { what: "owner of a lock", at: owner.bits() }.into());
     };
-    let gone = Gone { slot, epoch: owner.epoch() };
-    let standing = member.census().standing(gone)?;
-    Ok((standing != Standing::Alive).then_some(gone))
+    let standing = member.census().standing(process)?;
+    Ok((standing != Standing::Alive).then_some(process))
 }
 
 /// Wakes up to `count` who sleep on the signal.

@@ -1,102 +1,50 @@
-//! What a transaction has touched: maps and values, with what it wants of them.
+//! What a transaction has touched: objects, with what it wants of them.
 //!
-//! What always holds: what was read is locked; a map that is only added to unseen is locked by
-//! the commit.
-//! Not here: queues, which are logical.
+//! What always holds: what was read is locked; what is only added to unseen is locked by the
+//! commit; what is never locked has nothing but what was taken out of it.
 
-use super::overlay::Writes;
-use crate::objects::{Handle, Map, Value};
+use std::any::Any;
 
-/// What a transaction can lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Thing {
-    /// A map.
-    Map(Map),
-    /// A value.
-    Value(Value),
-}
+use crate::error::Result;
+use crate::journal::Context;
+use crate::memory::Region;
+use crate::objects::Handle;
+use crate::objects::overlay::{Lockable, Overlaid, Overlay};
 
-impl Thing {
-    /// The object.
-    pub fn handle(&self) -> &Handle {
-        match self {
-            Self::Map(map) => &map.handle,
-            Self::Value(value) => &value.handle,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Touched {
-    /// A map that is only added to unseen is not locked before the commit: its content says
-    /// nothing to this transaction yet.
-    Map {
-        map: Map,
-        writes: Writes,
-        is_locked: bool,
-    },
-    Value {
-        value: Value,
-        new: Option<Vec<u8>>,
-    },
+/// An object that was touched.
+#[derive(Debug)]
+pub(super) struct Touched {
+    pub(super) handle: Handle,
+    pub(super) is_locked: bool,
+    pub(super) overlay: Overlay,
 }
 
 impl Touched {
-    /// Where the object's header is.
-    pub(super) fn at(&self) -> u64 {
-        match self {
-            Self::Map { map, .. } => map.handle.at,
-            Self::Value { value, .. } => value.handle.at,
-        }
-    }
-
-    /// A map that is to be locked for the commit.
-    pub(super) fn unlocked(&self) -> Option<Map> {
-        match self {
-            Self::Map { map, writes, is_locked: false } if !writes.is_empty() => Some(*map),
-            _ => None,
-        }
-    }
-
-    /// Whether this thread has its lock.
-    fn is_locked(&self) -> bool {
-        match self {
-            Self::Map { is_locked, .. } => *is_locked,
-            Self::Value { .. } => true,
-        }
-    }
-
-    /// A lock that was taken since is kept.
-    pub(super) fn keep_lock_of(&mut self, later: &Self) {
-        if let (Self::Map { is_locked, .. }, Self::Map { is_locked: is_now, .. }) = (self, later) {
-            *is_locked |= is_now;
-        }
-    }
-
-    pub(super) fn without_writes(&self) -> Self {
-        match self {
-            Self::Map { map, writes, is_locked } => {
-                Self::Map { map: *map, writes: writes.emptied(), is_locked: *is_locked }
-            }
-            Self::Value { value, .. } => Self::Value { value: *value, new: None },
-        }
+    /// Whether it is to be locked for the commit.
+    pub(super) fn misses_lock(&self) -> bool {
+        !self.is_locked && self.overlay.get().needs_lock()
     }
 }
 
 /// Everything that was touched, by the offset of its header.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Things {
+#[derive(Debug, Default)]
+pub(super) struct TouchedObjects {
     sorted: Vec<Touched>,
 }
 
-impl Things {
-    /// The number of the thing at an offset, entered as `fresh` if it is not there.
+/// What the overlays were at some moment, by the offsets of their objects.
+#[derive(Debug, Default)]
+pub(super) struct Marks(Vec<(u64, Box<dyn Any>)>);
+
+impl TouchedObjects {
+    /// The number of an object, entered if it is not there.
     #[inline]
-    pub(super) fn enter(&mut self, at: u64, fresh: impl FnOnce() -> Touched) -> usize {
-        match self.number(at) {
+    pub(super) fn enter(&mut self, object: &Lockable, region: &Region) -> usize {
+        match self.number(object.handle.at) {
             Ok(number) => number,
             Err(number) => {
-                self.sorted.insert(number, fresh());
+                let (handle, overlay) = (object.handle, object.overlay(region));
+                self.sorted.insert(number, Touched { handle, is_locked: false, overlay });
                 number
             }
         }
@@ -104,52 +52,52 @@ impl Things {
 
     #[inline]
     fn number(&self, at: u64) -> Result<usize, usize> {
-        self.sorted.binary_search_by_key(&at, Touched::at)
+        self.sorted.binary_search_by_key(&at, |touched| touched.handle.at)
     }
 
-    pub(super) fn contains(&self, at: u64) -> bool {
-        self.number(at).is_ok()
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
-    }
-
-    /// Whether the object at an offset is locked.
-    pub(super) fn is_locked(&self, at: u64) -> bool {
-        self.number(at).is_ok_and(|number| self.sorted[number].is_locked())
-    }
-
-    /// Enters something that was just locked, of a heap with this seed.
-    pub(super) fn enter_locked(&mut self, thing: Thing, seed: u64) {
-        let fresh = || match thing {
-            Thing::Map(map) => Touched::Map { map, writes: Writes::new(seed), is_locked: true },
-            Thing::Value(value) => Touched::Value { value, new: None },
-        };
-        let number = self.enter(thing.handle().at, fresh);
-        if let Touched::Map { is_locked, .. } = &mut self.sorted[number] {
-            *is_locked = true;
-        }
+    /// Whether an object is locked.
+    #[inline]
+    pub(super) fn is_locked(&self, object: &Lockable) -> bool {
+        self.number(object.handle.at).is_ok_and(|number| self.sorted[number].is_locked)
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Touched> {
-        self.sorted.get_mut(number)
+    pub(super) fn get_mut(&mut self, number: usize) -> &mut Touched {
+        &mut self.sorted[number]
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Touched> {
         self.sorted.iter()
     }
 
-    /// What was there before, with the locks that were taken since.
-    pub(super) fn rolled_back_to(&self, mut before: Self) -> Self {
-        for now in &self.sorted {
-            let is_new = !before.contains(now.at());
-            let number = before.enter(now.at(), || now.without_writes());
-            if let (false, Some(thing)) = (is_new, before.get_mut(number)) {
-                thing.keep_lock_of(now);
-            }
+    /// All overlays.
+    pub(super) fn overlays(&self) -> impl Iterator<Item = &dyn Overlaid> {
+        self.sorted.iter().map(|touched| touched.overlay.get())
+    }
+
+    /// All overlays, to be changed.
+    pub(super) fn overlays_mut(&mut self) -> impl Iterator<Item = &mut dyn Overlaid> {
+        self.sorted.iter_mut().map(|touched| touched.overlay.get_mut())
+    }
+
+    /// What all overlays are now.
+    pub(super) fn marks(&self) -> Marks {
+        let mark = |touched: &Touched| (touched.handle.at, touched.overlay.get().mark());
+        Marks(self.sorted.iter().map(mark).collect())
+    }
+
+    /// Makes all overlays what they were. Locks are kept.
+    pub(super) fn roll_back_to(&mut self, context: &Context, marks: Marks) -> Result<()> {
+        let mut marks = marks.0.into_iter().peekable();
+        let mut done = Ok(());
+        for touched in &mut self.sorted {
+            let mark = marks.next_if(|(at, _)| *at == touched.handle.at).map(|(_, mark)| mark);
+            done = done.and(touched.overlay.get_mut().roll_back(context, mark));
         }
-        before
+        done
     }
 }

@@ -5,8 +5,8 @@
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::{Heap, Options};
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Kind};
+use coheap_core::objects::{map, value};
 use coheap_core::transaction::Transaction;
 
 use crate::support::objects::{heap, integer, map, mutex, queue, value};
@@ -68,18 +68,18 @@ fn bad_names_keys_and_kinds_of_objects_are_refused() {
     let mut out = Vec::new();
     heap.with(|context| {
         for name in ["", "nul\0", &long] {
-            let made = Directory.get_or_create(context, name, &Recipe::Map);
+            let made = Directory.get_or_create(context, name, &map::Recipe);
             assert!(matches!(made, Err(Error::BadName(_))), "{name:?}: {made:?}");
             assert!(matches!(Directory.find(context, name, Kind::Map), Err(Error::BadName(_))));
             assert!(matches!(Directory.remove(context, name), Err(Error::BadName(_))));
         }
-        let other = Directory.get_or_create(context, "map", &Recipe::Value(&[1]));
+        let other = Directory.get_or_create(context, "map", &value::Recipe::of(&[1]));
         assert!(
             matches!(other, Err(Error::WrongKind { found: Kind::Map, wanted: Kind::Value })),
             "{other:?}"
         );
         assert_eq!(Directory.remove(context, "nothing"), Err(Error::NoSuchName));
-        let empty = Directory.get_or_create(context, "empty", &Recipe::Value(&[]));
+        let empty = Directory.get_or_create(context, "empty", &value::Recipe::of(&[]));
         assert!(matches!(empty, Err(Error::BadArgument(_))), "{empty:?}");
         assert!(matches!(books.set(context, b"", b"x"), Err(Error::BadArgument(_))));
         assert!(matches!(books.set(context, b"x", b""), Err(Error::BadArgument(_))));
@@ -133,9 +133,9 @@ fn a_transaction_of_a_closed_heap_answers_an_error() {
         let books = map(&heap, "map");
         let context = heap.context().expect("a context");
         let mut tx = Transaction::begin(context, None).expect("a transaction");
-        tx.map_add(&books, b"key", 1).expect("a sum");
+        tx.on(&books).add(b"key", 1).expect("a sum");
         let _ = heap.close();
-        let went_on = tx.map_add(&books, b"key", 1);
+        let went_on = tx.on(&books).add(b"key", 1);
         if commits {
             let ended = tx.commit();
             assert!(
@@ -160,7 +160,7 @@ fn handles_of_removed_objects_do_not_reach_their_successors() {
         }
         for number in 0..200 {
             let name = format!("successor {number}");
-            Directory.get_or_create(context, &name, &Recipe::Value(&integer(number)))?;
+            Directory.get_or_create(context, &name, &value::Recipe::of(&integer(number)))?;
         }
         assert_eq!(books.set(context, b"key", b"x"), Err(Error::ObjectGone));
         assert_eq!(books.get(context, b"key", &mut out), Err(Error::ObjectGone));

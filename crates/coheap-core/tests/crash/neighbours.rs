@@ -20,7 +20,7 @@ use coheap_core::memory::Region;
 use coheap_core::memory::layout::{
     ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SLOT_COUNT, SLOT_TURNS, SPAN_TURN,
 };
-use coheap_core::objects::Recipe;
+use coheap_core::objects::value;
 use coheap_core::objects::{Directory, Handle, Map, Queue, Value};
 use coheap_core::sync::Owner;
 
@@ -135,7 +135,7 @@ fn make_object(context: &Context) -> Result<Option<Mark>> {
     if !is_free(context.region(), DIRECTORY_TURN) || !has_room(context.region()) {
         return Ok(None);
     }
-    Directory.get_or_create(context, "~live", &Recipe::Value(TEXT))?;
+    Directory.get_or_create(context, "~live", &value::Recipe::of(TEXT))?;
     Ok(Some(Mark::Object))
 }
 

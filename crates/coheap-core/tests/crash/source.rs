@@ -1,7 +1,8 @@
 //! The list of operations, read from the source of the engine.
 //!
-//! An operation is a public function that takes a context, a public method of a transaction, or a
-//! public function of a heap, or of its files, that may fail. Functions that only the engine can
+//! An operation is a public function that takes a context, a public method of a transaction or of
+//! an object inside one, or a public function of a heap, or of its files, that may fail. A method
+//! `get` of a `Map` inside a transaction is called `Transaction::map_get`. Functions that only the engine can
 //! call are run by those.
 //!
 //! What always holds: nothing is left out by hand.
@@ -60,7 +61,9 @@ pub(crate) fn operations_in(text: &str, place: &str) -> Vec<String> {
         let Some(rest) = line.trim_start().strip_prefix("pub fn ") else { continue };
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         let signature = text[at..].split('{').next().unwrap_or_default();
-        if is_operation(signature, &owner) {
+        if let Some(kind) = owner.strip_prefix("Inside") {
+            names.push(format!("Transaction::{}_{name}", kind.to_lowercase()));
+        } else if is_operation(signature, &owner) {
             let place = if owner.is_empty() { place } else { &owner };
             names.push(format!("{place}::{name}"));
         }
@@ -80,7 +83,11 @@ fn is_operation(signature: &str, owner: &str) -> bool {
     }
 }
 
+/// The type of an `impl`; `InsideMap` for `Inside<'_, Map>`.
 fn implemented_type(rest: &str) -> String {
+    if let Some((_, kind)) = rest.split_once("Inside<'_, ").or(rest.split_once("Inside<'t, ")) {
+        return format!("Inside{}", kind.split('>').next().unwrap_or_default());
+    }
     let rest = rest.split(" for ").last().unwrap_or(rest);
     let rest = rest.trim_start_matches(['<', '\'', ' ']);
     let name = rest.rsplit_once("> ").map_or(rest, |(_, name)| name);

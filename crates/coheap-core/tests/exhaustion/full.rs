@@ -6,8 +6,8 @@
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
-use coheap_core::objects::{Directory, Map, Queue};
+use coheap_core::objects::{Directory, Map, Queue, Recipe};
+use coheap_core::objects::{map, mutex, queue, value};
 use coheap_core::transaction::Transaction;
 
 use crate::support::objects::{heap, map, mutex, queue, value};
@@ -245,16 +245,16 @@ fn a_heap_full_to_the_last_block_still_gives_leases() {
 #[test]
 fn a_heap_full_of_objects_can_be_emptied() {
     let heap = small_heap(512);
-    let recipes = [
-        Recipe::Map,
-        Recipe::Value(&[1; 3000]),
-        Recipe::Queue { limit: 0, max_attempts: 0 },
-        Recipe::Mutex(&[2; 100]),
+    let recipes: [&dyn Recipe; 4] = [
+        &map::Recipe,
+        &value::Recipe::of(&[1; 3000]),
+        &queue::Recipe { limit: 0, max_attempts: 0 },
+        &mutex::Recipe::around(&[2; 100]),
     ];
     let mut names = Vec::new();
     for number in 0.. {
         let name = format!("object {number}");
-        let recipe = &recipes[number % recipes.len()];
+        let recipe = recipes[number % recipes.len()];
         match heap.with(|context| Directory.get_or_create(context, &name, recipe)) {
             Ok(_) => names.push(name),
             Err(error) => {
@@ -297,10 +297,10 @@ fn a_transaction_without_room_changes_nothing() {
     let before = heap.with(|context| books.snapshot(context)).expect("a snapshot");
     let context = heap.context().expect("a context");
     let mut tx = Transaction::begin(context, None).expect("a transaction");
-    tx.value_add(&total, 7).expect("a sum");
-    tx.map_add(&books, b"key", 1).expect("a sum");
-    tx.queue_put(&jobs, b"job").expect("a promise");
-    tx.map_set(&books, b"large", &[1; 50_000]).expect("only intent");
+    tx.on(&total).add(7).expect("a sum");
+    tx.on(&books).add(b"key", 1).expect("a sum");
+    tx.on(&jobs).put(b"job").expect("a promise");
+    tx.on(&books).set(b"large", &[1; 50_000]).expect("only intent");
     assert_full(&tx.commit().expect_err("no room"), &heap);
     heap.with(|context| {
         assert_eq!(books.snapshot(context)?, before);

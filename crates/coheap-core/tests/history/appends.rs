@@ -180,11 +180,11 @@ impl Library {
         let mut bytes = Vec::new();
         match &place {
             Some((map, key)) => {
-                if !tx.map_get(map, key, &mut bytes)? {
+                if !tx.on(map).get(key, &mut bytes)? {
                     bytes.clear();
                 }
             }
-            None => tx.value_get(&self.value, &mut bytes)?,
+            None => tx.on(&self.value).get(&mut bytes)?,
         }
         log.read(list, &elements(&bytes, place.is_none()));
         if dice.one_in(3) {
@@ -195,8 +195,8 @@ impl Library {
             log.append(list, element);
             bytes.extend_from_slice(&element.to_le_bytes());
             match &place {
-                Some((map, key)) => tx.map_set(map, key, &bytes)?,
-                None => tx.value_set(&self.value, &bytes)?,
+                Some((map, key)) => tx.on(map).set(key, &bytes)?,
+                None => tx.on(&self.value).set(&bytes)?,
             }
         }
         Ok(())

@@ -8,9 +8,9 @@ use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::queue::Lease;
 use coheap_core::objects::{Directory, Kind, Map, Mutex, Queue, Value, estate};
+use coheap_core::objects::{map, value};
 use coheap_core::transaction::Transaction;
 
 use crate::support::child::{End, die, fork};
@@ -67,7 +67,7 @@ pub(crate) fn make(heap: &Heap) -> Objects {
         }
         let back = jobs.lease(context, &mut out)?;
         let failed = tries.lease(context, &mut out)?;
-        tries.nack(context, &failed, Some(coheap_core::objects::queue::Why::Nacked))?;
+        tries.nack(context, &failed, Some(coheap_core::objects::queue::ReturnReason::Nacked))?;
         let lease = jobs.lease(context, &mut out)?;
         jobs.nack(context, &back, None)?;
         Ok(lease)
@@ -87,7 +87,7 @@ pub(crate) fn leave_an_estate(open: impl FnOnce() -> Heap, objects: &Objects) {
         leased.expect("two leases");
         let context = heap.context().expect("attached");
         let mut transaction = Transaction::begin(context, None).expect("a transaction");
-        transaction.queue_put(&objects.jobs, &[1; 20]).expect("a promise");
+        transaction.on(&objects.jobs).put(&[1; 20]).expect("a promise");
         die()
     });
     assert_eq!(child.wait(), End::Signal(libc::SIGKILL));
@@ -230,8 +230,8 @@ fn take_lock(objects: &Objects, context: &Context) -> Result<()> {
 fn change_directory(context: &Context) -> Result<()> {
     all(&mut [
         &mut || Directory.find(context, "large", Kind::Map).map(|_| ()),
-        &mut || Directory.get_or_create(context, "new", &Recipe::Map).map(|_| ()),
-        &mut || Directory.get_or_create(context, "newer", &Recipe::Value(&[1; 99])).map(|_| ()),
+        &mut || Directory.get_or_create(context, "new", &map::Recipe).map(|_| ()),
+        &mut || Directory.get_or_create(context, "newer", &value::Recipe::of(&[1; 99])).map(|_| ()),
         &mut || Directory.remove(context, "new"),
         &mut || Directory.remove(context, "tries"),
     ])
@@ -240,11 +240,11 @@ fn change_directory(context: &Context) -> Result<()> {
 fn transact(heap: &Heap, objects: &Objects) -> Result<()> {
     let mut tx = Transaction::begin(heap.context()?, None)?;
     let mut out = Vec::new();
-    tx.map_add(&objects.small, &[1], 1)?;
-    tx.map_set(&objects.large, b"key", &[1; 50])?;
-    tx.value_set(&objects.text, &[1; 60])?;
-    tx.queue_get(&objects.jobs, &mut out)?;
-    tx.queue_put(&objects.jobs, &[1; 70])?;
+    tx.on(&objects.small).add(&[1], 1)?;
+    tx.on(&objects.large).set(b"key", &[1; 50])?;
+    tx.on(&objects.text).set(&[1; 60])?;
+    tx.on(&objects.jobs).get(&mut out)?;
+    tx.on(&objects.jobs).put(&[1; 70])?;
     tx.commit()
 }
 

@@ -31,11 +31,12 @@ fn is_waited_for(objects: &Objects, at: u64) -> bool {
 fn names_the_living(whole: &Picture, owner: Owner) -> bool {
     let row = |slot: u32| SLOTS + u64::from(slot) * size_of::<Slot>() as u64;
     let state = |slot: u32| StateWord(whole.word(row(slot)));
-    let (Some(slot), Some(_)) = (owner.slot(), owner.context()) else { return false };
+    let (Some(process), Some(_)) = (owner.process(), owner.context()) else { return false };
+    let slot = process.slot;
     if state(slot).state() == State::Live {
         let pid = whole.word(row(slot) + offset_of!(Slot, pid) as u64);
-        return pid == u64::from(std::process::id()) && owner.epoch() == state(slot).epoch();
+        return pid == u64::from(std::process::id()) && process.epoch == state(slot).epoch();
     }
     let free = (0..SLOT_COUNT).find(|slot| state(*slot).state() == State::Free);
-    free == Some(slot) && owner.epoch() == state(slot).epoch().wrapping_add(1)
+    free == Some(slot) && process.epoch == state(slot).epoch().wrapping_add(1)
 }

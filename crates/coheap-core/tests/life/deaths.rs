@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coheap_core::error::Error;
-use coheap_core::memory::Region;
 use coheap_core::memory::layout::MutexRoot;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::sync::wait;
@@ -73,7 +72,7 @@ fn a_waiter_that_is_woken_for_nothing_sees_a_death() {
         scope.spawn(|| {
             let region = scene.heap.region();
             let object = scene.lock.handle.object(region).expect("the lock");
-            let root: &MutexRoot = Region::view(&object.root);
+            let root: &MutexRoot = object.root_as();
             while !is_over.load(Ordering::Relaxed) {
                 wait::wake(&root.signal, u32::MAX);
                 std::thread::yield_now();

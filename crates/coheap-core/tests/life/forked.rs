@@ -152,16 +152,16 @@ fn a_transaction_is_not_copied_by_a_fork() {
     let mut child = fork(|| {
         let context = scene.heap.context().expect("a context");
         let mut tx = Some(Transaction::begin(context, None).expect("a transaction"));
-        tx.as_mut().map(|tx| tx.map_add(&books, b"key", 1).expect("a sum"));
+        tx.as_mut().map(|tx| tx.on(&books).add(b"key", 1).expect("a sum"));
         let mut grandchild = fork(|| {
             let mut copy = tx.take().expect("a copy");
-            let refused = copy.map_add(&books, b"key", 1) == Err(Error::ForkedInside);
+            let refused = copy.on(&books).add(b"key", 1) == Err(Error::ForkedInside);
             drop(copy);
             i32::from(!refused)
         });
         grandchild.must_succeed();
         let mut tx = tx.expect("the grandchild took only its copy");
-        tx.map_add(&books, b"key", 1).expect("a sum");
+        tx.on(&books).add(b"key", 1).expect("a sum");
         i32::from(tx.commit().is_err())
     });
     child.must_succeed();

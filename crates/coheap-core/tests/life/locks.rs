@@ -6,7 +6,7 @@
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
 use coheap_core::objects::mutex::{Acquired, Traits};
-use coheap_core::objects::{Directory, Kind, Mutex, Recipe};
+use coheap_core::objects::{Directory, Kind, Mutex, mutex, value};
 use coheap_core::os;
 
 use crate::support::child::{End, fork};
@@ -14,7 +14,7 @@ use crate::support::objects::{handle, heap, mutex, value};
 use crate::support::{alone, in_milliseconds};
 
 fn strict(heap: &Heap, name: &str) -> Mutex {
-    let recipe = Recipe::Lock { is_recursive: false, is_strict: true };
+    let recipe = mutex::Recipe { is_recursive: false, is_strict: true, ..Default::default() };
     Mutex { handle: handle(heap, name, &recipe).expect("a lock") }
 }
 
@@ -153,9 +153,9 @@ fn a_name_is_one_kind_of_lock() {
     let heap = heap(4);
     let find = |name: &str, kind| heap.with(|context| Directory.find(context, name, kind));
     strict(&heap, "plain");
-    let again = Recipe::Lock { is_recursive: true, is_strict: false };
+    let again = mutex::Recipe { is_recursive: true, is_strict: false, ..Default::default() };
     handle(&heap, "again", &again).expect("room");
-    let number = Recipe::Number { bytes: &[1], typecode: b'd' };
+    let number = value::Recipe { bytes: &[1], typecode: b'd' };
     let number = handle(&heap, "number", &number).expect("room");
     let wrong = |found, wanted| Err(Error::WrongKind { found, wanted });
     assert_eq!(find("plain", Kind::RecursiveMutex), wrong(Kind::Mutex, Kind::RecursiveMutex));

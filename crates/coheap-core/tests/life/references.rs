@@ -7,7 +7,7 @@ use std::time::Instant;
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::{Address, Heap};
-use coheap_core::objects::{Map, Recipe, Reference, estate, ledger};
+use coheap_core::objects::{Map, Reference, estate, ledger, map};
 
 use crate::support::child::{End, fork};
 use crate::support::objects::heap;
@@ -15,7 +15,7 @@ use crate::support::page::Page;
 use crate::support::{alone, until};
 
 fn new_map(heap: &Heap) -> (Reference, Map) {
-    let made = heap.with(|context| ledger::create(context, &Recipe::Map)).expect("room");
+    let made = heap.with(|context| ledger::create(context, &map::Recipe)).expect("room");
     (made, Map { handle: made.handle })
 }
 

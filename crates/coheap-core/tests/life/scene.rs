@@ -106,7 +106,8 @@ impl Scene {
         heap.with(|context| {
             let turn = context.region().turn(self.value.handle.turn);
             let owner = Owner::of(turn.owner.get());
-            let slot = context.region().slot(owner.slot().expect("somebody has the turn"));
+            let process = owner.process().expect("somebody has the turn");
+            let slot = context.region().slot(process.slot);
             for _ in 0..3 {
                 estate::sweep(context)?;
                 let tried = self.lock.lock(context, Some(in_milliseconds(40)));
@@ -115,7 +116,7 @@ impl Scene {
             assert_eq!(Owner::of(turn.owner.get()), owner, "{holder} was robbed of its turn");
             let state = StateWord(slot.state.get());
             assert_eq!(state.state(), State::Live, "{holder} was recovered alive");
-            assert_eq!(state.epoch(), owner.epoch(), "{holder} was recovered alive");
+            assert_eq!(state.epoch(), process.epoch, "{holder} was recovered alive");
             Ok(())
         })
         .expect("looking is allowed");

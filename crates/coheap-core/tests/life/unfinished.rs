@@ -113,7 +113,7 @@ fn a_closed_queue_is_not_done_before_its_promises_are() {
         let died = dies_at(&heap, store, || {
             let context = heap.context().expect("a context");
             let mut tx = Transaction::begin(context, None).expect("a transaction");
-            tx.queue_put(&jobs, &[7u8; 40]).expect("a promise");
+            tx.on(&jobs).put(&[7u8; 40]).expect("a promise");
             heap.with(|context| jobs.close(context)).expect("closed");
             tx.commit().expect("committed");
         });

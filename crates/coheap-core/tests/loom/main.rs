@@ -18,7 +18,7 @@ mod turn;
 use coheap_core::memory::layout::Turn;
 use coheap_core::memory::{Signal, Word};
 use coheap_core::sync::turn::{Taken, try_take, wait_judging};
-use coheap_core::sync::{Gone, Owner};
+use coheap_core::sync::{Incarnation, Owner};
 use loom::cell::UnsafeCell;
 
 /// A plain number that loom watches: it reports two threads that are here at once, and one that
@@ -51,7 +51,7 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 
 /// A thread of a process of its own.
 fn owner(number: u32) -> Owner {
-    Owner::new(number, 1, number)
+    Owner::new(Incarnation { slot: number, epoch: 1 }, number)
 }
 
 fn new_turn() -> Turn {
@@ -68,6 +68,6 @@ fn take(turn: &Turn, me: Owner) {
 }
 
 /// The process of an owner.
-fn process(owner: Owner) -> Gone {
-    Gone { slot: owner.slot().expect("an owner made here"), epoch: owner.epoch() }
+fn process(owner: Owner) -> Incarnation {
+    owner.process().expect("an owner made here")
 }

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
+use coheap_core::objects::{Recipe, map, mutex, queue, value};
 use coheap_core::os::{self, HeapFile};
 
 /// Longest that anything here may take.
@@ -35,14 +35,14 @@ struct Things {
 
 impl Things {
     fn find(heap: &Heap) -> Self {
-        let make = |name: &str, recipe: &Recipe<'_>| {
+        let make = |name: &str, recipe: &dyn Recipe| {
             heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
         };
         Self {
-            map: Map { handle: make("map", &Recipe::Map) },
-            queue: Queue { handle: make("queue", &Recipe::Queue { limit: 0, max_attempts: 0 }) },
-            value: Value { handle: make("value", &Recipe::Value(&integer(0))) },
-            mutex: Mutex { handle: make("mutex", &Recipe::Mutex(&integer(0))) },
+            map: Map { handle: make("map", &map::Recipe) },
+            queue: Queue { handle: make("queue", &queue::Recipe { limit: 0, max_attempts: 0 }) },
+            value: Value { handle: make("value", &value::Recipe::of(&integer(0))) },
+            mutex: Mutex { handle: make("mutex", &mutex::Recipe::around(&integer(0))) },
         }
     }
 }

@@ -58,10 +58,10 @@ fn transactions_work() {
     let begin = || Transaction::begin(heap.context().expect("a context"), None).expect("the first");
     let mut write = |commits: bool| {
         let mut transaction = begin();
-        transaction.map_set(&things.map, b"key", b"a value too long for a cell")?;
-        transaction.value_add(&things.value, 2)?;
-        transaction.queue_put(&things.queue, b"item")?;
-        assert!(transaction.map_get(&things.map, b"key", &mut out)?);
+        transaction.on(&things.map).set(b"key", b"a value too long for a cell")?;
+        transaction.on(&things.value).add(2)?;
+        transaction.on(&things.queue).put(b"item")?;
+        assert!(transaction.on(&things.map).get(b"key", &mut out)?);
         if commits {
             return transaction.commit();
         }

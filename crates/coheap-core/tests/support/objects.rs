@@ -5,21 +5,21 @@
 use coheap_core::check::{Report, check};
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Handle, Map, Mutex, Queue, Value, estate};
+use coheap_core::objects::{Recipe, map, mutex, queue, value};
 
 /// An anonymous heap of `mebibytes`.
 pub(crate) fn heap(mebibytes: u64) -> Heap {
     Heap::anonymous(mebibytes << 20).expect("an anonymous heap")
 }
 
-pub(crate) fn handle(heap: &Heap, name: &str, recipe: &Recipe<'_>) -> Result<Handle> {
+pub(crate) fn handle(heap: &Heap, name: &str, recipe: &dyn Recipe) -> Result<Handle> {
     heap.with(|context| Directory.get_or_create(context, name, recipe))
 }
 
 /// The map of this name.
 pub(crate) fn map(heap: &Heap, name: &str) -> Map {
-    Map { handle: handle(heap, name, &Recipe::Map).expect("a map") }
+    Map { handle: handle(heap, name, &map::Recipe).expect("a map") }
 }
 
 /// The queue of this name, without limits if it is new.
@@ -29,17 +29,17 @@ pub(crate) fn queue(heap: &Heap, name: &str) -> Queue {
 
 /// The queue of this name.
 pub(crate) fn bounded_queue(heap: &Heap, name: &str, limit: u64, max_attempts: u64) -> Queue {
-    Queue { handle: handle(heap, name, &Recipe::Queue { limit, max_attempts }).expect("a queue") }
+    Queue { handle: handle(heap, name, &queue::Recipe { limit, max_attempts }).expect("a queue") }
 }
 
 /// The value of this name, an integer 0 if it is new.
 pub(crate) fn value(heap: &Heap, name: &str) -> Value {
-    Value { handle: handle(heap, name, &Recipe::Value(&integer(0))).expect("a value") }
+    Value { handle: handle(heap, name, &value::Recipe::of(&integer(0))).expect("a value") }
 }
 
 /// The lock of this name.
 pub(crate) fn mutex(heap: &Heap, name: &str) -> Mutex {
-    Mutex { handle: handle(heap, name, &Recipe::Mutex(&integer(0))).expect("a lock") }
+    Mutex { handle: handle(heap, name, &mutex::Recipe::around(&integer(0))).expect("a lock") }
 }
 
 /// An integer as the engine counts with it.

@@ -42,16 +42,16 @@ impl Bank {
                 let account = dice.below(ACCOUNTS).to_le_bytes();
                 match dice.below(5) {
                     0 => {
-                        tx.value_add(&self.fund, amount)?;
+                        tx.on(&self.fund).add(amount)?;
                     }
                     side => {
-                        tx.map_add(&self.accounts[side as usize % 2], &account, amount)?;
+                        tx.on(&self.accounts[side as usize % 2]).add(&account, amount)?;
                     }
                 }
                 moved += amount;
                 think(dice.below(40));
             }
-            tx.map_add(&self.accounts[1], &dice.below(ACCOUNTS).to_le_bytes(), -moved)?;
+            tx.on(&self.accounts[1]).add(&dice.below(ACCOUNTS).to_le_bytes(), -moved)?;
             Ok(())
         };
         let planned = plan();
@@ -63,10 +63,10 @@ impl Bank {
         let mut tx = Transaction::begin(heap.context()?, None)?;
         let mut add_up = || -> Result<i64> {
             let mut bytes = Vec::new();
-            tx.value_get(&self.fund, &mut bytes)?;
+            tx.on(&self.fund).get(&mut bytes)?;
             let mut sum = number_in(&bytes).unwrap_or(i64::MAX);
             for accounts in &self.accounts {
-                for (_, balance) in tx.map_snapshot(accounts)? {
+                for (_, balance) in tx.on(accounts).snapshot()? {
                     sum = sum.wrapping_add(number_in(&balance).unwrap_or(i64::MAX));
                 }
             }
@@ -86,11 +86,11 @@ impl Bank {
         let mut tx = Transaction::begin(heap.context()?, None)?;
         let mut item = Vec::new();
         let mut work = || -> Result<()> {
-            tx.queue_get(jobs, &mut item)?;
+            tx.on(jobs).get(&mut item)?;
             think(dice.below(40));
-            tx.map_add(&self.finished, &job_in(&item).to_le_bytes(), 1)?;
-            tx.map_add(&self.accounts[0], &[1], 1)?;
-            tx.value_add(&self.fund, -1)?;
+            tx.on(&self.finished).add(&job_in(&item).to_le_bytes(), 1)?;
+            tx.on(&self.accounts[0]).add(&[1], 1)?;
+            tx.on(&self.fund).add(-1)?;
             Ok(())
         };
         match work() {

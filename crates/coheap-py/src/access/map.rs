@@ -18,7 +18,7 @@ impl Access<'_> {
     pub(crate) fn map_get(self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         match self {
             Alone(context) => map.get(context, key, out),
-            Inside(block) => block.map_get(map, key, out),
+            Inside(block) => block.on(map).get(key, out),
         }
     }
 
@@ -26,7 +26,7 @@ impl Access<'_> {
     pub(crate) fn map_contains(self, map: &Map, key: &[u8]) -> Result<bool> {
         match self {
             Alone(context) => map.contains(context, key),
-            Inside(block) => block.map_get(map, key, &mut Scratch::new()),
+            Inside(block) => block.on(map).get(key, &mut Scratch::new()),
         }
     }
 
@@ -34,7 +34,7 @@ impl Access<'_> {
     pub(crate) fn map_len(self, map: &Map) -> Result<u64> {
         match self {
             Alone(context) => map.len(context),
-            Inside(block) => block.map_len(map),
+            Inside(block) => block.on(map).len(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Access<'_> {
     pub(crate) fn map_set(self, map: &Map, key: &[u8], value: &[u8]) -> Result<()> {
         match self {
             Alone(context) => map.set(context, key, value).map(|_| ()),
-            Inside(block) => block.map_set(map, key, value),
+            Inside(block) => block.on(map).set(key, value),
         }
     }
 
@@ -54,7 +54,7 @@ impl Access<'_> {
             }
             (Alone(context), _) => map.set_many(context, entries).map(|_| ()),
             (Inside(block), _) => whole(block, |block| {
-                entries.iter().try_for_each(|(key, value)| block.map_set(map, key, value))
+                entries.iter().try_for_each(|(key, value)| block.on(map).set(key, value))
             }),
         }
     }
@@ -72,9 +72,9 @@ impl Access<'_> {
         match self {
             Alone(context) => map.set_default(context, key, value, out),
             Inside(block) => {
-                let is_there = block.map_get(map, key, out)?;
+                let is_there = block.on(map).get(key, out)?;
                 if !is_there {
-                    block.map_set(map, key, value)?;
+                    block.on(map).set(key, value)?;
                 }
                 Ok(!is_there)
             }
@@ -101,7 +101,7 @@ impl Access<'_> {
     pub(crate) fn map_remove(self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         match self {
             Alone(context) => map.remove(context, key, out),
-            Inside(block) => block.map_remove(map, key, out),
+            Inside(block) => block.on(map).remove(key, out),
         }
     }
 
@@ -115,7 +115,7 @@ impl Access<'_> {
         match self {
             Alone(context) => map.last(context, key, value),
             Inside(block) => {
-                let Some(last) = block.map_snapshot(map)?.pop() else { return Ok(false) };
+                let Some(last) = block.on(map).snapshot()?.pop() else { return Ok(false) };
                 (*key, *value) = last;
                 Ok(true)
             }
@@ -135,8 +135,8 @@ impl Access<'_> {
             Alone(context) => map.clear(context),
             Inside(block) => {
                 let mut out = Vec::new();
-                for (key, _) in block.map_snapshot(map)? {
-                    block.map_remove(map, &key, &mut out)?;
+                for (key, _) in block.on(map).snapshot()? {
+                    block.on(map).remove(&key, &mut out)?;
                 }
                 Ok(())
             }
@@ -148,7 +148,7 @@ impl Access<'_> {
     pub(crate) fn map_add(self, map: &Map, key: &[u8], more: i64) -> Result<i64> {
         match self {
             Alone(context) => map.add(context, key, more),
-            Inside(block) => block.map_add(map, key, more),
+            Inside(block) => block.on(map).add(key, more),
         }
     }
 
@@ -159,7 +159,7 @@ impl Access<'_> {
             Inside(block) => whole(block, |block| {
                 additions
                     .iter()
-                    .try_for_each(|(key, more)| block.map_add(map, key, *more).map(|_| ()))
+                    .try_for_each(|(key, more)| block.on(map).add(key, *more).map(|_| ()))
             }),
         }
     }
@@ -197,20 +197,20 @@ fn compare_and_set(
     new: Option<&[u8]>,
 ) -> Result<bool> {
     let mut old = Vec::new();
-    let is_there = block.map_get(map, key, &mut old)?;
+    let is_there = block.on(map).get(key, &mut old)?;
     if expected != is_there.then_some(old.as_slice()) {
         return Ok(false);
     }
     match new {
-        Some(value) => block.map_set(map, key, value)?,
-        None => drop(block.map_remove(map, key, &mut old)?),
+        Some(value) => block.on(map).set(key, value)?,
+        None => drop(block.on(map).remove(key, &mut old)?),
     }
     Ok(true)
 }
 
 /// The entries as the block sees them.
 fn entries(block: &mut Transaction, map: &Map) -> Result<Pairs> {
-    Ok(block.map_snapshot(map)?.into_iter().collect())
+    Ok(block.on(map).snapshot()?.into_iter().collect())
 }
 
 /// Undoes an operation of many steps when one of them fails.

@@ -4,7 +4,7 @@
 //! end. Who waits does so for one slice; without one it does not wait.
 
 use coheap_core::Result;
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Lease, Queue};
 
 use super::Access;
@@ -23,9 +23,9 @@ impl Access<'_> {
             (Alone(context), Some(Slice { started, until, .. })) => {
                 queue.put_until(context, started, until, item)
             }
-            (Inside(block), None) => block.queue_put(queue, item),
+            (Inside(block), None) => block.on(queue).put(item),
             (Inside(block), Some(Slice { started, until, .. })) => {
-                block.queue_put_until(queue, started, until, item)
+                block.on(queue).put_until(started, until, item)
             }
         }
     }
@@ -35,7 +35,7 @@ impl Access<'_> {
     pub(crate) fn queue_put_many(self, queue: &Queue, items: &[&[u8]]) -> Result<usize> {
         match (self, items.first()) {
             (Alone(context), _) => queue.put_many(context, items),
-            (Inside(block), Some(first)) => block.queue_put(queue, first).map(|()| 1),
+            (Inside(block), Some(first)) => block.on(queue).put(first).map(|()| 1),
             (Inside(_), None) => Ok(0),
         }
     }
@@ -56,9 +56,9 @@ impl Access<'_> {
             (Alone(context), Some(Slice { started, until, .. })) => {
                 queue.lease_until(context, started, until, out)
             }
-            (Inside(block), None) => block.queue_get(queue, out),
+            (Inside(block), None) => block.on(queue).get(out),
             (Inside(block), Some(Slice { started, until, .. })) => {
-                block.queue_get_until(queue, started, until, out)
+                block.on(queue).get_until(started, until, out)
             }
         }
     }
@@ -66,9 +66,9 @@ impl Access<'_> {
     pub(crate) fn queue_end(self, queue: &Queue, lease: &Lease, is_done: bool) -> Result<()> {
         match (self, is_done) {
             (Alone(context), true) => queue.ack(context, lease),
-            (Alone(context), false) => queue.nack(context, lease, Some(Why::Nacked)),
-            (Inside(block), true) => block.queue_ack(queue, lease),
-            (Inside(block), false) => block.queue_nack(queue, lease),
+            (Alone(context), false) => queue.nack(context, lease, Some(ReturnReason::Nacked)),
+            (Inside(block), true) => block.on(queue).ack(lease),
+            (Inside(block), false) => block.on(queue).nack(lease),
         }
     }
 }

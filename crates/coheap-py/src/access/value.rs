@@ -17,7 +17,7 @@ impl Access<'_> {
     pub(crate) fn value_get(self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         match self {
             Alone(context) => value.get(context, out),
-            Inside(block) => block.value_get(value, out),
+            Inside(block) => block.on(value).get(out),
         }
     }
 
@@ -28,7 +28,7 @@ impl Access<'_> {
             Alone(context) => value.integer(context),
             Inside(block) => {
                 let mut out = Scratch::new();
-                block.value_get(value, &mut out)?;
+                block.on(value).get(&mut out)?;
                 Ok(wire::int_in(&out))
             }
         }
@@ -38,7 +38,7 @@ impl Access<'_> {
     pub(crate) fn value_set(self, value: &Value, bytes: &[u8]) -> Result<()> {
         match self {
             Alone(context) => value.set(context, bytes),
-            Inside(block) => block.value_set(value, bytes),
+            Inside(block) => block.on(value).set(bytes),
         }
     }
 
@@ -47,7 +47,7 @@ impl Access<'_> {
     pub(crate) fn value_replace(self, value: &Value, old: &[u8], new: &[u8]) -> Result<bool> {
         match self {
             Alone(context) => value.compare_and_set(context, old, new),
-            Inside(block) => block.value_set(value, new).map(|()| true),
+            Inside(block) => block.on(value).set(new).map(|()| true),
         }
     }
 
@@ -56,7 +56,7 @@ impl Access<'_> {
     pub(crate) fn value_add(self, value: &Value, more: i64) -> Result<i64> {
         match self {
             Alone(context) => value.add(context, more),
-            Inside(block) => block.value_add(value, more),
+            Inside(block) => block.on(value).add(more),
         }
     }
 }

@@ -340,7 +340,8 @@ impl Block {
     /// How old it is, for the next attempt.
     pub(super) fn next_age(&self) -> Option<u64> {
         let (engine, _) = self.transaction.as_ref()?;
-        engine.context().ok()?.last_age()
+        let context = engine.context().ok()?;
+        Transaction::last_age(&context)
     }
 }
 

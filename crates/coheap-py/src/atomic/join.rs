@@ -4,8 +4,8 @@
 //! Ctrl-C; what ends a block early is remembered as the exception that said so.
 
 use coheap_core::heap::Heap as Engine;
-use coheap_core::objects::Mutex;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::objects::{Lockable, Mutex};
+use coheap_core::transaction::Transaction;
 use coheap_core::{Error, Result, os};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -54,7 +54,7 @@ impl Object {
     }
 
     #[cold]
-    fn wait_for_lock(&self, py: Python<'_>, thing: Thing) -> PyResult<()> {
+    fn wait_for_lock(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
         let began = os::now();
         loop {
             let started = os::now();

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::{Rules, type_name};
-use crate::interpreter::Late;
+use crate::late::Late;
 
 const PROTOCOL: u8 = 5;
 

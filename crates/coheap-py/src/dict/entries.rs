@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::Dict;
 use crate::access::Access;
 use crate::codec;
-use crate::interpreter::Late;
+use crate::late::Late;
 use crate::object::OpenHeap;
 use crate::scratch::{Scratch, ScratchPairs};
 

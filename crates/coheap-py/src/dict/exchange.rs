@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::{Dict, Entry};
 use crate::access::{change, read};
-use crate::interpreter::Late;
+use crate::late::Late;
 use crate::scratch::Scratch;
 
 static ABSENT: Late = Late::new("coheap._absent", "ABSENT");

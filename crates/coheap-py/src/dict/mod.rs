@@ -17,7 +17,7 @@ mod plain;
 
 use std::borrow::Cow;
 
-use coheap_core::objects::{Kind, Map, Recipe};
+use coheap_core::objects::{Kind, Map, map};
 use coheap_core::os;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -138,7 +138,7 @@ impl Dict {
     #[pyo3(signature = (*others, **entries))]
     fn create(others: &Bound<'_, PyTuple>, entries: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let py = others.py();
-        let new = Self::new(default::open_heap(py)?.object(py, Kind::Map, None, &Recipe::Map)?);
+        let new = Self::new(default::open_heap(py)?.object(py, Kind::Map, None, &map::Recipe)?);
         if !others.is_empty() || entries.is_some() {
             entries::update(&new, others, entries)?;
         }

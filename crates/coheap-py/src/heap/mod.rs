@@ -7,15 +7,18 @@
 //! |---|---|
 //! | `default` | the heap of objects that are made without one |
 //! | `pickling` | handles as pickles |
+//! | `luggage` | what a child that is started takes along |
+//! | `opening` | handles out of pickles |
 
 pub(crate) mod default;
 pub(crate) mod luggage;
+pub(crate) mod opening;
 pub(crate) mod pickling;
 
 use std::path::PathBuf;
 
 use coheap_core::heap::{Heap as Engine, Options};
-use coheap_core::objects::{Directory, Kind, Recipe, estate};
+use coheap_core::objects::{Directory, Kind, estate, map};
 use coheap_core::{check, os, stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
@@ -91,7 +94,7 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     #[pyo3(signature = (name=None))]
     fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
-        Ok(Dict::new(self.heap.object(py, Kind::Map, name, &Recipe::Map)?))
+        Ok(Dict::new(self.heap.object(py, Kind::Map, name, &map::Recipe)?))
     }
 
     /// The work queue with this name, made empty if there is none; without a name a new one.

@@ -5,38 +5,29 @@
 //! to it, until that process ends or closes the heap, or for a child until that one ends; from the
 //! moment it is unpickled, it is kept by who unpickled it as well.
 //!
-//! What always holds: a pickle that comes too late finds nothing, never something else: heaps are
-//! told apart by their uuids, objects by their generations.
+//! Not here: how a handle comes out of a pickle (`opening`).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use coheap_core::heap::{Address, Heap as Engine, Options};
-use coheap_core::journal::Context;
+use coheap_core::heap::{Address, Heap as Engine};
+use coheap_core::objects::Handle;
 use coheap_core::objects::parcel::Place;
-use coheap_core::objects::{Handle, Kind, ledger};
 use coheap_core::os::PrivateMutex;
-use coheap_core::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::{Heap, default, luggage};
-use crate::codec::Rules;
-use crate::dict::Dict;
+use super::{default, luggage};
 use crate::errors;
-use crate::lock::{self, Lock, RLock};
 use crate::object::{Keeper, Object, OpenHeap};
-use crate::queue::WorkQueue;
-use crate::value::{Typecode, Value};
 
 /// What `__reduce__` answers: a function and its arguments.
 pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
 
 /// Path of a named heap, uuid; a member's process id, descriptors and inodes; whether it is the
 /// default heap, and whether it takes pickles.
-type Whereabouts = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
+pub(super) type Whereabouts = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
 
 /// What this process keeps because it pickled a handle to it.
 /// By their addresses, so that each is found at once.
@@ -130,81 +121,4 @@ fn place(py: Python<'_>, heap: &OpenHeap) -> PyResult<Whereabouts> {
     let address = found.map_err(|error| errors::to_python(py, &error, "the heap"))?;
     let Address { uuid, pid, descriptors, inodes } = address;
     Ok((path, uuid, pid, descriptors, inodes, is_default, pickle))
-}
-
-/// The heap at a place.
-fn find(py: Python<'_>, place: Whereabouts) -> PyResult<OpenHeap> {
-    let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
-    let found = py.detach(|| {
-        let address = Address { uuid, pid, descriptors, inodes };
-        match path.map(|path| open_named(Path::new(&path), uuid)) {
-            // The name is gone, but whoever pickled the handle may have the heap open.
-            Some(Err(Error::ObjectGone)) => Engine::at(&address).map_err(|_| Error::ObjectGone),
-            Some(opened) => opened,
-            None => Engine::at(&address),
-        }
-    });
-    let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
-    let max_bytes = engine.region().header().max_bytes.get();
-    let heap = OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } };
-    if is_default {
-        default::adopt(py, &heap)?;
-    }
-    Ok(heap)
-}
-
-fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
-    if let Some(engine) = Engine::attached(uuid) {
-        return Ok(engine);
-    }
-    let gone = || Error::NoSuchHeap { pid: 0 };
-    let file = path.file_name().and_then(|file| file.to_str()).ok_or_else(gone)?;
-    let name = file.strip_prefix("coheap.").ok_or_else(gone)?;
-    let folder = path.parent().map(Path::to_path_buf);
-    let engine = Engine::open(&Options { folder, create: false, ..Options::new(name) });
-    match engine {
-        Ok(engine) if engine.uuid() == uuid => Ok(engine),
-        Ok(_) | Err(Error::NoSuchName) => Err(Error::ObjectGone),
-        Err(other) => Err(other),
-    }
-}
-
-/// Offset, generation, name and what the class needs besides.
-type Which = (u64, u64, Option<String>, String);
-
-#[pyfunction]
-pub(crate) fn _open_object(
-    py: Python<'_>,
-    place: Whereabouts,
-    which: Which,
-) -> PyResult<Py<PyAny>> {
-    let heap = find(py, place)?;
-    let (at, generation, name, more) = which;
-    let subject =
-        || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
-    let (object, kind) = match &name {
-        Some(name) => {
-            let find = |context: &Context| Handle::any(context.region(), at, generation);
-            let (handle, kind) = heap.run(py, subject, find)?;
-            (Object::named(heap, name, handle, kind), kind)
-        }
-        None => {
-            let claim = |context: &Context| ledger::claim(context, at, generation);
-            let reference = heap.run(py, subject, claim)?;
-            (Object::referred(heap, reference), reference.kind)
-        }
-    };
-    Ok(match kind {
-        Kind::Map => Py::new(py, Dict::with_more(object, &more))?.into_any(),
-        Kind::Queue => Py::new(py, WorkQueue::new(object))?.into_any(),
-        Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
-        Kind::RecursiveMutex => Py::new(py, RLock::new(object))?.into_any(),
-        Kind::Value if more == lock::BESIDE => Py::new(py, RLock::beside(object))?.into_any(),
-        Kind::Value => Py::new(py, Value::new(py, object, Typecode::of(&more)?)?)?.into_any(),
-    })
-}
-
-#[pyfunction]
-pub(crate) fn _open_heap(py: Python<'_>, place: Whereabouts) -> PyResult<Heap> {
-    Ok(Heap { heap: find(py, place)? })
 }

@@ -20,7 +20,7 @@ use std::ffi::CString;
 
 use coheap_core::journal::Context;
 use coheap_core::objects::mutex::Acquired;
-use coheap_core::objects::{Kind, Mutex, Recipe};
+use coheap_core::objects::{Kind, Mutex, mutex};
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
@@ -63,7 +63,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
                 )));
             }
         };
-        let recipe = Recipe::Lock { is_recursive: RECURSIVE, is_strict };
+        let recipe = mutex::Recipe { is_recursive: RECURSIVE, is_strict, ..Default::default() };
         let lock = Self::new(heap.object(py, Self::KIND, name, &recipe)?);
         if is_strict && !lock.is_strict(py)? {
             return Err(PyValueError::new_err(format!(

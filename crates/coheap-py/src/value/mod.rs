@@ -12,7 +12,7 @@ mod typecode;
 
 use std::borrow::Cow;
 
-use coheap_core::objects::{Kind, Mutex, Recipe, Value as Engine};
+use coheap_core::objects::{Kind, Mutex, Value as Engine, value};
 use coheap_core::wire;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -87,7 +87,7 @@ impl Value {
             Some(init) => typecode.encode(&init)?,
             None => typecode.encode(0_i64.into_pyobject(py)?.as_any())?,
         };
-        let recipe = Recipe::Number { bytes: &init, typecode: typecode.letter() };
+        let recipe = value::Recipe { bytes: &init, typecode: typecode.letter() };
         Self::new(py, heap.object(py, Kind::Value, name, &recipe)?, typecode)
     }
 

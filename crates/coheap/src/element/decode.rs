@@ -2,8 +2,8 @@
 //!
 //! The bytes say what they hold and the type says what it wants; where Python would not mind, the
 //! two need not agree to the letter (a tuple reads as a `Vec`, an `int` as an `f64`). Everything
-//! else is an error that names both. The bytes may come from anyone (E1): lengths are checked by
-//! `wire` and nesting by `depth`, and nothing here trusts the rest either.
+//! else is an error that names both. The bytes may come from anyone (Element.1): lengths are
+//! checked by `wire` and nesting by `depth`, and nothing here trusts the rest either.
 
 use coheap_core::wire::{Reader, Tag};
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};

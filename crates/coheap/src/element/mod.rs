@@ -7,10 +7,10 @@
 //!
 //! What always holds:
 //!
-//! - **E1** Any bytes decode to a value or to an error: no panic, no deep recursion, and no
+//! - **Element.1** Any bytes decode to a value or to an error: no panic, no deep recursion, and no
 //!   allocation larger than the bytes that are really there justify.
-//! - **E2** What encodes also decodes: both sides keep the limits of `depth`.
-//! - **E3** Two keys that Python calls equal encode to the same bytes, and no others do.
+//! - **Element.2** What encodes also decodes: both sides keep the limits of `depth`.
+//! - **Element.3** Two keys that Python calls equal encode to the same bytes, and no others do.
 
 mod big_int;
 mod decode;

@@ -1,11 +1,112 @@
 //! The kinds of objects, a folder each.
 //!
 //! What always holds: what only one kind has stands in its folder; the floor around it asks all
-//! kinds the same questions. The table of kinds is in `kind.rs`, on the ground.
+//! kinds the same questions. The table of kinds, from which the answers are found, is in
+//! `kind.rs`, on the ground.
 //!
-//! Not here: what every object has, such as its header, its cells and the record of a reference.
+//! Not here: what every object has, such as its header, its cells and the records that name it;
+//! and what a transaction asks (`objects::overlay`).
 
 pub mod value;
 pub mod map;
 pub mod queue;
 pub mod mutex;
+pub mod recursive_mutex;
+
+use smallvec::SmallVec;
+
+use crate::allocator::{self, Room};
+use crate::error::{Corrupt, Result};
+use crate::journal::{Change, Context};
+use crate::kind::{Kind, for_each_kind};
+use crate::memory::layout::{Husk, Object, Record};
+use crate::memory::{Region, Signal};
+use crate::objects::ledger::record::{self, ReturnReason};
+use crate::objects::walk::Walk;
+
+/// Everything in an object that somebody may sleep on.
+pub(crate) type Signals<'a> = SmallVec<[&'a Signal; 3]>;
+
+/// What a new object is made with.
+pub trait Recipe {
+    /// What it will be.
+    fn kind(&self) -> Kind;
+
+    /// Names the blocks that `fill` takes, and finds every error that the arguments have.
+    #[doc(hidden)]
+    fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()>;
+
+    /// Puts the root words of an object that nobody else can see, and that are zero.
+    #[doc(hidden)]
+    fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()>;
+}
+
+/// What every kind answers for its objects.
+pub(crate) trait Shape: Sync {
+    /// Makes sure that `detach` finds what it takes. The object's turns are held.
+    fn prepare_removal(&self, _: &Context, _: &Object) -> Result<()> {
+        Ok(())
+    }
+
+    /// Frees what hangs from an object that ends, or moves it into a husk, within a change under
+    /// the object's turns that has room for [`DETACH_WORDS`].
+    fn detach(&self, change: &mut Change<'_>, object: &Object) -> Result<()>;
+
+    /// Claims everything that an object consists of, but its header, and counts what it counts.
+    fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()>;
+
+    /// Everything that can be waited for, but the transaction lock, which every object has.
+    fn signals<'a>(&self, region: &'a Region, object: &'a Object) -> Result<Signals<'a>>;
+
+    /// Whether a husk has numbers that can be in a heap of this size.
+    fn is_possible(&self, _: &Region, _: &Husk) -> bool {
+        false
+    }
+
+    /// Frees some of what a husk has, in one bounded step. `false`: nothing was left.
+    fn dismantle(&self, _: &mut Change<'_>, husk: &Husk) -> Result<bool> {
+        Err(no_husk(husk))
+    }
+
+    /// Claims everything that is left in a husk.
+    fn walk_husk(&self, _: &Region, husk: &Husk, _: &mut dyn Walk) -> Result<()> {
+        Err(no_husk(husk))
+    }
+
+    /// Takes back a lease of an item, or a promise of a place, of a process that is gone. The
+    /// record is off the list of its slot, and the change is under the turns of the object and
+    /// the slot.
+    fn take_back(
+        &self,
+        change: &mut Change<'_>,
+        _: &Object,
+        record: &Record,
+        _: ReturnReason,
+    ) -> Result<()> {
+        // No object of this kind has such records: what it named is gone.
+        record::free(change, record)
+    }
+}
+
+/// Words that [`Recipe::fill`] saves at most.
+pub(crate) const FILL_WORDS: usize = 3 * allocator::TAKE_WORDS;
+/// Words that [`Shape::detach`] saves at most.
+pub(crate) const DETACH_WORDS: usize = allocator::TAKE_WORDS + 11;
+
+macro_rules! define_shapes {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
+        $folder:ident $(, $overlay:ident)?;)*) => {
+        /// Who answers for the objects of a kind.
+        pub(crate) fn shape(kind: Kind) -> &'static dyn Shape {
+            match kind {
+                $(Kind::$variant => &$folder::Shape,)*
+            }
+        }
+    };
+}
+for_each_kind!(define_shapes);
+
+#[cold]
+fn no_husk(husk: &Husk) -> crate::error::Error {
+    Corrupt { what: "kind of a husk", at: husk.info.get() }.into()
+}

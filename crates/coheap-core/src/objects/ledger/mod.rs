@@ -6,28 +6,32 @@
 //!
 //! What always holds:
 //!
-//! - **R1** The references of a nameless object are as many as the records that name it; both
+//! - **Ledger.1** The references of a nameless object are as many as the records that name it; both
 //!   change in one change, under the turns of object and slot.
-//! - **R2** A child has a record for each reference of its parent before it runs, with the same
-//!   serial number: so what it inherited as a copy of memory finds its own record.
+//! - **Ledger.2** A child has a record for each reference of its parent before it runs, with the
+//!   same serial number: so what it inherited as a copy of memory finds its own record.
 //!
 //! Not here: values that refer to objects (`parcel`); who in a process shares a reference (the
 //! faces count that); named objects, which live until their name is removed.
 
 pub mod parcel;
+pub(crate) mod record;
+mod settle;
 
 use crate::allocator;
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{Object, Record, SLOT_TURNS};
-use crate::objects::birth::{self, Recipe};
+use crate::objects::birth;
+use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
-use crate::objects::queue::{self, RECORD, REFERENCE, Why};
-use crate::sync::Gone;
+use crate::objects::kinds::Recipe;
+use crate::sync::Incarnation;
+use record::{MOVE_WORDS, RECORD, REFERENCE, ReturnReason};
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
@@ -43,17 +47,17 @@ pub struct Reference {
 }
 
 /// Words that a new reference saves at most.
-const LINK_WORDS: usize = allocator::TAKE_WORDS + queue::MOVE_WORDS;
+const LINK_WORDS: usize = allocator::TAKE_WORDS + MOVE_WORDS;
 /// Words that releasing one saves at most.
-const RELEASE_WORDS: usize = birth::END_WORDS + queue::MOVE_WORDS;
+const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 
 /// Makes an object without a name, and the first reference to it.
 ///
 /// # Errors
 ///
 /// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
-pub fn create(context: &Context, recipe: &Recipe<'_>) -> Result<Reference> {
-    if context.in_transaction.get() {
+pub fn create(context: &Context, recipe: &dyn Recipe) -> Result<Reference> {
+    if context.kept.transaction.is_open() {
         return Err(Error::BadArgument("objects are made and removed outside of transactions"));
     }
     let own = context.member().slot();
@@ -106,7 +110,7 @@ pub fn release(context: &Context, reference: &Reference) -> Result<()> {
 /// # Errors
 ///
 /// [`Error::HeapFull`] when there is no room for all; those before it are entered.
-pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
+pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let region = context.region();
     for (serial, at) in own_references(context)? {
         let record: &Record = region.at(at)?;
@@ -126,12 +130,16 @@ pub fn bequeath(context: &Context, child: Gone) -> Result<()> {
 
 /// Settles the first thing on the list of a process that is gone, or going. `false`: the list is
 /// empty.
-pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<bool> {
+pub(crate) fn settle_first(
+    context: &Context,
+    owner: Incarnation,
+    why: ReturnReason,
+) -> Result<bool> {
     let region = context.region();
     let (at, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;
         let at = region.slot(owner.slot).leases.get();
-        if at == 0 || !queue::is_still_to_settle(context, owner) {
+        if at == 0 || !record::is_still_to_settle(context, owner) {
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
@@ -141,7 +149,7 @@ pub(crate) fn settle_first(context: &Context, owner: Gone, why: Why) -> Result<b
     };
     let expected = Expected { slot: owner.slot, serial: None };
     match found {
-        None => queue::settle_first(context, owner, why),
+        None => settle::settle_first(context, owner, why),
         Some(Ok((handle, _))) => drop_reference(context, at, &handle, &expected),
         Some(Err(other)) => Err(other),
     }
@@ -157,7 +165,7 @@ impl Expected {
     fn is_met_by(&self, record: &Record, handle: &Handle) -> bool {
         let state = record.state.get();
         state & REFERENCE != 0
-            && state >> queue::SIGNED == u64::from(self.slot + 1)
+            && state >> record::SIGNED == u64::from(self.slot + 1)
             && record.object.get() == handle.at
             && record.generation.get() == handle.generation
             && self.serial.is_none_or(|serial| record.serial.get() == serial)
@@ -186,7 +194,7 @@ fn drop_reference(
         birth::ensure_end(context, handle, kind)?;
     }
     let mut change = Change::begin(&held, RELEASE_WORDS)?;
-    queue::unlink(&mut change, region.slot(expected.slot), record)?;
+    record::unlink(&mut change, region.slot(expected.slot), record)?;
     change.set(&record.state, 0);
     allocator::give(&mut change, RECORD, at)?;
     count_down(&mut change, handle, kind, left)?;
@@ -210,7 +218,7 @@ pub(super) fn count_down(
     if left == 0 {
         return birth::end(change, handle, kind);
     }
-    if !defect(31) {
+    if !defect(Mistake::NeverCountDown) {
         change.set(&handle.object(change.region())?.references, left);
     }
     Ok(())
@@ -223,11 +231,10 @@ fn enter(change: &mut Change<'_>, slot: u32, handle: &Handle, serial: u64) -> Re
     let record: &Record = region.at(at)?;
     change.put(&record.object, handle.at);
     change.put(&record.generation, handle.generation);
-    change.put(&record.cell[0], 0);
-    change.put(&record.cell[1], 0);
+    cell::put(change, &record.cell, Cell::NOTHING);
     change.put(&record.state, REFERENCE);
     change.put(&record.serial, serial);
-    queue::link(change, slot, record, true)?;
+    record::link(change, slot, record, true)?;
     Ok(at)
 }
 
@@ -237,20 +244,10 @@ pub(super) fn next_serial(region: &Region) -> u64 {
 
 /// Where the calling process has the record of a reference, which may be its parent's.
 fn own_record(context: &Context, reference: &Reference) -> Result<Option<u64>> {
-    let member = context.member();
-    if member.generation() == reference.owner {
+    if context.member().generation() == reference.owner {
         return Ok(Some(reference.record));
     }
-    let inheritance = match member.inheritance().get() {
-        Some(known) => known,
-        None => {
-            let mut found = own_references(context)?;
-            found.sort_unstable();
-            member.inheritance().get_or_init(|| found.into_boxed_slice())
-        }
-    };
-    let number = inheritance.binary_search_by_key(&reference.serial, |(serial, _)| *serial);
-    Ok(number.ok().and_then(|number| inheritance.get(number)).map(|(_, at)| *at))
+    context.kept.inherited.record(reference.serial, || own_references(context))
 }
 
 /// Serial numbers and records of all references of the calling process.

@@ -6,26 +6,20 @@
 //! parcel moves it to another chain, where its references are given up one by one.
 //!
 //! What always holds: a reference of a parcel is counted in its object exactly if it is among the
-//! first so many that word 2 says; both change in one change. A parcel is on one chain of one row,
-//! or in one cell.
+//! first so many that `counted` says; both change in one change. A parcel is on one chain of one
+//! row, or in one cell.
 //!
 //! Not here: what the value means.
 //!
-//! # The words of a parcel
-//!
-//! | word | meaning                                                        |
-//! |------|----------------------------------------------------------------|
-//! | 0    | [`TAG`] in the low byte, number of references from bit 32       |
-//! | 1    | next parcel of the chain; 0 in a cell; in private memory: where the block is |
-//! | 2    | how many of the references are counted: all of them in a cell   |
-//! | 3    | serial number                                                  |
-//! | 4    | length in bytes                                                |
-//! | 5..  | offset and generation of each object; then the value            |
+//! A block begins with a [`ParcelHead`]; a [`ParcelReference`] for each object follows, then the
+//! value. In private memory it is the same bytes, but `next` says where the block is.
+
+use std::mem::offset_of;
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS};
+use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, ParcelHead, ParcelReference, SPAN_BYTES};
 use crate::memory::{Region, Word};
 use crate::objects::birth;
 use crate::objects::header::Handle;
@@ -34,8 +28,8 @@ use crate::wire;
 
 /// First byte of a parcel.
 pub const TAG: u8 = wire::PARCEL;
-const HEAD_WORDS: usize = 5;
-const HEAD_BYTES: usize = HEAD_WORDS * 8;
+const HEAD_BYTES: usize = size_of::<ParcelHead>();
+const REFERENCE_BYTES: usize = size_of::<ParcelReference>();
 
 /// A parcel that was packed and is to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +49,45 @@ pub fn value_in(bytes: &[u8]) -> &[u8] {
     }
     match bytes.first_chunk::<HEAD_BYTES>() {
         Some(head) => {
-            let count = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-            bytes.get(HEAD_BYTES + count * 16..).unwrap_or_default()
+            let count = count_in(number_at(head, offset_of!(ParcelHead, info))) as usize;
+            bytes.get(HEAD_BYTES + count * REFERENCE_BYTES..).unwrap_or_default()
         }
         None => &[],
     }
+}
+
+/// The word of a head in private memory that has this offset in a [`ParcelHead`].
+#[inline]
+fn number_at(head: &[u8; HEAD_BYTES], offset: usize) -> u64 {
+    head[offset..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// The number of references in the first word of a head.
+#[inline]
+fn count_in(info: u64) -> u64 {
+    info >> 32
+}
+
+/// The bytes of a head.
+fn head_bytes(
+    count: usize,
+    next: u64,
+    counted: usize,
+    serial: u64,
+    len: usize,
+) -> [u8; HEAD_BYTES] {
+    let mut bytes = [0; HEAD_BYTES];
+    let words = [
+        (offset_of!(ParcelHead, info), u64::from(TAG) | (count as u64) << 32),
+        (offset_of!(ParcelHead, next), next),
+        (offset_of!(ParcelHead, counted), counted as u64),
+        (offset_of!(ParcelHead, serial), serial),
+        (offset_of!(ParcelHead, len), len as u64),
+    ];
+    for (offset, word) in words {
+        bytes[offset..][..size_of::<Word>()].copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
 /// Makes a parcel of a value, which its bytes replace in `value`. Store these, or [`discard`] it.
@@ -70,7 +98,8 @@ pub fn value_in(bytes: &[u8]) -> &[u8] {
 pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<Parcel> {
     let region = context.region();
     clear_built_by_the_dead(context)?;
-    let len = HEAD_BYTES + places.len() * 16 + value.len();
+    let count = places.len();
+    let len = HEAD_BYTES + count * REFERENCE_BYTES + value.len();
     let room = Room::of(len);
     allocator::ensure(context, room, 1)?;
     let serial = ledger::next_serial(region);
@@ -79,16 +108,14 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<
         let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
         let at = allocator::take(&mut change, room)?;
         let built = &context.control().built;
-        let head =
-            [u64::from(TAG) | (places.len() as u64) << 32, built.get(), 0, serial, len as u64];
+        let mut bytes = head_bytes(count, built.get(), 0, serial, len).to_vec();
         let pairs = places.iter().flat_map(|(at, generation)| [*at, *generation]);
-        let mut bytes: Vec<u8> = head.into_iter().chain(pairs).flat_map(u64::to_le_bytes).collect();
+        bytes.extend(pairs.flat_map(u64::to_le_bytes));
         bytes.append(value);
         region.copy_in(at, &bytes)?;
         change.set(built, at);
         change.commit();
-        bytes[8..16].copy_from_slice(&at.to_le_bytes());
-        bytes[16..24].copy_from_slice(&(places.len() as u64).to_le_bytes());
+        bytes[..HEAD_BYTES].copy_from_slice(&head_bytes(count, at, count, serial, len));
         *value = bytes;
         at
     };
@@ -109,20 +136,18 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, places: &[Place]) -> Result<
 ///
 /// [`Error::Corrupt`] only.
 pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
-    if context.in_transaction.get() {
-        let mut put_off = context.put_off.take();
-        put_off.push([parcel.at, parcel.serial]);
-        context.put_off.set(put_off);
+    if context.kept.transaction.is_open() {
+        context.kept.parcels.put_off(parcel.at, parcel.serial);
         return Ok(());
     }
-    let is_it = |words: &[Word]| words[3].get() == parcel.serial;
+    let is_it = |head: &ParcelHead| head.serial.get() == parcel.serial;
     let held = context.hold(own_arena_turn(context))?;
     let Some(link) = find_built(context, parcel.at, is_it)? else { return Ok(()) };
-    let words = head(context.region(), parcel.at)?;
+    let head: &ParcelHead = context.region().at(parcel.at)?;
     let freed = &context.control().freed;
     let mut change = Change::begin(&held, 3)?;
-    change.set(link, words[1].get());
-    change.set(&words[1], freed.get());
+    change.set(link, head.next.get());
+    change.set(&head.next, freed.get());
     change.set(freed, parcel.at);
     change.commit();
     drop(held);
@@ -131,7 +156,7 @@ pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
 
 /// Gives up what was put off until the end of the transaction that is over.
 pub(crate) fn discard_put_off(context: &Context) {
-    for [at, serial] in context.put_off.take() {
+    for [at, serial] in context.kept.parcels.take_put_off() {
         // In a damaged heap it stays where it is.
         let _ = discard(context, &Parcel { at, serial });
     }
@@ -167,7 +192,7 @@ pub(in crate::objects) fn let_go_of_row(context: &Context, index: u32) -> Result
 
 /// The first use of a row finds what the last thread that had it was building when it died.
 fn clear_built_by_the_dead(context: &Context) -> Result<()> {
-    if context.has_packed.replace(true) || context.control().built.get() == 0 {
+    if context.kept.parcels.begin_packing() || context.control().built.get() == 0 {
         return Ok(());
     }
     empty(context, &context.control().built)
@@ -175,14 +200,14 @@ fn clear_built_by_the_dead(context: &Context) -> Result<()> {
 
 fn count_all(context: &Context, at: u64, places: &[Place]) -> Result<()> {
     let region = context.region();
-    let words = head(region, at)?;
+    let head: &ParcelHead = region.at(at)?;
     for (number, (object, generation)) in places.iter().enumerate() {
         let (handle, _) = Handle::any(region, *object, *generation)?;
         let held = context.hold(handle.turn)?;
         let object = handle.object(region)?;
         let mut change = Change::begin(&held, 2)?;
         change.set(&object.references, object.references.get().wrapping_add(1));
-        change.set(&words[2], number as u64 + 1);
+        change.set(&head.counted, number as u64 + 1);
         change.commit();
     }
     Ok(())
@@ -198,25 +223,23 @@ pub(in crate::objects) fn take_built(change: &mut Change<'_>, bytes: &[u8]) -> R
     if context.control().built.get() == 0 {
         return Ok(None);
     }
-    let Some(head_bytes) = bytes.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
-    let word = |number: usize| {
-        let mut word = [0; 8];
-        word.copy_from_slice(&head_bytes[number * 8..][..8]);
-        u64::from_le_bytes(word)
-    };
-    let is_it = |words: &[Word]| words[3].get() == word(3) && words[4].get() == bytes.len() as u64;
-    let Some(link) = find_built(context, word(1), is_it)? else { return Ok(None) };
-    let words = head(change.region(), word(1))?;
-    change.set(link, words[1].get());
-    change.set(&words[1], 0);
-    Ok(Some(word(1)))
+    let Some(head) = bytes.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
+    let at = number_at(head, offset_of!(ParcelHead, next));
+    let serial = number_at(head, offset_of!(ParcelHead, serial));
+    let is_it =
+        |head: &ParcelHead| head.serial.get() == serial && head.len.get() == bytes.len() as u64;
+    let Some(link) = find_built(context, at, is_it)? else { return Ok(None) };
+    let head: &ParcelHead = change.region().at(at)?;
+    change.set(link, head.next.get());
+    change.set(&head.next, 0);
+    Ok(Some(at))
 }
 
 /// Frees a parcel when the change commits; `let_go` does the rest.
 pub(in crate::objects) fn free(change: &mut Change<'_>, at: u64) -> Result<()> {
     let freed = &change.context().control().freed;
-    let words = head(change.region(), at)?;
-    change.set(&words[1], freed.get());
+    let head: &ParcelHead = change.region().at(at)?;
+    change.set(&head.next, freed.get());
     change.set(freed, at);
     Ok(())
 }
@@ -225,7 +248,7 @@ pub(in crate::objects) fn free(change: &mut Change<'_>, at: u64) -> Result<()> {
 fn find_built(
     context: &Context,
     at: u64,
-    is_it: impl Fn(&[Word]) -> bool,
+    is_it: impl Fn(&ParcelHead) -> bool,
 ) -> Result<Option<&Word>> {
     let region = context.region();
     let mut link = &context.control().built;
@@ -234,17 +257,17 @@ fn find_built(
         if here == 0 {
             return Ok(None);
         }
-        let words = head(region, here)?;
+        let head: &ParcelHead = region.at(here)?;
         if here == at {
-            return Ok(is_it(words).then_some(link));
+            return Ok(is_it(head).then_some(link));
         }
-        link = &words[1];
+        link = &head.next;
     }
     Err(broken(at))
 }
 
 /// Parcels that fit a span.
-const SPAN_PARCELS: u64 = crate::memory::layout::SPAN_BYTES / HEAD_BYTES as u64;
+const SPAN_PARCELS: u64 = SPAN_BYTES / HEAD_BYTES as u64;
 
 /// Takes all parcels of a chain apart.
 fn empty(context: &Context, chain: &Word) -> Result<()> {
@@ -258,13 +281,13 @@ fn empty(context: &Context, chain: &Word) -> Result<()> {
 fn step(context: &Context, chain: &Word) -> Result<()> {
     let region = context.region();
     let at = chain.get();
-    let words = head(region, at)?;
-    let (count, counted) = (words[0].get() >> 32, words[2].get());
+    let head: &ParcelHead = region.at(at)?;
+    let (count, counted) = (count_in(head.info.get()), head.counted.get());
     let Some(number) = counted.checked_sub(1) else {
-        let len = words[4].get();
+        let len = head.len.get();
         let held = context.hold(own_arena_turn(context))?;
         let mut change = Change::begin(&held, 1 + allocator::GIVE_WORDS)?;
-        change.set(chain, words[1].get());
+        change.set(chain, head.next.get());
         allocator::give(&mut change, room(region, len)?, at)?;
         change.commit();
         return Ok(());
@@ -272,16 +295,16 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
     if number >= count {
         return Err(broken(at));
     }
-    let place = region.words(at, HEAD_WORDS + 2 * counted as usize)?;
-    let place = &place[HEAD_WORDS + 2 * number as usize..];
-    let (handle, kind) = Handle::any(region, place[0].get(), place[1].get())?;
+    let reference = &references(region, at, counted)?[number as usize];
+    let (object, generation) = (reference.object.get(), reference.generation.get());
+    let (handle, kind) = Handle::any(region, object, generation)?;
     let held = context.hold_all(&[handle.turn, handle.second_turn])?;
     let left = handle.object(region)?.references.get().saturating_sub(1);
     if left == 0 {
         birth::ensure_end(context, &handle, kind)?;
     }
     let mut change = Change::begin(&held, birth::END_WORDS + 1)?;
-    change.set(&words[2], number);
+    change.set(&head.counted, number);
     ledger::count_down(&mut change, &handle, kind, left)?;
     change.commit();
     drop(held);
@@ -290,31 +313,34 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
 
 /// Offsets and generations of the objects whose references a parcel has counted, and its room.
 pub(crate) fn counted(region: &Region, at: u64) -> Result<(Room, Vec<Place>)> {
-    let words = head(region, at)?;
-    let (count, counted, len) = (words[0].get() >> 32, words[2].get(), words[4].get());
+    let head: &ParcelHead = region.at(at)?;
+    let (info, counted, len) = (head.info.get(), head.counted.get(), head.len.get());
+    let count = count_in(info);
     let room = room(region, len)?;
-    if counted > count || words[0].get() as u8 != TAG || len < HEAD_BYTES as u64 + 16 * count {
+    let least = HEAD_BYTES as u64 + count * REFERENCE_BYTES as u64;
+    if counted > count || info as u8 != TAG || len < least {
         return Err(broken(at));
     }
-    let words = region.words(at, HEAD_WORDS + 2 * counted as usize)?;
-    let places = words[HEAD_WORDS..].chunks(2).map(|pair| (pair[0].get(), pair[1].get()));
+    let references = references(region, at, counted)?;
+    let places = references.iter().map(|each| (each.object.get(), each.generation.get()));
     Ok((room, places.collect()))
 }
 
 /// The next parcel of a chain.
 pub(crate) fn next(region: &Region, at: u64) -> Result<u64> {
-    Ok(head(region, at)?[1].get())
+    Ok(region.at::<ParcelHead>(at)?.next.get())
 }
 
 fn room(region: &Region, len: u64) -> Result<Room> {
-    if len > region.span_limit() * crate::memory::layout::SPAN_BYTES {
+    if len > region.span_limit() * SPAN_BYTES {
         return Err(Corrupt { what: "length of a parcel", at: len }.into());
     }
     Ok(Room::of(len as usize))
 }
 
-fn head(region: &Region, at: u64) -> Result<&[Word]> {
-    Ok(region.words(at, HEAD_WORDS)?)
+/// The first references of the parcel whose head is at `at`.
+fn references(region: &Region, at: u64, count: u64) -> Result<&[ParcelReference]> {
+    Ok(region.rows(at + HEAD_BYTES as u64, count as usize)?)
 }
 
 fn own_arena_turn(context: &Context) -> u32 {

@@ -2,10 +2,10 @@
 //!
 //! What always holds:
 //!
-//! - **B1** The allocation, once made, is `room` bytes from `base`, a multiple of eight, and lives
-//!   as long as the value.
-//! - **B2** `parts` are the committed ranges, apart and in order; bytes outside of them were never
-//!   given a value (outside of Miri they are zero all the same).
+//! - **Bytes.1** The allocation, once made, is `room` bytes from `base`, a multiple of eight, and
+//!   lives as long as the value.
+//! - **Bytes.2** `parts` are the committed ranges, apart and in order; bytes outside of them were
+//!   never given a value (outside of Miri they are zero all the same).
 
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
@@ -28,7 +28,7 @@ pub(super) struct Bytes {
     parts: Vec<(u64, u64)>,
 }
 
-// SAFETY: the allocation is owned by the value (B1) and reached through atomics.
+// SAFETY: the allocation is owned by the value (Bytes.1) and reached through atomics.
 unsafe impl Send for Bytes {}
 
 impl Bytes {
@@ -90,7 +90,7 @@ impl Bytes {
     fn wipe(&self, from: u64, to: u64) {
         let Some(base) = self.base.filter(|_| cfg!(miri)) else { return };
         assert!(from <= to && to <= self.room as u64);
-        // SAFETY: inside of the allocation (checked above, B1).
+        // SAFETY: inside of the allocation (checked above, Bytes.1).
         let start = unsafe { base.add(from as usize) };
         // SAFETY: inside as well; no peer touches what nobody has committed yet.
         unsafe { start.write_bytes(0, (to - from) as usize) };
@@ -99,7 +99,7 @@ impl Bytes {
     fn word(&self, at: u64) -> &AtomicU64 {
         let base = self.base.expect("only mapped bytes are touched");
         assert!(at.is_multiple_of(8) && at + 8 <= self.room as u64);
-        // SAFETY: aligned and inside of the allocation (checked above, B1).
+        // SAFETY: aligned and inside of the allocation (checked above, Bytes.1).
         unsafe { AtomicU64::from_ptr(base.as_ptr().add(at as usize).cast()) }
     }
 
@@ -128,7 +128,7 @@ fn layout(room: usize) -> Layout {
 impl Drop for Bytes {
     fn drop(&mut self) {
         if let Some(base) = self.base {
-            // SAFETY: allocated by `mapped` with this very layout (B1).
+            // SAFETY: allocated by `mapped` with this very layout (Bytes.1).
             unsafe { alloc::dealloc(base.as_ptr(), layout(self.room)) };
         }
     }

@@ -21,7 +21,9 @@ use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::objects::parcel::Parcel;
-use coheap_core::objects::{Directory, Lease, Map, Mutex, Queue, Recipe, Reference, Value};
+use coheap_core::objects::{
+    Directory, Lease, Map, Mutex, Queue, Recipe, Reference, Value, map, mutex, queue, value,
+};
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
@@ -64,17 +66,17 @@ impl Stage {
     pub(crate) fn new(max_bytes: u64) -> Self {
         let heap = Heap::anonymous(max_bytes).expect("a heap");
         let context = heap.context().expect("a context");
-        let make = |name: &str, recipe: Recipe<'_>| {
-            Directory.get_or_create(&context, name, &recipe).expect("an object")
+        let make = |name: &str, recipe: &dyn Recipe| {
+            Directory.get_or_create(&context, name, recipe).expect("an object")
         };
         let stage = Self {
-            value: Value { handle: make("value", Recipe::Value(&int(5))) },
-            text: Value { handle: make("text", Recipe::Value(&[b't'; 40])) },
-            map: Map { handle: make("map", Recipe::Map) },
-            other: Map { handle: make("other", Recipe::Map) },
-            queue: Queue { handle: make("queue", Recipe::Queue { limit: 0, max_attempts: 0 }) },
-            work: Queue { handle: make("work", Recipe::Queue { limit: 4, max_attempts: 2 }) },
-            mutex: Mutex { handle: make("mutex", Recipe::Mutex(&int(1))) },
+            value: Value { handle: make("value", &value::Recipe::of(&int(5))) },
+            text: Value { handle: make("text", &value::Recipe::of(&[b't'; 40])) },
+            map: Map { handle: make("map", &map::Recipe) },
+            other: Map { handle: make("other", &map::Recipe) },
+            queue: Queue { handle: make("queue", &queue::Recipe { limit: 0, max_attempts: 0 }) },
+            work: Queue { handle: make("work", &queue::Recipe { limit: 4, max_attempts: 2 }) },
+            mutex: Mutex { handle: make("mutex", &mutex::Recipe::around(&int(1))) },
             leases: RefCell::default(),
             references: RefCell::default(),
             parcels: RefCell::default(),
@@ -140,7 +142,7 @@ impl Stage {
     /// Puts values of ever smaller sizes into a map of its own until there is no room for any.
     pub(crate) fn fill_up(&self) {
         let context = self.context();
-        let handle = Directory.get_or_create(&context, "filler", &Recipe::Map).expect("a map");
+        let handle = Directory.get_or_create(&context, "filler", &map::Recipe).expect("a map");
         let filler = Map { handle };
         let mut number = 0u32;
         for size in [200_000, 16_384, 8_000, 2_000, 500, 240, 120, 60, 30, 16] {

@@ -6,8 +6,8 @@
 use coheap_core::error::Result;
 use coheap_core::journal::{Context, recovery};
 use coheap_core::objects::parcel::{self, Parcel};
-use coheap_core::objects::queue::Why;
-use coheap_core::objects::{Directory, Map, Queue, Recipe, estate, ledger};
+use coheap_core::objects::queue::ReturnReason;
+use coheap_core::objects::{Directory, Map, Queue, estate, ledger, map, queue, value};
 
 use super::operation::State;
 use super::stage::{Stage, int};
@@ -118,7 +118,9 @@ fn return_items(stage: &Stage) {
     let context = stage.context();
     let lease = |_| stage.queue.lease(&context, &mut Vec::new()).expect("an item");
     let leases: Vec<_> = (0..4).map(lease).collect();
-    for (lease, why) in leases.iter().zip([Some(Why::Nacked), None, Some(Why::Dropped)]) {
+    for (lease, why) in
+        leases.iter().zip([Some(ReturnReason::Nacked), None, Some(ReturnReason::Dropped)])
+    {
         stage.queue.nack(&context, lease, why).expect("a lease");
     }
 }
@@ -161,7 +163,7 @@ pub(crate) const WORK: &[State] = &[
         for _ in 0..2 {
             let context = stage.context();
             let lease = stage.work.lease(&context, &mut Vec::new()).expect("an item");
-            stage.work.nack(&context, &lease, Some(Why::Nacked)).expect("a lease");
+            stage.work.nack(&context, &lease, Some(ReturnReason::Nacked)).expect("a lease");
         }
     }),
 ];
@@ -191,7 +193,7 @@ fn add_names(stage: &Stage, count: u32) {
     let context = stage.context();
     for number in 0..count {
         let name = format!("n{number}");
-        Directory.get_or_create(&context, &name, &Recipe::Value(b"x")).expect("room");
+        Directory.get_or_create(&context, &name, &value::Recipe::of(b"x")).expect("room");
     }
 }
 
@@ -201,7 +203,7 @@ fn fill_all(stage: &Stage) {
     fill_work(stage, 3);
     let context = stage.context();
     let lease = stage.work.lease(&context, &mut Vec::new()).expect("an item");
-    stage.work.nack(&context, &lease, Some(Why::Nacked)).expect("a lease");
+    stage.work.nack(&context, &lease, Some(ReturnReason::Nacked)).expect("a lease");
 }
 
 /// Of the directory: seven objects are there anyway.
@@ -218,7 +220,7 @@ pub(crate) const DIRECTORIES: &[State] = &[
 
 fn make_nameless(stage: &Stage) {
     let context = stage.context();
-    let reference = ledger::create(&context, &Recipe::Map).expect("room");
+    let reference = ledger::create(&context, &map::Recipe).expect("room");
     Map { handle: reference.handle }.set(&context, b"key", &[b'v'; 40]).expect("room");
     stage.references.borrow_mut().push(reference);
 }
@@ -227,12 +229,12 @@ fn make_nameless(stage: &Stage) {
 fn dead_with_references(stage: &Stage) {
     make_nameless(stage);
     stage.leave_dead(|context| {
-        let map = Map { handle: ledger::create(context, &Recipe::Map)?.handle };
+        let map = Map { handle: ledger::create(context, &map::Recipe)?.handle };
         for number in 0..12 {
             let (key, value) = entry(number);
             map.set(context, &key, &value)?;
         }
-        let recipe = Recipe::Queue { limit: 0, max_attempts: 0 };
+        let recipe = queue::Recipe { limit: 0, max_attempts: 0 };
         let queue = Queue { handle: ledger::create(context, &recipe)?.handle };
         queue.put(context, &item(3))?;
         queue.lease(context, &mut Vec::new())?;
@@ -253,7 +255,7 @@ pub(crate) const LEDGERS: &[State] = &[
 
 /// A value that refers to the parent's object and to a new one that nothing else will keep.
 pub(crate) fn pack_two(stage: &Stage, context: &Context) -> Result<(Parcel, Vec<u8>)> {
-    let new = ledger::create(context, &Recipe::Map)?;
+    let new = ledger::create(context, &map::Recipe)?;
     let known = stage.references.borrow().first().map_or(new.handle, |known| known.handle);
     let places = [new.handle, known].map(|handle| (handle.at, handle.generation));
     let mut bytes = b"\x06\x05value".to_vec();
@@ -310,7 +312,7 @@ fn dead_with_leases(stage: &Stage) {
     fill_work(stage, 3);
     stage.leave_dead(|context| {
         let lease = stage.work.lease(context, &mut Vec::new())?;
-        stage.work.nack(context, &lease, Some(Why::Nacked))?;
+        stage.work.nack(context, &lease, Some(ReturnReason::Nacked))?;
         stage.work.lease(context, &mut Vec::new())?;
         for _ in 0..2 {
             stage.queue.lease(context, &mut Vec::new())?;
@@ -322,7 +324,7 @@ fn dead_with_leases(stage: &Stage) {
 fn recover_only(stage: &Stage) {
     let context = stage.context();
     let member = context.member();
-    let swept = recovery::sweep(member.census(), Some(member.who()), 0, 1);
+    let swept = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1);
     assert_eq!(swept, Ok(1), "one process is dead");
 }
 
@@ -362,9 +364,9 @@ pub(crate) const DEATHS: &[State] = &[
         stage.leave_dead(|_| {
             let mut transaction =
                 coheap_core::transaction::Transaction::begin(stage.context(), None)?;
-            transaction.map_set(&stage.map, b"half", b"done")?;
-            transaction.queue_get(&stage.work, &mut Vec::new())?;
-            transaction.queue_put(&stage.work, b"promised")?;
+            transaction.on(&stage.map).set(b"half", b"done")?;
+            transaction.on(&stage.work).get(&mut Vec::new())?;
+            transaction.on(&stage.work).put(b"promised")?;
             stage.transaction.replace(Some(transaction));
             Ok(())
         });

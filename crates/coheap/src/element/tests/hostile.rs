@@ -1,4 +1,5 @@
-//! Any bytes give a value or an error: nothing panics, recurses away or fills the memory (E1).
+//! Any bytes give a value or an error (Element.1): nothing panics, recurses away or fills the
+//! memory.
 //!
 //! Random bytes rarely get past the first tag, so most of these tests start from good bytes and
 //! damage them, or write down the attack by hand.

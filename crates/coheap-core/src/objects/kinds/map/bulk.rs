@@ -8,23 +8,23 @@
 //! What always holds: everything that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
-use super::index::{self, Plan, SlotWord};
+use super::index::{self, Plan};
 use super::pairs::Pairs;
-use super::table::{ENTRY_WORDS, SEGMENT, Table};
+use super::slots::{self, SlotWord, segment_shape};
+use super::table::{Table, index_segments, put_entry};
 use super::{Key, growth};
 use crate::allocator::{self, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::change::MAX_WORDS;
-use crate::journal::{Change, Held};
-use crate::memory::layout::Object;
-use crate::memory::{Region, Word};
+use crate::journal::{Change, Held, MAX_WORDS};
+use crate::memory::Region;
+use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_BYTES};
 use crate::objects::cell::{self, Cell};
 use crate::objects::parcel;
 
 /// Position of an entry that is not there yet.
 const NEW: u32 = u32::MAX;
 /// Longest value that is written over another.
-const OVERWRITTEN: usize = 8 * (1 + allocator::GIVE_WORDS);
+const OVERWRITTEN: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
 
 /// What a call is about: keys and values by their numbers.
 trait Batch {
@@ -143,7 +143,7 @@ pub(super) struct Additions<'a, K> {
     /// What is added in all to a key, under the number of its first entry.
     sums: Vec<i64>,
     /// The integers as they will be.
-    after: Vec<[u8; 9]>,
+    after: Vec<[u8; cell::INT_BYTES]>,
 }
 
 impl<K: AsRef<[u8]>> Batch for Additions<'_, K> {
@@ -167,7 +167,7 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
             *sum = sum.checked_add(keys[number as usize].1).ok_or(Error::Overflow)?;
             Ok(())
         })?;
-        Ok(Self { keys, writes, sums, after: vec![[cell::INT_TAG; 9]; keys.len()] })
+        Ok(Self { keys, writes, sums, after: vec![Cell::integer_bytes(0); keys.len()] })
     }
 
     /// Adds to all of them. The turn is held and no change is open.
@@ -181,12 +181,12 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
             let mut sum = self.sums[write.name as usize];
             write.position = NEW;
             if let Some(found) = table.find(&write.key(self))? {
-                let before = Cell::load(&found.entry[2..]).as_integer();
+                let before = Cell::load(&found.entry.value).as_integer();
                 sum = before.ok_or(Error::NotAnInteger)?.checked_add(sum).ok_or(Error::Overflow)?;
                 write.position = found.position as u32;
             }
             self.writes[number].position = write.position;
-            self.after[write.name as usize][1..].copy_from_slice(&sum.to_le_bytes());
+            self.after[write.name as usize] = Cell::integer_bytes(sum);
         }
         let mut writes = std::mem::take(&mut self.writes);
         let done = store_found(held, object, self, &mut writes);
@@ -250,9 +250,9 @@ fn store_found(
     let new = writes.iter().filter(|write| write.is_new()).count();
     let mut need = Need::of(&table, batch, writes)?;
     if new > 0 {
-        let numbering = object.root[8].get();
+        let numbering = table.root.numbering.get();
         growth::reserve_positions(held, object, new as u64)?;
-        if object.root[8].get() != numbering {
+        if table.root.numbering.get() != numbering {
             find_all(&table, batch, writes)?;
         }
     }
@@ -280,10 +280,10 @@ enum Slots {
 impl Slots {
     fn built(table: &Table<'_>, writes: &[Write]) -> Result<Self> {
         let mut slots = Vec::with_capacity(table.live() as usize % (1 << 24));
-        for segment in growth::index_segments(table)? {
-            let shape = index::segment_shape(table.region, segment)?;
-            let words = &table.region.words(segment, 1 << shape.bits)?[1..];
-            let all = words.iter().map(|word| SlotWord(word.get()));
+        for segment in index_segments(table)? {
+            let shape = segment_shape(table.region, segment)?;
+            let all =
+                slots::slots(table.region, segment, shape)?.iter().map(|word| SlotWord(word.get()));
             slots.extend(all.filter(|slot| slot.is_living()));
         }
         let all = slots.iter().copied().chain(fresh_slots(table, writes));
@@ -296,7 +296,7 @@ impl Slots {
         let mut slots: Vec<SlotWord> = fresh_slots(&table, writes).collect();
         slots.sort_unstable_by_key(|slot| slot.hash());
         let hashes: Vec<u32> = slots.iter().map(|slot| slot.hash()).collect();
-        index::reserve(held, object, &hashes)?;
+        growth::reserve_index(held, object, &hashes)?;
         Ok(Self::Inserted(slots))
     }
 }
@@ -347,7 +347,7 @@ impl Need {
             self.block(cell::room_of(value));
             return Ok(());
         }
-        let old = Cell::load(&table.entry(u64::from(write.position))?[2..]);
+        let old = Cell::load(&table.entry(u64::from(write.position))?.value);
         self.words += 2;
         if is_overwritten(table.region, old, value)? {
             self.words += value.len().div_ceil(8);
@@ -378,7 +378,7 @@ impl Need {
         match slots {
             Slots::Built(plan, _) => {
                 let segments = plan.segments() as usize;
-                let old = growth::index_segments(table)?.len() + 1;
+                let old = index_segments(table)?.len() + 1;
                 self.words += (segments + 1) * allocator::TAKE_WORDS + old * allocator::GIVE_WORDS;
                 self.rooms.extend(std::iter::repeat_n(plan.segment_room(), segments));
                 self.rooms.extend(plan.directory_room());
@@ -407,13 +407,11 @@ fn apply(
         if write.is_new() {
             let key = make(change, &mut taken, name)?;
             let value = make(change, &mut taken, value)?;
-            for (word, part) in fresh.next()?.iter().zip([key.0, key.1, value.0, value.1]) {
-                change.put(word, part);
-            }
+            put_entry(change, fresh.next()?, key, value);
             continue;
         }
         let entry = table.entry(u64::from(write.position))?;
-        replace(change, &mut taken, &entry[2..], value)?;
+        replace(change, &mut taken, &entry.value, value)?;
     }
     match slots {
         Slots::Built(plan, old) => {
@@ -423,8 +421,8 @@ fn apply(
         Slots::Inserted(sorted) => index::insert_many(change, object, sorted)?,
     }
     if new > 0 {
-        change.set(&object.root[0], table.live().wrapping_add(new as u64));
-        change.set(&object.root[1], fresh.position);
+        change.set(&table.root.live, table.live().wrapping_add(new as u64));
+        change.set(&table.root.used, fresh.position);
     }
     Ok(())
 }
@@ -436,7 +434,12 @@ fn is_overwritten(region: &Region, old: Cell, value: &[u8]) -> Result<bool, Corr
 }
 
 /// Replaces a value.
-fn replace(change: &mut Change<'_>, taken: &mut Taken, words: &[Word], value: &[u8]) -> Result<()> {
+fn replace(
+    change: &mut Change<'_>,
+    taken: &mut Taken,
+    words: &CellWords,
+    value: &[u8],
+) -> Result<()> {
     let old = Cell::load(words);
     match Cell::inline(value) {
         Some(new) if old.block().is_none() => cell::update(change, words, new),
@@ -471,21 +474,23 @@ fn make_long(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result
 struct Fresh<'a> {
     table: Table<'a>,
     position: u64,
-    rest: &'a [Word],
+    rest: &'a [MapEntry],
 }
 
 impl<'a> Fresh<'a> {
-    /// The words of the next one.
+    /// The entry of the next one.
     #[inline]
-    fn next(&mut self) -> Result<&'a [Word], Corrupt> {
+    fn next(&mut self) -> Result<&'a MapEntry, Corrupt> {
         if self.rest.is_empty() {
-            let end = self.table.capacity().min(self.position - self.position % SEGMENT + SEGMENT);
-            let first = self.table.entry(self.position)?;
-            let at = self.table.region.offset_of(&first[0]);
-            let words = (end - self.position) as usize * ENTRY_WORDS;
-            self.rest = self.table.region.words(at, words)?;
+            let end = self
+                .table
+                .capacity()
+                .min(self.position - self.position % SEGMENT_ENTRIES + SEGMENT_ENTRIES);
+            let at = self.table.region.offset_of(self.table.entry(self.position)?);
+            self.rest = self.table.region.rows(at, (end - self.position) as usize)?;
         }
-        let (entry, rest) = self.rest.split_at(ENTRY_WORDS);
+        let past_end = Corrupt { what: "position in a map", at: self.position };
+        let (entry, rest) = self.rest.split_first().ok_or(past_end)?;
         self.rest = rest;
         self.position += 1;
         Ok(entry)

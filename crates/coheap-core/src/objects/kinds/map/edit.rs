@@ -5,12 +5,13 @@
 //! given back and used again: `delete` gives positions back only where its caller says that
 //! nothing follows.
 
-use super::table::{Found, Table};
+use super::slots::SlotWord;
+use super::table::{Found, Table, map_root, put_entry};
 use super::{Key, index};
 use crate::allocator;
 use crate::error::Result;
 use crate::journal::{Change, Context};
-use crate::memory::layout::Object;
+use crate::memory::layout::{MapRoot, Object};
 use crate::objects::cell::{self, Cell, REMOVED};
 
 /// Words that `insert` saves at most.
@@ -42,12 +43,11 @@ pub(crate) fn insert(
     let entry = table.entry(position)?;
     let key_cell = cell::make(change, key.bytes)?;
     let value_cell = cell::make(change, value)?;
-    for (word, part) in entry.iter().zip([key_cell.0, key_cell.1, value_cell.0, value_cell.1]) {
-        change.put(word, part);
-    }
+    put_entry(change, entry, key_cell, value_cell);
     index::insert(change, object, position, key.hash)?;
-    change.set(&object.root[1], position + 1);
-    change.set(&object.root[0], object.root[0].get().wrapping_add(1));
+    let root = table.root;
+    change.set(&root.used, position + 1);
+    change.set(&root.live, root.live.get().wrapping_add(1));
     Ok(())
 }
 
@@ -58,11 +58,11 @@ pub(crate) fn delete(
     found: &Found<'_>,
     shrink: bool,
 ) -> Result<()> {
-    cell::free(change, Cell::load(found.entry))?;
-    cell::free(change, Cell::load(&found.entry[2..]))?;
-    change.set(&found.entry[0], REMOVED);
-    change.set(found.slot, index::SlotWord(found.slot.get()).removed().0);
-    let [live, used, .., first] = &object.root[..8] else { unreachable!("a root has 11 words") };
+    cell::free(change, Cell::load(&found.entry.key))?;
+    cell::free(change, Cell::load(&found.entry.value))?;
+    change.set(&found.entry.key[0], REMOVED);
+    change.set(found.slot, SlotWord(found.slot.get()).removed().0);
+    let MapRoot { live, used, first, .. } = map_root(object);
     let left = live.get().saturating_sub(1);
     change.set(live, left);
     if shrink && left == 0 {

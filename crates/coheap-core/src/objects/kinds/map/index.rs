@@ -1,179 +1,22 @@
 //! The index: hash slots in segments, chosen by the first bits of the hash.
 //!
-//! A segment is a power of two of slots, searched from the last bits of the hash on. Word 0 of a
-//! segment is no slot but says how it is filled:
+//! A segment is a power of two of slots, searched from the last bits of the hash on; `slots` says
+//! what its words mean. A small map has one segment that doubles up to 2,048 slots; after that
+//! segments are split in two, one at a time, and only the directory of their offsets is ever copied
+//! whole.
 //!
-//! | bits of word 0 | meaning                                     |
-//! |----------------|---------------------------------------------|
-//! | 0..32          | slots that are not free, removed ones too   |
-//! | 32..40         | log2 of the number of slots                 |
-//! | 40..48         | bits of the hash that choose this segment    |
-//!
-//! A slot holds position plus one in its low half (all ones: removed) and the hash in its high
-//! half, so a segment is split without looking at a single key. A small map has one segment that
-//! doubles up to 2,048 slots; after that segments are split in two, one at a time, and only the
-//! directory of their offsets is ever copied whole.
+//! Not here: making room (`enlarge`), and searching (`table`).
 
-use super::enlarge::make_room;
-use super::table::Table;
+use super::slots::{
+    HEAD, LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, SlotWord, image, segment_room, segment_shape,
+    segment_words,
+};
+use super::table::{Table, directory_room, index_segments, map_root, segment_at};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
-use crate::journal::{Change, Held};
+use crate::journal::Change;
+use crate::memory::Word;
 use crate::memory::layout::Object;
-use crate::memory::{Region, Word};
-
-/// log2 of the slots of the smallest and the largest segment.
-pub(super) const LEAST_BITS: u32 = 4;
-pub(super) const MOST_BITS: u32 = 11;
-/// Deepest index.
-pub(super) const MOST_DEPTH: u64 = 21;
-const REMOVED: u64 = 0xffff_ffff;
-
-/// A slot's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SlotWord(pub(crate) u64);
-
-impl SlotWord {
-    pub(super) fn new(position: u64, hash: u32) -> Self {
-        Self((position + 1) | u64::from(hash) << 32)
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_free(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline(always)]
-    pub(super) fn is_candidate(self, hash: u32) -> bool {
-        self.0 >> 32 == u64::from(hash) && self.0 & REMOVED != REMOVED
-    }
-
-    pub(crate) fn is_living(self) -> bool {
-        self.0 != 0 && self.0 & REMOVED != REMOVED
-    }
-
-    #[inline(always)]
-    pub(crate) fn position(self) -> u64 {
-        (self.0 & REMOVED).wrapping_sub(1)
-    }
-
-    pub(crate) fn hash(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// A slot whose entry was removed: searches go on past it.
-    pub(super) fn removed(self) -> Self {
-        Self(self.0 | REMOVED)
-    }
-}
-
-/// How a segment is filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) filled: u64,
-    pub(crate) bits: u32,
-    pub(crate) depth: u64,
-}
-
-impl Shape {
-    pub(super) fn word(self) -> u64 {
-        self.filled | u64::from(self.bits) << 32 | self.depth << 40
-    }
-
-    fn is_full_with(self, more: u64) -> bool {
-        self.filled + more > (3 << self.bits) / 4
-    }
-}
-
-/// The shape of the segment at an offset.
-#[inline]
-pub(crate) fn segment_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
-    let word = region.at::<Word>(at)?.get();
-    let bits = (word >> 32) as u32 & 0xff;
-    let depth = word >> 40 & 0xff;
-    if !(LEAST_BITS..=MOST_BITS).contains(&bits) || depth > MOST_DEPTH {
-        return Err(Corrupt { what: "index segment", at });
-    }
-    Ok(Shape { filled: word & 0xffff_ffff, bits, depth })
-}
-
-/// Where the segment for a hash is. 0: there is none yet.
-#[inline(always)]
-pub(super) fn segment_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
-    let depth = table.root[6].get();
-    let first = table.root[5].get();
-    if depth == 0 {
-        return Ok(first);
-    }
-    if depth > MOST_DEPTH {
-        return Err(Corrupt { what: "depth of an index", at: depth });
-    }
-    let place = u64::from(hash) >> (32 - depth);
-    Ok(table.region.at::<Word>(first.wrapping_add(place * 8))?.get())
-}
-
-/// The slots of the segment for a hash, word 0 among them.
-#[inline(always)]
-pub(super) fn segment_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
-    let at = segment_at(table, hash)?;
-    if at == 0 {
-        return Ok(None);
-    }
-    // Where there are several segments, all are of the largest size: no need to look.
-    let bits = match table.root[6].get() {
-        0 => segment_shape(table.region, at)?.bits,
-        _ => MOST_BITS,
-    };
-    Ok(Some(table.region.words(at, 1 << bits)?))
-}
-
-/// Makes the segments for all these hashes large enough. The turn is held, no change is open.
-pub(super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
-    let region = held.context().region();
-    let table = Table::new(region, object);
-    if let [hash] = hashes {
-        return reserve_one(held, object, *hash, 1);
-    }
-    let mut sorted = hashes.to_vec();
-    sorted.sort_unstable();
-    let mut rest = sorted.as_slice();
-    while let Some(hash) = rest.first() {
-        // The directory is chosen by first bits, so a segment's hashes are neighbours.
-        let depth = match segment_at(&table, *hash)? {
-            0 => 0,
-            at => segment_shape(region, at)?.depth,
-        };
-        let prefix = |hash: u32| u64::from(hash) >> (32 - depth);
-        let count = rest.partition_point(|other| prefix(*other) == prefix(*hash));
-        if is_large_enough(&table, *hash, count as u64)? {
-            rest = &rest[count..];
-        } else {
-            make_room(held, object, *hash)?;
-        }
-    }
-    Ok(())
-}
-
-#[inline]
-fn reserve_one(held: &Held<'_>, object: &Object, hash: u32, count: u64) -> Result<()> {
-    let table = Table::new(held.context().region(), object);
-    while !is_large_enough(&table, hash, count)? {
-        make_room(held, object, hash)?;
-    }
-    Ok(())
-}
-
-fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Corrupt> {
-    match segment_at(table, hash)? {
-        0 => Ok(false),
-        at => Ok(!segment_shape(table.region, at)?.is_full_with(count)),
-    }
-}
-
-/// Bytes of a segment.
-pub(super) fn segment_room(bits: u32) -> Room {
-    Room::of(8 << bits)
-}
 
 /// Writes a whole segment that nobody can see yet.
 pub(super) fn fill(
@@ -182,28 +25,11 @@ pub(super) fn fill(
     living: impl Iterator<Item = u64>,
     shape: Shape,
 ) -> Result<()> {
-    let slots = change.region().words(at, 1 << shape.bits)?;
-    for (word, value) in slots.iter().zip(image(living, shape)) {
+    let words = segment_words(change.region(), at, shape)?;
+    for (word, value) in words.iter().zip(image(living, shape)) {
         change.put(word, value);
     }
     Ok(())
-}
-
-/// The words of a segment with these slots.
-pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Vec<u64> {
-    let mut image = vec![0u64; 1 << shape.bits];
-    let mask = image.len() - 1;
-    let mut filled = 0;
-    for word in living {
-        let mut place = SlotWord(word).hash() as usize & mask;
-        while place == 0 || image[place] != 0 {
-            place = (place + 1) & mask;
-        }
-        image[place] = word;
-        filled += 1;
-    }
-    image[0] = Shape { filled, ..shape }.word();
-    image
 }
 
 /// Puts a position into a slot; `reserve` made sure that there is one.
@@ -216,10 +42,10 @@ pub(super) fn insert(
     let region = change.region();
     let at = segment_at(&Table::new(region, object), hash)?;
     let shape = segment_shape(region, at)?;
-    let slots = region.words(at, 1 << shape.bits)?;
-    let slot = open_slot(slots, at, hash)?;
+    let words = segment_words(region, at, shape)?;
+    let slot = open_slot(words, at, hash)?;
     if SlotWord(slot.get()).is_free() {
-        change.set(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+        change.set(&words[HEAD], Shape { filled: shape.filled + 1, ..shape }.word());
     }
     change.set(slot, SlotWord::new(position, hash).0);
     Ok(())
@@ -228,12 +54,12 @@ pub(super) fn insert(
 /// The first slot for a key that is not there: one whose entry was removed is used again, so that
 /// who adds and removes the same key over and over leaves no trail for others to search.
 #[inline]
-fn open_slot(slots: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
-    let mask = slots.len() - 1;
+fn open_slot(words: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
+    let mask = words.len() - 1;
     let mut place = hash as usize & mask;
-    for _ in 0..slots.len() {
-        if place != 0 && !SlotWord(slots[place].get()).is_living() {
-            return Ok(&slots[place]);
+    for _ in 0..words.len() {
+        if place != HEAD && !SlotWord(words[place].get()).is_living() {
+            return Ok(&words[place]);
         }
         place = (place + 1) & mask;
     }
@@ -252,14 +78,14 @@ pub(super) fn insert_many(
     for slot in sorted {
         let at = segment_at(&Table::new(region, object), slot.hash())?;
         let shape = segment_shape(region, at)?;
-        let slots = region.words(at, 1 << shape.bits)?;
+        let words = segment_words(region, at, shape)?;
         if at != segment {
-            change.save(&slots[0]);
+            change.save(&words[HEAD]);
             segment = at;
         }
-        let place = open_slot(slots, at, slot.hash())?;
+        let place = open_slot(words, at, slot.hash())?;
         if SlotWord(place.get()).is_free() {
-            change.put(&slots[0], Shape { filled: shape.filled + 1, ..shape }.word());
+            change.put(&words[HEAD], Shape { filled: shape.filled + 1, ..shape }.word());
         }
         change.set(place, slot.0);
     }
@@ -310,7 +136,7 @@ impl Plan {
 
     /// Room of the directory, if there is one.
     pub(super) fn directory_room(self) -> Option<Room> {
-        (self.depth > 0).then(|| Room::of(8 << self.depth))
+        (self.depth > 0).then(|| directory_room(1 << self.depth))
     }
 }
 
@@ -358,16 +184,17 @@ pub(super) fn replace(
     slots: impl Iterator<Item = SlotWord> + Clone,
 ) -> Result<()> {
     let region = change.region();
-    let (first, depth) = (object.root[5].get(), object.root[6].get());
-    for segment in super::index_segments(&Table::new(region, object))? {
+    let root = map_root(object);
+    let (first, depth) = (root.index.get(), root.depth.get());
+    for segment in index_segments(&Table::new(region, object))? {
         let bits = segment_shape(region, segment)?.bits;
         allocator::give(change, segment_room(bits), segment)?;
     }
     if depth > 0 {
-        allocator::give(change, Room::of(8 << depth), first)?;
+        allocator::give(change, directory_room(1 << depth), first)?;
     }
     let new = build(change, plan, slots)?;
-    change.set(&object.root[5], new);
-    change.set(&object.root[6], plan.depth);
+    change.set(&root.index, new);
+    change.set(&root.depth, plan.depth);
     Ok(())
 }

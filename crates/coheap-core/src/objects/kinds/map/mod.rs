@@ -3,50 +3,42 @@
 //! Entries lie in segments in the order they came, as in Python's dict; an index of hash slots,
 //! split one segment at a time, says at which position a key is.
 //!
-//! # Root words
-//!
-//! | root word | meaning                                                         |
-//! |-----------|-----------------------------------------------------------------|
-//! | 0         | living entries                                                  |
-//! | 1         | positions used, removed entries included                        |
-//! | 2         | entries: a segment, or a directory of segments of 512            |
-//! | 3         | positions there is room for                                     |
-//! | 4         | places in the directory; 0 = word 2 is the only segment          |
-//! | 5         | index: a segment, or a directory of segments                    |
-//! | 6         | index depth: bits of the hash that choose a segment              |
-//! | 7         | no living entry lies before this position                       |
-//! | 8         | how often positions were given out anew                         |
-//! | 9         | a block kept for the husk, should the heap be full               |
+//! The root words are a [`MapRoot`](crate::memory::layout::MapRoot).
 //!
 //! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is
 //! seeded with the heap's number, has 32 bits, and is XXH3 where a key is too long for its cell.
 
 mod bulk;
 mod edit;
-mod enlarge;
 mod growth;
 mod index;
+mod inside;
 mod pairs;
 mod read;
-mod squeeze;
+mod shape;
+mod slots;
 mod table;
 
+pub use inside::Additions;
+pub(crate) use inside::Writes;
 pub use pairs::{Pair, Pairs};
 pub use read::Batch;
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert};
-pub(crate) use growth::{index_segments, reserve};
-pub(crate) use index::{SlotWord, segment_shape};
-pub(crate) use table::{ENTRY_WORDS, Found, SEGMENT, Table};
+pub(crate) use growth::reserve;
+pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
 use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
-use crate::memory::layout::Object;
-use crate::objects::cell::{self, Cell};
+use crate::memory::layout::{MapRoot, Object};
+use crate::objects::cell::Cell;
 use crate::objects::header::Handle;
 use crate::objects::{estate, husk, parcel, value};
+use shape::cut_loose;
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +132,7 @@ impl Map {
         let key = Key::new(context.region(), key)?;
         let (held, object) = self.handle.hold(context)?;
         if let Some(found) = Table::new(context.region(), object).find(&key)? {
-            Cell::load(&found.entry[2..]).read(context.region(), out)?;
+            Cell::load(&found.entry.value).read(context.region(), out)?;
             return Ok(false);
         }
         store(&held, object, &key, value)?;
@@ -159,14 +151,12 @@ impl Map {
         let key = Key::new(context.region(), key)?;
         let (held, object) = self.handle.hold(context)?;
         let Some(found) = Table::new(context.region(), object).find(&key)? else {
-            let mut encoded = [cell::INT_TAG; 9];
-            encoded[1..].copy_from_slice(&more.to_le_bytes());
-            store(&held, object, &key, &encoded)?;
+            store(&held, object, &key, &Cell::integer_bytes(more))?;
             drop(held);
             self.tidy(context)?;
             return Ok(more);
         };
-        value::add(&held, &found.entry[2..], more)
+        value::add(&held, &found.entry.value, more)
     }
 
     /// Stores a value under each of these keys, all of them or none: a key that comes twice gets the
@@ -231,7 +221,7 @@ impl Map {
         let is_as_expected = match (&found, expected) {
             (None, None) => true,
             (Some(found), Some(bytes)) => {
-                Cell::load(&found.entry[2..]).is(region, bytes, Cell::inline(bytes))?
+                Cell::load(&found.entry.value).is(region, bytes, Cell::inline(bytes))?
             }
             _ => false,
         };
@@ -260,7 +250,7 @@ impl Map {
         let Some(found) = Table::new(context.region(), object).find(&key)? else {
             return Ok(false);
         };
-        Cell::load(&found.entry[2..]).read(context.region(), out)?;
+        Cell::load(&found.entry.value).read(context.region(), out)?;
         self.take_out(held, object, &found)
     }
 
@@ -280,8 +270,8 @@ impl Map {
         let table = Table::new(region, object);
         let Some(position) = table.last_living()? else { return Ok(false) };
         let entry = table.entry(position)?;
-        Cell::load(&entry[..2]).read(region, key)?;
-        Cell::load(&entry[2..]).read(region, value)?;
+        Cell::load(&entry.key).read(region, key)?;
+        Cell::load(&entry.value).read(region, value)?;
         let found = table
             .find(&Key::new(region, key)?)?
             .ok_or(Error::Corrupt(crate::Corrupt { what: "entry without a slot", at: position }))?;
@@ -300,7 +290,7 @@ impl Map {
         let table = Table::new(region, object);
         let Some(found) = table.find(&key)? else { return Ok(false) };
         let is_last = table.last_living()? == Some(found.position);
-        if !is_last || !Cell::load(&found.entry[2..]).is(region, value, Cell::inline(value))? {
+        if !is_last || !Cell::load(&found.entry.value).is(region, value, Cell::inline(value))? {
             return Ok(false);
         }
         self.take_out(held, object, &found)
@@ -314,13 +304,15 @@ impl Map {
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn clear(&self, context: &Context) -> Result<()> {
         let (held, object) = self.handle.hold(context)?;
-        husk::ensure_or_reserve(context, &object.root[9])?;
-        let mut change = Change::begin(&held, husk::CUT_WORDS + 9)?;
+        let root = map_root(object);
+        husk::ensure_or_reserve(context, &root.reserve)?;
+        let mut change = Change::begin(&held, husk::HANG_WORDS + 9)?;
         cut_loose(&mut change, object, true)?;
-        for word in &object.root[..8] {
+        let MapRoot { live, used, entries, capacity, places, index, depth, first, .. } = root;
+        for word in [live, used, entries, capacity, places, index, depth, first] {
             change.set(word, 0);
         }
-        change.set(&object.root[8], object.root[8].get().wrapping_add(1));
+        change.set(&root.numbering, root.numbering.get().wrapping_add(1));
         change.commit();
         drop(held);
         self.tidy(context)?;
@@ -334,12 +326,13 @@ impl Map {
             Err(Error::ObjectGone) => return Ok(()),
             other => other?,
         };
-        if object.root[9].get() != 0 || husk::ensure(context).is_err() {
+        let root = map_root(object);
+        if root.reserve.get() != 0 || husk::ensure(context).is_err() {
             return Ok(());
         }
         let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
         let block = allocator::take(&mut change, husk::ROOM)?;
-        change.set(&object.root[9], block);
+        change.set(&root.reserve, block);
         change.commit();
         Ok(())
     }
@@ -367,7 +360,7 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
     let context = held.context();
     let region = context.region();
     if let Some(found) = Table::new(region, object).find(key)? {
-        let words = &found.entry[2..];
+        let words = &found.entry.value;
         return value::store(held, words, Cell::load(words), value).map(|_| false);
     }
     reserve(held, object, &[key.hash])?;
@@ -378,27 +371,11 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
     Ok(true)
 }
 
-/// Moves everything that hangs from a map into a husk; the caller resets the root words.
-pub(crate) fn cut_loose(change: &mut Change<'_>, object: &Object, with_cells: bool) -> Result<()> {
-    Table::new(change.region(), object).check_numbers()?;
-    let root = &object.root;
-    let parts = husk::MapParts {
-        with_cells,
-        entries: root[2].get(),
-        capacity: root[3].get(),
-        places: root[4].get(),
-        index: root[5].get(),
-        depth: root[6].get(),
-        used: root[1].get(),
-    };
-    husk::cut(change, &parts, &root[9])
-}
-
 #[cfg(all(test, not(any(loom, miri, sim))))]
 mod tests {
     use super::*;
     use crate::heap::Heap;
-    use crate::objects::{Directory, Recipe};
+    use crate::objects::{Directory, map};
 
     /// Goal: a key that comes and goes for ever leaves nothing in the index for others to search.
     /// Method: no more slots are filled than with the key there once.
@@ -407,11 +384,11 @@ mod tests {
         let heap = Heap::anonymous(1 << 20).expect("a heap");
         let filled = |context: &Context, map: &Map| {
             let object = map.handle.object(context.region())?;
-            let at = index::segment_at(&Table::new(context.region(), object), 0)?;
-            Ok::<_, Error>(index::segment_shape(context.region(), at)?.filled)
+            let at = table::segment_at(&Table::new(context.region(), object), 0)?;
+            Ok::<_, Error>(slots::segment_shape(context.region(), at)?.filled)
         };
         let answer = heap.with(|context| {
-            let handle = Directory.get_or_create(context, "map", &Recipe::Map)?;
+            let handle = Directory.get_or_create(context, "map", &map::Recipe)?;
             let map = Map { handle };
             (0..100u8).try_for_each(|key| map.set(context, &[key], b"other").map(|_| ()))?;
             map.set(context, b"key", b"value")?;

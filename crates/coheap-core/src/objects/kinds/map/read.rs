@@ -39,7 +39,7 @@ impl Map {
         let key = Key::new(context.region(), key)?;
         self.read(context, |region, table| match table.find(&key)? {
             Some(found) => {
-                Cell::load(&found.entry[2..]).read(region, out)?;
+                Cell::load(&found.entry.value).read(region, out)?;
                 Ok(true)
             }
             None => Ok(false),
@@ -51,7 +51,7 @@ impl Map {
     pub(crate) fn find(&self, context: &Context, key: &Key<'_>) -> Result<Option<(u64, Cell)>> {
         self.read(context, |_, table| {
             let found = table.find(key)?;
-            Ok(found.map(|found| (found.position, Cell::load(&found.entry[2..]))))
+            Ok(found.map(|found| (found.position, Cell::load(&found.entry.value))))
         })
     }
 
@@ -64,8 +64,8 @@ impl Map {
         self.read(context, |region, table| {
             let Some(position) = table.last_living()? else { return Ok(false) };
             let entry = table.entry(position)?;
-            Cell::load(entry).read(region, key)?;
-            Cell::load(&entry[2..]).read(region, value)?;
+            Cell::load(&entry.key).read(region, key)?;
+            Cell::load(&entry.value).read(region, value)?;
             Ok(true)
         })
     }
@@ -149,15 +149,15 @@ impl Map {
 }
 
 fn batch(region: &Region, table: &Table<'_>, from: u64, most: u64) -> Result<Batch> {
-    let mut batch = Batch { numbering: table.root[8].get(), ..Batch::default() };
+    let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
     let used = table.used();
-    let mut position = from.max(table.root[7].get());
+    let mut position = from.max(table.root.first.get());
     batch.entries.reserve(table.live().min(most).min(EXPECTED) as usize);
     while position < used && (batch.entries.len() as u64) < most {
         let entry = table.entry(position)?;
-        let key = Cell::load(entry);
+        let key = Cell::load(&entry.key);
         if !key.is_removed() {
-            batch.entries.load(region, key, Cell::load(&entry[2..]))?;
+            batch.entries.load(region, key, Cell::load(&entry.value))?;
         }
         position += 1;
     }

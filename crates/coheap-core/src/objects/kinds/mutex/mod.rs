@@ -8,13 +8,19 @@
 //! when the holder has it is written by the holder alone, and means nothing while nobody holds it.
 //! Waiting for it is in `waiting`.
 
+mod shape;
 mod waiting;
+
+pub use crate::objects::value::Traits;
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
 
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
 use crate::memory::layout::MutexRoot;
 use crate::objects::header::Handle;
+use crate::objects::value::STRICT;
 use crate::objects::{Value, estate};
 use crate::os;
 use crate::sync::life::StateWord;
@@ -22,8 +28,6 @@ use crate::sync::{Owner, Patience, lock, wait};
 
 /// The part of `held` that says how often; above it, the time in units of as many nanoseconds.
 const DEPTH: u64 = (1 << 20) - 1;
-/// The bit of `traits` that makes a lock strict.
-const STRICT: u64 = 1 << 8;
 
 /// A handle to a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,26 +57,11 @@ pub struct Holder {
     pub since: Option<u64>,
 }
 
-/// What a lock, or the value beside it, was made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Traits {
-    /// The letter of the value's typecode; 0 where it may be anything.
-    pub typecode: u8,
-    /// Whether the death of a holder closes the lock to everybody until it is recovered.
-    pub is_strict: bool,
-}
-
-/// The root words of a new lock around the value in this cell.
-pub(in crate::objects) fn new_root(cell: [u64; 2], traits: Traits) -> [u64; 11] {
-    let strict = if traits.is_strict { STRICT } else { 0 };
-    [cell[0], cell[1], 0, 0, 0, 0, 0, u64::from(traits.typecode) | strict, 0, 0, 0]
-}
-
 impl Mutex {
     #[inline(always)]
     fn root<'a>(&self, region: &'a Region) -> Result<&'a MutexRoot> {
         let object = self.handle.object(region)?;
-        Ok(Region::view(&object.root))
+        Ok(object.root_as())
     }
 
     /// The value that the lock guards. Reading and writing it takes no notice of the lock.
@@ -218,7 +207,7 @@ impl Mutex {
         if !lock::give(&root.lock, &root.signal, context.me()) {
             return Err(Error::NotOwner);
         }
-        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        context.kept.locks.one_less();
         Ok(())
     }
 
@@ -303,7 +292,7 @@ impl Mutex {
             return Err(Error::NotOwner);
         }
         if was_own {
-            context.own_locks.set(context.own_locks.get().saturating_sub(1));
+            context.kept.locks.one_less();
         }
         Ok(())
     }
@@ -334,7 +323,7 @@ fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
 /// The lock is this thread's: signs it, and looks for the mark of a death.
 #[inline(always)]
 fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
-    context.own_locks.set(context.own_locks.get() + 1);
+    context.kept.locks.one_more();
     Region::store(&root.holder, context.signature());
     Region::store(&root.held, now & !DEPTH | 1);
     match root.died.get() {
@@ -348,7 +337,7 @@ fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
 fn tell(root: &MutexRoot, context: &Context, died: u64) -> Result<Acquired> {
     if is_strict(root) {
         lock::give(&root.lock, &root.signal, context.me());
-        context.own_locks.set(context.own_locks.get().saturating_sub(1));
+        context.kept.locks.one_less();
         return Err(refusal(died));
     }
     Region::store(&root.died, 0);
@@ -368,9 +357,10 @@ fn refusal(died: u64) -> Error {
 /// then its slot says it, as long as nobody else has the slot.
 fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
     let noted = root.holder.get() as u32;
-    let Some(slot) = holder.slot().map(|slot| region.slot(slot)) else { return noted };
+    let Some(process) = holder.process() else { return noted };
+    let slot = region.slot(process.slot);
     let pid = slot.pid.get() as u32;
-    if StateWord(slot.state.acquire()).epoch() == holder.epoch() { pid } else { noted }
+    if StateWord(slot.state.acquire()).epoch() == process.epoch { pid } else { noted }
 }
 
 /// Takes the lock over from a dead holder. `None`: somebody was faster.
@@ -389,13 +379,13 @@ mod tests {
     use super::*;
     use crate::heap::Heap;
     use crate::objects::Directory;
-    use crate::objects::Recipe;
+    use crate::objects::mutex;
 
     const SLICE: u64 = 50_000_000;
 
     fn mutex(heap: &Heap, name: &str) -> Mutex {
-        let made =
-            heap.with(|context| Directory.get_or_create(context, name, &Recipe::Mutex(&[0])));
+        let made = heap
+            .with(|context| Directory.get_or_create(context, name, &mutex::Recipe::around(&[0])));
         Mutex { handle: made.expect("a lock") }
     }
 

@@ -87,10 +87,10 @@ impl Mutex {
         if is_taken_soon(root, context) {
             return taken(root, context);
         }
-        if context.in_transaction.get() {
+        if context.kept.transaction.is_open() {
             // Nobody has to wait for the dead.
             let acquired = self.try_lock_slowly(root, context)?;
-            return acquired.ok_or_else(|| context.doomed_by(&Error::WouldBlock));
+            return acquired.ok_or_else(|| context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
         let region = context.region();
         let answer = self.wait_for(root, context, &mut patience);

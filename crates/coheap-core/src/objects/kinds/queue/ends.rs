@@ -1,47 +1,64 @@
 //! The two ends of the chain.
 //!
-//! A segment: word 0 the next one, word 1 how many places, word 2 the position of the first
-//! place, word 3 unused, then a cell for each place.
-//!
 //! What always holds: a place from `tail` on is nobody's, so it is written without being saved; a
 //! segment is freed by the getter that moves on to the next one.
 
 use crate::allocator::{self, Room};
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
-use crate::memory::layout::QueueBody;
-use crate::memory::{Region, Word};
+use crate::memory::Region;
+use crate::memory::layout::{CellWords, QueueBody, QueueSegment, SPAN_BYTES};
 use crate::objects::cell::{self, Cell};
 
 use super::read_item;
 
-const SEGMENT_HEADER: usize = 4;
 /// Fewest and most places of a segment: the largest is one span.
 const LEAST: u64 = 30;
-const MOST: u64 = 1022;
+const MOST: u64 =
+    (SPAN_BYTES as usize - size_of::<QueueSegment>()) as u64 / size_of::<CellWords>() as u64;
 /// Words that `append` saves at most.
 pub(crate) const PUT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
 
-/// The words of the segment at an offset.
-pub(crate) fn segment_words(region: &Region, at: u64) -> Result<&[Word], Corrupt> {
-    let places = region.words(at, SEGMENT_HEADER)?[1].get();
-    if !(1..=MOST).contains(&places) {
-        return Err(Corrupt { what: "segment of a queue", at });
+/// A segment of the chain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment<'a> {
+    pub(crate) head: &'a QueueSegment,
+    cells: &'a [CellWords],
+}
+
+impl<'a> Segment<'a> {
+    /// The segment at an offset.
+    #[inline(always)]
+    pub(crate) fn at(region: &'a Region, at: u64) -> Result<Self, Corrupt> {
+        let head: &QueueSegment = region.at(at)?;
+        let places = head.places.get();
+        if !(1..=MOST).contains(&places) {
+            return Err(Corrupt { what: "segment of a queue", at });
+        }
+        let cells = region.rows(at + size_of::<QueueSegment>() as u64, places as usize)?;
+        Ok(Self { head, cells })
     }
-    region.words(at, SEGMENT_HEADER + 2 * places as usize)
+
+    /// How many places it has, as it was looked at.
+    pub(crate) fn places(self) -> u64 {
+        self.cells.len() as u64
+    }
+
+    /// The room it takes.
+    pub(crate) fn room(self) -> Room {
+        room(self.places())
+    }
+
+    /// The cell of a position, if it lies here.
+    #[inline(always)]
+    pub(crate) fn cell(self, position: u64) -> Option<&'a CellWords> {
+        self.cells.get(position.wrapping_sub(self.head.first.get()) as usize)
+    }
 }
 
 fn room(places: u64) -> Room {
-    Room::of((SEGMENT_HEADER + 2 * places as usize) * 8)
-}
-
-/// The place of a position in a segment, if it lies there.
-#[inline(always)]
-pub(super) fn place(segment: &[Word], position: u64) -> Option<&[Word]> {
-    let inside = position.wrapping_sub(segment[2].get()) as usize;
-    let places = (segment.len() - SEGMENT_HEADER) / 2;
-    (inside < places).then(|| &segment[SEGMENT_HEADER + 2 * inside..][..2])
+    Room::of(size_of::<QueueSegment>() + places as usize * size_of::<CellWords>())
 }
 
 /// Puts a short item at the tail, whose turn is held. `false`: it needs a new segment.
@@ -52,8 +69,8 @@ pub(super) fn put_short(region: &Region, body: &QueueBody, item: Cell) -> Result
     if at == 0 {
         return Ok(false);
     }
-    let Some(words) = place(segment_words(region, at)?, tail) else { return Ok(false) };
-    if defect(26) {
+    let Some(words) = Segment::at(region, at)?.cell(tail) else { return Ok(false) };
+    if defect(Mistake::MoveTailBeforeItem) {
         Region::publish(&body.tail, tail.wrapping_add(1));
     }
     Region::store(&words[0], item.0);
@@ -95,9 +112,10 @@ impl AppendPlan {
         if at == 0 {
             return Ok(Self { places: LEAST, segments: count.div_ceil(LEAST) });
         }
-        let segment = segment_words(region, at)?;
-        let places = (segment.len() - SEGMENT_HEADER) as u64 / 2;
-        let left = segment[2].get().saturating_add(places).saturating_sub(body.tail.get());
+        let segment = Segment::at(region, at)?;
+        let places = segment.places();
+        let end = segment.head.first.get().saturating_add(places);
+        let left = end.saturating_sub(body.tail.get());
         let places = next_size(body, places);
         Ok(Self { places, segments: count.saturating_sub(left).div_ceil(places) })
     }
@@ -127,24 +145,24 @@ pub(crate) fn append(
     let at = body.tail_segment.get();
     let mut words = match at {
         0 => None,
-        _ => place(segment_words(region, at)?, tail),
+        _ => Segment::at(region, at)?.cell(tail),
     };
     if words.is_none() {
         let new = allocator::take(change, room(plan.places))?;
-        let header = region.words(new, SEGMENT_HEADER)?;
-        for (word, value) in header.iter().zip([0, plan.places, tail, 0]) {
-            change.put(word, value);
-        }
+        let segment: &QueueSegment = region.at(new)?;
+        change.put(&segment.next, 0);
+        change.put(&segment.places, plan.places);
+        change.put(&segment.first, tail);
+        change.put(&segment.spare, 0);
         match at {
             0 => change.set(&body.head_segment, new),
-            _ => change.set(&region.words(at, SEGMENT_HEADER)?[0], new),
+            _ => change.set(&region.at::<QueueSegment>(at)?.next, new),
         }
         change.set(&body.tail_segment, new);
-        words = place(segment_words(region, new)?, tail);
+        words = Segment::at(region, new)?.cell(tail);
     }
     let words = words.ok_or(Corrupt { what: "tail of a queue", at: tail })?;
-    change.put(&words[0], cell.0);
-    change.put(&words[1], cell.1);
+    cell::put(change, words, cell);
     change.set(&body.tail, tail.wrapping_add(1));
     Ok(())
 }
@@ -157,15 +175,14 @@ pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
     let head = body.head.get();
     for _ in 0..2 {
         let at = body.head_segment.get();
-        let segment = segment_words(region, at)?;
-        if let Some(words) = place(segment, head) {
+        let segment = Segment::at(region, at)?;
+        if let Some(words) = segment.cell(head) {
             return Ok(Cell::load(words));
         }
-        let next = segment[0].get();
-        let room = room((segment.len() - SEGMENT_HEADER) as u64 / 2);
+        let next = segment.head.next.get();
         let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
         change.set(&body.head_segment, next);
-        allocator::give(&mut change, room, at)?;
+        allocator::give(&mut change, segment.room(), at)?;
         change.commit();
     }
     Err(Corrupt { what: "head of a queue", at: head }.into())
@@ -176,7 +193,7 @@ pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
 #[inline(always)]
 pub(super) fn take_short(region: &Region, body: &QueueBody, out: &mut Vec<u8>) -> Result<bool> {
     let head = body.head.get();
-    let Some(words) = place(segment_words(region, body.head_segment.get())?, head) else {
+    let Some(words) = Segment::at(region, body.head_segment.get())?.cell(head) else {
         return Ok(false);
     };
     let cell = Cell::load(words);

@@ -4,7 +4,7 @@
 //! process's slot and carries the lease's serial number.
 
 use crate::allocator;
-use crate::defect::defect;
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
@@ -12,8 +12,9 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
 use crate::objects::{estate, husk};
 
-use super::records::{self, MOVE_WORDS, RECORD, Why, broken};
+use super::records::{self, broken};
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
+use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
 
 impl Queue {
     /// Takes the item at the front on lease and replaces `out` by it.
@@ -52,7 +53,7 @@ impl Queue {
             let attempt = (record.state.get() as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
-            records::link(&mut change, own, record, false)?;
+            record::link(&mut change, own, record, false)?;
             change.set(&record.serial, serial);
             change.set(&body.leased, body.leased.get().wrapping_add(1));
             change.commit();
@@ -73,12 +74,11 @@ impl Queue {
             let queue = [self.handle.at, self.handle.generation];
             change.put(&record.object, queue[0]);
             change.put(&record.generation, queue[1]);
-            change.put(&record.cell[0], cell.0);
-            change.put(&record.cell[1], cell.1);
+            cell::put(&change, &record.cell, cell);
             change.put(&record.state, 0);
             change.put(&record.serial, serial);
-            records::link(&mut change, own, record, true)?;
-            if defect(18) {
+            record::link(&mut change, own, record, true)?;
+            if defect(Mistake::MoveHeadUnsaved) {
                 change.put(&body.head, body.head.get().wrapping_add(1));
             } else {
                 change.set(&body.head, body.head.get().wrapping_add(1));
@@ -114,7 +114,7 @@ impl Queue {
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
-    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<Why>) -> Result<()> {
+    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<ReturnReason>) -> Result<()> {
         let region = context.region();
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
@@ -150,7 +150,7 @@ impl Queue {
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
-            failed.push(Failed { value, attempts, why: Why::of(record.state.get()) });
+            failed.push(Failed { value, attempts, why: ReturnReason::of(record.state.get()) });
             at = record.next.get();
             if at == seen {
                 // A circle.
@@ -171,13 +171,13 @@ pub(crate) fn find_lease<'a>(
     lease: &Lease,
 ) -> Result<&'a Record> {
     let region = context.region();
-    if defect(13) {
+    if defect(Mistake::AckWithoutLease) {
         return Ok(region.at(lease.record)?);
     }
     let record: &Record = region.at(lease.record)?;
     // A record that is free or serves another lease carries another serial number; one that came
     // back, or belongs to the parent of a forked child, is not signed by this process.
-    let signed = record.state.get() >> records::SIGNED;
+    let signed = record.state.get() >> record::SIGNED;
     let is_ours = record.serial.get() == lease.serial
         && signed == u64::from(context.member().slot() + 1)
         && record.object.get() == queue.handle.at
@@ -190,10 +190,10 @@ pub(crate) fn nack_within(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<Why>,
+    why: Option<ReturnReason>,
 ) -> Result<()> {
     let slot = change.region().slot(change.context().member().slot());
-    records::unlink(change, slot, record)?;
+    record::unlink(change, slot, record)?;
     records::give_back(change, body, record, why)
 }
 
@@ -201,7 +201,7 @@ pub(crate) fn nack_within(
 pub(crate) fn ack_within(change: &mut Change<'_>, body: &QueueBody, record: &Record) -> Result<()> {
     let region = change.region();
     let slot = region.slot(change.context().member().slot());
-    records::unlink(change, slot, record)?;
+    record::unlink(change, slot, record)?;
     cell::free(change, Cell::load(&record.cell))?;
     change.set(&record.serial, 0);
     let at = region.offset_of(record);

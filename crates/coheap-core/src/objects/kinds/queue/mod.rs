@@ -5,46 +5,45 @@
 //! head; nothing is saved for it. An item that is *leased* moves to a record on the list of its
 //! process, until it is acked or comes back; what came back is given out first.
 //!
-//! # Root words
-//!
-//! | root word | meaning                         |
-//! |-----------|---------------------------------|
-//! | 0         | the body: `layout::QueueBody`   |
+//! The root words are a [`QueueRoot`], which leads to a [`QueueBody`].
 //!
 //! # What always holds
 //!
-//! - **Q1** Positions below `head` are taken, those from `tail` on are not there yet; both only
-//!   grow.
-//! - **Q2** An item is in the chain, or in a record on exactly one list: returned, failed, or a
-//!   slot's leases.
+//! - **Queue.1** Positions below `head` are taken, those from `tail` on are not there yet; both
+//!   only grow.
+//! - **Queue.2** An item is in the chain, or in a record on exactly one list: returned, failed, or
+//!   a slot's leases.
 
+mod commit;
 mod ends;
 mod far;
+mod inside;
 mod lease;
 mod promise;
 mod records;
 mod remains;
+mod shape;
 mod waiting;
 
-pub use records::Why;
+pub use crate::objects::ledger::record::ReturnReason;
+pub(crate) use inside::Operations;
+pub use shape::Recipe;
+pub(crate) use shape::Shape;
 
-pub(crate) use ends::{AppendPlan, PUT_WORDS, append, segment_words};
+pub(crate) use ends::{AppendPlan, PUT_WORDS, Segment, append};
 pub(crate) use far::Far;
 pub(crate) use lease::{ack_within, find_lease, nack_within};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
-pub(crate) use records::{
-    MOVE_WORDS, RECORD, REFERENCE, RESERVED, SIGNED, is_still_to_settle, link, settle_first, unlink,
-};
-pub(crate) use remains::take_apart;
 
 use crate::allocator::{self, Room};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::Region;
-use crate::memory::layout::{Object, QueueBody};
+use crate::memory::layout::{Object, QueueBody, QueueRoot};
+use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::estate;
 use crate::objects::header::Handle;
+use crate::objects::ledger::record::RECORD;
 use crate::objects::value::LOOKS;
 use crate::sync::wait;
 
@@ -74,7 +73,13 @@ pub struct Failed {
     /// How many attempts were made.
     pub attempts: u32,
     /// Why the last one did not count.
-    pub why: Why,
+    pub why: ReturnReason,
+}
+
+/// The root words of a queue.
+#[inline(always)]
+pub(crate) fn queue_root(object: &Object) -> &QueueRoot {
+    object.root_as()
 }
 
 impl Queue {
@@ -82,7 +87,7 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
         let object: &Object = self.handle.object(region)?;
-        Ok(region.at(object.root[0].get())?)
+        Ok(region.at(queue_root(object).body.get())?)
     }
 
     #[inline(always)]
@@ -341,15 +346,13 @@ impl Queue {
     }
 }
 
-/// Words that making a queue saves.
-pub(crate) const CREATE_WORDS: usize = 2 * allocator::TAKE_WORDS;
 /// The room of a body.
-pub(crate) const BODY: Room = Room::Class(11);
+pub(crate) const BODY: Room = Room::of(size_of::<QueueBody>());
 
 /// Makes a body with an empty chain. The block is pending.
 pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64) -> Result<u64> {
     let at = allocator::take(change, BODY)?;
-    for word in change.region().words(at, size_of::<QueueBody>() / 8)? {
+    for word in change.region().words(at, size_of::<QueueBody>() / size_of::<Word>())? {
         change.put(word, 0);
     }
     let body: &QueueBody = change.region().at(at)?;

@@ -9,9 +9,10 @@ use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
+use crate::objects::cell::{self, Cell};
 
-use super::records::{self, MOVE_WORDS, RECORD, RESERVED};
 use super::{Queue, check_place};
+use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, RESERVED};
 
 /// A place that is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +38,10 @@ impl Queue {
         let record: &Record = region.at(at)?;
         change.put(&record.object, self.handle.at);
         change.put(&record.generation, self.handle.generation);
-        change.put(&record.cell[0], 0);
-        change.put(&record.cell[1], 0);
+        cell::put(&change, &record.cell, Cell::NOTHING);
         change.put(&record.state, RESERVED);
         change.put(&record.serial, serial);
-        records::link(&mut change, own, record, true)?;
+        record::link(&mut change, own, record, true)?;
         change.set(&body.reserved, body.reserved.get().wrapping_add(1));
         change.commit();
         Ok(Promise { record: at, serial })
@@ -75,7 +75,7 @@ pub(crate) fn fulfil_within(
     if record.serial.get() != promise.serial {
         return Err(Error::LeaseLost);
     }
-    records::unlink(change, region.slot(change.context().member().slot()), record)?;
+    record::unlink(change, region.slot(change.context().member().slot()), record)?;
     allocator::give(change, RECORD, promise.record)?;
     change.set(&body.reserved, body.reserved.get().saturating_sub(1));
     Ok(())

@@ -5,21 +5,39 @@
 //! comes back to it, in a damaged heap, ends there. Items on lease are not here: they are on the
 //! lists of their slots, and are freed there when it turns out that their queue is gone.
 
-use crate::allocator::{self, Room};
+use crate::allocator;
 use crate::error::Result;
 use crate::journal::Change;
 use crate::memory::Word;
 use crate::memory::layout::{QueueBody, Record};
 use crate::objects::cell::{self, Cell};
+use crate::objects::husk;
+use crate::objects::ledger::record::RECORD;
 
-use super::ends;
-use super::records::{RECORD, broken};
+use super::BODY;
+use super::ends::Segment;
+use super::records::broken;
 
 /// Things freed in one step.
 const STEP: u64 = 16;
 
+/// Frees some of what hangs from the body at an offset, and the body when nothing does. `false`:
+/// nothing is left.
+pub(super) fn take_apart(change: &mut Change<'_>, at: u64) -> Result<bool> {
+    let body: &QueueBody = change.region().at(at)?;
+    if free_some(change, body)? {
+        return Ok(true);
+    }
+    match body.reserve.get() {
+        0 => {}
+        reserve => allocator::give(change, husk::ROOM, reserve)?,
+    }
+    allocator::give(change, BODY, at)?;
+    Ok(false)
+}
+
 /// Frees some of what hangs from a body. `false`: nothing is left but the body.
-pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
+fn free_some(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
     if free_records(change, &body.returned)? || free_records(change, &body.failed)? {
         return Ok(true);
     }
@@ -28,24 +46,24 @@ pub(crate) fn take_apart(change: &mut Change<'_>, body: &QueueBody) -> Result<bo
     if at == 0 {
         return Ok(false);
     }
-    let segment = ends::segment_words(region, at)?;
-    let (head, base) = (body.head.get(), segment[2].get());
+    let segment = Segment::at(region, at)?;
+    let (head, base) = (body.head.get(), segment.head.first.get());
     if head < base {
         // Segments follow each other without a gap, which would be walked place by place.
         return Err(broken(at));
     }
-    let end = base.saturating_add(segment[1].get()).min(body.tail.get());
+    let end = base.saturating_add(segment.head.places.get()).min(body.tail.get());
     let stop = end.min(head.saturating_add(STEP));
     for position in head..stop {
-        if let Some(words) = ends::place(segment, position) {
+        if let Some(words) = segment.cell(position) {
             cell::free(change, Cell::load(words))?;
         }
     }
     change.set(&body.head, stop.max(head));
     if stop >= end {
-        change.set(&body.head_segment, segment[0].get());
-        change.set(&segment[1], 0);
-        allocator::give(change, Room::of(segment.len() * 8), at)?;
+        change.set(&body.head_segment, segment.head.next.get());
+        change.set(&segment.head.places, 0);
+        allocator::give(change, segment.room(), at)?;
     }
     Ok(true)
 }

@@ -323,8 +323,8 @@ impl Queue {
         seen: u32,
         late: Error,
     ) -> Result<()> {
-        if context.in_transaction.get() {
-            return Err(context.doomed_by(&Error::WouldBlock));
+        if context.kept.transaction.is_open() {
+            return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
         match patience.pause(context.member(), context.index(), signal, seen, None)? {
             Pause::Look | Pause::OwnerGone(_) => Ok(()),

@@ -1,14 +1,22 @@
 //! One value: a cell in the object's header.
 //!
-//! Root words 0 and 1 are the cell.
+//! The root words are a [`MutexRoot`], whose lock stands beside the value.
 //!
 //! What always holds: reads take no turn unless writers keep them from finishing.
+
+mod inside;
+mod shape;
+
+pub(crate) use inside::NewValue;
+pub(crate) use shape::Shape;
+pub use shape::{Recipe, Traits};
+pub(in crate::objects) use shape::{STRICT, fill, prepare};
 
 use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::layout::Object;
-use crate::memory::{Region, Word};
+use crate::memory::Region;
+use crate::memory::layout::{CellWords, MutexRoot, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::sync::turn;
@@ -23,8 +31,10 @@ pub struct Value {
     pub handle: Handle,
 }
 
-pub(crate) fn cell_words(object: &Object) -> &[Word] {
-    &object.root[0..2]
+/// The cell of an object that has a value.
+#[inline(always)]
+pub(crate) fn cell_words(object: &Object) -> &CellWords {
+    &object.root_as::<MutexRoot>().cell
 }
 
 impl Value {
@@ -128,7 +138,7 @@ pub(crate) enum Stored {
 
 /// Stores a value in the place of `old`. The turn is held and no change is open.
 #[inline]
-pub(crate) fn store(held: &Held<'_>, words: &[Word], old: Cell, bytes: &[u8]) -> Result<Stored> {
+pub(crate) fn store(held: &Held<'_>, words: &CellWords, old: Cell, bytes: &[u8]) -> Result<Stored> {
     if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
         return cell::exchange(held, words, old, new).map(|()| Stored::Inline);
     }
@@ -144,7 +154,7 @@ pub(crate) fn store(held: &Held<'_>, words: &[Word], old: Cell, bytes: &[u8]) ->
 
 /// Adds to the integer in a cell and answers the sum. The turn is held and no change is open.
 #[inline]
-pub(crate) fn add(held: &Held<'_>, words: &[Word], more: i64) -> Result<i64> {
+pub(crate) fn add(held: &Held<'_>, words: &CellWords, more: i64) -> Result<i64> {
     let old = Cell::load(words);
     let before = old.as_integer().ok_or(Error::NotAnInteger)?;
     let sum = before.checked_add(more).ok_or(Error::Overflow)?;

@@ -3,8 +3,8 @@
 //! In the state "7, filled" the map has entries, the queue returned, leased and waiting items,
 //! and the bounded queue all that and more.
 
-use coheap_core::objects::Recipe;
 use coheap_core::objects::{Directory, Kind};
+use coheap_core::objects::{map, mutex, queue, value};
 
 use crate::world::operation::Operation;
 use crate::world::states::DIRECTORIES;
@@ -14,7 +14,7 @@ const LONG_NAME: &str = "a name that does not fit into a cell of sixteen bytes";
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Directory::get_or_create"], "value", DIRECTORIES, NAMES, |_, context| {
-        Directory.get_or_create(context, "new", &Recipe::Value(b"short")).map(|_| ())
+        Directory.get_or_create(context, "new", &value::Recipe::of(b"short")).map(|_| ())
     }),
     Operation::new(
         &["Directory::get_or_create"],
@@ -22,21 +22,21 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         DIRECTORIES,
         NAMES,
         |_, context| {
-            Directory.get_or_create(context, LONG_NAME, &Recipe::Value(&[b'v'; 60])).map(|_| ())
+            Directory.get_or_create(context, LONG_NAME, &value::Recipe::of(&[b'v'; 60])).map(|_| ())
         },
     ),
     Operation::new(&["Directory::get_or_create"], "map", DIRECTORIES, NAMES, |_, context| {
-        Directory.get_or_create(context, "new", &Recipe::Map).map(|_| ())
+        Directory.get_or_create(context, "new", &map::Recipe).map(|_| ())
     }),
     Operation::new(&["Directory::get_or_create"], "queue", DIRECTORIES, NAMES, |_, context| {
-        let recipe = Recipe::Queue { limit: 3, max_attempts: 1 };
+        let recipe = queue::Recipe { limit: 3, max_attempts: 1 };
         Directory.get_or_create(context, "new", &recipe).map(|_| ())
     }),
     Operation::new(&["Directory::get_or_create"], "lock", DIRECTORIES, NAMES, |_, context| {
-        Directory.get_or_create(context, "new", &Recipe::Mutex(b"short")).map(|_| ())
+        Directory.get_or_create(context, "new", &mutex::Recipe::around(b"short")).map(|_| ())
     }),
     Operation::new(&["Directory::get_or_create"], "existing", DIRECTORIES, NAMES, |_, context| {
-        Directory.get_or_create(context, "map", &Recipe::Map).map(|_| ())
+        Directory.get_or_create(context, "map", &map::Recipe).map(|_| ())
     }),
     Operation::new(&["Directory::find", "Directory::names"], "any", DIRECTORIES, NAMES, {
         |_, context| {

@@ -6,7 +6,7 @@
 
 use coheap_core::error::Result;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Map, Queue, Recipe, Reference, ledger};
+use coheap_core::objects::{Map, Queue, Recipe, Reference, ledger, map, mutex, queue, value};
 
 use super::membership;
 use crate::world::operation::Operation;
@@ -15,7 +15,7 @@ use crate::world::states::{LEDGERS, entry, item};
 
 const MAP: &[&str] = &["map"];
 
-fn create(context: &Context, recipe: &Recipe<'_>) -> Result<()> {
+fn create(context: &Context, recipe: &dyn Recipe) -> Result<()> {
     ledger::create(context, recipe).map(|_| ())
 }
 
@@ -30,7 +30,7 @@ fn last(stage: &Stage) -> Reference {
 
 /// The victim makes a map with some entries that nobody else knows.
 fn make_map(stage: &Stage, context: &Context) -> Result<()> {
-    let reference = ledger::create(context, &Recipe::Map)?;
+    let reference = ledger::create(context, &map::Recipe)?;
     stage.references.borrow_mut().push(reference);
     for number in 0..12 {
         let (key, value) = entry(number);
@@ -41,7 +41,7 @@ fn make_map(stage: &Stage, context: &Context) -> Result<()> {
 
 /// The same with a queue, from which an item is on lease.
 fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
-    let reference = ledger::create(context, &Recipe::Queue { limit: 0, max_attempts: 0 })?;
+    let reference = ledger::create(context, &queue::Recipe { limit: 0, max_attempts: 0 })?;
     stage.references.borrow_mut().push(reference);
     let queue = Queue { handle: reference.handle };
     for number in 0..4 {
@@ -52,16 +52,16 @@ fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["ledger::create"], "map", LEDGERS, MAP, |_, context| {
-        create(context, &Recipe::Map)
+        create(context, &map::Recipe)
     }),
     Operation::new(&["ledger::create"], "long value", LEDGERS, MAP, |_, context| {
-        create(context, &Recipe::Value(&[b'v'; 60]))
+        create(context, &value::Recipe::of(&[b'v'; 60]))
     }),
     Operation::new(&["ledger::create"], "queue", LEDGERS, MAP, |_, context| {
-        create(context, &Recipe::Queue { limit: 3, max_attempts: 1 })
+        create(context, &queue::Recipe { limit: 3, max_attempts: 1 })
     }),
     Operation::new(&["ledger::create"], "lock", LEDGERS, MAP, |_, context| {
-        create(context, &Recipe::Mutex(b"short"))
+        create(context, &mutex::Recipe::around(b"short"))
     }),
     Operation::new(&["ledger::claim", "ledger::references"], "inherited", LEDGERS, MAP, {
         |stage, context| {

@@ -7,7 +7,7 @@ use coheap_core::heap::Heap;
 use coheap_core::memory::layout::SLOT_COUNT;
 use coheap_core::objects::estate;
 use coheap_core::os::HeapFile;
-use coheap_core::sync::Gone;
+use coheap_core::sync::Incarnation;
 use coheap_core::sync::life::{State, StateWord};
 
 use crate::world::operation::{Operation, Run};
@@ -46,10 +46,10 @@ pub(crate) fn fork(_: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn estates(stage: &Stage) -> impl Iterator<Item = Gone> + '_ {
+fn estates(stage: &Stage) -> impl Iterator<Item = Incarnation> + '_ {
     (0..SLOT_COUNT).filter_map(|slot| {
         let word = StateWord(stage.region().slot(slot).state.acquire());
-        (word.state() == State::Estate).then_some(Gone { slot, epoch: word.epoch() })
+        (word.state() == State::Estate).then_some(Incarnation { slot, epoch: word.epoch() })
     })
 }
 

@@ -31,7 +31,7 @@ fn packed(stage: &Stage) -> Vec<u8> {
 fn begin(stage: &Stage, context: &Rc<Context>) -> Result<()> {
     prepare(stage, context)?;
     let mut transaction = Transaction::begin(Rc::clone(context), None)?;
-    transaction.map_set(&stage.map, b"key", &packed(stage))?;
+    transaction.on(&stage.map).set(b"key", &packed(stage))?;
     stage.transaction.replace(Some(transaction));
     Ok(())
 }

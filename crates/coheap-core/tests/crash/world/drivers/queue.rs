@@ -8,7 +8,7 @@ use std::rc::Rc;
 use coheap_core::error::Result;
 use coheap_core::journal::Context;
 use coheap_core::objects::Queue;
-use coheap_core::objects::queue::Why;
+use coheap_core::objects::queue::ReturnReason;
 use coheap_core::os;
 
 use crate::world::operation::Operation;
@@ -33,7 +33,7 @@ fn lease_work(stage: &Stage, context: &Rc<Context>) -> Result<()> {
     take_lease(stage, &stage.work, context)
 }
 
-fn nack(stage: &Stage, queue: &Queue, context: &Context, why: Option<Why>) -> Result<()> {
+fn nack(stage: &Stage, queue: &Queue, context: &Context, why: Option<ReturnReason>) -> Result<()> {
     queue.nack(context, &stage.leases.borrow()[0], why)
 }
 
@@ -138,7 +138,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     })
     .prepared(lease_work),
     Operation::new(&["Queue::nack"], "on purpose", QUEUES, QUEUE, |stage, context| {
-        nack(stage, &stage.queue, context, Some(Why::Nacked))
+        nack(stage, &stage.queue, context, Some(ReturnReason::Nacked))
     })
     .prepared(lease_one),
     Operation::new(&["Queue::nack"], "not counted", QUEUES, QUEUE, |stage, context| {
@@ -146,11 +146,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     })
     .prepared(lease_one),
     Operation::new(&["Queue::nack"], "bounded, on purpose", WORK, BOUNDED, |stage, context| {
-        nack(stage, &stage.work, context, Some(Why::Nacked))
+        nack(stage, &stage.work, context, Some(ReturnReason::Nacked))
     })
     .prepared(lease_work),
     Operation::new(&["Queue::nack"], "bounded, dropped", WORK, BOUNDED, |stage, context| {
-        nack(stage, &stage.work, context, Some(Why::Dropped))
+        nack(stage, &stage.work, context, Some(ReturnReason::Dropped))
     })
     .prepared(lease_work),
     Operation::new(&["Queue::close"], "open or closed", QUEUES, QUEUE, |stage, context| {

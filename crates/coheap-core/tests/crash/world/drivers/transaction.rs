@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
+use coheap_core::objects::Lockable;
 use coheap_core::os;
-use coheap_core::transaction::{Thing, Transaction};
+use coheap_core::transaction::Transaction;
 
 use crate::world::operation::Operation;
 use crate::world::stage::Stage;
@@ -33,16 +34,16 @@ fn commit(stage: &Stage) -> Result<()> {
 fn write(stage: &Stage, transaction: &mut Transaction) -> Result<()> {
     let (map, other) = (&stage.map, &stage.other);
     for number in [0, 2, 11] {
-        transaction.map_set(map, &entry(number).0, &[b'T'; 50])?;
+        transaction.on(map).set(&entry(number).0, &[b'T'; 50])?;
     }
-    transaction.map_add(map, b"count", 5)?;
-    transaction.map_remove(map, &entry(3).0, &mut Vec::new())?;
-    transaction.map_set(other, b"first", b"new")?;
-    transaction.map_remove(other, b"there", &mut Vec::new())?;
-    transaction.value_add(&stage.value, 100)?;
-    transaction.value_set(&stage.text, &[b'X'; 300])?;
-    transaction.queue_put(&stage.queue, b"put")?;
-    transaction.queue_put(&stage.queue, &[b'P'; 60])
+    transaction.on(map).add(b"count", 5)?;
+    transaction.on(map).remove(&entry(3).0, &mut Vec::new())?;
+    transaction.on(other).set(b"first", b"new")?;
+    transaction.on(other).remove(b"there", &mut Vec::new())?;
+    transaction.on(&stage.value).add(100)?;
+    transaction.on(&stage.text).set(&[b'X'; 300])?;
+    transaction.on(&stage.queue).put(b"put")?;
+    transaction.on(&stage.queue).put(&[b'P'; 60])
 }
 
 fn write_everything(stage: &Stage, context: &Rc<Context>) -> Result<()> {
@@ -52,9 +53,9 @@ fn write_everything(stage: &Stage, context: &Rc<Context>) -> Result<()> {
     begin(stage)?;
     with(stage, |transaction| {
         write(stage, transaction)?;
-        let _ = transaction.queue_get(&stage.queue, &mut Vec::new());
+        let _ = transaction.on(&stage.queue).get(&mut Vec::new());
         for lease in &*stage.leases.borrow() {
-            transaction.queue_ack(&stage.work, lease)?;
+            transaction.on(&stage.work).ack(lease)?;
         }
         Ok(())
     })
@@ -64,8 +65,8 @@ fn add_unseen(stage: &Stage, _: &Rc<Context>) -> Result<()> {
     begin(stage)?;
     with(stage, |transaction| {
         let keys = (0..24).map(|number| (format!("c{}", number % 20), i64::from(number)));
-        transaction.map_add_many(&stage.map, keys)?;
-        transaction.map_add_many(&stage.map, [(entry(0).0, 1000)])
+        transaction.on(&stage.map).add_many(keys)?;
+        transaction.on(&stage.map).add_many([(entry(0).0, 1000)])
     })
 }
 
@@ -74,10 +75,10 @@ fn add_many(stage: &Stage, _: &Rc<Context>) -> Result<()> {
     with(stage, |transaction| {
         for number in 0..60u32 {
             let key = format!("t{number:04}");
-            transaction.map_set(&stage.map, key.as_bytes(), &[b'T'; 20])?;
-            transaction.map_set(&stage.other, key.as_bytes(), b"short")?;
+            transaction.on(&stage.map).set(key.as_bytes(), &[b'T'; 20])?;
+            transaction.on(&stage.other).set(key.as_bytes(), b"short")?;
         }
-        transaction.map_add(&stage.map, b"count", 1).map(|_| ())
+        transaction.on(&stage.map).add(b"count", 1).map(|_| ())
     })
 }
 
@@ -88,17 +89,17 @@ fn give_back(stage: &Stage, context: &Rc<Context>) -> Result<()> {
     with(stage, |transaction| {
         assert!(transaction.holds_nothing());
         let now = os::now();
-        let got = transaction.queue_get_until(&stage.queue, now, now, &mut Vec::new());
-        assert!(transaction.try_lock(Thing::Map(stage.map))?);
-        transaction.lock_until(Thing::Value(stage.value), now, now)?;
-        transaction.map_add(&stage.map, b"count", 1)?;
+        let got = transaction.on(&stage.queue).get_until(now, now, &mut Vec::new());
+        assert!(transaction.try_lock(Lockable::of(&stage.map))?);
+        transaction.lock_until(Lockable::of(&stage.value), now, now)?;
+        transaction.on(&stage.map).add(b"count", 1)?;
         if let Ok(lease) = got {
-            transaction.queue_nack(&stage.queue, &lease)?;
+            transaction.on(&stage.queue).nack(&lease)?;
         }
         if let Ok(lease) = &before {
-            transaction.queue_nack(&stage.work, lease)?;
+            transaction.on(&stage.work).nack(lease)?;
         }
-        transaction.queue_put_until(&stage.queue, now, now, b"put")
+        transaction.on(&stage.queue).put_until(now, now, b"put")
     })
 }
 
@@ -155,7 +156,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         begin(stage)?;
         with(stage, |transaction| {
             write(stage, transaction)?;
-            let _ = transaction.queue_get(&stage.queue, &mut Vec::new());
+            let _ = transaction.on(&stage.queue).get(&mut Vec::new());
             Ok(())
         })
     }),
@@ -193,7 +194,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         |stage, _| {
             begin(stage)?;
             with(stage, |transaction| {
-                transaction.map_set(&stage.map, b"kept", b"new")?;
+                transaction.on(&stage.map).set(b"kept", b"new")?;
                 let savepoint = transaction.savepoint();
                 write(stage, transaction)?;
                 transaction.roll_back_to(savepoint)
@@ -217,11 +218,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         |stage, _| {
             begin(stage)?;
             with(stage, |transaction| {
-                transaction.lock_map(&stage.other)?;
-                transaction.map_get(&stage.map, &entry(0).0, &mut Vec::new())?;
-                transaction.map_len(&stage.map)?;
-                transaction.map_snapshot(&stage.map)?;
-                transaction.value_get(&stage.value, &mut Vec::new())?;
+                transaction.on(&stage.other).lock()?;
+                transaction.on(&stage.map).get(&entry(0).0, &mut Vec::new())?;
+                transaction.on(&stage.map).len()?;
+                transaction.on(&stage.map).snapshot()?;
+                transaction.on(&stage.value).get(&mut Vec::new())?;
                 assert!(transaction.age() > 0 && transaction.doom().is_none());
                 Ok(())
             })?;

@@ -3,14 +3,13 @@
 //! What always holds: each change moves some entries, in order, and leaves the map whole. No word
 //! is stored twice in one change.
 
-use super::growth::{hashes_by_position, segment_room};
-use super::index::{self, SlotWord};
-use super::table::{SEGMENT, Table};
+use super::super::slots::SlotWord;
+use super::super::table::{Table, entries_room, hashes_by_position, segment_of};
 use crate::allocator;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
-use crate::memory::layout::Object;
-use crate::objects::cell::{Cell, REMOVED};
+use crate::memory::layout::{Object, SEGMENT_ENTRIES};
+use crate::objects::cell::{self, Cell, REMOVED};
 
 /// Most entries that one change moves.
 const MOVES: usize = 512;
@@ -21,6 +20,7 @@ const MOVE_WORDS: usize = 6;
 /// `more`. The turn is held, no change is open.
 pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
+    let root = table.root;
     table.check_numbers()?;
     let hashes = hashes_by_position(&table)?;
     let used = table.used();
@@ -31,7 +31,7 @@ pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()>
         let mut moved = 0;
         // Where this change took entries away it puts none.
         while from < used && moved < MOVES && (to < begin || from == to) {
-            if !Cell::load(table.entry(from)?).is_removed() {
+            if !Cell::load(&table.entry(from)?.key).is_removed() {
                 if from != to {
                     relocate(&mut change, &table, hashes[from as usize], from, to)?;
                     moved += 1;
@@ -40,10 +40,10 @@ pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()>
             }
             from += 1;
         }
-        change.set(&object.root[8], object.root[8].get().wrapping_add(1));
-        change.set(&object.root[7], 0);
+        change.set(&root.numbering, root.numbering.get().wrapping_add(1));
+        change.set(&root.first, 0);
         if from == used {
-            change.set(&object.root[1], to);
+            change.set(&root.used, to);
         }
         change.commit();
     }
@@ -58,15 +58,15 @@ fn relocate(
     to: u64,
 ) -> Result<()> {
     let (old, new) = (SlotWord::new(from, hash), SlotWord::new(to, hash));
-    let slots = index::segment_of(table, hash)?.unwrap_or_default();
+    let slots = segment_of(table, hash)?.unwrap_or_default();
     let first = hash as usize & slots.len().saturating_sub(1);
     let slot = slots[first..].iter().chain(&slots[..first]).find(|slot| slot.get() == old.0);
     let slot = slot.ok_or(Corrupt { what: "entry without a slot", at: from })?;
     let entry = table.entry(from)?;
-    for (word, part) in table.entry(to)?.iter().zip(entry) {
-        change.set(word, part.get());
-    }
-    change.set(&entry[0], REMOVED);
+    let target = table.entry(to)?;
+    cell::store(change, &target.key, Cell::load(&entry.key));
+    cell::store(change, &target.value, Cell::load(&entry.value));
+    change.set(&entry.key[0], REMOVED);
     change.set(slot, new.0);
     Ok(())
 }
@@ -75,15 +75,16 @@ fn relocate(
 fn give_segments(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let region = held.context().region();
     let table = Table::new(region, object);
+    let root = table.root;
     let wanted = table.used().saturating_add(more).max(1);
-    while object.root[4].get() != 0 && table.capacity() >= wanted.saturating_add(SEGMENT) {
-        let left = table.capacity() - SEGMENT;
-        let directory = region.words(object.root[2].get(), object.root[4].get() as usize)?;
-        let last = directory.get((left / SEGMENT) as usize);
+    while root.places.get() != 0 && table.capacity() >= wanted.saturating_add(SEGMENT_ENTRIES) {
+        let left = table.capacity() - SEGMENT_ENTRIES;
+        let directory = region.words(root.entries.get(), root.places.get() as usize)?;
+        let last = directory.get((left / SEGMENT_ENTRIES) as usize);
         let at = last.ok_or(Corrupt { what: "segment of a map", at: left })?.get();
         let mut change = Change::begin(held, allocator::GIVE_WORDS + 1)?;
-        allocator::give(&mut change, segment_room(SEGMENT), at)?;
-        change.set(&object.root[3], left);
+        allocator::give(&mut change, entries_room(SEGMENT_ENTRIES), at)?;
+        change.set(&root.capacity, left);
         change.commit();
     }
     Ok(())

@@ -2,13 +2,19 @@
 //!
 //! Writes are kept in order, for a key that is new, or that was removed and comes back, goes to
 //! the end of the map, as in a dict.
+//!
+//! What always holds: the overlay of a map that is not locked has only additions that nobody
+//! looked at; the positions that it notes stay where they are while the map is locked.
+//!
+//! Not here: how users fill it (the folder), and how it is applied (`commit`).
 
 use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use super::super::{Key, Map};
 use crate::error::{Error, Result};
-use crate::objects::map::Key;
+use crate::objects::overlay::{Lockable, Overlay, Transactional};
 
 /// Writes that are looked through one by one; beyond, they are indexed.
 const FEW: usize = 16;
@@ -71,30 +77,57 @@ pub(super) enum Seen<'a> {
 
 /// All writes to one map.
 #[derive(Debug, Clone)]
-pub(super) struct Writes {
+pub(crate) struct Writes {
+    pub(super) map: Map,
     writes: Vec<Write>,
     index: Index,
     /// Seed of the heap's hashes: the map finds a key by the hash that found it here.
     seed: u64,
     /// Whether there may be an `Action::Add`.
     has_unseen: bool,
+    /// Where the entries are, once the commit has looked.
+    pub(super) places: Places,
+}
+
+impl Transactional for Map {
+    fn lockable(&self) -> Lockable {
+        Lockable::new(self.handle, |handle, region| {
+            Overlay::Map(Writes::new(Map { handle }, region.header().seed.get()))
+        })
+    }
+}
+
+/// Where the entries of a map are.
+#[derive(Debug, Clone)]
+pub(super) enum Places {
+    /// Where the writes say they are; the integers that are added to unseen here, in the order of
+    /// the additions, `None` for a key that is new.
+    Known(Vec<Option<u64>>),
+    /// Positions were given out anew: each has to be looked up again.
+    Forgotten,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::Known(Vec::new())
+    }
 }
 
 /// Where the last write to each key is: number plus one, 0 where there is none. A power of two of
-/// places, at most half of them taken.
+/// buckets, at most half of them taken.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    places: Vec<u32>,
+    buckets: Vec<u32>,
     taken: usize,
 }
 
 impl Index {
-    /// The place of a key: where its last write is noted, or is to be.
+    /// The bucket of a key: where its last write is noted, or is to be.
     #[inline]
-    fn place(&self, writes: &[Write], key: &[u8], hash: u32) -> usize {
-        let mask = self.places.len() - 1;
+    fn bucket(&self, writes: &[Write], key: &[u8], hash: u32) -> usize {
+        let mask = self.buckets.len() - 1;
         let mut at = hash as usize & mask;
-        while self.places[at] != 0 && !writes[self.places[at] as usize - 1].is_of(key, hash) {
+        while self.buckets[at] != 0 && !writes[self.buckets[at] as usize - 1].is_of(key, hash) {
             at = (at + 1) & mask;
         }
         at
@@ -102,8 +135,8 @@ impl Index {
 
     #[inline]
     fn note(&mut self, writes: &[Write], number: usize) {
-        if self.taken * 2 >= self.places.len() {
-            return self.rebuild(writes, (self.places.len() * 2).max(8 * FEW));
+        if self.taken * 2 >= self.buckets.len() {
+            return self.rebuild(writes, (self.buckets.len() * 2).max(8 * FEW));
         }
         self.enter(writes, number);
     }
@@ -111,16 +144,16 @@ impl Index {
     #[inline]
     fn enter(&mut self, writes: &[Write], number: usize) {
         let write = &writes[number];
-        let at = self.place(writes, &write.name, write.hash);
-        self.taken += usize::from(self.places[at] == 0);
-        self.places[at] = number as u32 + 1;
+        let at = self.bucket(writes, &write.name, write.hash);
+        self.taken += usize::from(self.buckets[at] == 0);
+        self.buckets[at] = number as u32 + 1;
     }
 
-    /// Notes all writes anew, in as many places.
+    /// Notes all writes anew, in as many buckets.
     #[cold]
-    fn rebuild(&mut self, writes: &[Write], places: usize) {
+    fn rebuild(&mut self, writes: &[Write], buckets: usize) {
         self.taken = 0;
-        self.places = vec![0; places];
+        self.buckets = vec![0; buckets];
         for (number, write) in writes.iter().enumerate() {
             if write.action != Action::Nothing {
                 self.enter(writes, number);
@@ -137,7 +170,8 @@ pub struct Additions<'a> {
 
 impl Additions<'_> {
     /// Adds to the integer under a key. `false`: the transaction did something else to this key
-    /// before, so [`map_add`](super::Transaction::map_add) has to do it.
+    /// before, so
+    /// [`Inside::add`](crate::objects::Inside::add) has to do it.
     ///
     /// # Errors
     ///
@@ -153,13 +187,14 @@ impl Additions<'_> {
 
 impl Writes {
     /// No writes, to a map of a heap with this seed.
-    pub(super) fn new(seed: u64) -> Self {
-        Self { writes: Vec::new(), index: Index::default(), seed, has_unseen: false }
+    pub(super) fn new(map: Map, seed: u64) -> Self {
+        let (index, places) = (Index::default(), Places::default());
+        Self { map, writes: Vec::new(), index, seed, has_unseen: false, places }
     }
 
     /// No writes, to the same map.
     pub(super) fn emptied(&self) -> Self {
-        Self::new(self.seed)
+        Self::new(self.map, self.seed)
     }
 
     /// The writes in order.
@@ -181,8 +216,8 @@ impl Writes {
     #[inline]
     fn last(&self, key: &Key<'_>) -> Option<usize> {
         if self.writes.len() > FEW {
-            let place = self.index.place(&self.writes, key.bytes, key.hash);
-            return (self.index.places[place] as usize).checked_sub(1);
+            let bucket = self.index.bucket(&self.writes, key.bytes, key.hash);
+            return (self.index.buckets[bucket] as usize).checked_sub(1);
         }
         self.writes
             .iter()
@@ -241,7 +276,7 @@ impl Writes {
             }
         }
         if self.writes.len() > FEW {
-            self.index.rebuild(&self.writes, self.index.places.len());
+            self.index.rebuild(&self.writes, self.index.buckets.len());
         }
         unseen
     }
@@ -255,7 +290,7 @@ impl Writes {
             Action::Insert(old) | Action::Replace(_, old) => *old = value,
             Action::Known(Some(position)) => *action = Action::Replace(*position, value),
             Action::Known(None) => {
-                // The place of a new key is where it was first written.
+                // A new key stands where it was first written.
                 *action = Action::Nothing;
                 self.push(key, Action::Insert(value));
             }
@@ -314,7 +349,7 @@ impl Writes {
     /// A map's pairs as they will be.
     pub(super) fn applied_to(&self, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut pairs: Vec<Option<(Vec<u8>, Vec<u8>)>> = pairs.into_iter().map(Some).collect();
-        let mut places: HashMap<Vec<u8>, usize> = pairs
+        let mut numbers: HashMap<Vec<u8>, usize> = pairs
             .iter()
             .enumerate()
             .filter_map(|(at, pair)| Some((pair.as_ref()?.0.clone(), at)))
@@ -322,16 +357,16 @@ impl Writes {
         for write in &self.writes {
             match &write.action {
                 Action::Insert(value) => {
-                    places.insert(write.name.to_vec(), pairs.len());
+                    numbers.insert(write.name.to_vec(), pairs.len());
                     pairs.push(Some((write.name.to_vec(), value.to_vec())));
                 }
                 Action::Replace(_, value) => {
-                    if let Some(at) = places.get(write.name.as_slice()) {
+                    if let Some(at) = numbers.get(write.name.as_slice()) {
                         pairs[*at] = Some((write.name.to_vec(), value.to_vec()));
                     }
                 }
                 Action::Remove => {
-                    if let Some(at) = places.remove(write.name.as_slice()) {
+                    if let Some(at) = numbers.remove(write.name.as_slice()) {
                         pairs[at] = None;
                     }
                 }

@@ -8,16 +8,22 @@
 //!
 //! What always holds: each step is a change of its own that keeps the map's content and order.
 
-use super::index::{self, Plan, SlotWord};
-use super::squeeze::squeeze;
-use super::table::{SEGMENT, Table};
-use super::{ENTRY_WORDS, cut_loose};
+mod enlarge;
+mod squeeze;
+
+pub(super) use enlarge::reserve as reserve_index;
+
+use super::index::{self, Plan};
+use super::shape::cut_loose;
+use super::slots::SlotWord;
+use super::table::{Table, copy_entry, directory_room, entries_room, hashes_by_position, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
-use crate::memory::layout::Object;
+use crate::memory::layout::{ENTRY_BYTES, MapEntry, Object, SEGMENT_ENTRIES};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
+use squeeze::squeeze;
 
 /// Fewest positions of a map that is not empty.
 const LEAST: u64 = 8;
@@ -25,7 +31,7 @@ const LEAST: u64 = 8;
 /// Makes room to insert keys with these hashes. The turn is held, no change is open.
 pub(crate) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
     reserve_positions(held, object, hashes.len() as u64)?;
-    index::reserve(held, object, hashes)
+    reserve_index(held, object, hashes)
 }
 
 /// Makes room for so many entries, but not in the index. The turn is held, no change is open.
@@ -59,41 +65,43 @@ fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
 
 fn grow(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
+    let root = table.root;
     let wanted = table.used() + more;
-    if object.root[4].get() == 0 && table.capacity() < SEGMENT {
-        return enlarge_segment(held, object, wanted.next_power_of_two().clamp(LEAST, SEGMENT));
+    if root.places.get() == 0 && table.capacity() < SEGMENT_ENTRIES {
+        return enlarge_segment(
+            held,
+            object,
+            wanted.next_power_of_two().clamp(LEAST, SEGMENT_ENTRIES),
+        );
     }
-    if object.root[4].get() * SEGMENT <= table.capacity() {
+    if root.places.get() * SEGMENT_ENTRIES <= table.capacity() {
         return enlarge_directory(held, object);
     }
     add_segment(held, object)
-}
-
-/// Room of an only segment with so many positions.
-pub(super) fn segment_room(positions: u64) -> Room {
-    Room::of(positions as usize * ENTRY_WORDS * 8)
 }
 
 /// Copies the only segment into a larger one.
 fn enlarge_segment(held: &Held<'_>, object: &Object, positions: u64) -> Result<()> {
     let region = held.context().region();
     let table = Table::new(region, object);
-    let room = segment_room(positions);
+    let room = entries_room(positions);
     allocator::ensure(held.context(), room, 1)?;
     let mut change = Change::begin(held, allocator::TAKE_WORDS + allocator::GIVE_WORDS + 2)?;
     let at = allocator::take(&mut change, room)?;
-    let words = table.used() as usize * ENTRY_WORDS;
-    let old = object.root[2].get();
-    if words > 0 {
-        for (to, from) in region.words(at, words)?.iter().zip(region.words(old, words)?) {
-            change.put(to, from.get());
+    let used = table.used() as usize;
+    let root = table.root;
+    let old = root.entries.get();
+    if used > 0 {
+        let entries = region.rows::<MapEntry>(old, used)?;
+        for (to, from) in region.rows(at, used)?.iter().zip(entries) {
+            copy_entry(&change, to, from);
         }
     }
     if old != 0 {
-        allocator::give(&mut change, segment_room(table.capacity()), old)?;
+        allocator::give(&mut change, entries_room(table.capacity()), old)?;
     }
-    change.set(&object.root[2], at);
-    change.set(&object.root[3], positions);
+    change.set(&root.entries, at);
+    change.set(&root.capacity, positions);
     change.commit();
     Ok(())
 }
@@ -101,24 +109,25 @@ fn enlarge_segment(held: &Held<'_>, object: &Object, positions: u64) -> Result<(
 /// Twice the places for segments; the first directory begins with the only segment.
 fn enlarge_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
-    let places = object.root[4].get();
+    let root = map_root(object);
+    let places = root.places.get();
     let wanted = (places * 2).max(8);
-    let room = Room::of(wanted as usize * 8);
+    let room = directory_room(wanted);
     allocator::ensure(held.context(), room, 1)?;
     let mut change = Change::begin(held, allocator::TAKE_WORDS + allocator::GIVE_WORDS + 2)?;
     let at = allocator::take(&mut change, room)?;
     let new = region.words(at, wanted as usize)?;
-    let old = object.root[2].get();
+    let old = root.entries.get();
     if places == 0 {
         change.put(&new[0], old);
     } else {
         for (to, from) in new.iter().zip(region.words(old, places as usize)?) {
             change.put(to, from.get());
         }
-        allocator::give(&mut change, Room::of(places as usize * 8), old)?;
+        allocator::give(&mut change, directory_room(places), old)?;
     }
-    change.set(&object.root[2], at);
-    change.set(&object.root[4], wanted);
+    change.set(&root.entries, at);
+    change.set(&root.places, wanted);
     change.commit();
     Ok(())
 }
@@ -126,16 +135,17 @@ fn enlarge_directory(held: &Held<'_>, object: &Object) -> Result<()> {
 /// One more segment at the next place of the directory.
 fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
-    allocator::ensure(held.context(), segment_room(SEGMENT), 1)?;
-    let capacity = object.root[3].get();
-    let place = capacity / SEGMENT;
-    let directory = region.words(object.root[2].get(), object.root[4].get() as usize)?;
+    allocator::ensure(held.context(), entries_room(SEGMENT_ENTRIES), 1)?;
+    let root = map_root(object);
+    let capacity = root.capacity.get();
+    let place = capacity / SEGMENT_ENTRIES;
+    let directory = region.words(root.entries.get(), root.places.get() as usize)?;
     let word =
         directory.get(place as usize).ok_or(Corrupt { what: "segment of a map", at: capacity })?;
     let mut change = Change::begin(held, allocator::TAKE_WORDS + 1)?;
-    let at = allocator::take(&mut change, segment_room(SEGMENT))?;
+    let at = allocator::take(&mut change, entries_room(SEGMENT_ENTRIES))?;
     change.put(word, at);
-    change.set(&object.root[3], capacity + SEGMENT);
+    change.set(&root.capacity, capacity + SEGMENT_ENTRIES);
     change.commit();
     Ok(())
 }
@@ -150,22 +160,26 @@ struct Layout {
 impl Layout {
     fn new(live: u64, more: u64, index: Plan) -> Self {
         let wanted = (live + more).max(LEAST);
-        if wanted <= SEGMENT {
+        if wanted <= SEGMENT_ENTRIES {
             return Self { positions: wanted.next_power_of_two(), places: 0, index };
         }
-        let segments = wanted.div_ceil(SEGMENT);
-        Self { positions: segments * SEGMENT, places: segments.next_power_of_two().max(8), index }
+        let segments = wanted.div_ceil(SEGMENT_ENTRIES);
+        Self {
+            positions: segments * SEGMENT_ENTRIES,
+            places: segments.next_power_of_two().max(8),
+            index,
+        }
     }
 
     fn segments(&self) -> u64 {
-        if self.places == 0 { 1 } else { self.positions / SEGMENT }
+        if self.places == 0 { 1 } else { self.positions / SEGMENT_ENTRIES }
     }
 
     fn rooms(&self) -> Vec<Room> {
-        let segment = segment_room(self.positions.min(SEGMENT));
+        let segment = entries_room(self.positions.min(SEGMENT_ENTRIES));
         let mut rooms = vec![segment; self.segments() as usize];
         if self.places > 0 {
-            rooms.push(Room::of(self.places as usize * 8));
+            rooms.push(directory_room(self.places));
         }
         rooms.extend(vec![self.index.segment_room(); self.index.segments() as usize]);
         rooms.extend(self.index.directory_room());
@@ -184,41 +198,42 @@ fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let layout = Layout::new(living.len() as u64, more, plan);
     let mut rooms = layout.rooms();
     allocator::ensure_all(held.context(), &mut rooms)?;
-    let words = rooms.len() * allocator::TAKE_WORDS + husk::CUT_WORDS + 9;
+    let words = rooms.len() * allocator::TAKE_WORDS + husk::HANG_WORDS + 9;
     let mut change = Change::begin(held, words)?;
     let (entries, segments) = take_entries(&mut change, &layout)?;
     for (number, (position, _)) in living.iter().enumerate() {
         let number = number as u64;
-        let segment = segments[(number / SEGMENT) as usize];
-        let to = region.words(segment + number % SEGMENT * 32, ENTRY_WORDS)?;
-        for (to, from) in to.iter().zip(table.entry(*position)?) {
-            change.put(to, from.get());
-        }
+        let segment = segments[(number / SEGMENT_ENTRIES) as usize];
+        let to = region.at(segment + number % SEGMENT_ENTRIES * ENTRY_BYTES)?;
+        copy_entry(&change, to, table.entry(*position)?);
     }
     let slots = (0u64..).zip(&living).map(|(number, (_, hash))| SlotWord::new(number, *hash));
     let index = index::build(&mut change, layout.index, slots)?;
     cut_loose(&mut change, object, false)?;
-    let root = &object.root;
+    let root = table.root;
     let live = living.len() as u64;
-    let values = [live, live, entries, layout.positions, layout.places, index, layout.index.depth];
-    for (word, value) in root.iter().zip(values) {
-        change.set(word, value);
-    }
-    change.set(&root[7], 0);
-    change.set(&root[8], root[8].get().wrapping_add(1));
+    change.set(&root.live, live);
+    change.set(&root.used, live);
+    change.set(&root.entries, entries);
+    change.set(&root.capacity, layout.positions);
+    change.set(&root.places, layout.places);
+    change.set(&root.index, index);
+    change.set(&root.depth, layout.index.depth);
+    change.set(&root.first, 0);
+    change.set(&root.numbering, root.numbering.get().wrapping_add(1));
     change.commit();
     Ok(())
 }
 
 fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u64>)> {
-    let room = segment_room(layout.positions.min(SEGMENT));
+    let room = entries_room(layout.positions.min(SEGMENT_ENTRIES));
     let segments = (0..layout.segments())
         .map(|_| allocator::take(change, room))
         .collect::<Result<Vec<u64>>>()?;
     if layout.places == 0 {
         return Ok((segments[0], segments));
     }
-    let directory = allocator::take(change, Room::of(layout.places as usize * 8))?;
+    let directory = allocator::take(change, directory_room(layout.places))?;
     let places = change.region().words(directory, layout.places as usize)?;
     for (place, segment) in places.iter().zip(&segments) {
         change.put(place, *segment);
@@ -226,42 +241,10 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
     Ok((directory, segments))
 }
 
-/// The hash of each position, from the index; 0 for removed ones.
-pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
-    let mut hashes = vec![0; table.used() as usize];
-    for segment in index_segments(table)? {
-        let shape = index::segment_shape(table.region, segment)?;
-        for word in &table.region.words(segment, 1 << shape.bits)?[1..] {
-            let slot = SlotWord(word.get());
-            if slot.is_living() {
-                let place = hashes.get_mut(slot.position() as usize);
-                *place.ok_or(Corrupt { what: "slot of an index", at: slot.0 })? = slot.hash();
-            }
-        }
-    }
-    Ok(hashes)
-}
-
-/// The offsets of all segments of the index, each once.
-pub(crate) fn index_segments(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
-    let depth = table.root[6].get();
-    let first = table.root[5].get();
-    if depth == 0 {
-        return Ok(if first == 0 { Vec::new() } else { vec![first] });
-    }
-    if depth > 32 {
-        return Err(Corrupt { what: "depth of an index", at: depth });
-    }
-    let places = table.region.words(first, 1 << depth)?;
-    let mut segments: Vec<u64> = places.iter().map(crate::memory::Word::get).collect();
-    segments.dedup();
-    Ok(segments)
-}
-
 fn living_positions(table: &Table<'_>, hashes: &[u32]) -> Result<Vec<(u64, u32)>, Corrupt> {
     let mut living = Vec::with_capacity(table.live() as usize % (1 << 24));
     for position in 0..table.used() {
-        if !Cell::load(table.entry(position)?).is_removed() {
+        if !Cell::load(&table.entry(position)?.key).is_removed() {
             living.push((position, hashes[position as usize]));
         }
     }

@@ -2,20 +2,64 @@
 //!
 //! What always holds: each step is a change of its own that keeps the index's content.
 
-use super::index::{
-    LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, SlotWord, fill, image, segment_at, segment_room,
-    segment_shape,
+use super::super::index::fill;
+use super::super::slots::{
+    LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, SlotWord, image, segment_room, segment_shape,
+    segment_words, slots,
 };
-use super::table::Table;
-use crate::allocator::{self, Room};
+use super::super::table::{Table, directory_room, map_root, segment_at};
+use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
-use crate::memory::Word;
-use crate::memory::layout::Object;
+use crate::memory::layout::{Object, WORD_BYTES};
+use crate::memory::{Region, Word};
+
+/// Makes the segments for all these hashes large enough. The turn is held, no change is open.
+pub(in super::super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
+    let region = held.context().region();
+    let table = Table::new(region, object);
+    if let [hash] = hashes {
+        return reserve_one(held, object, *hash, 1);
+    }
+    let mut sorted = hashes.to_vec();
+    sorted.sort_unstable();
+    let mut rest = sorted.as_slice();
+    while let Some(hash) = rest.first() {
+        // The directory is chosen by first bits, so a segment's hashes are neighbours.
+        let depth = match segment_at(&table, *hash)? {
+            0 => 0,
+            at => segment_shape(region, at)?.depth,
+        };
+        let prefix = |hash: u32| u64::from(hash) >> (32 - depth);
+        let count = rest.partition_point(|other| prefix(*other) == prefix(*hash));
+        if is_large_enough(&table, *hash, count as u64)? {
+            rest = &rest[count..];
+        } else {
+            make_room(held, object, *hash)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn reserve_one(held: &Held<'_>, object: &Object, hash: u32, count: u64) -> Result<()> {
+    let table = Table::new(held.context().region(), object);
+    while !is_large_enough(&table, hash, count)? {
+        make_room(held, object, hash)?;
+    }
+    Ok(())
+}
+
+fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Corrupt> {
+    match segment_at(table, hash)? {
+        0 => Ok(false),
+        at => Ok(!segment_shape(table.region, at)?.is_full_with(count)),
+    }
+}
 
 /// As [`enlarge`]; where the heap has no room for that, the removed slots have to do.
 #[cold]
-pub(super) fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
+fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     match enlarge(held, object, hash) {
         Err(full @ Error::HeapFull { .. }) => match sweep_slots(held, object, hash)? {
             true => Ok(()),
@@ -33,20 +77,25 @@ fn sweep_slots(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
         return Ok(false);
     }
     let shape = segment_shape(region, at)?;
-    let slots = region.words(at, 1 << shape.bits)?;
-    let living: Vec<u64> =
-        slots[1..].iter().map(Word::get).filter(|word| SlotWord(*word).is_living()).collect();
+    let living = living_slots(region, at, shape)?;
     if living.len() as u64 >= shape.filled {
         return Ok(false);
     }
-    let mut change = Change::begin(held, slots.len())?;
-    for (word, value) in slots.iter().zip(image(living.into_iter(), shape)) {
+    let words = segment_words(region, at, shape)?;
+    let mut change = Change::begin(held, words.len())?;
+    for (word, value) in words.iter().zip(image(living.into_iter(), shape)) {
         if word.get() != value {
             change.set(word, value);
         }
     }
     change.commit();
     Ok(true)
+}
+
+/// What the living slots of a segment hold.
+fn living_slots(region: &Region, at: u64, shape: Shape) -> Result<Vec<u64>, Corrupt> {
+    let held = slots(region, at, shape)?.iter().map(Word::get);
+    Ok(held.filter(|word| SlotWord(*word).is_living()).collect())
 }
 
 /// One step towards more room for a hash: a change of its own that keeps the map as it is.
@@ -60,12 +109,10 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
         return rebuild(held, object, hash, &[], shape);
     }
     let shape = segment_shape(region, at)?;
-    if shape.depth > table.root[6].get() {
+    if shape.depth > table.root.depth.get() {
         return Err(Corrupt { what: "index segment", at }.into());
     }
-    let slots = region.words(at, 1 << shape.bits)?;
-    let living: Vec<u64> =
-        slots[1..].iter().map(Word::get).filter(|word| SlotWord(*word).is_living()).collect();
+    let living = living_slots(region, at, shape)?;
     if living.len() as u64 * 2 < shape.filled {
         // Half of it are removed slots: the same size will do.
         return rebuild(held, object, hash, &living, shape);
@@ -76,7 +123,7 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     if shape.bits < MOST_BITS {
         return rebuild(held, object, hash, &living, Shape { bits: shape.bits + 1, ..shape });
     }
-    if shape.depth == table.root[6].get() {
+    if shape.depth == table.root.depth.get() {
         double_directory(held, object)?;
     }
     split(held, object, hash, at, &living, shape)
@@ -93,12 +140,13 @@ fn rebuild(
     let context = held.context();
     let old = segment_at(&Table::new(context.region(), object), hash)?;
     allocator::ensure(context, segment_room(shape.bits), 1)?;
-    let pointers = 1 << (object.root[6].get() - shape.depth);
+    let root = map_root(object);
+    let pointers = 1 << (root.depth.get() - shape.depth);
     let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2 + pointers)?;
     let at = allocator::take(&mut change, segment_room(shape.bits))?;
     fill(&change, at, living.iter().copied(), shape)?;
-    if object.root[6].get() == 0 {
-        change.set(&object.root[5], at);
+    if root.depth.get() == 0 {
+        change.set(&root.index, at);
     } else {
         redirect(&mut change, object, hash, shape.depth, &[at])?;
     }
@@ -121,7 +169,7 @@ fn split(
 ) -> Result<()> {
     let context = held.context();
     allocator::ensure(context, segment_room(MOST_BITS), 2)?;
-    let pointers = 1usize << (object.root[6].get() - shape.depth);
+    let pointers = 1usize << (map_root(object).depth.get() - shape.depth);
     let mut change = Change::begin(held, 8 + pointers)?;
     let deeper = Shape { filled: 0, bits: MOST_BITS, depth: shape.depth + 1 };
     let mut halves = [0; 2];
@@ -145,10 +193,11 @@ fn redirect(
     depth: u64,
     segments: &[u64],
 ) -> Result<()> {
-    let whole = object.root[6].get();
+    let root = map_root(object);
+    let whole = root.depth.get();
     let count = 1usize << (whole - depth);
     let first = if depth == 0 { 0 } else { (u64::from(hash) >> (32 - depth)) << (whole - depth) };
-    let places = change.region().words(object.root[5].get().wrapping_add(first * 8), count)?;
+    let places = change.region().words(root.index.get().wrapping_add(first * WORD_BYTES), count)?;
     for (number, place) in places.iter().enumerate() {
         change.set(place, segments[number * segments.len() / count]);
     }
@@ -158,27 +207,28 @@ fn redirect(
 /// Twice the places, each segment at two of them.
 fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
-    let depth = object.root[6].get();
+    let root = map_root(object);
+    let depth = root.depth.get();
     if depth >= MOST_DEPTH {
         return Err(Corrupt { what: "depth of an index", at: depth }.into());
     }
-    let room = Room::of(16 << depth);
+    let room = directory_room(2 << depth);
     allocator::ensure(held.context(), room, 1)?;
     let mut change = Change::begin(held, 2 * allocator::TAKE_WORDS + 2)?;
     let at = allocator::take(&mut change, room)?;
     let new = region.words(at, 2 << depth)?;
-    let old = object.root[5].get();
+    let old = root.index.get();
     for (number, place) in new.iter().enumerate() {
         let segment = match depth {
             0 => old,
-            _ => region.at::<Word>(old.wrapping_add((number as u64 / 2) * 8))?.get(),
+            _ => region.at::<Word>(old.wrapping_add(number as u64 / 2 * WORD_BYTES))?.get(),
         };
         change.put(place, segment);
     }
-    change.set(&object.root[5], at);
-    change.set(&object.root[6], depth + 1);
+    change.set(&root.index, at);
+    change.set(&root.depth, depth + 1);
     if depth > 0 {
-        allocator::give(&mut change, Room::of(8 << depth), old)?;
+        allocator::give(&mut change, directory_room(1 << depth), old)?;
     }
     change.commit();
     Ok(())

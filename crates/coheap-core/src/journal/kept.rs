@@ -1,0 +1,219 @@
+//! What the floors above keep for a thread between two operations: one struct for each owner.
+//!
+//! It lies in this process's own memory, beside the context that lends it, because a context is all
+//! that an operation is given. No other process sees it, nothing of it outlives the thread, and a
+//! forked child begins with an empty one.
+//!
+//! What always holds: one struct has one owner, which alone reads and writes it (own locks are also
+//! asked for where a row would pass to another thread). This floor reads none of them.
+//!
+//! Not here: what is shared, such as pending chains and the age of a transaction (`layout`).
+
+use std::cell::{Cell, OnceCell};
+
+use crate::error::{Error, Result};
+use crate::memory::layout::CLASS_ROWS;
+
+/// All that is kept for a thread.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The allocator's.
+    pub(crate) pending: PendingCounts,
+    /// `objects::ledger::parcel`'s.
+    pub(crate) parcels: OwnParcels,
+    /// The ledger's.
+    pub(crate) inherited: Inherited,
+    /// The mutexes'.
+    pub(crate) locks: OwnLocks,
+    /// Single writes': what they do while a transaction has their object.
+    pub(crate) write_deadline: WriteDeadline,
+    /// The transaction's, of which a thread has one at a time.
+    pub(crate) transaction: OwnTransaction,
+}
+
+/// About how many blocks of each class are pending, which decides when to give some back.
+#[derive(Default)]
+pub(crate) struct PendingCounts {
+    counts: [Cell<u32>; CLASS_ROWS],
+    is_untidy: Cell<bool>,
+}
+
+impl PendingCounts {
+    #[inline(always)]
+    pub(crate) fn of(&self, class: u8) -> u32 {
+        self.counts[usize::from(class)].get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, class: u8, count: u32) {
+        self.counts[usize::from(class)].set(count);
+    }
+
+    /// Nothing is pending any more.
+    pub(crate) fn clear(&self) {
+        self.counts.iter().for_each(|count| count.set(0));
+    }
+
+    /// Whether more is pending than should be.
+    #[inline(always)]
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.is_untidy.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_untidy(&self, is_untidy: bool) {
+        self.is_untidy.set(is_untidy);
+    }
+}
+
+/// Parcels of this very thread.
+#[derive(Default)]
+pub(crate) struct OwnParcels {
+    /// Those that the open transaction may still store, by offset and serial number.
+    put_off: Cell<Vec<[u64; 2]>>,
+    has_packed: Cell<bool>,
+}
+
+impl OwnParcels {
+    /// Leaves a parcel, by its offset and serial number, to the end of the transaction.
+    pub(crate) fn put_off(&self, at: u64, serial: u64) {
+        let mut put_off = self.put_off.take();
+        put_off.push([at, serial]);
+        self.put_off.set(put_off);
+    }
+
+    /// Offsets and serial numbers of the parcels that were put off, which are none any more.
+    pub(crate) fn take_put_off(&self) -> Vec<[u64; 2]> {
+        self.put_off.take()
+    }
+
+    /// From now on the parcels on the row's chain are the thread's own. Answers whether they were.
+    pub(crate) fn begin_packing(&self) -> bool {
+        self.has_packed.replace(true)
+    }
+}
+
+/// The records of what a forked process inherited at its birth, once it has looked them up.
+#[derive(Default)]
+pub(crate) struct Inherited {
+    /// Serial numbers and records, sorted.
+    records: OnceCell<Box<[(u64, u64)]>>,
+}
+
+impl Inherited {
+    /// The record with a serial number, among those that `find` finds at the first call.
+    pub(crate) fn record(
+        &self,
+        serial: u64,
+        find: impl FnOnce() -> Result<Vec<(u64, u64)>>,
+    ) -> Result<Option<u64>> {
+        let records = match self.records.get() {
+            Some(known) => known,
+            None => {
+                let mut found = find()?;
+                found.sort_unstable();
+                self.records.get_or_init(|| found.into_boxed_slice())
+            }
+        };
+        let number = records.binary_search_by_key(&serial, |(serial, _)| *serial);
+        Ok(number.ok().map(|number| records[number].1))
+    }
+}
+
+/// How many locks this very thread holds: its row must not pass to another meanwhile.
+#[derive(Default)]
+pub(crate) struct OwnLocks(Cell<u32>);
+
+impl OwnLocks {
+    #[inline(always)]
+    pub(crate) fn one_more(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    #[inline(always)]
+    pub(crate) fn one_less(&self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.get() > 0
+    }
+}
+
+/// When a single write gives up that waits for a transaction. `None`: never.
+#[derive(Default)]
+pub(crate) struct WriteDeadline(Cell<Option<u64>>);
+
+impl WriteDeadline {
+    pub(crate) fn get(&self) -> Option<u64> {
+        self.0.get()
+    }
+
+    /// Runs an operation with this deadline.
+    #[inline(always)]
+    pub(crate) fn during<T>(&self, deadline: u64, operation: impl FnOnce() -> T) -> T {
+        let before = self.0.replace(Some(deadline));
+        let answer = operation();
+        self.0.set(before);
+        answer
+    }
+}
+
+/// The transaction that this thread has open, and what it still knows of the last one.
+#[derive(Default)]
+pub(crate) struct OwnTransaction {
+    is_open: Cell<bool>,
+    /// Why it must not commit, where it was no call of its own that failed.
+    doom: Cell<Option<&'static Error>>,
+    last_age: Cell<u64>,
+}
+
+impl OwnTransaction {
+    /// Whether one is open.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.get()
+    }
+
+    /// Opens one. `false`: one is open already.
+    pub(crate) fn begin(&self) -> bool {
+        if self.is_open.replace(true) {
+            return false;
+        }
+        self.doom.set(None);
+        true
+    }
+
+    /// Closes it, at this age.
+    pub(crate) fn end(&self, age: u64) {
+        self.last_age.set(age);
+        self.is_open.set(false);
+    }
+
+    /// Runs an operation that takes the open transaction for closed unless `is_open`.
+    #[inline]
+    pub(crate) fn shown<T>(&self, is_open: bool, operation: impl FnOnce() -> T) -> T {
+        self.is_open.set(is_open);
+        let answer = operation();
+        self.is_open.set(true);
+        answer
+    }
+
+    /// An error that dooms it, if one is open.
+    pub(crate) fn doomed_by(&self, error: &'static Error) -> Error {
+        if self.is_open.get() {
+            self.doom.set(Some(error));
+        }
+        error.clone()
+    }
+
+    /// What dooms it.
+    pub(crate) fn doom(&self) -> Option<&'static Error> {
+        self.doom.get()
+    }
+
+    /// How old the last one was when it ended.
+    pub(crate) fn last_age(&self) -> u64 {
+        self.last_age.get()
+    }
+}

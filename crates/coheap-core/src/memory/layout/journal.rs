@@ -1,0 +1,55 @@
+//! What a context's journal is made of, and the overflow chunks behind long ones.
+//!
+//! What always holds: control words and first entries fill the journal's bytes.
+//!
+//! Not here: how a journal is used (`journal`).
+
+use super::tables::CLASS_ROWS;
+use crate::memory::plain::plain;
+use crate::memory::word::Word;
+
+/// Bytes of a context's journal with its control words.
+pub const JOURNAL_BYTES: u64 = 8 << 10;
+/// Bytes of an overflow chunk.
+pub const CHUNK_BYTES: u64 = 64 << 10;
+/// Overflow chunks that one change may use.
+pub const CHUNKS_PER_CHANGE: usize = 64;
+/// Entries that fit the first area of a journal.
+pub const FIRST_ENTRIES: usize = 448;
+/// Entries that fit an overflow chunk.
+pub const CHUNK_ENTRIES: usize = CHUNK_BYTES as usize / size_of::<Entry>();
+
+plain! {
+    /// The control words before a context's journal entries.
+    pub struct Control: 1024 {
+        /// Chains of blocks that belong to nothing else, one for each size class.
+        pub pending: [Word; CLASS_ROWS],
+        /// Chain of runs of spans that belong to nothing else.
+        pub runs: Word,
+        /// Chain of structures cut loose, to be taken apart.
+        pub husks: Word,
+        /// Chain of parcels that are packed and not stored yet.
+        pub built: Word,
+        /// Chain of parcels that were freed, with references to be given up.
+        pub freed: Word,
+        /// To the next full part.
+        pub spare: [Word; 28],
+        /// Numbers of the overflow chunks in use.
+        pub chunks: [Word; CHUNKS_PER_CHANGE],
+    }
+
+    /// One saved word.
+    pub struct Entry: 16 {
+        /// Offset of the word.
+        pub at: Word,
+        /// What it held.
+        pub old: Word,
+    }
+}
+
+// The words of a model are larger than those of a heap.
+#[cfg(not(loom))]
+const _: () = assert!(
+    size_of::<Control>() + FIRST_ENTRIES * size_of::<Entry>() == JOURNAL_BYTES as usize,
+    "control words and entries fill a journal"
+);

@@ -1,0 +1,84 @@
+//! What objects of every kind are made of: the header, a cell, a lock, a parcel.
+//!
+//! What always holds: the kind of an object says which struct its root words are, and
+//! [`Object::root_as`] gives that view of them.
+//!
+//! Not here: maps and queues, which have files of their own beside this one.
+
+use crate::memory::plain::{Plain, plain, view};
+use crate::memory::word::{Signal, Word};
+
+/// Bytes of a word, and so of an offset.
+pub const WORD_BYTES: u64 = size_of::<Word>() as u64;
+/// Words that an object's header has for its kind.
+pub const ROOT_WORDS: usize = 11;
+
+/// The two words of a cell: see `objects::cell`.
+pub type CellWords = [Word; 2];
+
+plain! {
+    /// What every object begins with. Lives in blocks that are only ever used for this.
+    pub struct Object: 128 {
+        /// Odd while the object lives. Only ever goes up.
+        pub generation: Word,
+        /// Kind in the low byte, turn in bits 16..32, second turn in bits 32..48. The link of a free
+        /// header.
+        pub shape: Word,
+        /// References: one from the directory, or those in ledgers.
+        pub references: Word,
+        /// Transaction lock: see `sync::owner`.
+        pub lock: Word,
+        /// Where those sleep who wait for the transaction lock.
+        pub signal: Signal,
+        /// The room for what the kind keeps: see [`Object::root_as`].
+        pub root: [Word; ROOT_WORDS],
+    }
+
+    /// The root words of a lock, and of a value, which has one beside it.
+    pub struct MutexRoot: 64 {
+        /// The cell of the value that the lock guards.
+        pub cell: CellWords,
+        /// Who holds it: see `sync::owner`.
+        pub lock: Word,
+        /// Where the others sleep.
+        pub signal: Signal,
+        /// The last holder: low half its process id, high half its thread id.
+        pub holder: Word,
+        /// Process id of a holder that died, plus one, until somebody is told.
+        pub died: Word,
+        /// How often the holder has it in the low 20 bits; the rest, since when, if it said so.
+        pub held: Word,
+        /// What it was made with: typecode in the low byte, bit 8: who comes after a death is refused.
+        pub traits: Word,
+    }
+
+    /// What a parcel begins with; its references follow, then the value.
+    pub struct ParcelHead: 40 {
+        /// Low byte the tag; high half the number of references.
+        pub info: Word,
+        /// Next parcel of the chain; 0 in a cell.
+        pub next: Word,
+        /// How many of the references are counted in their objects: the first so many.
+        pub counted: Word,
+        /// Number that no other parcel has.
+        pub serial: Word,
+        /// Length in bytes of all of it.
+        pub len: Word,
+    }
+
+    /// A reference of a parcel.
+    pub struct ParcelReference: 16 {
+        /// Offset of the object's header.
+        pub object: Word,
+        /// Its generation.
+        pub generation: Word,
+    }
+}
+
+impl Object {
+    /// The root words as the struct of the object's kind.
+    #[inline(always)]
+    pub fn root_as<R: Plain>(&self) -> &R {
+        view(&self.root)
+    }
+}

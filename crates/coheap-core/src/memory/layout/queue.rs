@@ -1,0 +1,118 @@
+//! What a queue is made of: its root words, its body, the segments of its chain, and records.
+//!
+//! What always holds: the first line of a body is under the head's turn, the second under the
+//! tail's.
+//!
+//! Not here: what the words are used for (`objects::queue`).
+
+use super::objects::CellWords;
+use crate::memory::plain::plain;
+use crate::memory::word::{Signal, Word};
+
+plain! {
+    /// The root words of a queue.
+    pub struct QueueRoot: 88 {
+        /// Offset of the body.
+        pub body: Word,
+        /// To the end of the root words.
+        pub spare: [Word; 10],
+    }
+
+    /// What a queue's first root word leads to.
+    pub struct QueueBody: 256 {
+        /// Items ever taken, under the head's turn, like all of this line.
+        pub head: Word,
+        /// Segment of the next item to take.
+        pub head_segment: Word,
+        /// What the tail was when the head's side last looked.
+        pub tail_seen: Word,
+        /// Items that are leased.
+        pub leased: Word,
+        /// First record of the items that came back.
+        pub returned: Word,
+        /// Last record of the items that came back.
+        pub returned_last: Word,
+        /// How many came back and wait to be taken again.
+        pub returned_count: Word,
+        /// A block kept for a full heap: a record for one more lease, or the husk.
+        pub reserve: Word,
+        /// Items ever put, under the tail's turn, like all of this line.
+        pub tail: Word,
+        /// Segment of the next place to put.
+        pub tail_segment: Word,
+        /// What the head was when the tail's side last looked.
+        pub head_seen: Word,
+        /// Places promised to transactions.
+        pub reserved: Word,
+        /// To the end of the line.
+        pub spare_tail: [Word; 4],
+        /// Most items at once; 0 = no limit. This line is often read and rarely written.
+        pub limit: Word,
+        /// Most attempts at an item; 0 = no limit.
+        pub max_attempts: Word,
+        /// 1: nothing more may be put; under the tail's turn.
+        pub closed: Word,
+        /// 1: somebody may wait for an item; under the tail's turn.
+        pub wants_items: Word,
+        /// 1: somebody may wait for room; under the head's turn.
+        pub wants_room: Word,
+        /// 1: somebody may wait until everything is done; under the head's turn.
+        pub wants_done: Word,
+        /// First record of the items that failed, under the head's turn.
+        pub failed: Word,
+        /// Last record of the items that failed, under the head's turn.
+        pub failed_last: Word,
+        /// Where getters sleep.
+        pub not_empty: Signal,
+        /// Where putters sleep.
+        pub not_full: Signal,
+        /// Where those sleep who wait until everything is done.
+        pub all_done: Signal,
+        /// To the end of the line.
+        pub spare: [Word; 5],
+    }
+
+    /// What is left of a queue.
+    pub struct QueueHusk: 64 {
+        /// Next husk of the chain.
+        pub next: Word,
+        /// Bits 16..24 the kind.
+        pub info: Word,
+        /// Offset of the body.
+        pub body: Word,
+        /// To the end.
+        pub spare: [Word; 5],
+    }
+
+    /// What a segment of a queue's chain begins with; a cell for each of its places follows.
+    pub struct QueueSegment: 32 {
+        /// Offset of the next segment.
+        pub next: Word,
+        /// How many places it has.
+        pub places: Word,
+        /// Position of its first place.
+        pub first: Word,
+        /// To the first place.
+        pub spare: Word,
+    }
+
+    /// What a process owns: an item that it took and that may come back, a place promised to its
+    /// transaction, or a reference to an object.
+    pub struct Record: 64 {
+        /// Next record of the list it is in.
+        pub next: Word,
+        /// Previous record of a slot's list.
+        pub previous: Word,
+        /// Offset of the header of the queue, or of the object that a reference keeps.
+        pub object: Word,
+        /// Its generation.
+        pub generation: Word,
+        /// The item.
+        pub cell: CellWords,
+        /// Attempts in the low half; bits 32..40 why it came back; bit 40: a promised place; bit 41: a
+        /// reference; bits 48.. the slot that has it, plus one.
+        pub state: Word,
+        /// Number that no other record has; the references of a forked child have those of its parent.
+        pub serial: Word,
+    }
+}

@@ -1,0 +1,164 @@
+//! The rows of the tables: the header, turns, slots, contexts, arenas, spans.
+//!
+//! What always holds: a row is written under the turn or the owner word that its comment names.
+//!
+//! Not here: where the tables lie and how many rows they have (`layout`).
+
+use super::objects::Object;
+use crate::memory::plain::plain;
+use crate::memory::word::{Signal, Word};
+
+/// Rows for size classes in an arena and in a context.
+pub const CLASS_ROWS: usize = 32;
+
+plain! {
+    /// The first page: written once, but for the lines that say otherwise.
+    pub struct Header: 512 {
+        /// [`MAGIC`].
+        pub magic: Word,
+        /// Low half [`FORMAT`], high half [`BYTE_ORDER`].
+        pub format: Word,
+        /// Bits a reader must know.
+        pub read_features: Word,
+        /// Bits a writer must know.
+        pub write_features: Word,
+        /// Names the life and birth files of a named heap.
+        pub uuid: [Word; 2],
+        /// The run of the machine that the heap was made in.
+        pub boot: [Word; 2],
+        /// Effective user who made it.
+        pub user: Word,
+        /// Bit 0: unlink when the last member leaves. Bit 1: no pickled values.
+        pub flags: Word,
+        /// Most bytes of spans.
+        pub max_bytes: Word,
+        /// Seed of all hashes.
+        pub seed: Word,
+        /// To the end of the second line.
+        pub spare: [Word; 4],
+        /// Counts objects made, to deal turns round robin. Changed by addition.
+        pub dealt: Word,
+        /// Serial numbers of leases. Changed by addition.
+        pub serial: Word,
+        /// To the end of the line.
+        pub spare_dealt: [Word; 6],
+        /// The span map's own numbers, under [`SPAN_TURN`].
+        pub spans: SpanMap,
+        /// Times of the two tickers.
+        pub tickers: [Word; 2],
+        /// Time of the last look at all slots.
+        pub swept: Word,
+        /// To the end of the line.
+        pub spare_tickers: [Word; 5],
+        /// Numbers for people. Changed by addition.
+        pub tally: Tally,
+        /// The directory: a map from names to references, under [`DIRECTORY_TURN`].
+        pub directory: Object,
+    }
+
+    /// How far the heap has grown.
+    pub struct SpanMap: 64 {
+        /// Spans whose pages and entries are real.
+        pub committed: Word,
+        /// Spans from here on were never used.
+        pub frontier: Word,
+        /// Free spans below the frontier.
+        pub free: Word,
+        /// No free span below this one.
+        pub hint: Word,
+        /// To the end of the line.
+        pub spare: [Word; 4],
+    }
+
+    /// Numbers for people.
+    pub struct Tally: 64 {
+        /// Processes recovered.
+        pub recovered: Word,
+        /// Changes undone for the dead.
+        pub undone: Word,
+        /// Transactions that died before they committed.
+        pub abandoned: Word,
+        /// Leases given back for the dead.
+        pub returned: Word,
+        /// Processes that died inside a change or a transaction.
+        pub interrupted: Word,
+        /// To the end of the line.
+        pub spare: [Word; 3],
+    }
+
+    /// Short exclusion: one of a fixed table, never used again for something else.
+    pub struct Turn: 64 {
+        /// Who has it: see `sync::owner`.
+        pub owner: Word,
+        /// Odd while a change is open.
+        pub sequence: Word,
+        /// Where the others sleep.
+        pub signal: Signal,
+        /// To the end of the line.
+        pub spare: [Word; 5],
+    }
+
+    /// One process.
+    pub struct Slot: 128 {
+        /// State (free, unborn, live, recovering, estate), epoch, recoverer: see `sync::life`.
+        pub state: Word,
+        /// Process id in its own namespace.
+        pub pid: Word,
+        /// Inode of its pidfd.
+        pub pidfd_inode: Word,
+        /// Start time in ticks since boot.
+        pub start_time: Word,
+        /// Inode of its pid namespace.
+        pub pid_namespace: Word,
+        /// Inode of its time namespace.
+        pub time_namespace: Word,
+        /// Number of its life descriptor, for others who lost theirs.
+        pub life_descriptor: Word,
+        /// Number of its data descriptor.
+        pub data_descriptor: Word,
+        /// First lease, promise or reference, under the slot's turn.
+        pub leases: Word,
+        /// How many there are, under the slot's turn.
+        pub lease_count: Word,
+        /// To the end of the second line.
+        pub spare: [Word; 6],
+    }
+
+    /// One thread.
+    pub struct ContextEntry: 64 {
+        /// Who has it: see `sync::owner`.
+        pub owner: Word,
+        /// Valid journal entries: above zero, a change is open.
+        pub entries: Word,
+        /// Overflow chunks in the control words.
+        pub chunks: Word,
+        /// The signal it sleeps on, as an offset.
+        pub sleeps_on: Word,
+        /// The long lock it waits for, as an offset.
+        pub waits_for: Word,
+        /// Counts waits, so that two looks can be told apart.
+        pub wait_number: Word,
+        /// When its transaction began; smaller is older. 0: none.
+        pub age: Word,
+        /// 1: its journal's pages are real.
+        pub committed: Word,
+    }
+
+    /// Spans with free blocks of each size class, as span numbers plus one.
+    pub struct Arena: 256 {
+        /// First span of each class.
+        pub partial: [Word; CLASS_ROWS],
+    }
+
+    /// What a span is used for: see `allocator::span`.
+    pub struct Span: 32 {
+        /// Kind, class, arena, run length.
+        pub info: Word,
+        /// First free block, as an offset. For a run: the next pending run.
+        pub free: Word,
+        /// Low half blocks in use, high half blocks ever used.
+        pub counts: Word,
+        /// Low half previous, high half next in the arena's list, as span numbers plus one.
+        pub links: Word,
+    }
+}

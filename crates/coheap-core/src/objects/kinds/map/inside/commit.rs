@@ -1,0 +1,198 @@
+//! How a transaction's writes to a map become part of the commit.
+//!
+//! What always holds: every error that depends on what is in the map is found by `prepare`.
+
+use std::any::Any;
+
+use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
+use super::writes::{Action, Places, Write, Writes};
+use crate::defect::{Mistake, defect};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::memory::layout::{MapEntry, Object};
+use crate::objects::cell::{self, Cell};
+use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked};
+
+impl Overlaid for Writes {
+    fn holds_nothing(&self) -> bool {
+        false
+    }
+
+    fn needs_lock(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn mark(&self) -> Box<dyn Any> {
+        Box::new(self.clone())
+    }
+
+    fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
+        let before = mark.and_then(|mark| mark.downcast().ok());
+        *self = before.map_or_else(|| self.emptied(), |before| *before);
+        Ok(())
+    }
+
+    fn forget(&mut self) {}
+
+    fn turns(&self, _: &Context, turns: &mut Turns) {
+        if !self.is_empty() {
+            turns.push(self.map.handle.turn);
+        }
+    }
+
+    fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let object = locked(held, &self.map.handle)?;
+        let table = Table::new(held.context().region(), object);
+        if self.has_unseen() {
+            table.warm(self.iter().map(|write| write.key().hash))?;
+        }
+        let (mut new, mut positions) = (Vec::new(), Vec::new());
+        for write in self.iter() {
+            prepare(&table, write, needs, &mut new, &mut positions)?;
+        }
+        self.places = Places::Known(positions);
+        if !new.is_empty() {
+            let numbering = table.root.numbering.get();
+            reserve(held, object, &new)?;
+            if table.root.numbering.get() != numbering {
+                self.places = Places::Forgotten;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, change: &mut Change<'_>) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let object = self.map.handle.object(change.region())?;
+        let mut unseen = match &self.places {
+            Places::Known(positions) => positions.iter(),
+            Places::Forgotten => [].iter(),
+        };
+        for write in self.iter() {
+            match &write.action {
+                Action::Insert(value) => insert(change, object, &write.key(), value)?,
+                Action::Replace(position, value) => {
+                    self.replace(change, object, write, *position, value)?;
+                }
+                Action::Add(more) => {
+                    add(change, object, &write.key(), *more, unseen.next().copied())?;
+                }
+                Action::Remove => {
+                    let found = find(change.region(), object, &write.key())?;
+                    delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
+                }
+                Action::Known(_) | Action::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn wakes<'a>(&self, _: &'a Region, _: &mut Wakes<'a>) {}
+}
+
+impl Writes {
+    fn replace(
+        &self,
+        change: &mut Change<'_>,
+        object: &Object,
+        write: &Write,
+        position: u64,
+        value: &[u8],
+    ) -> Result<()> {
+        let region = change.region();
+        let entry = match self.places {
+            Places::Known(_) => Table::new(region, object).entry(position)?,
+            Places::Forgotten => find(region, object, &write.key())?.entry,
+        };
+        if Cell::load(&entry.key).is_removed() {
+            return Err(Corrupt { what: "entry under a lock", at: position }.into());
+        }
+        match Cell::inline(value) {
+            Some(new) if Cell::load(&entry.value).block().is_none() => {
+                cell::update(change, &entry.value, new);
+                Ok(())
+            }
+            _ => cell::replace(change, &entry.value, value),
+        }
+    }
+}
+
+/// What one write needs. `new`: hashes of keys that are to be inserted. `positions`: where the
+/// keys are that are added to unseen.
+fn prepare(
+    table: &Table<'_>,
+    write: &Write,
+    needs: &mut Needs,
+    new: &mut Vec<u32>,
+    positions: &mut Vec<Option<u64>>,
+) -> Result<()> {
+    let key = write.key();
+    let mut insert = |needs: &mut Needs| {
+        new.push(key.hash);
+        needs.rooms.extend(cell::room_of(key.bytes));
+        needs.words += INSERT_WORDS;
+    };
+    match &write.action {
+        Action::Insert(value) => {
+            insert(needs);
+            needs.rooms.extend(cell::room_of(value));
+        }
+        Action::Replace(position, value) => {
+            let old = Cell::load(&table.entry(*position)?.value);
+            needs.replacement(table.region, old, value)?;
+        }
+        Action::Add(more) => {
+            let found = table.find(&key)?;
+            positions.push(found.map(|found| found.position));
+            match found {
+                Some(found) => {
+                    sum(found.entry, *more)?;
+                    needs.words += 2;
+                }
+                None => insert(needs),
+            }
+        }
+        Action::Remove => needs.words += DELETE_WORDS,
+        Action::Known(_) | Action::Nothing => {}
+    }
+    Ok(())
+}
+
+/// Adds to the integer under a key. `position`: where it is, or that it is new; `None`: not known.
+fn add(
+    change: &mut Change<'_>,
+    object: &Object,
+    key: &Key<'_>,
+    more: i64,
+    position: Option<Option<u64>>,
+) -> Result<()> {
+    let table = Table::new(change.region(), object);
+    let position = match position {
+        Some(position) => position,
+        None => table.find(key)?.map(|found| found.position),
+    };
+    let Some(position) = position else {
+        return insert(change, object, key, &Cell::integer_bytes(more));
+    };
+    let entry = table.entry(position)?;
+    cell::update(change, &entry.value, Cell::integer(sum(entry, more)?));
+    Ok(())
+}
+
+/// What the integer of an entry is with `more`.
+fn sum(entry: &MapEntry, more: i64) -> Result<i64> {
+    let before = Cell::load(&entry.value).as_integer().ok_or(Error::NotAnInteger)?;
+    before.checked_add(more).ok_or(Error::Overflow)
+}
+
+/// The entry of a key that the transaction knows to be there, and nobody else may remove.
+fn find<'a>(region: &'a Region, object: &'a Object, key: &Key<'_>) -> Result<Found<'a>> {
+    let found = Table::new(region, object).find(key)?;
+    found.ok_or(Error::Corrupt(Corrupt { what: "entry under a lock", at: u64::from(key.hash) }))
+}

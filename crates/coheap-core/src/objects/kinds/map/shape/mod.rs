@@ -1,0 +1,145 @@
+//! What a map answers as every kind does.
+//!
+//! Not here: what is left of a map that ended, and how it is taken apart (`husk`).
+
+mod husk;
+
+pub(super) use husk::cut_loose;
+
+use super::slots::{SlotWord, segment_room, segment_shape, slots};
+use super::table::index_segments;
+use super::{Key, Table, directory_room, entries_room, map_root};
+use crate::allocator::{self, Room};
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::kind::Kind;
+use crate::memory::Region;
+use crate::memory::layout::{Husk, Object, SEGMENT_ENTRIES};
+use crate::objects::cell::Cell;
+use crate::objects::husk as husks;
+use crate::objects::kinds::{self, Signals};
+use crate::objects::walk::{self, Walk, broken};
+
+/// A map with nothing in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Recipe;
+
+impl kinds::Recipe for Recipe {
+    fn kind(&self) -> Kind {
+        Kind::Map
+    }
+
+    fn prepare(&self, _: &Context, rooms: &mut Vec<Room>) -> Result<()> {
+        rooms.push(husks::ROOM);
+        Ok(())
+    }
+
+    fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        let reserve = allocator::take(change, husks::ROOM)?;
+        change.put(&map_root(object).reserve, reserve);
+        Ok(())
+    }
+}
+
+/// The shape of a map.
+pub(crate) struct Shape;
+
+impl kinds::Shape for Shape {
+    fn prepare_removal(&self, context: &Context, object: &Object) -> Result<()> {
+        husks::ensure_or_reserve(context, &map_root(object).reserve)
+    }
+
+    fn detach(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        cut_loose(change, object, true)?;
+        match map_root(object).reserve.get() {
+            0 => Ok(()),
+            reserve => allocator::give(change, husks::ROOM, reserve),
+        }
+    }
+
+    fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()> {
+        let table = Table::new(region, object);
+        table.check_numbers()?;
+        walk_segments(&table, walk)?;
+        let living = walk_entries(&table, walk)?;
+        if living != table.live() || walk_index(&table, walk)? != living {
+            return Err(broken("number of entries of a map", living));
+        }
+        husks::walk_reserve(walk, &table.root.reserve)
+    }
+
+    fn signals<'a>(&self, _: &'a Region, _: &'a Object) -> Result<Signals<'a>> {
+        Ok(Signals::new())
+    }
+
+    fn is_possible(&self, region: &Region, husk: &Husk) -> bool {
+        husk::is_possible(region, husk)
+    }
+
+    fn dismantle(&self, change: &mut Change<'_>, husk: &Husk) -> Result<bool> {
+        husk::dismantle(change, husk)
+    }
+
+    fn walk_husk(&self, region: &Region, husk: &Husk, walk: &mut dyn Walk) -> Result<()> {
+        husk::walk(region, husk, walk)
+    }
+}
+
+/// Walks the blocks that entries lie in.
+fn walk_segments(table: &Table<'_>, walk: &mut dyn Walk) -> Result<()> {
+    let (entries, places) = (table.root.entries.get(), table.root.places.get());
+    if places == 0 {
+        let room = entries_room(table.capacity());
+        return if entries == 0 { Ok(()) } else { walk.claim(entries, room) };
+    }
+    walk.claim(entries, directory_room(places))?;
+    let directory = table.region.words(entries, places as usize)?;
+    let segments = &directory[..(table.capacity() / SEGMENT_ENTRIES) as usize];
+    segments.iter().try_for_each(|place| walk.claim(place.get(), entries_room(SEGMENT_ENTRIES)))
+}
+
+/// Walks the entries, each of which the index must find. Answers how many live.
+fn walk_entries(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
+    let region = table.region;
+    let mut living = 0;
+    for position in 0..table.used() {
+        let entry = table.entry(position)?;
+        let key = Cell::load(&entry.key);
+        if key.is_removed() {
+            continue;
+        }
+        if position < table.root.first.get() {
+            return Err(broken("first entry of a map", position));
+        }
+        living += 1;
+        walk::cell(walk, region, key)?;
+        walk::cell(walk, region, Cell::load(&entry.value))?;
+        let mut bytes = Vec::new();
+        key.read(region, &mut bytes)?;
+        match table.find(&Key::new(region, &bytes)?)? {
+            Some(found) if found.position == position => {}
+            _ => return Err(broken("entry that its index does not find", position)),
+        }
+    }
+    Ok(living)
+}
+
+/// Walks the index. Answers how many entries it leads to.
+fn walk_index(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
+    let depth = table.root.depth.get();
+    if depth > 0 {
+        walk.claim(table.root.index.get(), directory_room(1 << depth))?;
+    }
+    let mut living = 0;
+    for segment in index_segments(table)? {
+        let shape = segment_shape(table.region, segment)?;
+        walk.claim(segment, segment_room(shape.bits))?;
+        let slots = slots(table.region, segment, shape)?;
+        let filled = slots.iter().filter(|slot| slot.get() != 0).count() as u64;
+        if filled != shape.filled || shape.depth > depth {
+            return Err(broken("index segment", segment));
+        }
+        living += slots.iter().filter(|slot| SlotWord(slot.get()).is_living()).count() as u64;
+    }
+    Ok(living)
+}

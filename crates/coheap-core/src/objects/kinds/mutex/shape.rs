@@ -1,0 +1,53 @@
+//! What a mutex answers as every kind does.
+//!
+//! What always holds: a mutex is built as the value that it guards, so it has the shape of one.
+
+use super::Traits;
+use crate::allocator::Room;
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::kind::Kind;
+use crate::memory::layout::Object;
+use crate::objects::{kinds, value};
+
+pub(crate) use crate::objects::value::Shape;
+
+/// A mutex, and the value that it guards.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// What the value is at first.
+    pub value: &'a [u8],
+    /// Whether its holder may take it again.
+    pub is_recursive: bool,
+    /// Whether the death of a holder closes it to everybody until it is recovered.
+    pub is_strict: bool,
+}
+
+impl Default for Recipe<'_> {
+    /// A mutex that guards nothing in the heap.
+    fn default() -> Self {
+        Self { value: &[0], is_recursive: false, is_strict: false }
+    }
+}
+
+impl<'a> Recipe<'a> {
+    /// A mutex around a value, and what that is at first.
+    pub fn around(value: &'a [u8]) -> Self {
+        Self { value, ..Self::default() }
+    }
+}
+
+impl kinds::Recipe for Recipe<'_> {
+    fn kind(&self) -> Kind {
+        if self.is_recursive { Kind::RecursiveMutex } else { Kind::Mutex }
+    }
+
+    fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
+        value::prepare(context, self.value, rooms)
+    }
+
+    fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        let traits = Traits { typecode: 0, is_strict: self.is_strict };
+        value::fill(change, object, self.value, traits)
+    }
+}

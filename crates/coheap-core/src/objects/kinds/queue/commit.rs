@@ -1,0 +1,156 @@
+//! How what a transaction did to a queue becomes part of the commit.
+//!
+//! What always holds: a lease that is not held any more is found by `prepare`, before the first
+//! store of the commit.
+
+use std::any::Any;
+
+use super::inside::{Operations, QueueOperation};
+use super::{
+    AppendPlan, FULFIL_WORDS, PUT_WORDS, ack_within, append, find_lease, fulfil_within, nack_within,
+};
+use crate::error::Result;
+use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::memory::layout::SLOT_TURNS;
+use crate::objects::Lease;
+use crate::objects::cell;
+use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
+use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
+
+impl Operations {
+    /// Leases that end with the commit: those that were not nacked after all.
+    fn acks(&self) -> impl Iterator<Item = &Lease> {
+        self.list.iter().filter_map(|operation| match operation {
+            QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
+                self.nacks().all(|nacked| nacked != lease).then_some(lease)
+            }
+            _ => None,
+        })
+    }
+
+    fn nacks(&self) -> impl Iterator<Item = &Lease> {
+        self.list.iter().filter_map(|operation| match operation {
+            QueueOperation::Nacked(lease) => Some(lease),
+            _ => None,
+        })
+    }
+
+    fn puts(&self) -> u32 {
+        self.list.iter().filter(|operation| matches!(operation, QueueOperation::Put(..))).count()
+            as u32
+    }
+
+    fn roll_back_to(&mut self, context: &Context, len: usize) -> Result<()> {
+        let undone = self.list.split_off(len.min(self.list.len()));
+        undone.into_iter().rev().try_for_each(|it| it.give_back(context, &self.queue))
+    }
+}
+
+impl Overlaid for Operations {
+    fn holds_nothing(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn needs_lock(&self) -> bool {
+        false
+    }
+
+    fn mark(&self) -> Box<dyn Any> {
+        Box::new(self.list.len())
+    }
+
+    fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
+        let len = mark.and_then(|mark| mark.downcast().ok()).map_or(0, |len| *len);
+        self.roll_back_to(context, len)
+    }
+
+    fn forget(&mut self) {
+        self.list.clear();
+    }
+
+    fn turns(&self, context: &Context, turns: &mut Turns) {
+        if self.list.is_empty() {
+            return;
+        }
+        let puts = self.puts() as usize;
+        if puts > 0 {
+            turns.push(self.queue.handle.second_turn);
+        }
+        if puts < self.list.len() {
+            turns.push(self.queue.handle.turn);
+        }
+        turns.push(SLOT_TURNS + context.member().slot());
+    }
+
+    fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let context = held.context();
+        let body = self.queue.body(context.region())?;
+        for operation in &self.list {
+            match operation {
+                QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
+                    find_lease(context, &self.queue, lease)?;
+                    needs.words += MOVE_WORDS;
+                }
+                QueueOperation::Nacked(lease) => {
+                    find_lease(context, &self.queue, lease)?;
+                    needs.words += 2 * MOVE_WORDS;
+                }
+                QueueOperation::Put(_, item) => {
+                    needs.rooms.extend(cell::room_of(item));
+                    needs.words += PUT_WORDS + FULFIL_WORDS;
+                }
+            }
+        }
+        let puts = self.puts();
+        if puts > 0 {
+            let plan = AppendPlan::new(context.region(), body, u64::from(puts))?;
+            needs.rooms.extend(plan.rooms());
+            self.plan = Some(plan);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, change: &mut Change<'_>) -> Result<()> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let body = self.queue.body(change.region())?;
+        for lease in self.acks() {
+            let record = find_lease(change.context(), &self.queue, lease)?;
+            ack_within(change, body, record)?;
+        }
+        for lease in self.nacks() {
+            let record = find_lease(change.context(), &self.queue, lease)?;
+            nack_within(change, body, record, Some(ReturnReason::Nacked))?;
+        }
+        for operation in &self.list {
+            if let (QueueOperation::Put(promise, item), Some(plan)) = (operation, self.plan) {
+                fulfil_within(change, body, *promise)?;
+                append(change, body, item, plan)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wakes<'a>(&self, region: &'a Region, wakes: &mut Wakes<'a>) {
+        let Ok(body) = self.queue.body(region) else { return };
+        let puts = self.puts();
+        if puts > 0 && body.wants_items.get() != 0 {
+            Region::store(&body.wants_items, 0);
+            wakes.push((&body.not_empty, puts));
+        }
+        if self.nacks().next().is_some() {
+            wakes.push((&body.not_empty, u32::MAX));
+        }
+        let has_ended = self.list.len() > puts as usize;
+        if has_ended && self.queue.is_over(region, body) {
+            Region::store(&body.wants_done, 0);
+            wakes.push((&body.all_done, u32::MAX));
+            wakes.push((&body.not_empty, u32::MAX));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A queue inside a transaction: leases and puts that end with it.
+//!
+//! A queue is logical in a transaction: an item is leased at once, and acked by the commit or
+//! given back without counting the attempt; a put takes its place at once and appears with the
+//! commit. So a queue is never locked.
+//!
+//! What always holds: each item and each place that the overlay names is on the list of this
+//! process's slot, so it comes back if the process dies.
+//!
+//! Not here: how that becomes part of the commit (`commit`).
+
+use super::{AppendPlan, Lease, Promise, Queue};
+use crate::defect::{Mistake, defect};
+use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::objects::ledger::record::ReturnReason;
+use crate::objects::overlay::{Inside, Lockable, Locking, Overlay, Transactional};
+use crate::sync::Patience;
+
+/// What happened to an item of the queue.
+#[derive(Debug)]
+pub(super) enum QueueOperation {
+    /// Leased in this transaction: acked by the commit, given back by an abort.
+    Taken(Lease),
+    /// Leased before: acked by the commit.
+    Acked(Lease),
+    /// Goes back with the commit, and the attempt counts. If it was taken in this transaction,
+    /// that entry stands before this one.
+    Nacked(Lease),
+    /// Appears with the commit.
+    Put(Promise, Vec<u8>),
+}
+
+/// What a transaction did to a queue, in order.
+#[derive(Debug)]
+pub(crate) struct Operations {
+    pub(super) queue: Queue,
+    pub(super) list: Vec<QueueOperation>,
+    /// Where the items go that are put, once the commit has looked.
+    pub(super) plan: Option<AppendPlan>,
+}
+
+impl Transactional for Queue {
+    fn lockable(&self) -> Lockable {
+        Lockable::new(self.handle, |handle, _| {
+            Overlay::Queue(Operations { queue: Queue { handle }, list: Vec::new(), plan: None })
+        })
+    }
+}
+
+impl Inside<'_, Queue> {
+    /// Takes the item at the front on lease; the commit acks it, an abort gives it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::lease`].
+    pub fn get(&mut self, out: &mut Vec<u8>) -> Result<Lease> {
+        let (operations, context) = self.operations()?;
+        let lease = operations.queue.lease(context, out)?;
+        operations.list.push(QueueOperation::Taken(lease));
+        Ok(lease)
+    }
+
+    /// As [`get`](Self::get), waiting for an item while the transaction holds nothing, in a wait
+    /// that began at `started` and comes back at `until`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::lease_until`]; [`Error::WouldBlock`].
+    pub fn get_until(&mut self, started: u64, until: u64, out: &mut Vec<u8>) -> Result<Lease> {
+        let queue = self.object;
+        let lease = self.beside(|context| queue.lease_until(context, started, until, out))?;
+        self.enter(QueueOperation::Taken(lease))?;
+        Ok(lease)
+    }
+
+    /// Acks a lease that was taken before, when the transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it was acked in this transaction already.
+    pub fn ack(&mut self, lease: &Lease) -> Result<()> {
+        let (operations, _) = self.operations()?;
+        let is_known = operations.list.iter().any(|operation| match operation {
+            QueueOperation::Acked(known)
+            | QueueOperation::Nacked(known)
+            | QueueOperation::Taken(known) => known == lease,
+            QueueOperation::Put(..) => false,
+        });
+        if is_known {
+            return Err(Error::LeaseLost);
+        }
+        operations.list.push(QueueOperation::Acked(*lease));
+        Ok(())
+    }
+
+    /// Gives a lease back when the transaction commits, to be tried again; the attempt counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] when it was acked or given back in this transaction already.
+    pub fn nack(&mut self, lease: &Lease) -> Result<()> {
+        let (operations, _) = self.operations()?;
+        let is_ended = operations.list.iter().any(|operation| match operation {
+            QueueOperation::Acked(known) | QueueOperation::Nacked(known) => known == lease,
+            QueueOperation::Taken(_) | QueueOperation::Put(..) => false,
+        });
+        if is_ended {
+            return Err(Error::LeaseLost);
+        }
+        operations.list.push(QueueOperation::Nacked(*lease));
+        Ok(())
+    }
+
+    /// Puts an item at the back, when the transaction commits; its place is taken now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put`].
+    pub fn put(&mut self, item: &[u8]) -> Result<()> {
+        let (operations, context) = self.operations()?;
+        check_item(item)?;
+        let promise = operations.queue.promise(context)?;
+        operations.list.push(QueueOperation::Put(promise, item.to_vec()));
+        Ok(())
+    }
+
+    /// As [`put`](Self::put), waiting for a place while the transaction holds nothing, in a wait
+    /// that began at `started` and comes back at `until`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put_until`]; [`Error::WouldBlock`].
+    pub fn put_until(&mut self, started: u64, until: u64, item: &[u8]) -> Result<()> {
+        check_item(item)?;
+        let queue = self.object;
+        let patience = || Patience::until(started, until);
+        let promise = self.beside(|context| queue.promise_wait(context, patience()))?;
+        self.enter(QueueOperation::Put(promise, item.to_vec()))
+    }
+
+    fn operations(&mut self) -> Result<(&mut Operations, &Context)> {
+        match self.intent.overlay(&self.object.lockable(), Locking::Never)? {
+            (Overlay::Queue(operations), context) => Ok((operations, context)),
+            _ => Err(another()),
+        }
+    }
+
+    /// Runs what may wait, and is done once it answers.
+    fn beside<T>(&mut self, mut operation: impl FnMut(&Context) -> Result<T>) -> Result<T> {
+        let mut answer = None;
+        self.intent.run_beside(&mut |context| {
+            answer = Some(operation(context)?);
+            Ok(())
+        })?;
+        answer.ok_or(Error::Interrupted)
+    }
+
+    /// Enters what is done already.
+    fn enter(&mut self, operation: QueueOperation) -> Result<()> {
+        match self.intent.entered(&self.object.lockable()) {
+            Overlay::Queue(operations) => operations.list.push(operation),
+            _ => return Err(another()),
+        }
+        Ok(())
+    }
+}
+
+/// The header serves another object: one of the two handles is of the past.
+#[cold]
+fn another() -> Error {
+    Error::ObjectGone
+}
+
+fn check_item(item: &[u8]) -> Result<()> {
+    if item.is_empty() { Err(Error::BadArgument("a value has at least one byte")) } else { Ok(()) }
+}
+
+impl QueueOperation {
+    /// Undoes what was done at once.
+    pub(super) fn give_back(self, context: &Context, queue: &Queue) -> Result<()> {
+        match self {
+            Self::Taken(lease) => {
+                let counted = defect(Mistake::AbortCountsAttempt).then_some(ReturnReason::Dropped);
+                queue.nack(context, &lease, counted)
+            }
+            Self::Acked(_) | Self::Nacked(_) => Ok(()),
+            Self::Put(promise, _) => queue.cancel(context, promise),
+        }
+    }
+}

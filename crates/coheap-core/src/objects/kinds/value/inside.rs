@@ -1,0 +1,123 @@
+//! A value inside a transaction: what it will be, and how that becomes part of the commit.
+//!
+//! What always holds: a value that was touched is locked.
+
+use std::any::Any;
+
+use super::{Value, cell_words};
+use crate::error::{Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::objects::cell::{self, Cell, decode_integer};
+use crate::objects::overlay::{
+    Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, locked,
+};
+
+/// What a transaction wants a value to be.
+#[derive(Debug)]
+pub(crate) struct NewValue {
+    value: Value,
+    /// `None`: as it is.
+    new: Option<Vec<u8>>,
+}
+
+impl Transactional for Value {
+    fn lockable(&self) -> Lockable {
+        Lockable::new(self.handle, |handle, _| {
+            Overlay::Value(NewValue { value: Value { handle }, new: None })
+        })
+    }
+}
+
+impl Inside<'_, Value> {
+    /// As [`Value::get`], through the transaction's own writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::get`]; [`Error::Deadlock`].
+    pub fn get(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let (overlay, context) = self.overlay()?;
+        match &overlay.new {
+            Some(new) => {
+                out.clone_from(new);
+                Ok(())
+            }
+            None => overlay.value.get(context, out),
+        }
+    }
+
+    /// As [`Value::set`], when the transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn set(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Err(Error::BadArgument("a value has at least one byte"));
+        }
+        self.overlay()?.0.new = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    /// As [`Value::add`], when the transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::add`]; [`Error::Deadlock`].
+    pub fn add(&mut self, more: i64) -> Result<i64> {
+        let mut old = Vec::with_capacity(16);
+        self.get(&mut old)?;
+        let sum = decode_integer(&old)?.checked_add(more).ok_or(Error::Overflow)?;
+        self.set(&Cell::integer_bytes(sum))?;
+        Ok(sum)
+    }
+
+    fn overlay(&mut self) -> Result<(&mut NewValue, &Context)> {
+        match self.intent.overlay(&self.object.lockable(), Locking::Now)? {
+            (Overlay::Value(overlay), context) => Ok((overlay, context)),
+            // The header serves another object: one of the two handles is of the past.
+            _ => Err(Error::ObjectGone),
+        }
+    }
+}
+
+impl Overlaid for NewValue {
+    fn holds_nothing(&self) -> bool {
+        false
+    }
+
+    fn needs_lock(&self) -> bool {
+        self.new.is_some()
+    }
+
+    fn mark(&self) -> Box<dyn Any> {
+        Box::new(self.new.clone())
+    }
+
+    fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
+        self.new = mark.and_then(|mark| mark.downcast().ok()).and_then(|new| *new);
+        Ok(())
+    }
+
+    fn forget(&mut self) {}
+
+    fn turns(&self, _: &Context, turns: &mut Turns) {
+        if self.new.is_some() {
+            turns.push(self.value.handle.turn);
+        }
+    }
+
+    fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
+        let Some(new) = &self.new else { return Ok(()) };
+        let object = locked(held, &self.value.handle)?;
+        needs.replacement(held.context().region(), Cell::load(cell_words(object)), new)
+    }
+
+    fn apply(&self, change: &mut Change<'_>) -> Result<()> {
+        let Some(new) = &self.new else { return Ok(()) };
+        let object = self.value.handle.object(change.region())?;
+        cell::replace(change, cell_words(object), new)
+    }
+
+    fn wakes<'a>(&self, _: &'a Region, _: &mut Wakes<'a>) {}
+}

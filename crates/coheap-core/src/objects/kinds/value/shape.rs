@@ -1,0 +1,100 @@
+//! What a value answers as every kind does.
+//!
+//! What always holds: a value is made with a free lock beside it, for every value has one.
+
+use super::cell_words;
+use crate::allocator::Room;
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::kind::Kind;
+use crate::memory::Region;
+use crate::memory::layout::{MutexRoot, Object};
+use crate::objects::cell::{self, Cell};
+use crate::objects::kinds::{self, Signals};
+use crate::objects::walk::{self, Walk};
+
+/// The bit of `traits` that makes a lock strict.
+pub(in crate::objects) const STRICT: u64 = 1 << 8;
+
+/// What a lock, or the value beside it, was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// The letter of the value's typecode; 0 where it may be anything.
+    pub typecode: u8,
+    /// Whether the death of a holder closes the lock to everybody until it is recovered.
+    pub is_strict: bool,
+}
+
+/// A value, and the lock beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// What it is at first.
+    pub bytes: &'a [u8],
+    /// The letter of a typecode, for faces that have numbers of such; 0: it may be anything.
+    pub typecode: u8,
+}
+
+impl<'a> Recipe<'a> {
+    /// A value that may be anything, and what it is at first.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, typecode: 0 }
+    }
+}
+
+impl kinds::Recipe for Recipe<'_> {
+    fn kind(&self) -> Kind {
+        Kind::Value
+    }
+
+    fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
+        prepare(context, self.bytes, rooms)
+    }
+
+    fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        fill(change, object, self.bytes, Traits { typecode: self.typecode, is_strict: false })
+    }
+}
+
+/// Names the blocks of a value and the lock around it.
+pub(in crate::objects) fn prepare(
+    context: &Context,
+    bytes: &[u8],
+    rooms: &mut Vec<Room>,
+) -> Result<()> {
+    cell::ensure(context, bytes)?;
+    rooms.extend(cell::room_of(bytes));
+    Ok(())
+}
+
+/// Puts a value and the lock around it.
+pub(in crate::objects) fn fill(
+    change: &mut Change<'_>,
+    object: &Object,
+    bytes: &[u8],
+    traits: Traits,
+) -> Result<()> {
+    let cell = cell::make(change, bytes)?;
+    let root: &MutexRoot = object.root_as();
+    let strict = if traits.is_strict { STRICT } else { 0 };
+    cell::put(change, &root.cell, cell);
+    change.put(&root.traits, u64::from(traits.typecode) | strict);
+    Ok(())
+}
+
+/// The shape of a value, and of every kind that is a lock around one.
+pub(crate) struct Shape;
+
+impl kinds::Shape for Shape {
+    fn detach(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        cell::free(change, Cell::load(cell_words(object)))
+    }
+
+    fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()> {
+        walk::cell(walk, region, Cell::load(cell_words(object)))
+    }
+
+    fn signals<'a>(&self, _: &'a Region, object: &'a Object) -> Result<Signals<'a>> {
+        let root: &MutexRoot = object.root_as();
+        Ok(Signals::from_iter([&root.signal]))
+    }
+}

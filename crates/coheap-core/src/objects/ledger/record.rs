@@ -1,0 +1,108 @@
+//! Records: what a process owns, on the list of its slot.
+//!
+//! A record is a reference to an object, an item that the process has on lease, or a place that is
+//! promised to its transaction. It names its object.
+//!
+//! What always holds: a record is on one list, and moves from list to list in one change under
+//! the turns of both: that of the slot, and that of the object's side it belongs to.
+//!
+//! Not here: how what is on lease or promised is taken back (`settle`).
+
+use crate::allocator::{self, Room};
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::memory::layout::{Record, Slot};
+use crate::objects::cell::{self, Cell};
+use crate::sync::Incarnation;
+use crate::sync::life::{State, StateWord};
+
+/// The room of a record.
+pub(crate) const RECORD: Room = Room::of(size_of::<Record>());
+/// Words that moving a record saves at most.
+pub(crate) const MOVE_WORDS: usize = 12;
+/// Bit of a record's state: a place promised to a transaction.
+pub(crate) const RESERVED: u64 = 1 << 40;
+/// Bit of a record's state: a reference to an object.
+pub(crate) const REFERENCE: u64 = 1 << 41;
+
+/// First bit of the slot that has a record on its list, plus one.
+pub(crate) const SIGNED: u32 = 48;
+
+/// Why an item came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReturnReason {
+    /// It was given back on purpose.
+    Nacked = 1,
+    /// The process that had it died.
+    Died = 2,
+    /// The lease was dropped without a word.
+    Dropped = 3,
+}
+
+impl ReturnReason {
+    pub(crate) fn of(state: u64) -> Self {
+        match state >> 32 & 0xff {
+            2 => Self::Died,
+            3 => Self::Dropped,
+            _ => Self::Nacked,
+        }
+    }
+}
+
+/// Takes a record off a slot's list. The slot's turn is held.
+pub(crate) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> Result<()> {
+    let region = change.region();
+    let (next, previous) = (record.next.get(), record.previous.get());
+    match previous {
+        0 => change.set(&slot.leases, next),
+        _ => change.set(&region.at::<Record>(previous)?.next, next),
+    }
+    if next != 0 {
+        change.set(&region.at::<Record>(next)?.previous, previous);
+    }
+    change.set(&slot.lease_count, slot.lease_count.get().saturating_sub(1));
+    Ok(())
+}
+
+/// Puts a record on the list of slot `own`, and signs it. `is_fresh`: nobody else knows it yet.
+pub(crate) fn link(
+    change: &mut Change<'_>,
+    own: u32,
+    record: &Record,
+    is_fresh: bool,
+) -> Result<()> {
+    let slot = change.region().slot(own);
+    let at = change.region().offset_of(record);
+    let next = slot.leases.get();
+    if !is_fresh {
+        change.save(&record.next);
+        change.save(&record.previous);
+        change.save(&record.state);
+    }
+    change.put(&record.next, next);
+    change.put(&record.previous, 0);
+    change.put(&record.state, record.state.get() | u64::from(own + 1) << SIGNED);
+    if next != 0 {
+        change.set(&change.region().at::<Record>(next)?.previous, at);
+    }
+    change.set(&slot.leases, at);
+    change.set(&slot.lease_count, slot.lease_count.get().wrapping_add(1));
+    Ok(())
+}
+
+/// Frees a record that is off every list, with its value.
+pub(crate) fn free(change: &mut Change<'_>, record: &Record) -> Result<()> {
+    let at = change.region().offset_of(record);
+    change.set(&record.state, 0);
+    cell::free(change, Cell::load(&record.cell))?;
+    allocator::give(change, RECORD, at)
+}
+
+/// Whether what is on the slot's list is still the owner's: settled by another, the slot may serve
+/// a living process by now. The slot's turn is held, without which no slot becomes free.
+pub(crate) fn is_still_to_settle(context: &Context, owner: Incarnation) -> bool {
+    let word = StateWord(context.region().slot(owner.slot).state.acquire());
+    let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;
+    is_estate || owner == context.member().incarnation()
+}
