@@ -78,7 +78,7 @@ def test_bad_arguments_are_refused(heap):
     for code in ("d", "I", "l", "b"):
         with pytest.raises(TypeError, match=f"has typecode 'i', not '{code}'"):
             heap.value(code, 7, name="value")
-    with pytest.raises(TypeError, match="is a value, not a lock"):
+    with pytest.raises(TypeError, match="`value` is a Value, not a Lock;"):
         heap.lock("value")
     value = heap.value("i", name="value")
     heap.remove("value")
@@ -160,7 +160,7 @@ def test_the_lock_of_a_value_survives_its_holder(heap, children):
     pid = children.fork(lambda: [value.acquire(), value.acquire(), threading.Event().wait(60)])
     until(value.get_lock().locked)
     children.kill(pid)
-    with pytest.warns(coheap.OwnerDiedWarning, match=f"value .value.*process {pid} died"):
+    with pytest.warns(coheap.OwnerDiedWarning, match=f"lock of Value .value.: process {pid} died"):
         assert value.acquire(timeout=10)
     value.release()
     with warnings.catch_warnings():

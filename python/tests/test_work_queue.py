@@ -105,7 +105,7 @@ def test_bad_arguments_are_refused(heap, jobs):
             heap.work_queue("other", max_attempts=attempts)
     with pytest.raises(ValueError, match="at least 1"):
         jobs.get_many(0)
-    with pytest.raises(TypeError, match="is a dict"):
+    with pytest.raises(TypeError, match="`d` is a Dict, not a WorkQueue;"):
         heap.dict("d")
         heap.work_queue("d")
     with pytest.raises(TypeError):

@@ -7,6 +7,7 @@
 //!
 //! | floor | asks |
 //! |---|---|
+//! | `wire` | how does a value lie in bytes? |
 //! | `kind` `error` | what is it, and why not? |
 //! | `os` | what does the kernel say? |
 //! | `memory` | where is it, and is it in bounds? |
@@ -24,6 +25,7 @@
     reason = "inner floors answer what `Error` says of itself; objects and faces say which"
 )]
 
+pub mod wire;
 pub mod kind;
 pub mod error;
 mod defect;

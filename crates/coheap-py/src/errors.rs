@@ -13,6 +13,8 @@ use pyo3::exceptions::{
 };
 use pyo3::prelude::*;
 
+use crate::words::one_of;
+
 /// The exception for an error of the engine. `subject` is what was asked: `"dict 'counts'"`.
 #[cold]
 pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
@@ -44,11 +46,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         }
         Error::Empty => imported(py, "coheap._ends", "Empty", message),
         Error::Full => imported(py, "coheap._ends", "Full", message),
-        Error::WrongKind { found, wanted } => PyTypeError::new_err(format!(
-            "{subject} is {}, not {}; nothing was changed; choose another name",
-            one_of(*found),
-            one_of(*wanted)
-        )),
+        Error::WrongKind { found, wanted } => wrong_kind(subject, *found, *wanted),
         Error::NotAnInteger => PyTypeError::new_err(message),
         Error::NoSuchName => PyKeyError::new_err(message),
         Error::TimedOut => PyTimeoutError::new_err(message),
@@ -96,21 +94,14 @@ pub(crate) fn unpicklable(what: &str) -> PyErr {
     ))
 }
 
-/// What Python calls the kind of an object.
-pub(crate) fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Value => "value",
-        Kind::Map => "dict",
-        Kind::Queue => "queue",
-        Kind::Mutex => "lock",
-        Kind::RecursiveMutex => "rlock",
-    }
-}
-
-fn one_of(kind: Kind) -> String {
-    let name = kind_name(kind);
-    let article = if name.starts_with(['o', 'r']) { "an" } else { "a" };
-    format!("{article} {name}")
+/// An object is of another kind than what was asked for. `subject` is how messages call it.
+#[cold]
+pub(crate) fn wrong_kind(subject: &str, found: Kind, wanted: Kind) -> PyErr {
+    PyTypeError::new_err(format!(
+        "{subject} is {}, not {}; nothing was changed; choose another name",
+        one_of(found),
+        one_of(wanted)
+    ))
 }
 
 /// A value has more bytes than the heap.

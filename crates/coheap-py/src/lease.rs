@@ -14,8 +14,9 @@ use pyo3::PyVisit;
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 
-use crate::door::Object;
+use crate::access::read;
 use crate::errors;
+use crate::object::Object;
 use crate::queue::WorkQueue;
 
 /// A job on lease. Comes from `WorkQueue.get`.
@@ -68,7 +69,7 @@ impl InBlock {
     /// Nothing came of the block. Leases are told so in the order opposite to what happened.
     pub(crate) fn abort(self) {
         if self.become_again(self.before) == Err(DROPPED) && self.before == HELD {
-            let engine = &self.object.door.engine;
+            let engine = &self.object.heap.engine;
             // It may be lost by now; then it needs nothing.
             let _ = engine
                 .with(|context| self.queue.nack(context, &self.token, Some(ReturnReason::Dropped)));
@@ -101,25 +102,29 @@ impl Lease {
         self.object.note_lease(InBlock { object, queue, token, state, now, before });
     }
 
-    /// Acks the lease, or gives it back, with the end of the caller's block. `false`: the caller
-    /// is in none.
-    fn end_inside(&self, py: Python<'_>, is_done: bool) -> PyResult<bool> {
+    /// Acks the lease, or gives it back: now, or with the end of the caller's block.
+    fn end(&self, py: Python<'_>, is_done: bool) -> PyResult<()> {
         let state = self.state();
-        let ended = self.object.inside_unlocked(py, |block| match state {
-            DECIDED => Err(Error::LeaseLost),
-            // The block acks it anyway.
-            TAKEN if is_done => Ok(()),
-            _ if is_done => block.on(&self.queue).ack(&self.token),
-            _ => block.on(&self.queue).nack(&self.token),
-        })?;
-        match ended {
-            Some(()) => {
-                self.decide(DECIDED, state);
-                Ok(true)
+        let is_inside = read!(self.object, py, |access| {
+            let is_inside = access.is_inside();
+            match state {
+                TAKEN if !is_inside => return Err(Error::InTransaction),
+                DECIDED if is_inside => return Err(Error::LeaseLost),
+                // The block acks it anyway.
+                TAKEN if is_done => {}
+                _ => access.queue_end(&self.queue, &self.token, is_done)?,
             }
-            None if state == TAKEN => Err(self.object.explain(py, &Error::InTransaction)),
-            None => Ok(false),
+            Ok(is_inside)
+        })?;
+        if is_inside {
+            self.decide(DECIDED, state);
+            return Ok(());
         }
+        self.state.store(OVER, Ordering::Release);
+        if is_done {
+            self.object.let_go();
+        }
+        Ok(())
     }
 
     fn give_back(&self, py: Python<'_>, why: ReturnReason) -> PyResult<()> {
@@ -147,12 +152,7 @@ impl Lease {
     ///     LeaseLost: It was acked or given back before, or is another process's; nothing was
     ///         changed.
     fn ack(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.end_inside(py, true)? {
-            self.object.run(py, |context| self.queue.ack(context, &self.token))?;
-            self.state.store(OVER, Ordering::Release);
-            self.object.let_go();
-        }
-        Ok(())
+        self.end(py, true)
     }
 
     /// Gives the job back, to be tried again; the attempt counts.
@@ -160,11 +160,7 @@ impl Lease {
     /// Raises:
     ///     LeaseLost: As `ack`.
     fn nack(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.end_inside(py, false)? {
-            self.give_back(py, ReturnReason::Nacked)?;
-            self.state.store(OVER, Ordering::Release);
-        }
-        Ok(())
+        self.end(py, false)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

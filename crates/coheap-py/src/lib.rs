@@ -11,20 +11,23 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod atomic;
 mod codec;
 mod dict;
-mod door;
 mod errors;
+mod handle;
 mod heap;
 mod interpreter;
 mod late;
 mod lease;
 mod lock;
+mod object;
 mod queue;
 mod scratch;
 mod value;
 mod waiting;
+mod words;
 
 use pyo3::prelude::*;
 

@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use coheap_core::journal::Context;
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Queue, queue};
+use coheap_core::objects::{Kind, Queue, queue};
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
+use crate::access::{Access, read};
 use crate::atomic::{self, Awaited};
 use crate::codec;
-use crate::door::{Door, Object};
+use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
-use crate::heap::pickling::{self, Reduced};
 use crate::lease::Lease;
+use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
 use crate::waiting::{self, Deadline, Slice};
 
@@ -43,7 +44,7 @@ impl WorkQueue {
     /// The work queue of this name, made if there is none; without a name a new one.
     pub(crate) fn make(
         py: Python<'_>,
-        door: &Door,
+        heap: &OpenHeap,
         name: Option<&str>,
         maxsize: i64,
         max_attempts: Option<i64>,
@@ -60,55 +61,33 @@ impl WorkQueue {
         // As in the standard library, any size below 1 is no limit.
         let limit = u64::try_from(maxsize).unwrap_or(0);
         let recipe = queue::Recipe { limit, max_attempts };
-        Ok(Self::new(door.object(py, "queue", name, &recipe)?))
+        Ok(Self::new(heap.object(py, Kind::Queue, name, &recipe)?))
     }
 
-    fn put_before(&self, py: Python<'_>, item: &Scratch, deadline: Deadline) -> PyResult<()> {
-        if self.object.put_inside(py, &self.queue, deadline, item)? {
-            return Ok(());
-        }
-        match self.object.door.engine.with(|context| self.queue.put(context, item)) {
-            Ok(()) => return Ok(()),
-            Err(Error::Full | Error::Interrupted) => {}
-            Err(error) => return Err(self.object.explain(py, &error)),
-        }
-        let (engine, bytes) = (&self.object.door.engine, item.as_slice());
-        waiting::wait(py, engine, deadline, &Error::Full, |context, slice| {
-            if slice.is_last {
-                return self.queue.put_wait(context, deadline, bytes);
-            }
-            self.queue.put_until(context, slice.started, slice.until, bytes)
-        })?
-        .map_err(|error| self.object.explain(py, &error))
+    fn put_before(&self, py: Python<'_>, item: &[u8], deadline: Deadline) -> PyResult<()> {
+        let queue = &self.queue;
+        self.object.wait(py, deadline, Awaited::Place(*queue), |access, slice| {
+            access.queue_put(queue, item, slice)
+        })
     }
 
     /// A lease, waiting for it until the deadline.
     fn lease(&self, py: Python<'_>, deadline: Deadline) -> PyResult<Lease> {
-        let mut out = Scratch::new();
-        if let Some(token) = self.object.lease_inside(py, &self.queue, deadline, &mut out)? {
-            let value = codec::decode(py, &out, self.object.door.rules)?;
-            return Ok(Lease::new_inside(self, token, value.unbind()));
-        }
-        let engine = &self.object.door.engine;
-        let token = match engine.with(|context| self.queue.lease(context, &mut out)) {
-            Err(Error::Empty | Error::Interrupted) => {
-                let bytes: &mut Vec<u8> = &mut out;
-                waiting::wait(py, engine, deadline, &Error::Empty, |context, slice| {
-                    if slice.is_last {
-                        return self.queue.lease_wait(context, deadline, bytes);
-                    }
-                    self.queue.lease_until(context, slice.started, slice.until, bytes)
-                })?
-            }
-            other => other,
+        let (queue, mut out) = (&self.queue, Scratch::new());
+        let bytes: &mut Vec<u8> = &mut out;
+        let take = |access: Access<'_>, slice| {
+            let is_inside = access.is_inside();
+            Ok((access.queue_lease(queue, bytes, slice)?, is_inside))
         };
-        let token = token.map_err(|error| self.object.explain(py, &error))?;
-        match codec::decode(py, &out, self.object.door.rules) {
+        let (token, is_inside) = self.object.wait(py, deadline, Awaited::Item(*queue), take)?;
+        match codec::decode(py, &out, self.object.heap.rules) {
+            Ok(value) if is_inside => Ok(Lease::new_inside(self, token, value.unbind())),
             Ok(value) => Ok(Lease::new(self, token, value.unbind())),
+            // The end of the block gives it back.
+            Err(error) if is_inside => Err(error),
             Err(error) => {
-                self.object.run(py, |context| {
-                    self.queue.nack(context, &token, Some(ReturnReason::Nacked))
-                })?;
+                self.object
+                    .run(py, |context| queue.nack(context, &token, Some(ReturnReason::Nacked)))?;
                 Err(error)
             }
         }
@@ -125,7 +104,7 @@ impl WorkQueue {
     #[new]
     #[pyo3(signature = (maxsize=0, *, max_attempts=None))]
     fn create(py: Python<'_>, maxsize: i64, max_attempts: Option<i64>) -> PyResult<Self> {
-        Self::make(py, &default::door(py)?, None, maxsize, max_attempts)
+        Self::make(py, &default::open_heap(py)?, None, maxsize, max_attempts)
     }
 
     /// Puts a job at the back, waiting while the queue is full.
@@ -147,7 +126,7 @@ impl WorkQueue {
         timeout: Option<f64>,
     ) -> PyResult<()> {
         let deadline = deadline(block, timeout)?;
-        let bytes = Scratch::value(x, &self.object.door)?;
+        let bytes = Scratch::value(x, &self.object.heap)?;
         self.put_before(x.py(), &bytes, deadline)
     }
 
@@ -168,26 +147,24 @@ impl WorkQueue {
         os::sleep_when_ended();
         let scratches: Vec<Scratch> = xs
             .try_iter()?
-            .map(|item| Scratch::value(&item?, &self.object.door))
+            .map(|item| Scratch::value(&item?, &self.object.heap))
             .collect::<PyResult<_>>()?;
         let slices: Vec<&[u8]> = scratches.iter().map(|scratch| scratch.as_slice()).collect();
         let mut done = 0;
-        while done < slices.len() {
-            if self.object.put_inside(py, &self.queue, None, slices[done])? {
-                done += 1;
-                continue;
-            }
-            let rest = slices.get(done..).unwrap_or_default();
-            match self.object.door.engine.with(|context| self.queue.put_many(context, rest)) {
-                Ok(count) => done += count,
-                Err(Error::Full) => {
-                    if let Some(next) = scratches.get(done) {
-                        self.put_before(py, next, None)?;
-                    }
+        while let Some((next, _)) = slices[done..].split_first() {
+            let rest = &slices[done..];
+            let put = read!(self.object, py, |access| {
+                match access.queue_put_many(&self.queue, rest) {
+                    Err(Error::Full) => Ok(0),
+                    other => other,
+                }
+            });
+            match put? {
+                0 => {
+                    self.put_before(py, next, None)?;
                     done += 1;
                 }
-                Err(Error::Interrupted) => py.check_signals()?,
-                Err(error) => return Err(self.object.explain(py, &error)),
+                count => done += count,
             }
         }
         Ok(())
@@ -285,7 +262,7 @@ impl WorkQueue {
         py: Python<'py>,
     ) -> PyResult<Vec<(Bound<'py, PyAny>, u32, &'static str)>> {
         let failed = self.object.run(py, |context| self.queue.failed(context))?;
-        let rules = self.object.door.rules;
+        let rules = self.object.heap.rules;
         let show = |failed: coheap_core::objects::queue::Failed| {
             let why = match failed.why {
                 ReturnReason::Nacked => "nacked",
@@ -322,18 +299,14 @@ impl WorkQueue {
     #[pyo3(signature = (timeout=None))]
     fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let deadline = waiting::deadline(timeout)?;
-        let (queue, late) = (self.queue, &Error::TimedOut);
+        let queue = self.queue;
         let join = |context: &Context, slice: Slice| {
             if slice.is_last {
                 return queue.join(context, deadline);
             }
             queue.join_until(context, slice.started, slice.until)
         };
-        let awaited = Awaited::Done(queue);
-        let joined = match self.object.wait_beside(py, deadline, late, awaited, join)? {
-            Some(joined) => joined,
-            None => waiting::wait(py, &self.object.door.engine, deadline, late, join)?,
-        };
+        let joined = self.object.wait_beside(py, deadline, Awaited::Done(queue), join)?;
         joined.map_err(|error| self.object.explain(py, &error))
     }
 
@@ -352,35 +325,18 @@ impl WorkQueue {
         }
     }
 
-    fn __copy__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
-        slf
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.object.is_same(&other.get().object)
-    }
-
-    fn __hash__(&self) -> u64 {
-        self.object.handle.at
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, "")
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let counts = || Ok((self.qsize(py)?, self.leased(py)?));
         let state = counts().map(|(waits, leased)| format!(", {waits} waiting, {leased} on lease"));
-        self.object.shown(py, "WorkQueue", state)
-    }
-
-    /// The name under which the heap has it, or None.
-    #[getter]
-    fn name(&self) -> Option<&str> {
-        self.object.name()
+        self.object.shown(py, state)
     }
 }
+
+impl Handle for WorkQueue {
+    fn object(&self) -> &Object {
+        &self.object
+    }
+}
+
+name_and_pickle!(WorkQueue);
+identity!(WorkQueue);

@@ -1,11 +1,12 @@
 //! Bytes of values and keys, in buffers that a thread uses again and again.
 //!
 //! What always holds: a buffer is empty when it is handed out and goes back to the thread that
-//! drops it; a very large one is let go. Buffers are taken out, so that Python code which runs
-//! meanwhile and calls back takes others. A value that refers to objects is packed when it is
-//! encoded, and given up with its buffer, unless it was stored.
+//! drops it. A value that refers to objects is packed when it is encoded, and given up with its
+//! buffer, unless it was stored.
+//!
+//! Not here: how a thread keeps its buffers (`coheap_core::wire`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use coheap_core::heap::Heap as Engine;
@@ -13,31 +14,27 @@ use coheap_core::journal::Context;
 use coheap_core::objects::map::Pairs;
 use coheap_core::objects::parcel::{self, Parcel, Target};
 use coheap_core::os;
+use coheap_core::wire::{Buffer, KEPT_BYTES};
 use pyo3::prelude::*;
 
 use crate::codec::{self, Rules};
-use crate::door::Door;
 use crate::heap::pickling;
-
-/// Buffers kept, and the most bytes that one may keep.
-const KEPT: usize = 8;
-const KEPT_BYTES: usize = 1 << 20;
+use crate::object::OpenHeap;
 
 thread_local! {
-    static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static FREE_PAIRS: Cell<Option<Pairs>> = const { Cell::new(None) };
 }
 
 /// A buffer of a thread that has none to use again.
 #[cold]
-fn first() -> Vec<u8> {
+fn first() -> Buffer {
     os::sleep_when_ended();
-    Vec::new()
+    Buffer::default()
 }
 
-/// A buffer that goes back to its thread.
+/// Bytes of a value or key, and what they refer to.
 #[derive(Debug)]
-pub(crate) struct Scratch(Vec<u8>, Option<Box<Packed>>);
+pub(crate) struct Scratch(Buffer, Option<Box<Packed>>);
 
 /// A parcel, which is given up when this is dropped unless it was stored.
 #[derive(Debug)]
@@ -53,8 +50,7 @@ impl Drop for Packed {
 impl Scratch {
     #[inline]
     pub(crate) fn new() -> Self {
-        let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        Self(free.ok().flatten().unwrap_or_else(first), None)
+        Self(Buffer::used().unwrap_or_else(first), None)
     }
 
     /// A copy of some bytes.
@@ -75,43 +71,43 @@ impl Scratch {
 
     /// A value's bytes.
     #[inline]
-    pub(crate) fn value(value: &Bound<'_, PyAny>, door: &Door) -> PyResult<Self> {
-        Self::encoded(value, door, codec::encode)
+    pub(crate) fn value(value: &Bound<'_, PyAny>, heap: &OpenHeap) -> PyResult<Self> {
+        Self::encoded(value, heap, codec::encode)
     }
 
     /// The bytes of a dict's value.
     #[inline]
-    pub(crate) fn dict_value(value: &Bound<'_, PyAny>, door: &Door) -> PyResult<Self> {
-        Self::encoded(value, door, codec::encode_for_dict)
+    pub(crate) fn dict_value(value: &Bound<'_, PyAny>, heap: &OpenHeap) -> PyResult<Self> {
+        Self::encoded(value, heap, codec::encode_for_dict)
     }
 
     #[inline]
     fn encoded(
         value: &Bound<'_, PyAny>,
-        door: &Door,
+        heap: &OpenHeap,
         encode: impl Fn(&Bound<'_, PyAny>, Rules, &mut Vec<u8>) -> PyResult<()>,
     ) -> PyResult<Self> {
         let mut scratch = Self::new();
         if codec::is_plain(value) {
-            encode(value, door.rules, &mut scratch.0)?;
+            encode(value, heap.rules, &mut scratch.0)?;
             return Ok(scratch);
         }
-        let engine = &door.engine;
-        let encode = || encode(value, door.rules, &mut scratch.0);
+        let engine = &heap.engine;
+        let encode = || encode(value, heap.rules, &mut scratch.0);
         let (done, met) = pickling::meeting(engine, encode);
         done?;
         if !met.is_empty() {
-            scratch.pack(value.py(), door, &pickling::places(&met))?;
+            scratch.pack(value.py(), heap, &pickling::places(&met))?;
         }
         Ok(scratch)
     }
 
     #[cold]
-    fn pack(&mut self, py: Python<'_>, door: &Door, places: &[Target]) -> PyResult<()> {
+    fn pack(&mut self, py: Python<'_>, heap: &OpenHeap, places: &[Target]) -> PyResult<()> {
         let bytes = &mut self.0;
         let pack = |context: &Context| parcel::pack(context, bytes, places);
-        let packed = door.run(py, || "a value with handles".to_owned(), pack)?;
-        self.1 = Some(Box::new(Packed(door.engine.clone(), packed)));
+        let packed = heap.run(py, || "a value with handles".to_owned(), pack)?;
+        self.1 = Some(Box::new(Packed(heap.engine.clone(), packed)));
         Ok(())
     }
 
@@ -134,24 +130,6 @@ impl DerefMut for Scratch {
     #[inline]
     fn deref_mut(&mut self) -> &mut Vec<u8> {
         &mut self.0
-    }
-}
-
-impl Drop for Scratch {
-    #[inline]
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.0);
-        if bytes.capacity() > KEPT_BYTES {
-            return;
-        }
-        bytes.clear();
-        let _ = FREE.try_with(|free| {
-            if let Ok(mut free) = free.try_borrow_mut() {
-                if free.len() < KEPT {
-                    free.push(bytes);
-                }
-            }
-        });
     }
 }
 

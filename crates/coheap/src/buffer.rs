@@ -1,30 +1,22 @@
-//! Buffers that a thread uses again and again, so that an operation asks for no memory.
+//! Elements and keys as bytes, in buffers that a thread uses again and again.
 //!
 //! What always holds: a buffer is empty when it is handed out, and goes back to the thread that
-//! drops it; a very large one is let go.
+//! drops it. Not here: how they are kept (`coheap_core::wire`).
 
-use std::cell::RefCell;
+use coheap_core::wire;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::element;
 use crate::error::Result;
-use serde::Serialize;
 
-/// Buffers kept, and the most bytes that one may keep.
-const KEPT: usize = 8;
-const KEPT_BYTES: usize = 1 << 20;
-
-thread_local! {
-    static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Bytes of an element, in a buffer that goes back to its thread.
+/// Bytes of an element.
 #[derive(Debug)]
-pub(crate) struct Buffer(pub(crate) Vec<u8>);
+pub(crate) struct Buffer(pub(crate) wire::Buffer);
 
 impl Buffer {
     pub(crate) fn new() -> Self {
-        let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        Self(free.ok().flatten().unwrap_or_default())
+        Self(wire::Buffer::new())
     }
 
     /// An element's bytes.
@@ -42,25 +34,31 @@ impl Buffer {
     }
 }
 
+/// What an operation reads, as a value.
+#[inline]
+pub(crate) fn read<T: DeserializeOwned>(
+    operation: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<T> {
+    let mut out = Buffer::new();
+    operation(&mut out.0)?;
+    Ok(element::decode(&out.0)?)
+}
+
+/// What an operation finds under a key, as a value; it says whether there is something.
+#[inline]
+pub(crate) fn look_up<Q: Serialize + ?Sized, V: DeserializeOwned>(
+    key: &Q,
+    operation: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<bool>,
+) -> Result<Option<V>> {
+    let (key, mut out) = (Buffer::key(key)?, Buffer::new());
+    if !operation(&key.0, &mut out.0)? {
+        return Ok(None);
+    }
+    Ok(Some(element::decode(&out.0)?))
+}
+
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         &self.0
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.0);
-        if bytes.capacity() > KEPT_BYTES {
-            return;
-        }
-        bytes.clear();
-        let _ = FREE.try_with(|free| {
-            if let Ok(mut free) = free.try_borrow_mut() {
-                if free.len() < KEPT {
-                    free.push(bytes);
-                }
-            }
-        });
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use coheap_core::Kind;
+
 use crate::element::CodecError;
 
 /// The result of every call.
@@ -37,6 +39,23 @@ pub enum Error {
         words: u64,
         /// Words that one transaction may change.
         max: u64,
+    },
+    /// The name has an object of another kind. Choose another name.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// heap.map::<String, u32>("jobs")?;
+    /// let error = heap.queue::<u32>("jobs").unwrap_err();
+    /// assert!(error.to_string().starts_with("`jobs` is a map, not a queue;"));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    WrongKind {
+        /// The name.
+        name: String,
+        /// What has it.
+        found: Kind,
+        /// What was asked for.
+        wanted: Kind,
     },
     /// The object was removed by somebody.
     ObjectGone,
@@ -98,6 +117,10 @@ impl fmt::Display for Error {
             Self::TransactionTooLarge { words, max } => {
                 Engine::TransactionTooLarge { words: *words, max: *max }.fmt(f)
             }
+            Self::WrongKind { name, found, wanted } => write!(
+                f,
+                "`{name}` is a {found}, not a {wanted}; nothing was changed; choose another name"
+            ),
             Self::ObjectGone => Engine::ObjectGone.fmt(f),
             Self::LeaseLost => Engine::LeaseLost.fmt(f),
             Self::OtherHeap => Engine::OtherHeap.fmt(f),

@@ -1,4 +1,4 @@
-//! A heap, opened by a program.
+//! A heap, as a Rust program opens it.
 //!
 //! A `Heap` hands out typed handles by name. What always holds: a handle belongs to one heap and
 //! knows it; errors of the engine come out as this crate's.
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::buffer::Buffer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{Map, Mutex, Queue, Value, WorkQueue};
 
 pub use coheap_core::check::Report as Integrity;
@@ -115,14 +115,20 @@ impl Heap {
     }
 
     fn object(&self, name: &str, recipe: &dyn Recipe) -> Result<Handle> {
-        self.with(|context| Directory.get_or_create(context, name, recipe))
+        let found = self.engine.with(|context| Directory.get_or_create(context, name, recipe));
+        found.map_err(|error| match error {
+            coheap_core::Error::WrongKind { found, wanted } => {
+                Error::WrongKind { name: name.to_owned(), found, wanted }
+            }
+            other => other.into(),
+        })
     }
 
     /// The map with this name, made empty if there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when the name has an object of another kind;
+    /// [`Error::WrongKind`](crate::Error::WrongKind) when the name has an object of another kind;
     /// [`Error::HeapFull`](crate::Error::HeapFull).
     ///
     /// ```

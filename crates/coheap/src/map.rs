@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Heap;
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::element;
 use crate::error::Result;
 
@@ -53,12 +53,9 @@ where
         K: Borrow<Q>,
         Q: Serialize + ?Sized,
     {
-        let key = Buffer::key(key)?;
-        let mut out = Buffer::new();
-        if !self.heap.with(|context| self.engine.get(context, &key.0, &mut out.0))? {
-            return Ok(None);
-        }
-        Ok(Some(element::decode(&out.0)?))
+        buffer::look_up(key, |key, out| {
+            self.heap.with(|context| self.engine.get(context, key, out))
+        })
     }
 
     /// Whether a key is there.
@@ -122,12 +119,9 @@ where
         K: Borrow<Q>,
         Q: Serialize + ?Sized,
     {
-        let key = Buffer::key(key)?;
-        let mut out = Buffer::new();
-        if !self.heap.with(|context| self.engine.remove(context, &key.0, &mut out.0))? {
-            return Ok(None);
-        }
-        Ok(Some(element::decode(&out.0)?))
+        buffer::look_up(key, |key, out| {
+            self.heap.with(|context| self.engine.remove(context, key, out))
+        })
     }
 
     /// Adds to the integer under a key (0 where there is none) and answers the sum.

@@ -14,8 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Heap;
-use crate::buffer::Buffer;
-use crate::element;
+use crate::buffer::{self, Buffer};
 use crate::error::Result;
 use crate::heap::wait_with;
 
@@ -163,10 +162,8 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     ///
     /// [`Error::Element`] when the bytes are no `T`; [`Error::ObjectGone`].
     pub fn get(&self) -> Result<T> {
-        let mut out = Buffer::new();
         let value = self.mutex.engine.value();
-        self.mutex.heap.with(|context| value.get(context, &mut out.0))?;
-        Ok(element::decode(&out.0)?)
+        buffer::read(|out| self.mutex.heap.with(|context| value.get(context, out)))
     }
 
     /// Replaces the value.

@@ -11,8 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Heap;
-use crate::buffer::Buffer;
-use crate::element;
+use crate::buffer::{self, Buffer};
 use crate::error::Result;
 
 /// First in, first out. Made by [`Heap::queue`].
@@ -121,11 +120,10 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     }
 
     fn get_before(&self, timeout: Option<Duration>) -> Result<T> {
-        let mut out = Buffer::new();
-        self.heap.wait(timeout, |context, deadline| {
-            self.engine.get_wait(context, deadline, &mut out.0)
-        })?;
-        Ok(element::decode(&out.0)?)
+        buffer::read(|out| {
+            self.heap
+                .wait(timeout, |context, deadline| self.engine.get_wait(context, deadline, out))
+        })
     }
 
     /// As [`get`](Self::get), without waiting.
@@ -140,9 +138,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn try_get(&self) -> Result<T> {
-        let mut out = Buffer::new();
-        self.heap.with(|context| self.engine.get(context, &mut out.0))?;
-        Ok(element::decode(&out.0)?)
+        buffer::read(|out| self.heap.with(|context| self.engine.get(context, out)))
     }
 
     /// Puts items at the back, in order, as many as there are places for. Answers how many.

@@ -11,7 +11,7 @@ use coheap_core::transaction::Transaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::error::{Error, Result};
 use crate::{Heap, Lease, Map, Queue, Value, WorkQueue, element};
 
@@ -93,12 +93,7 @@ impl Tx {
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
-        let key = Buffer::key(key)?;
-        let mut out = Buffer::new();
-        if !self.engine.on(&map.engine).get(&key.0, &mut out.0)? {
-            return Ok(None);
-        }
-        Ok(Some(element::decode(&out.0)?))
+        buffer::look_up(key, |key, out| Ok(self.engine.on(&map.engine).get(key, out)?))
     }
 
     /// As [`Map::set`], with the commit.
@@ -129,12 +124,7 @@ impl Tx {
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
-        let key = Buffer::key(key)?;
-        let mut out = Buffer::new();
-        if !self.engine.on(&map.engine).remove(&key.0, &mut out.0)? {
-            return Ok(None);
-        }
-        Ok(Some(element::decode(&out.0)?))
+        buffer::look_up(key, |key, out| Ok(self.engine.on(&map.engine).remove(key, out)?))
     }
 
     /// As [`Map::add`], with the commit.
@@ -201,9 +191,7 @@ impl Tx {
     /// As [`Value::get`].
     pub fn read<T: Serialize + DeserializeOwned>(&mut self, value: &Value<T>) -> Result<T> {
         self.check(&value.heap)?;
-        let mut out = Buffer::new();
-        self.engine.on(&value.engine).get(&mut out.0)?;
-        Ok(element::decode(&out.0)?)
+        buffer::read(|out| Ok(self.engine.on(&value.engine).get(out)?))
     }
 
     /// As [`Value::set`], with the commit.
@@ -258,9 +246,7 @@ impl Tx {
     /// As [`Queue::try_get`].
     pub fn take<T: Serialize + DeserializeOwned>(&mut self, queue: &Queue<T>) -> Result<T> {
         self.check(&queue.heap)?;
-        let mut out = Buffer::new();
-        self.engine.on(&queue.engine).get(&mut out.0)?;
-        Ok(element::decode(&out.0)?)
+        buffer::read(|out| Ok(self.engine.on(&queue.engine).get(out).map(|_| ())?))
     }
 
     /// Acks a job, with the commit.

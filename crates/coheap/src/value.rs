@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Heap;
-use crate::buffer::Buffer;
-use crate::element;
+use crate::buffer::{self, Buffer};
 use crate::error::Result;
 
 /// One value. Made by [`Heap::value`].
@@ -41,9 +40,7 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn get(&self) -> Result<T> {
-        let mut out = Buffer::new();
-        self.heap.with(|context| self.engine.get(context, &mut out.0))?;
-        Ok(element::decode(&out.0)?)
+        buffer::read(|out| self.heap.with(|context| self.engine.get(context, out)))
     }
 
     /// Replaces the value.

@@ -76,10 +76,10 @@ def test_it_says_who_has_it(lock):
 def test_kinds_of_locks_do_not_mix(heap, lock):
     assert heap.rlock("lock").acquire()
     assert lock.locked()
-    with pytest.raises(TypeError, match="is an rlock, not a lock"):
+    with pytest.raises(TypeError, match="`lock` is an RLock, not a Lock;"):
         heap.lock("lock")
     heap.lock("plain")
-    with pytest.raises(TypeError, match="is a lock, not an rlock"):
+    with pytest.raises(TypeError, match="`plain` is a Lock, not an RLock;"):
         heap.rlock("plain")
     heap.remove("lock")
     with pytest.raises(coheap.ObjectGone):

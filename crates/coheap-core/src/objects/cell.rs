@@ -19,13 +19,14 @@ use crate::memory::Region;
 use crate::memory::layout::CellWords;
 use crate::memory::region::word_of;
 use crate::objects::parcel;
+use crate::wire::Tag;
 
 /// Longest value that lies in the cell itself.
 pub const INLINE: usize = 15;
 /// Low byte of a removed entry's key cell.
 pub const REMOVED: u64 = 0xfe;
 /// Tag of an integer of 64 bits.
-pub const INT_TAG: u8 = 3;
+pub const INT_TAG: u8 = Tag::Int as u8;
 /// Bytes of an integer with its tag.
 pub const INT_BYTES: usize = 9;
 /// Low word of an integer's cell, in its low 16 bits.

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coheap_core::heap::Heap as Engine;
-use coheap_core::objects::Lockable;
 use coheap_core::transaction::{Savepoint, Transaction};
 use coheap_core::{Error, Result, os};
 use pyo3::prelude::*;
@@ -20,8 +19,8 @@ use smallvec::{SmallVec, smallvec};
 use super::blocked::Blocked;
 use super::locks::UserLocks;
 use super::outside;
-use crate::door::Object;
 use crate::lease;
+use crate::object::Object;
 
 /// Blocks that are open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -278,7 +277,7 @@ impl Block {
     /// Makes an object part of the block. Answers its transaction.
     pub(super) fn touch(&mut self, object: &Object) -> Result<&mut Transaction> {
         self.check()?;
-        let transaction = bind(&mut self.transaction, &object.door.engine, self.age)?;
+        let transaction = bind(&mut self.transaction, &object.heap.engine, self.age)?;
         if let Err(place) = self.kept.binary_search_by_key(&object.handle.at, |it| it.handle.at) {
             self.kept.insert(place, object.clone());
         }
@@ -295,11 +294,6 @@ impl Block {
     pub(super) fn holds_nothing(&self) -> bool {
         let transaction = self.transaction.as_ref();
         self.locks.is_empty() && transaction.is_none_or(|(_, it)| it.holds_nothing())
-    }
-
-    /// As [`touch`](Self::touch), and locks it. `false`: another has it.
-    pub(super) fn try_lock(&mut self, object: &Object, thing: Lockable) -> Result<bool> {
-        self.touch(object)?.try_lock(thing)
     }
 
     /// Nanoseconds that may still be spent with waiting.

@@ -10,7 +10,7 @@ use coheap_core::{Error, Result, os};
 use pyo3::prelude::*;
 
 use super::{block, join};
-use crate::door::Object;
+use crate::object::Object;
 use crate::waiting::{self, Deadline, Slice};
 
 /// What may be waited for.
@@ -37,7 +37,7 @@ pub(super) enum Blocked {
 
 impl Awaited {
     /// What is answered when the time is up.
-    fn late(self) -> Error {
+    pub(crate) fn late(self) -> Error {
         match self {
             Self::Item(_) => Error::Empty,
             Self::Place(_) => Error::Full,
@@ -63,7 +63,7 @@ impl Blocked {
             Self::Object(object, awaited, deadline) => (object, awaited, *deadline),
             Self::Call(wait) => return wait.call0(py).map(|_| true),
         };
-        let (engine, late) = (&object.door.engine, awaited.late());
+        let (engine, late) = (&object.heap.engine, awaited.late());
         let wait = |context: &Context, slice| awaited.wait(context, slice);
         if waiting::wait(py, engine, Some(os::now()), &late, wait)?.is_ok() {
             return Ok(false);

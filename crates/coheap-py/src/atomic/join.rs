@@ -4,9 +4,7 @@
 //! Ctrl-C; what ends a block early is remembered as the exception that said so.
 
 use coheap_core::heap::Heap as Engine;
-use coheap_core::journal::Context;
-use coheap_core::objects::Lockable;
-use coheap_core::objects::{Lease as Token, Mutex, Queue};
+use coheap_core::objects::{Lockable, Mutex};
 use coheap_core::transaction::Transaction;
 use coheap_core::{Error, Result, os};
 use pyo3::exceptions::PyRuntimeError;
@@ -14,52 +12,25 @@ use pyo3::prelude::*;
 
 use super::block::{self, Block};
 use super::blocked::{Awaited, Blocked};
-use crate::door::Object;
 use crate::errors;
 use crate::lease;
+use crate::object::Object;
 use crate::waiting::{self, Deadline, SLICE, Slice};
 
 impl Object {
-    /// Runs an operation in the block that the caller is in, with `thing` locked. `None`: the
-    /// caller is in no block, so the operation is one of its own.
-    #[inline(always)]
-    pub(crate) fn inside<T>(
-        &self,
-        py: Python<'_>,
-        thing: Lockable,
-        operation: impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> PyResult<Option<T>> {
-        if !block::is_any_open() {
-            return Ok(None);
-        }
-        self.join(py, Some(thing), operation)
-    }
-
-    /// As [`inside`](Self::inside), for what has no lock of its own.
-    #[inline(always)]
-    pub(crate) fn inside_unlocked<T>(
-        &self,
-        py: Python<'_>,
-        operation: impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> PyResult<Option<T>> {
-        if !block::is_any_open() {
-            return Ok(None);
-        }
-        self.join(py, None, operation)
-    }
-
+    /// Runs an operation in the block that the caller is in, which locks the object if it has a
+    /// lock. `None`: the caller is in no block, so the operation is one of its own.
     #[cold]
     #[inline(never)]
-    fn join<T>(
+    pub(crate) fn join<T>(
         &self,
         py: Python<'_>,
-        thing: Option<Lockable>,
-        // Not a reference: what the fast path has in registers need not go to memory for it.
         mut operation: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> PyResult<Option<T>> {
         if block::current(py)?.is_none() {
             return Ok(None);
         }
+        let thing = self.lockable();
         loop {
             let done = block::with(|block| {
                 let transaction = block.touch(self)?;
@@ -77,13 +48,9 @@ impl Object {
         }
     }
 
-    /// Makes an object part of the caller's block, and locks it.
-    pub(super) fn lock_inside(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
-        match block::with(|block| block.try_lock(self, thing)) {
-            Ok(true) => Ok(()),
-            Ok(false) => self.wait_for_lock(py, thing),
-            Err(error) => Err(self.refuse(py, error)),
-        }
+    /// Makes an object part of the caller's block, and locks it if it has a lock.
+    pub(super) fn lock_inside(&self, py: Python<'_>) -> PyResult<()> {
+        self.join(py, |_| Ok(())).map(|_| ())
     }
 
     #[cold]
@@ -117,18 +84,18 @@ impl Object {
         refuse(py, &self.subject(), error)
     }
 
-    /// As [`inside_unlocked`](Self::inside_unlocked), for what may wait: it does as long as the
-    /// block has nothing. `late` is what the operation answers when its time is up.
+    /// As [`join`](Self::join), for what may wait: it does as long as the block has nothing. The
+    /// operation answers that `awaited` is late when its time is up.
     #[cold]
-    fn wait_inside<T: Send>(
+    pub(crate) fn wait_inside<T: Send>(
         &self,
         py: Python<'_>,
         deadline: Deadline,
-        late: &Error,
         awaited: Awaited,
         mut operation: impl FnMut(&mut Transaction, Slice) -> Result<T> + Send,
     ) -> PyResult<Result<T>> {
-        let waited = waiting::wait_for(py, deadline, late, |slice| {
+        let late = awaited.late();
+        let waited = waiting::wait_for(py, deadline, &late, |slice| {
             block::with(|block| {
                 let has_locks = !block.locks.is_empty();
                 let transaction = block.touch(self)?;
@@ -139,7 +106,7 @@ impl Object {
             })
         })?;
         Ok(match waited {
-            Err(error) if error != *late => {
+            Err(error) if error != late => {
                 if error == Error::WouldBlock {
                     let blocked = Blocked::Object(self.clone(), awaited, deadline);
                     let _ = block::with_any(|block| block.blocked = Some(blocked));
@@ -148,82 +115,6 @@ impl Object {
             }
             other => other,
         })
-    }
-
-    /// Waits for something beside the caller's block. `None`: the caller is in none.
-    pub(crate) fn wait_beside<T: Send>(
-        &self,
-        py: Python<'_>,
-        deadline: Deadline,
-        late: &Error,
-        awaited: Awaited,
-        mut operation: impl FnMut(&Context, Slice) -> Result<T> + Send,
-    ) -> PyResult<Option<Result<T>>> {
-        if !block::is_inside(py)? {
-            return Ok(None);
-        }
-        self.wait_inside(py, deadline, late, awaited, |transaction, slice| {
-            transaction.beside(|context| operation(context, slice))
-        })
-        .map(Some)
-    }
-
-    /// Takes the item at the front on lease, for the caller's block. `None`: it is in none.
-    pub(crate) fn lease_inside(
-        &self,
-        py: Python<'_>,
-        queue: &Queue,
-        deadline: Deadline,
-        out: &mut Vec<u8>,
-    ) -> PyResult<Option<Token>> {
-        let first =
-            self.inside_unlocked(py, |transaction| match transaction.on(queue).get(out) {
-                Err(Error::Empty) => Ok(None),
-                other => other.map(Some),
-            })?;
-        match first {
-            None => return Ok(None),
-            Some(Some(token)) => return Ok(Some(token)),
-            Some(None) if deadline.is_some_and(|end| end <= os::now()) => {
-                return Err(self.explain(py, &Error::Empty));
-            }
-            Some(None) => {}
-        }
-        let item = Awaited::Item(*queue);
-        let waited =
-            self.wait_inside(py, deadline, &Error::Empty, item, |transaction, slice| {
-                transaction.on(queue).get_until(slice.started, slice.until, out)
-            })?;
-        waited.map(Some).map_err(|error| self.explain(py, &error))
-    }
-
-    /// Puts an item at the back with the end of the caller's block. `false`: it is in none.
-    pub(crate) fn put_inside(
-        &self,
-        py: Python<'_>,
-        queue: &Queue,
-        deadline: Deadline,
-        item: &[u8],
-    ) -> PyResult<bool> {
-        let first =
-            self.inside_unlocked(py, |transaction| match transaction.on(queue).put(item) {
-                Err(Error::Full) => Ok(false),
-                other => other.map(|()| true),
-            })?;
-        match first {
-            None => return Ok(false),
-            Some(true) => return Ok(true),
-            Some(false) if deadline.is_some_and(|end| end <= os::now()) => {
-                return Err(self.explain(py, &Error::Full));
-            }
-            Some(false) => {}
-        }
-        let place = Awaited::Place(*queue);
-        let waited =
-            self.wait_inside(py, deadline, &Error::Full, place, |transaction, slice| {
-                transaction.on(queue).put_until(slice.started, slice.until, item)
-            })?;
-        waited.map(|()| true).map_err(|error| self.explain(py, &error))
     }
 
     /// Notes what the end of the caller's block makes of a lease.
@@ -262,7 +153,7 @@ impl Object {
         is_recursive: bool,
     ) -> PyResult<Option<Result<()>>> {
         self.with_locks(py, |block| {
-            let times = self.door.engine.with(|context| match is_recursive {
+            let times = self.heap.engine.with(|context| match is_recursive {
                 true => mutex.depth(context),
                 false => Ok(u64::from(mutex.holder(context)?.is_some())),
             })?;

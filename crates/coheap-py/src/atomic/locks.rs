@@ -7,7 +7,7 @@
 use coheap_core::Error;
 use coheap_core::objects::Mutex;
 
-use crate::door::Object;
+use crate::object::Object;
 
 /// A lock that a block has to do with.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl UserLock {
     fn let_go(&self, times: u64) {
         for _ in 0..times {
             // A lock that was removed, or let go by another, needs nothing any more.
-            let _ = self.object.door.engine.with(|context| {
+            let _ = self.object.heap.engine.with(|context| {
                 if self.is_recursive {
                     return self.mutex.leave(context);
                 }

@@ -4,41 +4,39 @@
 //! one call that runs no Python code: what came before is undone by every exception, what comes
 //! after finds all of it done.
 //!
+//! Not here: running a function again (`python/coheap/_atomic.py`).
+//!
+//! # Files
+//!
 //! | file | what it is |
 //! |---|---|
 //! | `block` | the block of a thread: levels, transaction, end |
 //! | `join` | operations of objects inside |
 //! | `blocked` | waiting for what a block could not wait for |
+//! | `named` | objects that a block names, and locks that are held around it |
 //! | `outside` | who is on the thread, but not in the block |
 //! | `locks` | locks that are acquired and released inside |
-//!
-//! Not here: running a function again (`python/coheap/_atomic.py`).
 
 mod block;
 mod blocked;
 mod join;
 mod locks;
+mod named;
 mod outside;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use coheap_core::objects::Lockable;
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::dict::Dict;
-use crate::door::Object;
-use crate::lock::{Lock, RLock};
-use crate::queue::WorkQueue;
-use crate::value::Value;
-use crate::waiting;
 use block::{Entry, Place};
 use blocked::Blocked;
+use named::Named;
 
-pub(crate) use block::{current, is_any_open};
+pub(crate) use block::{current, is_any_open, is_inside};
 pub(crate) use blocked::{_before_waiting, Awaited};
 pub(crate) use join::{bind, refuse_inside};
 
@@ -51,15 +49,13 @@ const LEFT_ELSEWHERE: Error = Error::BadArgument(
 /// A block whose changes happen together, or not at all. Made by `coheap.atomic`.
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct Atomic {
-    objects: Vec<Py<PyAny>>,
+    named: Named,
     timeout: Option<f64>,
     retries: Option<i64>,
     /// The level that it is at the moment; 0: none.
     level: AtomicU64,
     age: AtomicU64,
     blocked: Mutex<Option<Blocked>>,
-    /// The locks that were named, while it is open.
-    held: Mutex<Vec<Py<PyAny>>>,
 }
 
 /// Makes all changes of a block visible together at its end, or none of them.
@@ -124,47 +120,18 @@ pub(crate) fn atomic<'py>(
         return Err(PyValueError::new_err("'timeout' must be a non-negative number"));
     }
     outside::listen_to_collector(py)?;
-    let is_function = objects.len() == 1 && parts(&objects.get_item(0)?).is_none();
+    let is_function = objects.len() == 1 && !named::is_ours(&objects.get_item(0)?);
     let function =
         is_function.then(|| objects.get_item(0)).transpose()?.filter(|it| it.is_callable());
-    let objects = match function {
-        Some(_) => Vec::new(),
-        None => objects.iter().map(named).collect::<PyResult<_>>()?,
+    let named = match function {
+        Some(_) => Named::default(),
+        None => Named::new(objects.iter())?,
     };
-    let block = Bound::new(py, Atomic::new(objects, timeout, retries))?;
+    let block = Bound::new(py, Atomic::new(named, timeout, retries))?;
     match function {
         Some(function) => decorate(&block, &function),
         None => Ok(block.into_any()),
     }
-}
-
-/// An object of ours, and what of it a block locks.
-fn parts(object: &Bound<'_, PyAny>) -> Option<(Object, Option<Lockable>)> {
-    if let Ok(dict) = object.cast::<Dict>() {
-        let dict = dict.get();
-        return Some((dict.object.clone(), Some(Lockable::of(&dict.map))));
-    }
-    if let Ok(value) = object.cast::<Value>() {
-        let value = value.get();
-        return Some((value.object.clone(), Some(Lockable::of(&value.engine))));
-    }
-    if let Ok(queue) = object.cast::<WorkQueue>() {
-        return Some(((*queue.get().object).clone(), None));
-    }
-    if let Ok(lock) = object.cast::<Lock>() {
-        return Some((lock.get().object().clone(), None));
-    }
-    object.cast::<RLock>().ok().map(|lock| (lock.get().object().clone(), None))
-}
-
-fn named(object: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    if parts(&object).is_some() {
-        return Ok(object.unbind());
-    }
-    Err(PyTypeError::new_err(format!(
-        "atomic takes objects of a heap, or one function to decorate, not {}",
-        object.get_type().name()?
-    )))
 }
 
 fn decorate<'py>(
@@ -183,7 +150,7 @@ pub(crate) fn with_locked<T>(
 ) -> PyResult<T> {
     let py = object.py();
     outside::listen_to_collector(py)?;
-    let block = Atomic::new(vec![object.clone().unbind()], None, None);
+    let block = Atomic::new(Named::new([object.clone()])?, None, None);
     block.enter(py)?;
     let done = work();
     let level = block.level.swap(0, Ordering::AcqRel);
@@ -192,75 +159,15 @@ pub(crate) fn with_locked<T>(
 }
 
 impl Atomic {
-    fn new(objects: Vec<Py<PyAny>>, timeout: Option<f64>, retries: Option<i64>) -> Self {
+    fn new(named: Named, timeout: Option<f64>, retries: Option<i64>) -> Self {
         Self {
-            objects,
+            named,
             timeout,
             retries,
             level: AtomicU64::new(0),
             age: AtomicU64::new(0),
             blocked: Mutex::default(),
-            held: Mutex::default(),
         }
-    }
-
-    /// Acquires the locks that were named, in the order in which all blocks do.
-    fn take_named(&self, py: Python<'_>) -> PyResult<()> {
-        if self.objects.is_empty() {
-            return Ok(());
-        }
-        let is_lock =
-            |it: &Bound<'_, PyAny>| it.is_instance_of::<Lock>() || it.is_instance_of::<RLock>();
-        let place = |it: &Bound<'_, PyAny>| parts(it).map(|(object, _)| object.handle.at);
-        let mut locks: Vec<_> = self.objects.iter().map(|it| it.bind(py)).collect();
-        locks.retain(|it| is_lock(it));
-        locks.sort_by_key(|it| place(it));
-        locks.dedup_by_key(|it| place(it));
-        let deadline = self.timeout.and_then(waiting::after);
-        for lock in locks {
-            let left = deadline.map(|end| end.saturating_sub(os::now()) as f64 / 1e9);
-            let acquire = || lock.call_method1("acquire", (true, left))?.extract::<bool>();
-            let refused = match acquire() {
-                Ok(true) => {
-                    self.held().push(lock.clone().unbind());
-                    continue;
-                }
-                Ok(false) => crate::errors::to_python(py, &Error::TimedOut, "coheap.atomic"),
-                Err(error) => error,
-            };
-            return self.give_named(py).and(Err(refused));
-        }
-        Ok(())
-    }
-
-    /// Lets go of the locks that were named.
-    fn give_named(&self, py: Python<'_>) -> PyResult<()> {
-        if self.objects.is_empty() {
-            return Ok(());
-        }
-        let held = std::mem::take(&mut *self.held());
-        let mut given = Ok(());
-        for lock in held.iter().rev() {
-            given = given.and(lock.call_method0(py, "release").map(|_| ()));
-        }
-        given
-    }
-
-    fn held(&self) -> MutexGuard<'_, Vec<Py<PyAny>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Locks the objects that were named, in the order in which all blocks do.
-    fn lock_named(&self, py: Python<'_>) -> PyResult<()> {
-        let mut all: Vec<_> = self.objects.iter().filter_map(|it| parts(it.bind(py))).collect();
-        all.sort_by_key(|(object, _)| object.handle.at);
-        for (object, thing) in all {
-            match thing {
-                Some(thing) => object.lock_inside(py, thing)?,
-                None => drop(object.inside_unlocked(py, |_| Ok(()))?),
-            }
-        }
-        Ok(())
     }
 
     /// Keeps what the block was given up for, and answers what was kept.
@@ -367,8 +274,7 @@ impl Atomic {
 
     /// A block like this one, for one call of a decorated function.
     fn _fresh(&self, py: Python<'_>) -> Self {
-        let objects = self.objects.iter().map(|object| object.clone_ref(py)).collect();
-        Self::new(objects, self.timeout, None)
+        Self::new(self.named.again(py), self.timeout, None)
     }
 
     /// Waits for what the block could not wait for. Answers whether there was anything to wait
@@ -405,7 +311,7 @@ impl Atomic {
 
     fn __repr__(&self) -> String {
         let state = if self.level.load(Ordering::Acquire) != 0 { ", open" } else { "" };
-        format!("<coheap.atomic of {} named objects{state}>", self.objects.len())
+        format!("<coheap.atomic of {} named objects{state}>", self.named.len())
     }
 }
 
@@ -414,16 +320,16 @@ impl Atomic {
         let age = Some(self.age.load(Ordering::Relaxed)).filter(|age| *age != 0);
         let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
         let budget = self.timeout.map(nanoseconds);
-        self.take_named(py)?;
+        self.named.take_locks(py, self.timeout)?;
         let entered = block::enter(py, Entry { budget, age }).and_then(|entered| {
             entered.map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
         });
         let level = match entered {
             Ok(level) => level,
-            Err(error) => return self.give_named(py).and(Err(error)),
+            Err(error) => return self.named.give_locks(py).and(Err(error)),
         };
         self.level.store(level, Ordering::Release);
-        let locked = self.lock_named(py);
+        let locked = self.named.lock_all(py);
         if let Err(error) = &locked {
             self.level.store(0, Ordering::Release);
             self.leave(py, level, Some(error))?;
@@ -434,7 +340,7 @@ impl Atomic {
     /// Ends the level; the locks that were named are let go after that, however it ended.
     fn leave(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
         let left = self.leave_level(py, level, passing);
-        let given = self.give_named(py);
+        let given = self.named.give_locks(py);
         left.and(given)
     }
 
@@ -472,9 +378,9 @@ impl Atomic {
             Place::Inner if block::with(|block| block.leave_level(true)).is_ok() => {}
             _ => drop(block::take()),
         }
-        if !self.objects.is_empty() && !self.held().is_empty() {
+        if self.named.has_locks() {
             // One that was removed meanwhile, or let go by others, needs nothing.
-            let _ = Python::attach(|py| self.give_named(py));
+            let _ = Python::attach(|py| self.named.give_locks(py));
         }
     }
 

@@ -4,16 +4,20 @@
 //! before, so nothing changes under the reader's hands.
 
 use coheap_core::objects::parcel;
+use coheap_core::wire::{Broken, MAX_DEPTH, Reader, Tag};
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyTuple,
+    PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyString,
+    PyTuple,
 };
 use smallvec::SmallVec;
 
 use super::encode::FEW;
-use super::wire::{Broken, MAX_DEPTH, Reader, tag};
-use super::{Rules, number, pickle, text};
+use super::{Rules, Unreadable, number, pickle, text};
 use crate::errors;
+
+/// A tag that has no object in Python.
+const UNKNOWN: Unreadable = "a kind that this version does not know";
 
 type Items<'py> = SmallVec<[Bound<'py, PyAny>; FEW]>;
 
@@ -26,24 +30,38 @@ pub(crate) fn decode<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut reader = Reader::new(parcel::value_in(bytes));
     let decoded = value(py, &mut reader, rules, MAX_DEPTH)
-        .and_then(|object| reader.end().map_err(Failure::Broken).map(|()| object));
+        .and_then(|object| reader.end().map_err(Failure::from).map(|()| object));
     match decoded {
         Ok(object) => Ok(object),
-        Err(Failure::Broken(what)) => Err(errors::unreadable(py, what)),
+        Err(Failure::Unreadable(what)) => Err(errors::unreadable(py, what)),
         Err(Failure::Python(error)) => Err(error),
     }
 }
 
 /// Why there is no object.
 enum Failure {
-    Broken(Broken),
+    Unreadable(Unreadable),
     Python(PyErr),
+}
+
+impl From<Unreadable> for Failure {
+    #[cold]
+    fn from(what: Unreadable) -> Self {
+        Self::Unreadable(what)
+    }
 }
 
 impl From<Broken> for Failure {
     #[cold]
-    fn from(what: Broken) -> Self {
-        Self::Broken(what)
+    fn from(broken: Broken) -> Self {
+        Self::Unreadable(match broken {
+            Broken::CutOff { .. } => "it was cut off",
+            Broken::TooFewItems { .. } => "it has fewer items than it says",
+            Broken::LongLength => "a length beyond 64 bits",
+            Broken::UnknownTag(_) => UNKNOWN,
+            Broken::NotUtf8 => "a str that is not UTF-8",
+            Broken::Trailing { .. } => "bytes behind the value",
+        })
     }
 }
 
@@ -60,21 +78,19 @@ fn value<'py>(
     rules: Rules,
     depth: u32,
 ) -> Result<Bound<'py, PyAny>, Failure> {
-    Ok(match reader.byte()? {
-        tag::INT => {
-            i64::from_le_bytes(reader.word()?).into_pyobject(py).map_err(PyErr::from)?.into_any()
-        }
-        tag::STR => text::text(py, reader.bytes()?)?,
-        tag::FLOAT => PyFloat::new(py, f64::from_le_bytes(reader.word()?)).into_any(),
-        tag::NONE => py.None().into_bound(py),
-        tag::FALSE => PyBool::new(py, false).to_owned().into_any(),
-        tag::TRUE => PyBool::new(py, true).to_owned().into_any(),
-        tag::BYTES => PyBytes::new(py, reader.bytes()?).into_any(),
-        tag::TUPLE => PyTuple::new(py, items(py, reader, rules, depth)?)?.into_any(),
-        tag::LIST => PyList::new(py, items(py, reader, rules, depth)?)?.into_any(),
-        tag::DICT => dict(py, reader, rules, depth)?,
-        tag::SET => PySet::new(py, items(py, reader, rules, depth)?)?.into_any(),
-        tag::FROZENSET => PyFrozenSet::new(py, items(py, reader, rules, depth)?)?.into_any(),
+    Ok(match reader.tag()? {
+        Tag::Int => reader.int()?.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+        Tag::Str => PyString::new(py, reader.str()?).into_any(),
+        Tag::Float => PyFloat::new(py, reader.float()?).into_any(),
+        Tag::None => py.None().into_bound(py),
+        Tag::False => PyBool::new(py, false).to_owned().into_any(),
+        Tag::True => PyBool::new(py, true).to_owned().into_any(),
+        Tag::Bytes => PyBytes::new(py, reader.bytes()?).into_any(),
+        Tag::Tuple => PyTuple::new(py, items(py, reader, rules, depth)?)?.into_any(),
+        Tag::List => PyList::new(py, items(py, reader, rules, depth)?)?.into_any(),
+        Tag::Dict => dict(py, reader, rules, depth)?,
+        Tag::Set => PySet::new(py, items(py, reader, rules, depth)?)?.into_any(),
+        Tag::FrozenSet => PyFrozenSet::new(py, items(py, reader, rules, depth)?)?.into_any(),
         other => rare(py, other, reader, rules)?,
     })
 }
@@ -82,25 +98,24 @@ fn value<'py>(
 #[cold]
 fn rare<'py>(
     py: Python<'py>,
-    found: u8,
+    found: Tag,
     reader: &mut Reader<'_>,
     rules: Rules,
 ) -> Result<Bound<'py, PyAny>, Failure> {
     Ok(match found {
-        tag::BIG_INT => number::big(py, reader.bytes()?)??,
-        tag::COMPLEX => {
-            let (real, imag) = (reader.word()?, reader.word()?);
-            let (real, imag) = (f64::from_le_bytes(real), f64::from_le_bytes(imag));
+        Tag::BigInt => number::big(py, reader.bytes()?)??,
+        Tag::Complex => {
+            let (real, imag) = (reader.float()?, reader.float()?);
             PyComplex::from_doubles(py, real, imag).into_any()
         }
-        tag::STR_SURROGATES => text::surrogates(py, reader.bytes()?)?,
-        tag::BYTEARRAY => PyByteArray::new(py, reader.bytes()?).into_any(),
-        tag::PICKLE => pickle::load(py, reader.bytes()?, rules)?,
-        _ => return Err(Failure::Broken("a kind that this version does not know")),
+        Tag::StrSurrogates => text::surrogates(py, reader.bytes()?)?,
+        Tag::ByteArray => PyByteArray::new(py, reader.bytes()?).into_any(),
+        Tag::Pickle => pickle::load(py, reader.bytes()?, rules)?,
+        _ => return Err(Failure::Unreadable(UNKNOWN)),
     })
 }
 
-fn deeper(depth: u32) -> Result<u32, Broken> {
+fn deeper(depth: u32) -> Result<u32, Unreadable> {
     depth.checked_sub(1).ok_or("more than 64 levels of containers")
 }
 
@@ -111,8 +126,8 @@ fn items<'py>(
     depth: u32,
 ) -> Result<Items<'py>, Failure> {
     let depth = deeper(depth)?;
-    let count = reader.count(1)?;
-    let mut items = Items::with_capacity(count);
+    let count = reader.count()?;
+    let mut items = Items::with_capacity(count as usize);
     for _ in 0..count {
         items.push(value(py, reader, rules, depth)?);
     }
@@ -126,7 +141,7 @@ fn dict<'py>(
     depth: u32,
 ) -> Result<Bound<'py, PyAny>, Failure> {
     let depth = deeper(depth)?;
-    let count = reader.count(2)?;
+    let count = reader.count_pairs()?;
     let dict = PyDict::new(py);
     for _ in 0..count {
         let key = value(py, reader, rules, depth)?;

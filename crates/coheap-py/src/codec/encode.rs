@@ -6,6 +6,7 @@
 //!
 //! A value that is too deep, or goes round in a circle, is given up and pickled as a whole.
 
+use coheap_core::wire::{MAX_DEPTH, Tag, put_bytes, put_complex, put_float, put_head, put_tag};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -14,7 +15,6 @@ use pyo3::types::{
 };
 use smallvec::SmallVec;
 
-use super::wire::{MAX_DEPTH, put_bytes, put_head, put_word, tag};
 use super::{Rules, number, pickle, text, type_name};
 use crate::errors;
 
@@ -122,15 +122,14 @@ fn put_plain(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
     } else if object.is_exact_instance_of::<PyString>() {
         text::put_str(object.cast_exact()?, out)?;
     } else if object.is_exact_instance_of::<PyFloat>() {
-        let value = object.cast_exact::<PyFloat>()?.value();
-        put_word(out, tag::FLOAT, value.to_le_bytes());
+        put_float(out, object.cast_exact::<PyFloat>()?.value());
     } else if object.is_none() {
-        out.push(tag::NONE);
+        put_tag(out, Tag::None);
     } else if object.is_exact_instance_of::<PyBool>() {
         let is_true = object.cast_exact::<PyBool>()?.is_true();
-        out.push(if is_true { tag::TRUE } else { tag::FALSE });
+        put_tag(out, if is_true { Tag::True } else { Tag::False });
     } else if object.is_exact_instance_of::<PyBytes>() {
-        put_bytes(out, tag::BYTES, object.cast_exact::<PyBytes>()?.as_bytes());
+        put_bytes(out, Tag::Bytes, object.cast_exact::<PyBytes>()?.as_bytes());
     } else {
         return Ok(false);
     }
@@ -148,7 +147,7 @@ fn put(
         Ok(())
     } else if object.is_exact_instance_of::<PyTuple>() {
         let tuple = object.cast_exact::<PyTuple>().map_err(PyErr::from)?;
-        put_head(out, tag::TUPLE, tuple.len());
+        put_head(out, Tag::Tuple, tuple.len() as u64);
         put_all(tuple.iter(), rules, deeper(rules, depth, out)?, out)
     } else if object.is_exact_instance_of::<PyList>() {
         put_list(object.cast_exact().map_err(PyErr::from)?, rules, deeper(rules, depth, out)?, out)
@@ -157,11 +156,11 @@ fn put(
     } else if object.is_exact_instance_of::<PySet>() {
         let set = object.cast_exact::<PySet>().map_err(PyErr::from)?;
         let items: SmallVec<[Bound<'_, PyAny>; FEW]> = set.iter().collect();
-        put_head(out, tag::SET, items.len());
+        put_head(out, Tag::Set, items.len() as u64);
         put_all(items, rules, deeper(rules, depth, out)?, out)
     } else if object.is_exact_instance_of::<PyFrozenSet>() {
         let set = object.cast_exact::<PyFrozenSet>().map_err(PyErr::from)?;
-        put_head(out, tag::FROZENSET, set.len());
+        put_head(out, Tag::FrozenSet, set.len() as u64);
         put_all(set.iter(), rules, deeper(rules, depth, out)?, out)
     } else {
         put_rare(object, rules, out).map_err(Refusal::Python)
@@ -172,11 +171,10 @@ fn put(
 fn put_rare(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) -> PyResult<()> {
     if object.is_exact_instance_of::<PyComplex>() {
         let value = object.cast_exact::<PyComplex>()?;
-        put_word(out, tag::COMPLEX, value.real().to_le_bytes());
-        out.extend_from_slice(&value.imag().to_le_bytes());
+        put_complex(out, value.real(), value.imag());
         Ok(())
     } else if object.is_exact_instance_of::<PyByteArray>() {
-        put_bytes(out, tag::BYTEARRAY, &object.cast_exact::<PyByteArray>()?.to_vec());
+        put_bytes(out, Tag::ByteArray, &object.cast_exact::<PyByteArray>()?.to_vec());
         Ok(())
     } else {
         pickle::put(object, rules, out)
@@ -211,7 +209,7 @@ fn put_list(
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let len = list.len();
-    put_head(out, tag::LIST, len);
+    put_head(out, Tag::List, len as u64);
     for index in 0..len {
         let Ok(item) = list.get_item(index) else { return Err(changed_meanwhile()) };
         put(&item, rules, depth, out)?;
@@ -229,7 +227,7 @@ fn put_dict(
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let pairs: SmallVec<[(Bound<'_, PyAny>, Bound<'_, PyAny>); FEW]> = dict.iter().collect();
-    put_head(out, tag::DICT, pairs.len());
+    put_head(out, Tag::Dict, pairs.len() as u64);
     for (key, value) in pairs {
         put(&key, rules, depth, out)?;
         put(&value, rules, depth, out)?;

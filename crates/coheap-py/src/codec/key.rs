@@ -5,17 +5,15 @@
 //! one, the items of a frozenset lie in the order of their bytes. A subclass of int, float or str
 //! counts as its base.
 
+use coheap_core::wire::{
+    KEY_NAN, MAX_DEPTH, TWO_TO_63, Tag, put_bytes, put_float, put_head, put_int, put_tag,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyFrozenSet, PyInt, PyString, PyTuple};
 
-use super::wire::{MAX_DEPTH, put_bytes, put_head, put_word, tag};
 use super::{number, text, type_name};
-
-/// The one NaN that keys have.
-const NAN: u64 = 0x7ff8_0000_0000_0000;
-const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// Appends the bytes of a key.
 #[inline]
@@ -38,24 +36,24 @@ fn put(object: &Bound<'_, PyAny>, depth: u32, out: &mut Vec<u8>) -> PyResult<()>
     if object.is_exact_instance_of::<PyTuple>() {
         let tuple = object.cast_exact::<PyTuple>()?;
         let depth = deeper(depth)?;
-        put_head(out, tag::TUPLE, tuple.len());
+        put_head(out, Tag::Tuple, tuple.len() as u64);
         tuple.iter().try_for_each(|item| put(&item, depth, out))
     } else if object.is_exact_instance_of::<PyBytes>() {
-        put_bytes(out, tag::BYTES, object.cast_exact::<PyBytes>()?.as_bytes());
+        put_bytes(out, Tag::Bytes, object.cast_exact::<PyBytes>()?.as_bytes());
         Ok(())
     } else if object.is_none() {
-        out.push(tag::NONE);
+        put_tag(out, Tag::None);
         Ok(())
     } else if object.is_exact_instance_of::<PyBool>() {
         let value = i64::from(object.cast_exact::<PyBool>()?.is_true());
-        put_word(out, tag::INT, value.to_le_bytes());
+        put_int(out, value);
         Ok(())
     } else if let Ok(text) = object.cast::<PyString>() {
         text::put_str(text, out)
     } else if let Ok(int) = object.cast::<PyInt>() {
         number::put_int(int, out)
     } else if let Ok(float) = object.cast::<PyFloat>() {
-        put_float(object.py(), float.value(), out)
+        put_as_float(object.py(), float.value(), out)
     } else if object.is_exact_instance_of::<PyFrozenSet>() {
         put_frozenset(object.cast_exact()?, deeper(depth)?, out)
     } else {
@@ -73,13 +71,13 @@ fn deeper(depth: u32) -> PyResult<u32> {
     })
 }
 
-fn put_float(py: Python<'_>, value: f64, out: &mut Vec<u8>) -> PyResult<()> {
+fn put_as_float(py: Python<'_>, value: f64, out: &mut Vec<u8>) -> PyResult<()> {
     if value.is_nan() {
-        put_word(out, tag::FLOAT, NAN.to_le_bytes());
+        put_float(out, KEY_NAN);
     } else if !value.is_finite() || value.fract() != 0.0 {
-        put_word(out, tag::FLOAT, value.to_le_bytes());
+        put_float(out, value);
     } else if (-TWO_TO_63..TWO_TO_63).contains(&value) {
-        put_word(out, tag::INT, (value as i64).to_le_bytes());
+        put_int(out, value as i64);
     } else {
         let int = PyFloat::new(py, value).call_method0(intern!(py, "__int__"))?;
         number::put_int(int.cast()?, out)?;
@@ -96,7 +94,7 @@ fn put_frozenset(set: &Bound<'_, PyFrozenSet>, depth: u32, out: &mut Vec<u8>) ->
     }
     items.sort_unstable();
     items.dedup();
-    put_head(out, tag::FROZENSET, items.len());
+    put_head(out, Tag::FrozenSet, items.len() as u64);
     items.iter().for_each(|bytes| out.extend_from_slice(bytes));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Python objects as bytes and back, by `docs/values.md`.
+//! Python objects as bytes and back, by `docs/values.md`; the bytes themselves are those of
+//! `coheap_core::wire`.
 //!
 //! What always holds:
 //!
@@ -11,7 +12,6 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `wire` | tags and lengths |
 //! | `encode` `decode` | values |
 //! | `key` | keys: equal keys are equal bytes |
 //! | `number` `text` | ints beyond 64 bits, strs beyond Unicode |
@@ -25,12 +25,10 @@ mod number;
 mod pickle;
 pub(crate) mod probe;
 mod text;
-mod wire;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode, encode_for_dict, is_plain};
 pub(crate) use key::encode_key;
-pub(crate) use number::{put_small, small, small_bytes};
 
 /// What a heap allows its values.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +40,9 @@ pub(crate) struct Rules {
     /// Whether a dict takes mutable containers and keeps copies of them.
     pub(crate) copies: bool,
 }
+
+/// What is wrong with bytes that cannot be read.
+type Unreadable = &'static str;
 
 /// How messages call the type of an object.
 fn type_name(object: &pyo3::Bound<'_, pyo3::PyAny>) -> String {

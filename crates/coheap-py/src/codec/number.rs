@@ -2,45 +2,23 @@
 //!
 //! What always holds: the methods called are those of `int` itself, so a subclass has no say.
 
+use coheap_core::wire::{self, Tag, put_bytes};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt};
 use pyo3::{intern, types::IntoPyDict as _};
 
-use super::wire::{Broken, put_bytes, put_word, tag};
+use super::Unreadable;
 
 /// Appends an int (or the base of a subclass of it) of any size.
 #[inline]
 pub(super) fn put_int(object: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
     match object.extract::<i64>() {
         Ok(value) => {
-            put_small(value, out);
+            wire::put_int(out, value);
             Ok(())
         }
         Err(error) => put_big(object, out, error),
-    }
-}
-
-/// Appends an int of 64 bits.
-#[inline]
-pub(crate) fn put_small(value: i64, out: &mut Vec<u8>) {
-    put_word(out, tag::INT, value.to_le_bytes());
-}
-
-/// The bytes of an int of 64 bits.
-#[inline]
-pub(crate) fn small_bytes(value: i64) -> [u8; 9] {
-    let mut bytes = [tag::INT; 9];
-    bytes[1..].copy_from_slice(&value.to_le_bytes());
-    bytes
-}
-
-/// The int of 64 bits that the bytes say, if they say one.
-#[inline]
-pub(crate) fn small(bytes: &[u8]) -> Option<i64> {
-    match bytes {
-        [tag::INT, rest @ ..] => rest.try_into().ok().map(i64::from_le_bytes),
-        _ => None,
     }
 }
 
@@ -60,7 +38,7 @@ fn put_big(object: &Bound<'_, PyInt>, out: &mut Vec<u8>, error: PyErr) -> PyResu
         [.., before, 0xff] if before & 0x80 != 0 => bytes.len() - 1,
         _ => bytes.len(),
     };
-    put_bytes(out, tag::BIG_INT, &bytes[..len]);
+    put_bytes(out, Tag::BigInt, &bytes[..len]);
     Ok(())
 }
 
@@ -68,14 +46,8 @@ fn put_big(object: &Bound<'_, PyInt>, out: &mut Vec<u8>, error: PyErr) -> PyResu
 pub(super) fn big<'py>(
     py: Python<'py>,
     bytes: &[u8],
-) -> PyResult<Result<Bound<'py, PyAny>, Broken>> {
-    let is_minimal = match bytes {
-        [.., _, _, _, _, _, _, _, before, last] => {
-            *last != if before & 0x80 == 0 { 0x00 } else { 0xff }
-        }
-        _ => false,
-    };
-    if !is_minimal {
+) -> PyResult<Result<Bound<'py, PyAny>, Unreadable>> {
+    if !wire::is_minimal(bytes) {
         return Ok(Err("an int that could be shorter"));
     }
     let args = (PyBytes::new(py, bytes), intern!(py, "little"));

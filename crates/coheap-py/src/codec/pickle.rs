@@ -4,11 +4,11 @@
 //! runs code of the object, which may do anything, also to the heap.
 
 use coheap_core::os;
+use coheap_core::wire::{Tag, put_bytes};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::wire::{put_bytes, tag};
 use super::{Rules, type_name};
 use crate::late::Late;
 
@@ -32,7 +32,7 @@ pub(super) fn put(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) ->
     }
     os::sleep_when_ended();
     let bytes = DUMPS.get(py)?.call1((object, PROTOCOL))?;
-    put_bytes(out, tag::PICKLE, bytes.cast::<PyBytes>()?.as_bytes());
+    put_bytes(out, Tag::Pickle, bytes.cast::<PyBytes>()?.as_bytes());
     Ok(())
 }
 

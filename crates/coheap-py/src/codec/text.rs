@@ -2,19 +2,20 @@
 //!
 //! What always holds: the text is that of `str` itself, so a subclass has no say.
 
+use coheap_core::wire::{Tag, put_bytes};
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use super::wire::{Broken, put_bytes, tag};
+use super::Unreadable;
 
 /// Appends a str (or the base of a subclass of it).
 #[inline]
 pub(super) fn put_str(object: &Bound<'_, PyString>, out: &mut Vec<u8>) -> PyResult<()> {
     match object.to_str() {
         Ok(text) => {
-            put_bytes(out, tag::STR, text.as_bytes());
+            put_bytes(out, Tag::Str, text.as_bytes());
             Ok(())
         }
         Err(error) => put_surrogates(object, out, error),
@@ -29,20 +30,16 @@ fn put_surrogates(object: &Bound<'_, PyString>, out: &mut Vec<u8>, error: PyErr)
     }
     let args = (object, intern!(py, "utf-8"), intern!(py, "surrogatepass"));
     let bytes = py.get_type::<PyString>().call_method1(intern!(py, "encode"), args)?;
-    put_bytes(out, tag::STR_SURROGATES, bytes.cast::<PyBytes>()?.as_bytes());
+    put_bytes(out, Tag::StrSurrogates, bytes.cast::<PyBytes>()?.as_bytes());
     Ok(())
-}
-
-/// The str in the payload of a `STR`.
-#[inline]
-pub(super) fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyAny>, Broken> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "a str that is not UTF-8")?;
-    Ok(PyString::new(py, text).into_any())
 }
 
 /// The str in the payload of a `STR_SURROGATES`.
 #[cold]
-pub(super) fn surrogates<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyAny>, Broken> {
+pub(super) fn surrogates<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+) -> Result<Bound<'py, PyAny>, Unreadable> {
     let args = (intern!(py, "utf-8"), intern!(py, "surrogatepass"));
     let text = PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), args);
     text.map_err(|_| "a str that is not UTF-8 with surrogates")

@@ -10,10 +10,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Dict, inside};
+use super::Dict;
+use crate::access::Access;
 use crate::codec;
-use crate::door::Door;
 use crate::late::Late;
+use crate::object::OpenHeap;
 use crate::scratch::{Scratch, ScratchPairs};
 
 static COUNTER: Late = Late::new("collections", "Counter");
@@ -31,18 +32,14 @@ pub(super) fn update(
         let message = format!("update expected at most 1 argument, got {}", others.len());
         return Err(PyTypeError::new_err(message));
     }
-    let mut entries = Entries::new(&dict.object.door);
+    let mut entries = Entries::new(&dict.object.heap);
     if let Ok(other) = others.get_item(0) {
         entries.gather(&other)?;
     }
     if let Some(named) = named {
         entries.gather(named)?;
     }
-    let (py, pairs) = (others.py(), &*entries.pairs);
-    match dict.inside(py, |block| inside::set_all(block, &dict.map, pairs.iter()))? {
-        Some(()) => Ok(()),
-        None => store(py, dict, pairs),
-    }
+    store(others.py(), dict, &entries.pairs)
 }
 
 /// Adds to the ints under many keys.
@@ -61,28 +58,22 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
         .map(|(end, by)| (&bytes[std::mem::replace(&mut start, *end)..*end], *by))
         .collect();
     let py = counts.py();
-    let inside = |block: &mut _| inside::add_all(block, &dict.map, additions.iter().copied());
-    if dict.inside(py, inside)?.is_some() {
-        return Ok(());
-    }
-    let done = dict
-        .object
-        .door
-        .write(py, additions.len() >= MANY, |context| dict.map.add_many(context, &additions))?;
-    done.map_err(|error| dict.object.explain(py, &error))
+    let is_long = additions.len() >= MANY;
+    let add = |access: Access<'_>| access.map_add_many(&dict.map, &additions);
+    dict.object.change_many(py, is_long, add)?.map_err(|error| dict.object.explain(py, &error))
 }
 
 /// Encoded pairs.
 struct Entries<'a> {
-    door: &'a Door,
+    heap: &'a OpenHeap,
     pairs: ScratchPairs,
     /// Values that refer to objects, until they are stored.
     packed: Vec<Scratch>,
 }
 
 impl<'a> Entries<'a> {
-    fn new(door: &'a Door) -> Self {
-        Self { door, pairs: ScratchPairs::new(), packed: Vec::new() }
+    fn new(heap: &'a OpenHeap) -> Self {
+        Self { heap, pairs: ScratchPairs::new(), packed: Vec::new() }
     }
 
     /// Adds what `dict.update` would take from an object.
@@ -121,14 +112,14 @@ impl<'a> Entries<'a> {
 
     #[inline]
     fn add(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (door, packed) = (self.door, &mut self.packed);
+        let (heap, packed) = (self.heap, &mut self.packed);
         self.pairs.push_with(
             |bytes| codec::encode_key(key, bytes),
             |bytes| {
                 if codec::is_plain(value) {
-                    return codec::encode_for_dict(value, door.rules, bytes);
+                    return codec::encode_for_dict(value, heap.rules, bytes);
                 }
-                let scratch = Scratch::dict_value(value, door)?;
+                let scratch = Scratch::dict_value(value, heap)?;
                 bytes.extend_from_slice(&scratch);
                 if scratch.is_packed() {
                     packed.push(scratch);
@@ -141,10 +132,9 @@ impl<'a> Entries<'a> {
 
 /// Stores all pairs at once, or in as many parts as it takes.
 fn store(py: Python<'_>, dict: &Dict, pairs: &Pairs) -> PyResult<()> {
-    let done = dict.object.door.write(py, pairs.len() >= MANY, |context| match pairs.get(0) {
-        Some((key, value)) if pairs.len() == 1 => dict.map.set(context, key, value).map(|_| ()),
-        _ => dict.map.set_many(context, pairs).map(|_| ()),
-    })?;
+    let is_long = pairs.len() >= MANY;
+    let set = |access: Access<'_>| access.map_set_many(&dict.map, pairs);
+    let done = dict.object.change_many(py, is_long, set)?;
     match done {
         Err(Error::TransactionTooLarge { .. }) if pairs.len() > 1 => {
             let middle = pairs.len() / 2;

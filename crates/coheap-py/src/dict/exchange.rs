@@ -3,10 +3,10 @@
 //! What always holds: the caller's code runs between two operations of the engine, never within
 //! one; the second one checks that what the first one read is still there, byte for byte.
 
-use coheap_core::transaction::Transaction;
 use pyo3::prelude::*;
 
-use super::{Dict, Entry, inside};
+use super::{Dict, Entry};
+use crate::access::{change, read};
 use crate::late::Late;
 use crate::scratch::Scratch;
 
@@ -20,16 +20,11 @@ pub(super) fn set_default<'py>(
     let py = key.py();
     let default = default.unwrap_or_else(|| py.None().into_bound(py));
     let bytes = Scratch::key(key)?;
-    let value = Scratch::dict_value(&default, &dict.object.door)?;
+    let value = Scratch::dict_value(&default, &dict.object.heap)?;
     let mut out = Scratch::new();
-    let is_new = match dict
-        .inside(py, |block| inside::set_default(block, &dict.map, &bytes, &value, &mut out))?
-    {
-        Some(is_new) => is_new,
-        None => dict
-            .object
-            .write(py, |context| dict.map.set_default(context, &bytes, &value, &mut out))?,
-    };
+    let is_new = change!(dict.object, py, |access| {
+        access.map_set_default(&dict.map, &bytes, &value, &mut out)
+    })?;
     dict.decode(py, if is_new { &value } else { &out })
 }
 
@@ -47,7 +42,7 @@ pub(super) fn update_with<'py>(
         let before = dict.load(py, &key, &mut old)?;
         let is_there = before.is_some();
         let value = change.call1((before.unwrap_or_else(|| default.clone()),))?;
-        let new = Scratch::dict_value(&value, &dict.object.door)?;
+        let new = Scratch::dict_value(&value, &dict.object.heap)?;
         let expected = is_there.then_some(old.as_slice());
         if exchange(py, dict, &key, expected, Some(&new))? {
             return dict.decode(py, &new);
@@ -78,22 +73,13 @@ pub(super) fn pop_last<'py>(dict: &Dict, py: Python<'py>) -> PyResult<Option<Ent
     let (mut key, mut old) = (Scratch::new(), Scratch::new());
     let map = &dict.map;
     loop {
-        let is_there =
-            match dict.inside(py, |block| inside::last(block, map, &mut key, &mut old))? {
-                Some(is_there) => is_there,
-                None => dict.object.run(py, |context| map.last(context, &mut key, &mut old))?,
-            };
+        let is_there = read!(dict.object, py, |access| access.map_last(map, &mut key, &mut old))?;
         if !is_there {
             return Ok(None);
         }
         // As long as it is there it can be loaded, or not be loaded.
         let Some(value) = dict.load(py, &key, &mut old)? else { continue };
-        let remove =
-            |block: &mut Transaction| inside::compare_and_set(block, map, &key, Some(&old), None);
-        let is_done = match dict.inside(py, remove)? {
-            Some(is_done) => is_done,
-            None => dict.object.write(py, |context| map.remove_last(context, &key, &old))?,
-        };
+        let is_done = change!(dict.object, py, |access| access.map_remove_last(map, &key, &old))?;
         if is_done {
             return Ok(Some((dict.decode(py, &key)?, value)));
         }
@@ -109,11 +95,7 @@ fn exchange(
     expected: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> PyResult<bool> {
-    let map = &dict.map;
-    match dict.inside(py, |block| inside::compare_and_set(block, map, key, expected, new))? {
-        Some(is_done) => Ok(is_done),
-        None => dict.object.write(py, |context| map.compare_and_set(context, key, expected, new)),
-    }
+    change!(dict.object, py, |access| access.map_compare_and_set(&dict.map, key, expected, new))
 }
 
 pub(super) fn compare_and_set(
@@ -127,7 +109,7 @@ pub(super) fn compare_and_set(
     let key = Scratch::key(key)?;
     let new = match new.is(&absent) {
         true => None,
-        false => Some(Scratch::dict_value(new, &dict.object.door)?),
+        false => Some(Scratch::dict_value(new, &dict.object.heap)?),
     };
     let new = new.as_ref().map(|new| new.as_slice());
     if expected.is(&absent) {

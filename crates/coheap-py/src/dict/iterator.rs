@@ -9,19 +9,18 @@
 
 use std::sync::{Mutex, TryLockError};
 
-use coheap_core::objects::Lockable;
+use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
 use coheap_core::sync::turn;
-use coheap_core::transaction::Transaction;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::{Dict, LOOKS, inside, until_claimed};
+use super::{Dict, LOOKS, until_claimed};
+use crate::access::{Access, read};
 use crate::atomic;
 use crate::codec;
-use crate::door::Object;
+use crate::object::Object;
 use crate::scratch::Scratch;
-use coheap_core::objects::Map;
 
 /// Entries of the first batch and of the largest.
 const FIRST: u64 = 16;
@@ -81,12 +80,9 @@ pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<
 
 impl DictIterator {
     pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
-        let inside = dict.inside(py, |block| inside::pairs(block, &dict.map))?;
-        let block = if inside.is_some() { atomic::current(py)? } else { None };
-        let (len, batch) = match inside {
-            Some(pairs) => (pairs.len() as u64, pairs),
-            None => (dict.object.run(py, |context| dict.map.len(context))?, Pairs::default()),
-        };
+        let (len, all) = read!(dict.object, py, |access| access.map_begin(&dict.map))?;
+        let block = if all.is_some() { atomic::current(py)? } else { None };
+        let batch = all.unwrap_or_default();
         let state = State {
             batch,
             number: 0,
@@ -144,39 +140,33 @@ impl DictIterator {
     }
 
     fn len(&self, py: Python<'_>) -> PyResult<u64> {
-        match self.inside(py, |block| block.on(&self.map).len())? {
-            Some(len) => Ok(len),
-            None => self.object.run(py, |context| self.map.len(context)),
-        }
+        self.look(py, |access| access.map_len(&self.map))
     }
 
     /// Replaces `out` by the value that a key has now. `false`: it has none.
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
-        match self.inside(py, |block| block.on(&self.map).get(key, out))? {
-            Some(found) => Ok(found),
-            None => self.object.run(py, |context| self.map.get(context, key, out)),
-        }
+        self.look(py, |access| access.map_get(&self.map, key, out))
     }
 
-    /// Runs an operation in the block in which it began, if it began in one.
-    fn inside<T>(
+    /// Reads in the block in which it began, or alone if it began in none.
+    fn look<T>(
         &self,
         py: Python<'_>,
-        operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
-    ) -> PyResult<Option<T>> {
+        mut operation: impl FnMut(Access<'_>) -> coheap_core::Result<T>,
+    ) -> PyResult<T> {
         match self.block {
-            Some(_) => self.object.inside(py, Lockable::of(&self.map), operation),
-            None => Ok(None),
+            Some(_) => read!(self.object, py, |access| operation(access)),
+            None => self.object.run(py, |context| operation(Access::Alone(context))),
         }
     }
 
     /// The sequence of the dict's turn, if nobody writes at the moment.
     fn sequence(&self) -> Option<u64> {
-        turn::begin_read(self.object.door.engine.region().turn(self.map.handle.turn))
+        turn::begin_read(self.object.heap.engine.region().turn(self.map.handle.turn))
     }
 
     fn is_unchanged(&self, state: &State) -> bool {
-        let turn = self.object.door.engine.region().turn(self.map.handle.turn);
+        let turn = self.object.heap.engine.region().turn(self.map.handle.turn);
         state.sequence.is_some_and(|sequence| turn::is_unchanged(turn, sequence))
     }
 }
@@ -198,7 +188,7 @@ impl DictIterator {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((key, mut value, mut is_stale)) = self.advance(py)? else { return Ok(None) };
-        let rules = self.object.door.rules;
+        let rules = self.object.heap.rules;
         if self.what == What::Keys {
             return codec::decode(py, &key, rules).map(Some);
         }

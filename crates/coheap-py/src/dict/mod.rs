@@ -7,29 +7,28 @@
 //! |---|---|
 //! | `entries` | many pairs at once: `update`, `increment_many` |
 //! | `exchange` | changes that depend on what is there |
-//! | `inside` | what blocks of `atomic` do |
 //! | `iterator` | going through keys, values and items |
 //! | `plain` | copies as plain dicts, comparison, repr |
 
 mod entries;
 mod exchange;
-mod inside;
 mod iterator;
 mod plain;
 
-use coheap_core::objects::Lockable;
-use coheap_core::objects::{Map, map};
+use std::borrow::Cow;
+
+use coheap_core::objects::{Kind, Map, map};
 use coheap_core::os;
-use coheap_core::transaction::Transaction;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
+use crate::access::{change, read};
 use crate::codec::{self, Rules};
-use crate::door::Object;
 use crate::errors;
+use crate::handle::{Handle, name_and_pickle};
 use crate::heap::default;
-use crate::heap::pickling::{self, Reduced};
+use crate::object::Object;
 use crate::scratch::Scratch;
 
 pub(crate) use iterator::DictIterator;
@@ -68,25 +67,15 @@ impl Dict {
         Self { map: Map { handle: object.handle }, object }
     }
 
-    /// Runs an operation in the block of `atomic` that the caller is in, if it is in one.
-    #[inline(always)]
-    fn inside<T>(
-        &self,
-        py: Python<'_>,
-        operation: impl FnMut(&mut Transaction) -> coheap_core::Result<T>,
-    ) -> PyResult<Option<T>> {
-        self.object.inside(py, Lockable::of(&self.map), operation)
-    }
-
     /// A dict from a pickle, with what that says besides.
     pub(crate) fn with_more(mut object: Object, more: &str) -> Self {
-        object.door.rules.copies = more == KEEPS_COPIES;
+        object.heap.rules.copies = more == KEEPS_COPIES;
         Self::new(object)
     }
 
     #[inline]
     fn rules(&self) -> Rules {
-        self.object.door.rules
+        self.object.heap.rules
     }
 
     #[inline]
@@ -117,10 +106,7 @@ impl Dict {
     /// Replaces `out` by the bytes of the value under a key. `false`: there is none.
     #[inline]
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
-        match self.inside(py, |block| block.on(&self.map).get(key, out))? {
-            Some(is_there) => Ok(is_there),
-            None => self.object.run(py, |context| self.map.get(context, key, out)),
-        }
+        read!(self.object, py, |access| access.map_get(&self.map, key, out))
     }
 }
 
@@ -152,7 +138,7 @@ impl Dict {
     #[pyo3(signature = (*others, **entries))]
     fn create(others: &Bound<'_, PyTuple>, entries: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let py = others.py();
-        let new = Self::new(default::door(py)?.object(py, "dict", None, &map::Recipe)?);
+        let new = Self::new(default::open_heap(py)?.object(py, Kind::Map, None, &map::Recipe)?);
         if !others.is_empty() || entries.is_some() {
             entries::update(&new, others, entries)?;
         }
@@ -182,42 +168,26 @@ impl Dict {
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
-        let value = Scratch::dict_value(value, &self.object.door)?;
-        let py = key.py();
-        if self.inside(py, |block| block.on(&self.map).set(&bytes, &value))?.is_none() {
-            self.object.write(py, |context| self.map.set(context, &bytes, &value))?;
-        }
-        Ok(())
+        let value = Scratch::dict_value(value, &self.object.heap)?;
+        change!(self.object, key.py(), |access| access.map_set(&self.map, &bytes, &value))
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let mut out = Scratch::new();
         let py = key.py();
-        let is_there = match self
-            .inside(py, |block| block.on(&self.map).remove(&bytes, &mut out))?
-        {
-            Some(is_there) => is_there,
-            None => self.object.write(py, |context| self.map.remove(context, &bytes, &mut out))?,
-        };
+        let is_there =
+            change!(self.object, py, |access| access.map_remove(&self.map, &bytes, &mut out))?;
         if is_there { Ok(()) } else { Err(missing(key)) }
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = Scratch::key(key)?;
-        let py = key.py();
-        match self.inside(py, |block| block.on(&self.map).get(&bytes, &mut Scratch::new()))? {
-            Some(is_there) => Ok(is_there),
-            None => self.object.run(py, |context| self.map.contains(context, &bytes)),
-        }
+        read!(self.object, key.py(), |access| access.map_contains(&self.map, &bytes))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        let len = match self.inside(py, |block| block.on(&self.map).len())? {
-            Some(len) => len,
-            None => self.object.run(py, |context| self.map.len(context))?,
-        };
-        Ok(len as usize)
+        Ok(read!(self.object, py, |access| access.map_len(&self.map))? as usize)
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<DictIterator> {
@@ -298,10 +268,7 @@ impl Dict {
 
     /// Removes everything.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        match self.inside(py, |block| inside::clear(block, &self.map))? {
-            Some(()) => Ok(()),
-            None => self.object.write(py, |context| self.map.clear(context)),
-        }
+        change!(self.object, py, |access| access.map_clear(&self.map))
     }
 
     /// Takes over entries, as `dict.update`, all at once or none: nobody sees, and no death leaves,
@@ -332,11 +299,7 @@ impl Dict {
     #[pyo3(signature = (key, by=1))]
     fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
         let bytes = Scratch::key(key)?;
-        let py = key.py();
-        match self.inside(py, |block| block.on(&self.map).add(&bytes, by))? {
-            Some(sum) => Ok(sum),
-            None => self.object.write(py, |context| self.map.add(context, &bytes, by)),
-        }
+        change!(self.object, key.py(), |access| access.map_add(&self.map, &bytes, by))
     }
 
     /// Adds to the ints under many keys, all at once or none.
@@ -444,18 +407,19 @@ impl Dict {
         memo.py().import("copy")?.call_method1("deepcopy", (plain, memo))
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        let more = if self.rules().copies { KEEPS_COPIES } else { "" };
-        pickling::reduce(py, &self.object, more)
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         plain::repr(py, self)
     }
+}
 
-    /// The name under which the heap has it, or None.
-    #[getter]
-    fn name(&self) -> Option<&str> {
-        self.object.name()
+impl Handle for Dict {
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn more(&self) -> Cow<'static, str> {
+        Cow::Borrowed(if self.rules().copies { KEEPS_COPIES } else { "" })
     }
 }
+
+name_and_pickle!(Dict);

@@ -9,9 +9,10 @@ use coheap_core::os;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
-use super::{Dict, Entry, LOOKS, inside, until_claimed};
-use crate::door::Object;
+use super::{Dict, Entry, LOOKS, until_claimed};
+use crate::access::read;
 use crate::late::Late;
+use crate::object::Object;
 use crate::{atomic, errors};
 
 /// New in Python 3.15: it is no `dict`, but has its operators.
@@ -25,10 +26,7 @@ const SHOWN: u64 = 20;
 /// All entries as they are at one moment.
 fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
     os::sleep_when_ended();
-    match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
-        Some(pairs) => Ok(pairs),
-        None => dict.object.run(py, |context| dict.map.snapshot(context)),
-    }
+    read!(dict.object, py, |access| access.map_entries(&dict.map))
 }
 
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
@@ -103,7 +101,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
     let Some(_mark) = Showing::begin(&dict.object) else { return Ok("{...}".to_owned()) };
     let (len, first) = match until_claimed(py, LOOKS, || first(py, dict)) {
         Ok(first) => first,
-        Err(error) => return dict.object.shown(py, "Dict", Err(error)),
+        Err(error) => return dict.object.shown(py, Err(error)),
     };
     let mut shown = Vec::new();
     for (key, value) in first {
@@ -120,13 +118,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
 /// How many entries there are, and the first few of them.
 fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> {
     os::sleep_when_ended();
-    let (len, first) = match dict.inside(py, |block| inside::pairs(block, &dict.map))? {
-        Some(pairs) => (pairs.len() as u64, pairs),
-        None => {
-            let len = dict.object.run(py, |context| dict.map.len(context))?;
-            (len, dict.object.run(py, |context| dict.map.scan(context, 0, SHOWN))?.entries)
-        }
-    };
+    let (len, first) = read!(dict.object, py, |access| access.map_first(&dict.map, SHOWN))?;
     let load = |(key, value): (&[u8], &[u8])| Ok((dict.decode(py, key)?, dict.decode(py, value)?));
     let first: PyResult<_> = first.iter().take(SHOWN as usize).map(load).collect();
     Ok((len, first?))

@@ -9,7 +9,7 @@ use coheap_core::os::PrivateMutex;
 use pyo3::prelude::*;
 
 use super::Heap;
-use crate::door::Door;
+use crate::object::OpenHeap;
 
 static DEFAULT: PrivateMutex<Option<Py<Heap>>> = PrivateMutex::new(None);
 
@@ -52,19 +52,19 @@ pub(crate) fn forget() {
     drop(before);
 }
 
-/// The door of the default heap.
-pub(crate) fn door(py: Python<'_>) -> PyResult<Door> {
-    Ok(default_heap(py)?.get().door.clone())
+/// The default heap, for objects that are made in it.
+pub(crate) fn open_heap(py: Python<'_>) -> PyResult<OpenHeap> {
+    Ok(default_heap(py)?.get().heap.clone())
 }
 
 pub(super) fn is_default(engine: &Engine) -> bool {
-    DEFAULT.lock().as_ref().is_some_and(|heap| heap.get().door.engine.is_same(engine))
+    DEFAULT.lock().as_ref().is_some_and(|heap| heap.get().heap.engine.is_same(engine))
 }
 
 /// Takes over what is the default heap of the process that a handle came from, if this one has
 /// none yet.
-pub(super) fn adopt(py: Python<'_>, door: &Door) -> PyResult<()> {
-    let heap = Py::new(py, Heap { door: door.clone() })?;
+pub(super) fn adopt(py: Python<'_>, open: &OpenHeap) -> PyResult<()> {
+    let heap = Py::new(py, Heap { heap: open.clone() })?;
     let mut default = DEFAULT.lock();
     if default.is_none() {
         *default = Some(heap);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use coheap_core::os::PrivateMutex;
 use pyo3::prelude::*;
 
-use crate::door::Keeper;
+use crate::object::Keeper;
 
 /// What keeps objects.
 type Keepers = Vec<Arc<Keeper>>;

@@ -18,7 +18,7 @@ pub(crate) mod pickling;
 use std::path::PathBuf;
 
 use coheap_core::heap::{Heap as Engine, Options};
-use coheap_core::objects::{Directory, estate, map};
+use coheap_core::objects::{Directory, Kind, estate, map};
 use coheap_core::{check, os, stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
@@ -27,9 +27,9 @@ use pyo3::types::PyDict;
 use crate::atomic;
 use crate::codec::Rules;
 use crate::dict::Dict;
-use crate::door::Door;
 use crate::errors;
 use crate::lock::{Lock, RLock};
+use crate::object::OpenHeap;
 use crate::queue::WorkQueue;
 use crate::value::Value;
 
@@ -50,13 +50,13 @@ use crate::value::Value;
 ///     ValueError: `max_bytes` is too small or too large.
 #[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct Heap {
-    door: Door,
+    heap: OpenHeap,
 }
 
 impl Heap {
     fn new(engine: Engine, pickle: bool) -> Self {
         let max_bytes = engine.region().header().max_bytes.get();
-        Self { door: Door { engine, rules: Rules { pickle, max_bytes, copies: false } } }
+        Self { heap: OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } } }
     }
 
     fn anonymous(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
@@ -75,7 +75,7 @@ impl Heap {
     }
 
     pub(super) fn stats_now(&self, py: Python<'_>) -> PyResult<stats::Stats> {
-        self.door.run(py, || self.subject(), |_| stats::stats(&self.door.engine))
+        self.heap.run(py, || self.subject(), |_| stats::stats(&self.heap.engine))
     }
 }
 
@@ -94,7 +94,7 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     #[pyo3(signature = (name=None))]
     fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
-        Ok(Dict::new(self.door.object(py, "dict", name, &map::Recipe)?))
+        Ok(Dict::new(self.heap.object(py, Kind::Map, name, &map::Recipe)?))
     }
 
     /// The work queue with this name, made empty if there is none; without a name a new one.
@@ -116,7 +116,7 @@ impl Heap {
         maxsize: i64,
         max_attempts: Option<i64>,
     ) -> PyResult<WorkQueue> {
-        WorkQueue::make(py, &self.door, name, maxsize, max_attempts)
+        WorkQueue::make(py, &self.heap, name, maxsize, max_attempts)
     }
 
     /// The lock with this name, made free if there is none; without a name a new one.
@@ -132,7 +132,7 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     #[pyo3(signature = (name=None, *, on_death="warn"))]
     fn lock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<Lock> {
-        Lock::make(py, &self.door, name, on_death)
+        Lock::make(py, &self.heap, name, on_death)
     }
 
     /// The lock with this name that its holder may acquire again, made free if there is none;
@@ -148,7 +148,7 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     #[pyo3(signature = (name=None, *, on_death="warn"))]
     fn rlock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<RLock> {
-        RLock::make(py, &self.door, name, on_death)
+        RLock::make(py, &self.heap, name, on_death)
     }
 
     /// The number with this name, made as `init` if there is none; without a name a new one.
@@ -174,12 +174,12 @@ impl Heap {
         init: Option<Bound<'_, PyAny>>,
         name: Option<&str>,
     ) -> PyResult<Value> {
-        Value::make(py, &self.door, name, typecode, init)
+        Value::make(py, &self.heap, name, typecode, init)
     }
 
     /// The names of all objects, oldest first.
     fn names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        let names = self.door.run(py, || self.subject(), |context| Directory.names(context))?;
+        let names = self.heap.run(py, || self.subject(), |context| Directory.names(context))?;
         Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -189,17 +189,17 @@ impl Heap {
     ///     KeyError: There is no such name.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         let subject = || format!("object {name:?}");
-        atomic::bind(py, &self.door.engine, subject)?;
+        atomic::bind(py, &self.heap.engine, subject)?;
         // A transaction that has the object ends first.
-        let removed = self.door.write(py, true, |context| Directory.remove(context, name))?;
+        let removed = self.heap.write(py, true, |context| Directory.remove(context, name))?;
         removed.map_err(|error| errors::to_python(py, &error, &subject()))
     }
 
     /// Leaves the heap. Its objects raise `HeapClosed` in this process from now on, and what the
     /// process had on lease goes back.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        pickling::let_go(&self.door.engine);
-        let closed = py.detach(|| self.door.engine.close());
+        pickling::let_go(&self.heap.engine);
+        let closed = py.detach(|| self.heap.engine.close());
         closed.map_err(|error| errors::to_python(py, &error, &self.subject()))
     }
 
@@ -209,7 +209,7 @@ impl Heap {
     ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
     fn unlink(&self, py: Python<'_>) -> PyResult<()> {
         atomic::refuse_inside(py, || self.subject(), "names are taken away")?;
-        self.door.run(py, || self.subject(), |_| self.door.engine.unlink())
+        self.heap.run(py, || self.subject(), |_| self.heap.engine.unlink())
     }
 
     /// Bytes in use: objects, and what is kept ready for more.
@@ -221,13 +221,13 @@ impl Heap {
     /// Most bytes of what is stored.
     #[getter]
     fn max_bytes(&self) -> u64 {
-        self.door.rules.max_bytes
+        self.heap.rules.max_bytes
     }
 
     /// The heap's name, or None.
     #[getter]
     fn name(&self) -> Option<&str> {
-        let file = self.door.engine.path()?.file_name()?.to_str()?;
+        let file = self.heap.engine.path()?.file_name()?.to_str()?;
         file.strip_prefix("coheap.")
     }
 
@@ -239,7 +239,7 @@ impl Heap {
     /// Raises:
     ///     HeapCorrupt: Something cannot be; the message says what and where.
     fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let engine = &self.door.engine;
+        let engine = &self.heap.engine;
         let walk = py.detach(|| {
             engine.with(|context| {
                 estate::sweep(context)?;
@@ -289,7 +289,7 @@ impl Heap {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<pickling::Reduced<'py>> {
-        pickling::reduce_heap(py, &self.door)
+        pickling::reduce_heap(py, &self.heap)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -351,7 +351,7 @@ pub(crate) fn open(
 #[pyfunction]
 pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
     let heap = heap.get();
-    heap.door.run(py, || heap.subject(), estate::sweep)
+    heap.heap.run(py, || heap.subject(), estate::sweep)
 }
 
 fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {

@@ -6,7 +6,6 @@
 //! Not here: how a handle becomes a pickle, and who keeps its object meanwhile (`pickling`).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use coheap_core::heap::{Address, Heap as Engine, Options};
 use coheap_core::journal::Context;
@@ -18,14 +17,14 @@ use super::pickling::Whereabouts;
 use super::{Heap, default};
 use crate::codec::Rules;
 use crate::dict::Dict;
-use crate::door::{Door, Keeper, Object};
 use crate::errors;
 use crate::lock::{self, Lock, RLock};
+use crate::object::{Object, OpenHeap};
 use crate::queue::WorkQueue;
-use crate::value::{self, Value};
+use crate::value::{Typecode, Value};
 
-/// The door of the heap at a place.
-fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
+/// The heap at a place.
+fn find(py: Python<'_>, place: Whereabouts) -> PyResult<OpenHeap> {
     let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
     let found = py.detach(|| {
         let address = Address { uuid, pid, descriptors, inodes };
@@ -38,11 +37,11 @@ fn find(py: Python<'_>, place: Whereabouts) -> PyResult<Door> {
     });
     let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
     let max_bytes = engine.region().header().max_bytes.get();
-    let door = Door { engine, rules: Rules { pickle, max_bytes, copies: false } };
+    let heap = OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } };
     if is_default {
-        default::adopt(py, &door)?;
+        default::adopt(py, &heap)?;
     }
-    Ok(door)
+    Ok(heap)
 }
 
 fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
@@ -70,23 +69,20 @@ pub(crate) fn _open_object(
     place: Whereabouts,
     which: Which,
 ) -> PyResult<Py<PyAny>> {
-    let door = find(py, place)?;
+    let heap = find(py, place)?;
     let (at, generation, name, more) = which;
     let subject =
         || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
     let (object, kind) = match &name {
         Some(name) => {
             let find = |context: &Context| Handle::any(context.region(), at, generation);
-            let (handle, kind) = door.run(py, subject, find)?;
-            let keeper = Arc::new(Keeper::Name(name.clone()));
-            let word = errors::kind_name(kind);
-            (Object { door, handle, kind: word, keeper }, kind)
+            let (handle, kind) = heap.run(py, subject, find)?;
+            (Object::named(heap, name, handle, kind), kind)
         }
         None => {
             let claim = |context: &Context| ledger::claim(context, at, generation);
-            let reference = door.run(py, subject, claim)?;
-            let word = errors::kind_name(reference.kind);
-            (Object::referred(door, word, reference), reference.kind)
+            let reference = heap.run(py, subject, claim)?;
+            (Object::referred(heap, reference), reference.kind)
         }
     };
     Ok(match kind {
@@ -95,11 +91,11 @@ pub(crate) fn _open_object(
         Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
         Kind::RecursiveMutex => Py::new(py, RLock::new(object))?.into_any(),
         Kind::Value if more == lock::BESIDE => Py::new(py, RLock::beside(object))?.into_any(),
-        Kind::Value => Py::new(py, Value::new(py, object, value::Kind::of(&more)?)?)?.into_any(),
+        Kind::Value => Py::new(py, Value::new(py, object, Typecode::of(&more)?)?)?.into_any(),
     })
 }
 
 #[pyfunction]
 pub(crate) fn _open_heap(py: Python<'_>, place: Whereabouts) -> PyResult<Heap> {
-    Ok(Heap { door: find(py, place)? })
+    Ok(Heap { heap: find(py, place)? })
 }

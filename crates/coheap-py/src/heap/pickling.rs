@@ -19,8 +19,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::{default, luggage};
-use crate::door::{Door, Keeper, Object};
 use crate::errors;
+use crate::object::{Keeper, Object, OpenHeap};
 
 /// What `__reduce__` answers: a function and its arguments.
 pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
@@ -35,7 +35,7 @@ static PICKLED: PrivateMutex<BTreeMap<usize, Arc<Keeper>>> = PrivateMutex::new(B
 
 /// A handle as a pickle. `more` is what the class needs besides.
 pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
-    let place = place(py, &object.door)?;
+    let place = place(py, &object.heap)?;
     if !meet(object) {
         keep(&object.keeper);
     }
@@ -46,9 +46,9 @@ pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyRes
 }
 
 /// A heap as a pickle.
-pub(super) fn reduce_heap<'py>(py: Python<'py>, door: &Door) -> PyResult<Reduced<'py>> {
+pub(super) fn reduce_heap<'py>(py: Python<'py>, heap: &OpenHeap) -> PyResult<Reduced<'py>> {
     let function = py.import("coheap._native")?.getattr("_open_heap")?;
-    Ok((function, (place(py, door)?,).into_pyobject(py)?))
+    Ok((function, (place(py, heap)?,).into_pyobject(py)?))
 }
 
 thread_local! {
@@ -82,7 +82,7 @@ fn meet(object: &Object) -> bool {
     let note = |meetings: &RefCell<Vec<(Engine, Vec<Object>)>>| {
         let mut meetings = meetings.try_borrow_mut().ok()?;
         let (engine, met) = meetings.last_mut()?;
-        let is_kept = object.name().is_none() && engine.is_same(&object.door.engine);
+        let is_kept = object.name().is_none() && engine.is_same(&object.heap.engine);
         is_kept.then(|| met.push(object.clone()))
     };
     MEETINGS.try_with(note).ok().flatten().is_some()
@@ -112,10 +112,10 @@ pub(super) fn let_go(engine: &Engine) {
     });
 }
 
-fn place(py: Python<'_>, door: &Door) -> PyResult<Whereabouts> {
-    let engine = &door.engine;
+fn place(py: Python<'_>, heap: &OpenHeap) -> PyResult<Whereabouts> {
+    let engine = &heap.engine;
     let is_default = default::is_default(engine);
-    let pickle = door.rules.pickle;
+    let pickle = heap.rules.pickle;
     let path = engine.path().map(|path| path.to_string_lossy().into_owned());
     let found = engine.with(|_| engine.address());
     let address = found.map_err(|error| errors::to_python(py, &error, "the heap"))?;

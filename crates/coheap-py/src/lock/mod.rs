@@ -20,7 +20,7 @@ use std::ffi::CString;
 
 use coheap_core::journal::Context;
 use coheap_core::objects::mutex::Acquired;
-use coheap_core::objects::{Mutex, mutex};
+use coheap_core::objects::{Kind, Mutex, mutex};
 use coheap_core::{Error, os};
 use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
@@ -30,8 +30,7 @@ pub(crate) use plain::Lock;
 pub(crate) use recursive::RLock;
 
 use crate::atomic::Awaited;
-use crate::door::{Door, Object};
-use crate::heap::pickling::{self, Reduced};
+use crate::object::{Object, OpenHeap};
 use crate::waiting::{self, Slice};
 
 /// What `holder` answers: process, thread, seconds.
@@ -47,12 +46,14 @@ struct LongLock<const RECURSIVE: bool> {
 }
 
 impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
+    const KIND: Kind = if RECURSIVE { Kind::RecursiveMutex } else { Kind::Mutex };
+
     fn new(object: Object) -> Self {
         Self { mutex: Mutex { handle: object.handle }, object }
     }
 
     /// The lock of this name, made if there is none; without a name a new one.
-    fn make(py: Python<'_>, door: &Door, name: Option<&str>, on_death: &str) -> PyResult<Self> {
+    fn make(py: Python<'_>, heap: &OpenHeap, name: Option<&str>, on_death: &str) -> PyResult<Self> {
         let is_strict = match on_death {
             "warn" => false,
             "raise" => true,
@@ -62,9 +63,8 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
                 )));
             }
         };
-        let kind = if RECURSIVE { "rlock" } else { "lock" };
         let recipe = mutex::Recipe { is_recursive: RECURSIVE, is_strict, ..Default::default() };
-        let lock = Self::new(door.object(py, kind, name, &recipe)?);
+        let lock = Self::new(heap.object(py, Self::KIND, name, &recipe)?);
         if is_strict && !lock.is_strict(py)? {
             return Err(PyValueError::new_err(format!(
                 "{} was made with on_death=\"warn\"; nothing was changed; choose another name",
@@ -89,7 +89,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         if self.object.acquire_again(py)? {
             return Ok(true);
         }
-        let tried = self.object.door.engine.with(|context| {
+        let tried = self.object.heap.engine.with(|context| {
             if RECURSIVE && self.mutex.lock_again(context)? {
                 return Ok(Some(Acquired::Clean));
             }
@@ -137,7 +137,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
 
     #[cold]
     fn wait(&self, py: Python<'_>, deadline: Option<u64>) -> PyResult<bool> {
-        let (mutex, late) = (self.mutex, &Error::TimedOut);
+        let mutex = self.mutex;
         let lock = |context: &Context, slice: Slice| {
             let acquired = match deadline {
                 // Waits without an end look for deadlocks.
@@ -147,11 +147,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
             mutex.note_time(context)?;
             Ok(acquired)
         };
-        let awaited = Awaited::Lock(mutex);
-        let acquired = match self.object.wait_beside(py, deadline, late, awaited, lock)? {
-            Some(acquired) => acquired,
-            None => waiting::wait(py, &self.object.door.engine, deadline, late, lock)?,
-        };
+        let acquired = self.object.wait_beside(py, deadline, Awaited::Lock(mutex), lock)?;
         match acquired {
             Ok(Acquired::Clean) => self.acquired(py).map(|()| true),
             Ok(Acquired::OwnerDied(pid)) => {
@@ -182,7 +178,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         let warned = PyErr::warn(py, category.cast::<PyType>()?, &message, 1);
         if warned.is_err() {
             // What was run for the warning may have released it already, or closed the heap.
-            let engine = &self.object.door.engine;
+            let engine = &self.object.heap.engine;
             let _ = engine.with(|context| self.mutex.unlock_marked(context, pid));
         }
         warned
@@ -194,7 +190,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         if let Some(kept) = self.object.release_inside(py, self.mutex, RECURSIVE)? {
             return kept.map_err(|error| self.explain_release(py, &error));
         }
-        let released = self.object.door.engine.with(|context| match RECURSIVE {
+        let released = self.object.heap.engine.with(|context| match RECURSIVE {
             true => self.mutex.leave(context),
             false => self.mutex.unlock(context),
         });
@@ -209,7 +205,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     fn release_anothers(&self, py: Python<'_>, error: Error) -> PyResult<()> {
         let released = match error {
             Error::NotOwner if !RECURSIVE => {
-                self.object.door.engine.with(|context| self.mutex.unlock_for_another(context))
+                self.object.heap.engine.with(|context| self.mutex.unlock_for_another(context))
             }
             other => Err(other),
         };
@@ -239,15 +235,68 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         }))
     }
 
-    fn describe(&self, py: Python<'_>, class: &str) -> PyResult<String> {
+    fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let state = self.holder(py).map(|holder| match holder {
             Some((pid, ..)) => format!(", held by process {pid}"),
             None => ", free".to_owned(),
         });
-        self.object.shown(py, class, state)
-    }
-
-    fn reduce<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        pickling::reduce(py, &self.object, if RECURSIVE { BESIDE } else { "" })
+        self.object.shown(py, state)
     }
 }
+
+/// Gives a class of locks what does not depend on who may release them.
+macro_rules! lock_methods {
+    ($class:ident) => {
+        #[pyo3::pymethods]
+        impl $class {
+            /// Forgets that a holder died, and frees the lock if a dead process holds it.
+            ///
+            /// A lock that a living process holds stays held.
+            ///
+            /// Returns:
+            ///     Whether there was a death to forget.
+            fn recover(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
+                self.lock.recover(py)
+            }
+
+            /// Whether somebody, perhaps a dead process, holds it.
+            fn locked(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
+                Ok(self.lock.holder(py)?.is_some())
+            }
+
+            /// Who holds it, dead or alive, as `(pid, thread, seconds)`; None: nobody.
+            ///
+            /// `thread` is what `threading.get_native_id` says there, or None if the holder died
+            /// before it had written it down. `seconds` tells how long it has been held, to about
+            /// 0.01; None if a program that is not Python holds it.
+            fn holder(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<Option<$crate::lock::Holder>> {
+                self.lock.holder(py)
+            }
+
+            /// What a holder's death means: `"warn"` or `"raise"`.
+            #[getter]
+            fn on_death(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<&'static str> {
+                self.lock.on_death(py)
+            }
+
+            pub(crate) fn __enter__(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
+                self.lock.enter(py)
+            }
+
+            fn __exit__(
+                &self,
+                py: pyo3::Python<'_>,
+                _kind: &pyo3::Bound<'_, pyo3::PyAny>,
+                _value: &pyo3::Bound<'_, pyo3::PyAny>,
+                _traceback: &pyo3::Bound<'_, pyo3::PyAny>,
+            ) -> pyo3::PyResult<()> {
+                self.release(py)
+            }
+
+            fn __repr__(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<String> {
+                self.lock.describe(py)
+            }
+        }
+    };
+}
+pub(crate) use lock_methods;

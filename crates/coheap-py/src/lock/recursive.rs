@@ -5,12 +5,14 @@
 //!
 //! Not here: how it is acquired, and what a death means, which it shares with `Lock` (`mod`).
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 
-use super::{Holder, LongLock};
-use crate::door::{Door, Object};
+use super::{BESIDE, LongLock, lock_methods};
+use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
-use crate::heap::pickling::Reduced;
+use crate::object::{Object, OpenHeap};
 use crate::waiting;
 
 /// A lock that processes and threads share and that its holder may acquire again.
@@ -36,24 +38,19 @@ impl RLock {
         Self { lock: LongLock::new(object) }
     }
 
-    /// What it stands on.
-    pub(crate) fn object(&self) -> &Object {
-        &self.lock.object
-    }
-
     /// The lock of this name, made if there is none; without a name a new one.
     pub(crate) fn make(
         py: Python<'_>,
-        door: &Door,
+        heap: &OpenHeap,
         name: Option<&str>,
         on_death: &str,
     ) -> PyResult<Self> {
-        LongLock::make(py, door, name, on_death).map(|lock| Self { lock })
+        LongLock::make(py, heap, name, on_death).map(|lock| Self { lock })
     }
 
     /// The lock beside the value that an object is.
     pub(crate) fn beside(value: Object) -> Self {
-        Self::new(Object { kind: "lock of value", ..value })
+        Self::new(value.lock_beside())
     }
 }
 
@@ -62,7 +59,7 @@ impl RLock {
     #[new]
     #[pyo3(signature = (*, on_death="warn"))]
     fn create(py: Python<'_>, on_death: &str) -> PyResult<Self> {
-        Self::make(py, &default::door(py)?, None, on_death)
+        Self::make(py, &default::open_heap(py)?, None, on_death)
     }
 
     /// Takes the lock, once more if the calling thread has it.
@@ -95,78 +92,18 @@ impl RLock {
     pub(crate) fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.lock.release(py)
     }
+}
 
-    /// Forgets that a holder died, and frees the lock if a dead process holds it.
-    ///
-    /// A lock that a living process holds stays held.
-    ///
-    /// Returns:
-    ///     Whether there was a death to forget.
-    fn recover(&self, py: Python<'_>) -> PyResult<bool> {
-        self.lock.recover(py)
+impl Handle for RLock {
+    fn object(&self) -> &Object {
+        &self.lock.object
     }
 
-    /// Whether somebody, perhaps a dead process, holds it.
-    fn locked(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.lock.holder(py)?.is_some())
-    }
-
-    /// Who holds it, dead or alive, as `(pid, thread, seconds)`; None: nobody.
-    ///
-    /// `thread` is what `threading.get_native_id` says there, or None if the holder died before it
-    /// had written it down. `seconds` tells how long it has been held, to about 0.01; None if a
-    /// program that is not Python holds it.
-    fn holder(&self, py: Python<'_>) -> PyResult<Option<Holder>> {
-        self.lock.holder(py)
-    }
-
-    /// What a holder's death means: `"warn"` or `"raise"`.
-    #[getter]
-    fn on_death(&self, py: Python<'_>) -> PyResult<&'static str> {
-        self.lock.on_death(py)
-    }
-
-    pub(crate) fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.lock.enter(py)
-    }
-
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        _kind: &Bound<'_, PyAny>,
-        _value: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        self.release(py)
-    }
-
-    fn __copy__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
-        slf
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.lock.object.is_same(&other.get().lock.object)
-    }
-
-    fn __hash__(&self) -> u64 {
-        self.lock.object.handle.at
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        self.lock.reduce(py)
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        self.lock.describe(py, "RLock")
-    }
-
-    /// The name under which the heap has it, or the value that it belongs to.
-    #[getter]
-    fn name(&self) -> Option<&str> {
-        self.lock.object.name()
+    fn more(&self) -> Cow<'static, str> {
+        Cow::Borrowed(BESIDE)
     }
 }
+
+lock_methods!(RLock);
+name_and_pickle!(RLock);
+identity!(RLock);

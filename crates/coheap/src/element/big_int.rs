@@ -4,8 +4,9 @@
 //! as 128 bits; Python further. A float too large for an `i64` is an integer as well, of up to 129
 //! bytes, and as a key it is written as one.
 
+use coheap_core::wire::{TWO_TO_63, Tag, is_minimal, put_head, put_int};
+
 use super::error::CodecError;
-use super::wire::{Tag, put_head, put_int};
 
 /// Longest big integer that can still be a finite float: 1024 bits and a sign, and then some.
 const MAX_FLOAT_BYTES: usize = 130;
@@ -36,7 +37,6 @@ pub(super) fn put_u128(out: &mut Vec<u8>, value: u128) {
 
 /// Appends `value` as an integer if it is one, and says whether it was.
 pub(super) fn put_integral_float(out: &mut Vec<u8>, value: f64) -> bool {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     if !value.is_finite() || value.fract() != 0.0 {
         return false;
     }
@@ -75,16 +75,7 @@ pub(super) struct BigInt<'de> {
 impl<'de> BigInt<'de> {
     /// Checks that `bytes` hold what needs more than 64 bits, and no byte too many.
     pub(super) fn new(bytes: &'de [u8]) -> Result<Self, CodecError> {
-        match bytes {
-            [.., _, _, _, _, _, _, _, before, last] => {
-                let sign_of_before = if before & 0x80 == 0 { 0x00 } else { 0xff };
-                if *last == sign_of_before {
-                    return Err(CodecError::NotMinimal);
-                }
-                Ok(Self { bytes })
-            }
-            _ => Err(CodecError::NotMinimal),
-        }
+        if is_minimal(bytes) { Ok(Self { bytes }) } else { Err(CodecError::NotMinimal) }
     }
 
     /// The value, if 128 bits hold it and its sign.

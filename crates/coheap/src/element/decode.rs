@@ -5,13 +5,13 @@
 //! else is an error that names both. The bytes may come from anyone (Element.1): lengths are
 //! checked by `wire` and nesting by `depth`, and nothing here trusts the rest either.
 
+use coheap_core::wire::{Reader, Tag};
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::big_int::BigInt;
 use super::depth::Depth;
-use super::error::CodecError;
-use super::wire::{Reader, Tag};
+use super::error::{CodecError, refuse};
 use items::Items;
 
 mod items;
@@ -37,10 +37,8 @@ mod items;
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let mut decoder = Decoder { input: Reader::new(bytes), depth: Depth::default() };
     let value = T::deserialize(&mut decoder)?;
-    match decoder.input.left() {
-        0 => Ok(value),
-        left => Err(CodecError::Trailing { left }),
-    }
+    decoder.input.end()?;
+    Ok(value)
 }
 
 /// Reads values for serde.
@@ -65,7 +63,7 @@ impl<'de> Decoder<'de> {
                     signed.or_else(|| value.to_u128().and_then(|value| T::try_from(value).ok()));
                 either.ok_or_else(|| out_of_range(Tag::BigInt, target))
             }
-            other => Err(other.refuse("an integer")),
+            other => Err(refuse(other, "an integer")),
         }
     }
 
@@ -73,14 +71,14 @@ impl<'de> Decoder<'de> {
     #[inline]
     fn float(&mut self, target: &'static str) -> Result<f64, CodecError> {
         match self.input.tag()? {
-            Tag::Float => self.input.float(),
+            Tag::Float => Ok(self.input.float()?),
             #[allow(clippy::cast_precision_loss, reason = "rounds to the nearest, as Python does")]
             Tag::Int => Ok(self.input.int()? as f64),
             Tag::BigInt => {
                 let value = BigInt::new(self.input.bytes()?)?;
                 value.to_f64().ok_or_else(|| out_of_range(Tag::BigInt, target))
             }
-            other => Err(other.refuse("a float")),
+            other => Err(refuse(other, "a float")),
         }
     }
 
@@ -104,14 +102,14 @@ impl<'de> Decoder<'de> {
     fn none(&mut self) -> Result<(), CodecError> {
         match self.input.tag()? {
             Tag::None => Ok(()),
-            other => Err(other.refuse("None")),
+            other => Err(refuse(other, "None")),
         }
     }
 
     fn str(&mut self, expected: &'static str) -> Result<&'de str, CodecError> {
         match self.input.tag()? {
-            Tag::Str => self.input.str(),
-            other => Err(other.refuse(expected)),
+            Tag::Str => Ok(self.input.str()?),
+            other => Err(refuse(other, expected)),
         }
     }
 
@@ -171,7 +169,7 @@ impl<'de> Decoder<'de> {
             | Tag::Pickle => self.input.bytes().map(|_| 0)?,
             Tag::Tuple | Tag::List | Tag::Set | Tag::FrozenSet => self.input.count()?,
             Tag::Dict => 2 * self.input.count_pairs()?,
-            reserved => return Err(reserved.refuse("a value that can be skipped")),
+            reserved => return Err(refuse(reserved, "a value that can be skipped")),
         };
         if items == 0 {
             return Ok(());
@@ -230,7 +228,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
                 self.sequence(count, visitor)
             }
             Tag::Dict => self.mapping(visitor),
-            other => Err(other.refuse("a value")),
+            other => Err(refuse(other, "a value")),
         }
     }
 
@@ -243,7 +241,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
                 1 => visitor.visit_bool(true),
                 _ => Err(out_of_range(Tag::Int, "bool")),
             },
-            other => Err(other.refuse("a bool")),
+            other => Err(refuse(other, "a bool")),
         }
     }
 
@@ -287,7 +285,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.input.tag()? {
             Tag::Bytes | Tag::ByteArray => visitor.visit_borrowed_bytes(self.input.bytes()?),
-            other => Err(other.refuse("bytes")),
+            other => Err(refuse(other, "bytes")),
         }
     }
 
@@ -330,7 +328,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
                 let count = self.input.count()?;
                 self.sequence(count, visitor)
             }
-            other => Err(other.refuse("a sequence")),
+            other => Err(refuse(other, "a sequence")),
         }
     }
 
@@ -346,7 +344,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
                 found => Err(CodecError::WrongLength { found, expected }),
             },
             Tag::Complex if expected == 2 => self.complex(visitor),
-            other => Err(other.refuse("a tuple")),
+            other => Err(refuse(other, "a tuple")),
         }
     }
 
@@ -362,7 +360,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.input.tag()? {
             Tag::Dict => self.mapping(visitor),
-            other => Err(other.refuse("a dict")),
+            other => Err(refuse(other, "a dict")),
         }
     }
 
@@ -387,7 +385,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
                 1 => self.container(1, |items| visitor.visit_enum(items)),
                 found => Err(CodecError::WrongLength { found, expected: 1 }),
             },
-            other => Err(other.refuse("an enum variant: a str, or a dict of one entry")),
+            other => Err(refuse(other, "an enum variant: a str, or a dict of one entry")),
         }
     }
 

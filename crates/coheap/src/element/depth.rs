@@ -4,19 +4,18 @@
 //! counted too, although they leave no byte behind: a type such as `struct Next(Option<Box<Next>>)`
 //! would otherwise ask for itself for ever without reading anything.
 
+use coheap_core::wire::MAX_DEPTH;
+
 use super::error::CodecError;
 
-/// Containers that may lie inside one another.
-pub(super) const MAX_DEPTH: usize = 64;
-
 /// Wrappers that may be open at once, over all levels together.
-const MAX_WRAPPERS: usize = 4 * MAX_DEPTH;
+const MAX_WRAPPERS: u32 = 4 * MAX_DEPTH;
 
 /// What is open around the value at hand.
 #[derive(Default)]
 pub(super) struct Depth {
-    containers: usize,
-    wrappers: usize,
+    containers: u32,
+    wrappers: u32,
 }
 
 impl Depth {

@@ -7,12 +7,12 @@
 use std::fmt::{self, Write};
 use std::marker::PhantomData;
 
+use coheap_core::wire::{Tag, patch_varint, put_bytes, put_float, put_head, put_int, put_tag};
 use serde::ser::{self, Serialize, Serializer};
 
 use super::big_int::{put_i128, put_u128};
 use super::depth::Depth;
 use super::error::CodecError;
-use super::wire::{Tag, patch_varint, put_bytes, put_float, put_head, put_int, put_tag};
 use items::Items;
 
 mod items;
@@ -316,7 +316,7 @@ impl<'a, 'o, F: Form> Serializer for &'a mut Encoder<'o, F> {
         let len_at = self.out.len() + 1;
         put_head(self.out, Tag::Str, 0);
         let text_at = self.out.len();
-        write!(Text(self.out), "{value}").map_err(ser::Error::custom)?;
+        write!(Text(self.out), "{value}").map_err(<CodecError as ser::Error>::custom)?;
         let len = self.out.len() - text_at;
         patch_varint(self.out, len_at, 0, len as u64);
         Ok(())

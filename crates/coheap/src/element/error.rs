@@ -6,8 +6,7 @@
 
 use std::fmt;
 
-use super::depth::MAX_DEPTH;
-use super::wire::Tag;
+use coheap_core::wire::{Broken, MAX_DEPTH, Tag};
 
 /// Why a value could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,10 +120,41 @@ impl fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
+impl From<Broken> for CodecError {
+    #[cold]
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::CutOff { needed, left } | Broken::TooFewItems { needed, left } => {
+                Self::Truncated { needed, left }
+            }
+            Broken::LongLength => Self::BadLength,
+            Broken::UnknownTag(tag) => Self::UnknownTag(tag),
+            Broken::NotUtf8 => Self::NotUtf8,
+            Broken::Trailing { left } => Self::Trailing { left },
+        }
+    }
+}
+
+/// The error when the type asks for `expected` and finds a value with this tag.
+#[cold]
+pub(super) fn refuse(found: Tag, expected: &'static str) -> CodecError {
+    match found {
+        Tag::Pickle => CodecError::Pickled,
+        Tag::StrSurrogates
+        | Tag::Date
+        | Tag::Time
+        | Tag::DateTime
+        | Tag::TimeDelta
+        | Tag::NdArray
+        | Tag::Handle => CodecError::Unsupported(found as u8),
+        _ => CodecError::WrongType { found: found.name(), expected },
+    }
+}
+
 /// What a value with this tag is called.
 #[cold]
 fn kind_name(tag: u8) -> &'static str {
-    Tag::from_byte(tag).map_or("something unknown", Tag::name)
+    Tag::of(tag).map_or("something unknown", Tag::name)
 }
 
 impl serde::ser::Error for CodecError {

@@ -5,15 +5,12 @@
 //! integers, every NaN as one. What Python cannot hash is no key. A key decodes like any value,
 //! which is why `bool` and the float types read integers.
 
+use coheap_core::wire::{KEY_NAN, put_float, put_int};
 use serde::Serialize;
 
 use super::big_int::put_integral_float;
 use super::encode::{Form, append};
 use super::error::CodecError;
-use super::wire::{put_float, put_int};
-
-/// The one NaN that keys have.
-const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
 /// The form of keys.
 pub(super) struct Canonical;
@@ -27,7 +24,7 @@ impl Form for Canonical {
     #[inline]
     fn put_float(out: &mut Vec<u8>, value: f64) {
         if value.is_nan() {
-            put_float(out, CANONICAL_NAN);
+            put_float(out, KEY_NAN);
         } else if !put_integral_float(out, value) {
             put_float(out, value);
         }

@@ -2,7 +2,8 @@
 //!
 //! Every value is one tag byte and a payload, so the bytes describe themselves and both languages
 //! read them with their exact type: a `u64` put here is an `int` in Python, and a `dict` put there
-//! is a struct here. `docs/values.md` has the bytes and the serde table; this folder is its code.
+//! is a struct here. `docs/values.md` has the bytes and the serde table; this folder is its code, on
+//! top of the tags and lengths of `coheap_core::wire`.
 //!
 //! What always holds:
 //!
@@ -17,7 +18,6 @@ mod depth;
 mod encode;
 mod error;
 mod key;
-mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -24,9 +24,10 @@ use crate::memory::{Region, Word};
 use crate::objects::birth;
 use crate::objects::header::Handle;
 use crate::objects::{husk, ledger};
+use crate::wire;
 
 /// First byte of a parcel.
-pub const TAG: u8 = 0x16;
+pub const TAG: u8 = wire::PARCEL;
 const HEAD_BYTES: usize = size_of::<ParcelHead>();
 const REFERENCE_BYTES: usize = size_of::<ParcelReference>();
 

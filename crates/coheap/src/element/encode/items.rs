@@ -4,10 +4,10 @@
 //! announced, puts the right count in place at the end. Containers inside this one are complete by
 //! then and lie behind its count, so nobody else remembers a place that moves.
 
+use coheap_core::wire::patch_varint;
 use serde::ser::{self, Serialize};
 
 use super::super::error::CodecError;
-use super::super::wire::patch_varint;
 use super::{Encoder, Form};
 
 /// A container that is being written.

@@ -1,30 +1,35 @@
 //! What every object of this face stands on: a heap, a handle in it, and what keeps it there.
 //!
 //! What always holds: an object without a name is kept by a reference, which is given up when the
-//! last Python object that shares it goes. What runs inside `run` is the engine alone, which knows no Python, so no
-//! Python code runs while a turn is held. A signal that ends a wait is looked at, then the
-//! operation runs again.
+//! last Python object that shares it goes. What runs inside `run` is the engine alone, which knows
+//! no Python, so no Python code runs while a turn is held. A signal that ends a wait is looked at,
+//! then the operation runs again.
+//!
+//! Not here: operations that a block of `atomic` makes its own (`access`).
 
 use std::sync::Arc;
 
 use coheap_core::heap::Heap as Engine;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Directory, Handle, Recipe, Reference, ledger, parcel};
+use coheap_core::objects::{
+    Directory, Handle, Kind, Lockable, Map, Recipe, Reference, Value, ledger, parcel,
+};
 use coheap_core::{Error, Result, os};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::codec::Rules;
+use crate::words::class_name;
 use crate::{atomic, errors, waiting};
 
-/// A heap as its objects see it.
+/// A heap that this process has open, as its objects see it.
 #[derive(Debug, Clone)]
-pub(crate) struct Door {
+pub(crate) struct OpenHeap {
     pub(crate) engine: Engine,
     pub(crate) rules: Rules,
 }
 
-impl Door {
+impl OpenHeap {
     /// Runs a short operation of the engine. `subject` names what is asked, for messages.
     #[inline]
     pub(crate) fn run<T>(
@@ -72,41 +77,45 @@ impl Door {
             }
         }
     }
-}
 
-impl Door {
     /// The object of this name, made if there is none; without a name a new one.
     pub(crate) fn object(
         &self,
         py: Python<'_>,
-        kind: &'static str,
+        kind: Kind,
         name: Option<&str>,
         recipe: &dyn Recipe,
     ) -> PyResult<Object> {
         let subject = || match name {
-            Some(name) => format!("{kind} {name:?}"),
-            None => format!("a new {kind}"),
+            Some(name) => format!("{} {name:?}", class_name(kind)),
+            None => format!("a new {}", class_name(kind)),
         };
         atomic::bind(py, &self.engine, subject)?;
         let Some(name) = name else {
             let make = |context: &Context| ledger::create(context, recipe);
             let reference = self.run(py, subject, make)?;
-            return Ok(Object::referred(self.clone(), kind, reference));
+            return Ok(Object::referred(self.clone(), reference));
         };
-        let find = |context: &Context| Directory.get_or_create(context, name, recipe);
-        let handle = self.run(py, subject, find)?;
-        let keeper = Arc::new(Keeper::Name(name.to_owned()));
-        Ok(Object { door: self.clone(), handle, kind, keeper })
+        let find = |context: &Context| match Directory.get_or_create(context, name, recipe) {
+            Err(Error::WrongKind { found, .. }) => Ok(Err(found)),
+            other => other.map(Ok),
+        };
+        match self.run(py, subject, find)? {
+            Ok(handle) => Ok(Object::named(self.clone(), name, handle, kind)),
+            Err(found) => Err(errors::wrong_kind(&format!("`{name}`"), found, kind)),
+        }
     }
 }
 
 /// An object of a heap.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
-    pub(crate) door: Door,
+    pub(crate) heap: OpenHeap,
     pub(crate) handle: Handle,
-    pub(crate) kind: &'static str,
     pub(crate) keeper: Arc<Keeper>,
+    kind: Kind,
+    /// What messages call it.
+    noun: &'static str,
 }
 
 /// What keeps an object in its heap.
@@ -128,10 +137,32 @@ impl Drop for Keeper {
 }
 
 impl Object {
+    /// The object that has a name.
+    pub(crate) fn named(heap: OpenHeap, name: &str, handle: Handle, kind: Kind) -> Self {
+        let keeper = Arc::new(Keeper::Name(name.to_owned()));
+        Self { heap, handle, keeper, kind, noun: class_name(kind) }
+    }
+
     /// The object of a reference.
-    pub(crate) fn referred(door: Door, kind: &'static str, reference: Reference) -> Self {
-        let keeper = Arc::new(Keeper::Reference(door.engine.clone(), reference));
-        Self { door, handle: reference.handle, kind, keeper }
+    pub(crate) fn referred(heap: OpenHeap, reference: Reference) -> Self {
+        let keeper = Arc::new(Keeper::Reference(heap.engine.clone(), reference));
+        let Reference { handle, kind, .. } = reference;
+        Self { heap, handle, keeper, kind, noun: class_name(kind) }
+    }
+
+    /// The lock beside the value that this is.
+    pub(crate) fn lock_beside(self) -> Self {
+        Self { kind: Kind::RecursiveMutex, noun: "lock of Value", ..self }
+    }
+
+    /// What of it a block of `atomic` locks.
+    pub(crate) fn lockable(&self) -> Option<Lockable> {
+        let handle = self.handle;
+        match self.kind {
+            Kind::Map => Some(Lockable::of(&Map { handle })),
+            Kind::Value => Some(Lockable::of(&Value { handle })),
+            Kind::Queue | Kind::Mutex | Kind::RecursiveMutex => None,
+        }
     }
 
     /// Its name, if it has one.
@@ -147,35 +178,19 @@ impl Object {
         self.name().map_or_else(String::new, |name| format!(" {name:?}"))
     }
 
-    /// Runs a short operation of the engine.
+    /// Runs a short operation of the engine, in which blocks of `atomic` have no part.
     #[inline]
     pub(crate) fn run<T>(
         &self,
         py: Python<'_>,
         operation: impl FnMut(&Context) -> Result<T>,
     ) -> PyResult<T> {
-        self.door.run(py, || self.subject(), operation)
-    }
-
-    /// Runs a write, which waits while a transaction has the object: then without the interpreter.
-    #[inline]
-    pub(crate) fn write<T: Send>(
-        &self,
-        py: Python<'_>,
-        mut operation: impl FnMut(&Context) -> Result<T> + Send,
-    ) -> PyResult<T> {
-        let done = self.door.write(py, false, |context| {
-            let done = operation(context)?;
-            // What a damaged heap keeps is as lost as the rest.
-            let _ = parcel::let_go(context);
-            Ok(done)
-        })?;
-        done.map_err(|error| self.explain(py, &error))
+        self.heap.run(py, || self.subject(), operation)
     }
 
     /// Gives up what a value that was removed referred to.
     pub(crate) fn let_go(&self) {
-        let _ = self.door.engine.with(parcel::let_go);
+        let _ = self.heap.engine.with(parcel::let_go);
     }
 
     /// The exception for an error.
@@ -187,30 +202,25 @@ impl Object {
     /// How messages call it.
     pub(crate) fn subject(&self) -> String {
         match self.name() {
-            Some(name) => format!("{} {name:?}", self.kind),
-            None => format!("the {}", self.kind),
+            Some(name) => format!("{} {name:?}", self.noun),
+            None => format!("the {}", self.noun),
         }
     }
 
     /// Its repr, with `state` behind the name, or why there is none: a repr is shown where something
     /// else went wrong already.
-    pub(crate) fn shown(
-        &self,
-        py: Python<'_>,
-        class: &str,
-        state: PyResult<String>,
-    ) -> PyResult<String> {
+    pub(crate) fn shown(&self, py: Python<'_>, state: PyResult<String>) -> PyResult<String> {
         let state = match state {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 format!(": {}", error.value(py).str()?)
             }
             state => state?,
         };
-        Ok(format!("<coheap.{class}{}{state}>", self.spaced_name()))
+        Ok(format!("<coheap.{}{}{state}>", class_name(self.kind), self.spaced_name()))
     }
 
     /// Whether both are the same object.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.door.engine.is_same(&other.door.engine) && self.handle == other.handle
+        self.heap.engine.is_same(&other.heap.engine) && self.handle == other.handle
     }
 }

@@ -1,0 +1,227 @@
+//! The operations of a map, alone and inside.
+//!
+//! What always holds: inside a block the map is locked, so what is read first is still there when
+//! it is written to. Operations that a transaction does not have are made of those that it has.
+
+use coheap_core::Result;
+use coheap_core::objects::Map;
+use coheap_core::objects::map::Pairs;
+use coheap_core::transaction::Transaction;
+
+use super::Access;
+use super::Access::{Alone, Inside};
+use crate::scratch::Scratch;
+
+impl Access<'_> {
+    /// Replaces `out` by the bytes under a key. `false`: there is no such key.
+    #[inline(always)]
+    pub(crate) fn map_get(self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        match self {
+            Alone(context) => map.get(context, key, out),
+            Inside(block) => block.on(map).get(key, out),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn map_contains(self, map: &Map, key: &[u8]) -> Result<bool> {
+        match self {
+            Alone(context) => map.contains(context, key),
+            Inside(block) => block.on(map).get(key, &mut Scratch::new()),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn map_len(self, map: &Map) -> Result<u64> {
+        match self {
+            Alone(context) => map.len(context),
+            Inside(block) => block.on(map).len(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn map_set(self, map: &Map, key: &[u8], value: &[u8]) -> Result<()> {
+        match self {
+            Alone(context) => map.set(context, key, value).map(|_| ()),
+            Inside(block) => block.on(map).set(key, value),
+        }
+    }
+
+    /// Writes all entries, or answers an error and none.
+    pub(crate) fn map_set_many(self, map: &Map, entries: &Pairs) -> Result<()> {
+        match (self, entries.get(0)) {
+            (Alone(context), Some((key, value))) if entries.len() == 1 => {
+                map.set(context, key, value).map(|_| ())
+            }
+            (Alone(context), _) => map.set_many(context, entries).map(|_| ()),
+            (Inside(block), _) => whole(block, |block| {
+                entries.iter().try_for_each(|(key, value)| block.on(map).set(key, value))
+            }),
+        }
+    }
+
+    /// Puts a value under a key that has none, and answers whether it did; else replaces `out` by
+    /// what is there.
+    #[inline(always)]
+    pub(crate) fn map_set_default(
+        self,
+        map: &Map,
+        key: &[u8],
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        match self {
+            Alone(context) => map.set_default(context, key, value, out),
+            Inside(block) => {
+                let is_there = block.on(map).get(key, out)?;
+                if !is_there {
+                    block.on(map).set(key, value)?;
+                }
+                Ok(!is_there)
+            }
+        }
+    }
+
+    /// Puts `new` under a key (or removes it) if what is there is `expected`, byte for byte.
+    #[inline(always)]
+    pub(crate) fn map_compare_and_set(
+        self,
+        map: &Map,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool> {
+        match self {
+            Alone(context) => map.compare_and_set(context, key, expected, new),
+            Inside(block) => compare_and_set(block, map, key, expected, new),
+        }
+    }
+
+    /// Removes a key. `false`: there is none.
+    #[inline(always)]
+    pub(crate) fn map_remove(self, map: &Map, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        match self {
+            Alone(context) => map.remove(context, key, out),
+            Inside(block) => block.on(map).remove(key, out),
+        }
+    }
+
+    /// Replaces `key` and `value` by those of the entry that came last. `false`: there is none.
+    pub(crate) fn map_last(
+        self,
+        map: &Map,
+        key: &mut Vec<u8>,
+        value: &mut Vec<u8>,
+    ) -> Result<bool> {
+        match self {
+            Alone(context) => map.last(context, key, value),
+            Inside(block) => {
+                let Some(last) = block.on(map).snapshot()?.pop() else { return Ok(false) };
+                (*key, *value) = last;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Removes the entry that came last if it is this one still.
+    pub(crate) fn map_remove_last(self, map: &Map, key: &[u8], value: &[u8]) -> Result<bool> {
+        match self {
+            Alone(context) => map.remove_last(context, key, value),
+            Inside(block) => compare_and_set(block, map, key, Some(value), None),
+        }
+    }
+
+    pub(crate) fn map_clear(self, map: &Map) -> Result<()> {
+        match self {
+            Alone(context) => map.clear(context),
+            Inside(block) => {
+                let mut out = Vec::new();
+                for (key, _) in block.on(map).snapshot()? {
+                    block.on(map).remove(&key, &mut out)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds to the integer under a key, and answers the sum.
+    #[inline(always)]
+    pub(crate) fn map_add(self, map: &Map, key: &[u8], more: i64) -> Result<i64> {
+        match self {
+            Alone(context) => map.add(context, key, more),
+            Inside(block) => block.on(map).add(key, more),
+        }
+    }
+
+    /// Adds to all integers, or answers an error and to none.
+    pub(crate) fn map_add_many(self, map: &Map, additions: &[(&[u8], i64)]) -> Result<()> {
+        match self {
+            Alone(context) => map.add_many(context, additions),
+            Inside(block) => whole(block, |block| {
+                additions
+                    .iter()
+                    .try_for_each(|(key, more)| block.on(map).add(key, *more).map(|_| ()))
+            }),
+        }
+    }
+
+    /// All entries, as they are at one moment.
+    pub(crate) fn map_entries(self, map: &Map) -> Result<Pairs> {
+        match self {
+            Alone(context) => map.snapshot(context),
+            Inside(block) => entries(block, map),
+        }
+    }
+
+    /// How many entries there are, and at least the first `most` of them.
+    pub(crate) fn map_first(self, map: &Map, most: u64) -> Result<(u64, Pairs)> {
+        match self {
+            Alone(context) => Ok((map.len(context)?, map.scan(context, 0, most)?.entries)),
+            Inside(block) => entries(block, map).map(|all| (all.len() as u64, all)),
+        }
+    }
+
+    /// How many entries there are, and all of them where nobody else can change them.
+    pub(crate) fn map_begin(self, map: &Map) -> Result<(u64, Option<Pairs>)> {
+        match self {
+            Alone(context) => Ok((map.len(context)?, None)),
+            Inside(block) => entries(block, map).map(|all| (all.len() as u64, Some(all))),
+        }
+    }
+}
+
+fn compare_and_set(
+    block: &mut Transaction,
+    map: &Map,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    new: Option<&[u8]>,
+) -> Result<bool> {
+    let mut old = Vec::new();
+    let is_there = block.on(map).get(key, &mut old)?;
+    if expected != is_there.then_some(old.as_slice()) {
+        return Ok(false);
+    }
+    match new {
+        Some(value) => block.on(map).set(key, value)?,
+        None => drop(block.on(map).remove(key, &mut old)?),
+    }
+    Ok(true)
+}
+
+/// The entries as the block sees them.
+fn entries(block: &mut Transaction, map: &Map) -> Result<Pairs> {
+    Ok(block.on(map).snapshot()?.into_iter().collect())
+}
+
+/// Undoes an operation of many steps when one of them fails.
+fn whole(
+    block: &mut Transaction,
+    steps: impl FnOnce(&mut Transaction) -> Result<()>,
+) -> Result<()> {
+    let before = block.savepoint();
+    let done = steps(block);
+    if done.is_err() && block.doom().is_none() {
+        block.roll_back_to(before)?;
+    }
+    done
+}

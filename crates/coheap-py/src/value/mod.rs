@@ -1,0 +1,322 @@
+//! The class `Value`: one number that processes share.
+//!
+//! What always holds: a number that the typecode does not hold is refused, never cut off. What
+//! depends on what is there (`add`, `compare_exchange`) is one operation, whoever else writes. The
+//! typecode is stored with the number, so all processes agree on it.
+//!
+//! The lock is one beside the number, of which the number itself takes no notice.
+//!
+//! Not here: what a typecode holds (`typecode`).
+
+mod typecode;
+
+use std::borrow::Cow;
+
+use coheap_core::objects::{Kind, Mutex, Value as Engine, value};
+use coheap_core::wire;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBool;
+
+use crate::access::{change, read};
+use crate::codec;
+use crate::handle::{Handle, identity, name_and_pickle};
+use crate::heap::default;
+use crate::lock::RLock;
+use crate::object::{Object, OpenHeap};
+use crate::scratch::Scratch;
+use crate::waiting;
+
+pub(crate) use typecode::Typecode;
+
+/// A number that processes share.
+///
+/// `Value(typecode, init)` is a new one in the default heap; `Heap.value` makes or finds one in
+/// others.
+///
+/// Its typecode is one of those for numbers in `array.array`, or the type of `ctypes` that has it.
+/// `v += n` is atomic; `v.value += n` is two operations, which `with v.get_lock():`, or `with v:`
+/// for short, makes one for all who do the same.
+///
+/// The lock excludes only those who take it, too: to read, set and add does not wait for it. It is
+/// there whatever `lock` says, which `multiprocessing` asks for, and costs nothing until it is used.
+///
+/// Source: the contract of `multiprocessing.Value`.
+#[pyclass(frozen, weakref, module = "coheap")]
+pub(crate) struct Value {
+    pub(crate) object: Object,
+    pub(crate) engine: Engine,
+    typecode: Typecode,
+    lock: PyOnceLock<Py<RLock>>,
+}
+
+impl Value {
+    /// The number that an object is, if it was made with the same typecode, or by a program that
+    /// has none.
+    pub(crate) fn new(py: Python<'_>, object: Object, typecode: Typecode) -> PyResult<Self> {
+        let mutex = Mutex { handle: object.handle };
+        let made = object.run(py, |context| mutex.traits(context))?.typecode;
+        if made != 0 && made != typecode.letter() {
+            return Err(PyTypeError::new_err(format!(
+                "{} has typecode {:?}, not {:?}; nothing was changed; choose another name",
+                object.subject(),
+                char::from(made),
+                typecode.code()
+            )));
+        }
+        let engine = Engine { handle: object.handle };
+        Ok(Self { engine, object, typecode, lock: PyOnceLock::new() })
+    }
+
+    /// The lock beside the number.
+    fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
+        self.lock.get_or_try_init(py, || Py::new(py, RLock::beside(self.object.clone())))
+    }
+
+    /// The value of this name, made if there is none; without a name a new one.
+    pub(crate) fn make(
+        py: Python<'_>,
+        heap: &OpenHeap,
+        name: Option<&str>,
+        typecode: &Bound<'_, PyAny>,
+        init: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let typecode = Typecode::of_object(typecode)?;
+        let init = match init {
+            Some(init) => typecode.encode(&init)?,
+            None => typecode.encode(0_i64.into_pyobject(py)?.as_any())?,
+        };
+        let recipe = value::Recipe { bytes: &init, typecode: typecode.letter() };
+        Self::new(py, heap.object(py, Kind::Value, name, &recipe)?, typecode)
+    }
+
+    /// Replaces the number by one that the typecode holds.
+    #[inline]
+    fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        change!(self.object, py, |access| access.value_set(&self.engine, bytes))
+    }
+
+    /// Replaces `out` by the bytes of the number.
+    #[inline]
+    fn load(&self, py: Python<'_>, out: &mut Scratch) -> PyResult<()> {
+        read!(self.object, py, |access| access.value_get(&self.engine, out))
+    }
+
+    /// Replaces the number by `new` if it is still `old`. Answers whether it was.
+    fn replace(&self, py: Python<'_>, old: &[u8], new: &[u8]) -> PyResult<bool> {
+        change!(self.object, py, |access| access.value_replace(&self.engine, old, new))
+    }
+
+    fn read<'py>(&self, py: Python<'py>, out: &mut Scratch) -> PyResult<Bound<'py, PyAny>> {
+        self.load(py, out)?;
+        if let Some(small) = wire::int_in(out).filter(|small| self.typecode.has_int(*small)) {
+            return Ok(small.into_pyobject(py)?.into_any());
+        }
+        let value = codec::decode(py, out, self.object.heap.rules)?;
+        if self.typecode.has(&value) {
+            return Ok(value);
+        }
+        Err(PyTypeError::new_err(format!(
+            "{} holds what is not a number of typecode {:?}: a program without typecodes wrote it",
+            self.object.subject(),
+            self.typecode.code()
+        )))
+    }
+
+    /// Adds to an int of 64 bits.
+    #[inline]
+    fn add_large(&self, py: Python<'_>, by: i64) -> PyResult<i64> {
+        change!(self.object, py, |access| access.value_add(&self.engine, by))
+    }
+
+    /// Adds to an int of a typecode of less than 64 bits. `None`: the numbers are too large.
+    fn add_small(&self, py: Python<'_>, by: i64) -> PyResult<Option<i64>> {
+        let (mut old, mut new) = (Scratch::new(), Scratch::new());
+        loop {
+            self.load(py, &mut old)?;
+            let Some(sum) = wire::int_in(&old).and_then(|old| old.checked_add(by)) else {
+                return Ok(None);
+            };
+            self.typecode.check(i128::from(sum))?;
+            new.clear();
+            wire::put_int(&mut new, sum);
+            if self.replace(py, &old, &new)? {
+                return Ok(Some(sum));
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Replaces what is there as long as `change` makes something of it, in one step.
+    fn exchange<'py>(
+        &self,
+        py: Python<'py>,
+        change: impl Fn(&Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut old = Scratch::new();
+        loop {
+            let before = self.read(py, &mut old)?;
+            let Some(after) = change(&before)? else { return Ok(None) };
+            let new = self.typecode.encode(&after)?;
+            if self.replace(py, &old, &new)? {
+                return codec::decode(py, &new, self.object.heap.rules).map(Some);
+            }
+            py.check_signals()?;
+        }
+    }
+}
+
+#[pymethods]
+impl Value {
+    #[new]
+    #[pyo3(
+        signature = (typecode, init=None, *, lock=None),
+        text_signature = "(typecode, init=0, *, lock=True)"
+    )]
+    fn create(
+        py: Python<'_>,
+        typecode: &Bound<'_, PyAny>,
+        init: Option<Bound<'_, PyAny>>,
+        lock: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        // There is one in any case: it costs nothing while nobody asks for it.
+        if let Some(other) = lock.filter(|lock| !lock.is_instance_of::<PyBool>()) {
+            return Err(PyTypeError::new_err(format!(
+                "lock must be True or False, not a {}: the lock of a Value is beside the number, in \
+                 the heap",
+                other.get_type().name()?
+            )));
+        }
+        Self::make(py, &default::open_heap(py)?, None, typecode, init)
+    }
+
+    /// The number.
+    fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Typecode::Int(..) = self.typecode {
+            let number = read!(self.object, py, |access| access.value_integer(&self.engine))?;
+            if let Some(number) = number.filter(|number| self.typecode.has_int(*number)) {
+                return Ok(number.into_pyobject(py)?.into_any());
+            }
+        }
+        self.read(py, &mut Scratch::new())
+    }
+
+    /// Replaces the number.
+    ///
+    /// Raises:
+    ///     OverflowError: The typecode does not hold it.
+    fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(value) = self.typecode.small(number)? {
+            self.typecode.check(i128::from(value))?;
+            return self.store(number.py(), &wire::int_bytes(value));
+        }
+        self.store(number.py(), &self.typecode.encode(number)?)
+    }
+
+    /// The number. Reading and writing it are one operation each.
+    #[getter(value)]
+    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.get(py)
+    }
+
+    #[setter(value)]
+    fn set_value(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.set(number)
+    }
+
+    /// Adds a number and returns the sum.
+    ///
+    /// Raises:
+    ///     OverflowError: The typecode does not hold the sum.
+    fn add<'py>(&self, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = n.py();
+        if let Some(by) = self.typecode.small(n)? {
+            let sum = match self.typecode.code() {
+                'l' | 'q' => Some(self.add_large(py, by)?),
+                _ => self.add_small(py, by)?,
+            };
+            if let Some(sum) = sum {
+                return Ok(sum.into_pyobject(py)?.into_any());
+            }
+        }
+        let sum = self.exchange(py, |old| old.add(n).map(Some))?;
+        sum.ok_or_else(|| PyValueError::new_err("no sum"))
+    }
+
+    /// Replaces the number by `new` if it equals `expected`, and returns whether it did.
+    fn compare_exchange<'py>(
+        &self,
+        expected: &Bound<'py, PyAny>,
+        new: &Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        self.typecode.encode(new)?;
+        let change = |old: &Bound<'py, PyAny>| Ok(old.eq(expected)?.then(|| new.clone()));
+        Ok(self.exchange(new.py(), change)?.is_some())
+    }
+
+    fn __iadd__(&self, n: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.add(n).map(|_| ())
+    }
+
+    fn __isub__(&self, n: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.add(&n.neg()?).map(|_| ())
+    }
+
+    /// The lock beside the number: always the same `RLock`.
+    ///
+    /// `with v.get_lock(): v.value += 1` is exact among all who do so.
+    fn get_lock(&self, py: Python<'_>) -> PyResult<Py<RLock>> {
+        Ok(self.lock(py)?.clone_ref(py))
+    }
+
+    /// As `RLock.acquire` of the lock beside the number.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = waiting::truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
+        self.lock(py)?.get().acquire(py, block, timeout)
+    }
+
+    /// As `RLock.release` of the lock beside the number.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        self.lock(py)?.get().release(py)
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.lock(py)?.get().__enter__(py)
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.release(py)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let code = self.typecode.code();
+        let number = self.get(py).and_then(|number| Ok(number.repr()?.to_string()));
+        let state = number.map(|number| format!(" of typecode {code:?}: {number}"));
+        self.object.shown(py, state)
+    }
+}
+
+impl Handle for Value {
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn more(&self) -> Cow<'static, str> {
+        Cow::Owned(self.typecode.code().to_string())
+    }
+}
+
+name_and_pickle!(Value);
+identity!(Value);
