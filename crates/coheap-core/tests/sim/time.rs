@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use coheap_core::error::Error;
-use coheap_core::os::machine::{self, Peer};
+use coheap_core::os::machine::Peer;
 
 use super::{PATIENCE, Things, assert_whole, attach, descriptors, heap, sleepers, wait_until};
 
@@ -48,31 +48,37 @@ fn a_lock_passes_on_although_every_wake_is_lost() {
 }
 
 /// Goal: the same for a turn, whose holders cannot be made to linger.
-/// Method: one thread holds the turn of a value while another peer wants to write it; the wake at
-/// its end is lost.
+/// Method: one peer holds the turn of a value until another, who wants to write it, sleeps; the
+/// wake at its end is lost.
 #[test]
 fn a_turn_passes_on_although_the_wake_is_lost() {
     let heap = heap();
-    let things = Things::find(&heap);
+    Things::find(&heap);
     let numbers = descriptors(&heap);
-    let holder = Peer::new();
+    let (holder, writer) = (Peer::new(), Arc::new(Peer::new()));
     holder.lose_wakes(u32::MAX);
     let is_held = Arc::new(AtomicBool::new(false));
     let held = Arc::clone(&is_held);
-    let thread = holder.spawn(move || {
+    let other = Arc::clone(&writer);
+    let holding = holder.spawn(move || {
         let heap = attach(numbers);
         heap.with(|context| {
             let held_turn = context.hold(Things::find(&heap).value.handle.turn)?;
             held.store(true, Ordering::Release);
-            wait_until("a sleeper", || machine::sleepers() > 0);
+            wait_until("the writer sleeps", || other.is_asleep());
             drop(held_turn);
             Ok(())
         })
         .expect("the turn");
     });
     wait_until("the turn is held", || is_held.load(Ordering::Acquire));
-    heap.with(|context| things.value.add(context, 1)).expect("the turn came");
-    thread.join().expect("the holder does not panic");
+    let writing = writer.spawn(move || {
+        let heap = attach(numbers);
+        heap.with(|context| Things::find(&heap).value.add(context, 1)).expect("the turn came");
+    });
+    for thread in [holding, writing] {
+        thread.join().expect("no peer panics");
+    }
     assert_eq!(holder.wakes_lost(), 1);
     assert_whole(&heap);
 }

@@ -113,6 +113,7 @@ pub(super) fn look_again() {
     CALL.notify_all();
 }
 
-pub(super) fn sleepers() -> usize {
-    beds().sleepers.iter().filter(|sleeper| sleeper.ended.is_none()).count()
+/// Whether a thread of the peer sleeps.
+pub(super) fn is_asleep(pid: u32) -> bool {
+    beds().sleepers.iter().any(|sleeper| sleeper.pid == pid && sleeper.ended.is_none())
 }

@@ -92,7 +92,3 @@ pub(super) fn interrupt(_pid: u32) {
 }
 
 pub(super) fn look_again() {}
-
-pub(super) fn sleepers() -> usize {
-    with(|beds| beds.sleepers.iter().filter(|sleeper| sleeper.ended.is_none()).count())
-}

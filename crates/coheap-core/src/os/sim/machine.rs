@@ -220,15 +220,16 @@ impl Peer {
     pub fn interrupt(&self) {
         super::futex::interrupt(self.pid);
     }
+
+    /// Whether a thread of it sleeps on a word now.
+    #[cfg(not(loom))]
+    pub fn is_asleep(&self) -> bool {
+        super::futex::is_asleep(self.pid)
+    }
 }
 
 /// The deadlines of all who sleep now pass.
 #[cfg(loom)]
 pub fn let_time_pass() {
     super::futex::let_time_pass();
-}
-
-/// How many threads of all peers sleep on words now.
-pub fn sleepers() -> usize {
-    super::futex::sleepers()
 }
