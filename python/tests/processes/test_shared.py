@@ -50,7 +50,7 @@ CALLS = {
     "deepcopy": copy.deepcopy,
     "str": str,
     "equal": lambda d: [d == d, d == d.copy(), d != {}],
-    "or": lambda d: [d | {"a": 2, "new": 3}, d | d, d.copy()],
+    "or": lambda d: [d | {"a": 2, "new": 3}, d.copy()],
     "or with what is no dict": lambda d: d | [("a", 1)],
     "or, the other way round": lambda d: {"a": 2, "new": 3} | d,
     "or in place": lambda d: [
@@ -94,6 +94,15 @@ def test_calls_answer_as_those_of_the_standard_library(manager, theirs, call):
 def test_a_proxy_has_every_method_of_the_standard_librarys(manager):
     exposed = multiprocessing.managers.DictProxy._exposed_
     assert set(exposed) <= set(dir(type(manager.dict())))
+
+
+def test_two_dicts_of_a_manager_merge_as_plain_ones(manager):
+    """Goal: what raises `TypeError` between two proxies of the standard library works here."""
+    d, e = manager.dict(a=1, b=[1]), manager.dict(b=[2], c=3)
+    assert list((d | e).items()) == [("a", 1), ("b", [2]), ("c", 3)]
+    assert type(d | e) is dict
+    d |= e
+    assert d.items() == [("a", 1), ("b", [2]), ("c", 3)]
 
 
 def test_a_dict_is_made_as_dict_makes_it(manager):
