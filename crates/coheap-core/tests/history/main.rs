@@ -24,7 +24,7 @@ fn single_operations(rounds: u64) {
     let mut dice = Random::for_run("single operations");
     let outcome = Stage::new().run(rounds, &mut dice);
     say(&format!("single operations: {outcome:?}"));
-    assert!(outcome.overlaps > outcome.rounds, "the histories are hardly concurrent");
+    assert!(outcome.overlaps > rounds, "the histories are hardly concurrent");
     assert!(outcome.kills > 0 && outcome.unfinished > 0, "no operation was cut off");
     assert!(outcome.planted > rounds / 2, "hardly any error was planted");
     assert_eq!(outcome.found, outcome.planted, "a planted error was not seen");
