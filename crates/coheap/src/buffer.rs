@@ -35,7 +35,7 @@ impl Buffer {
 }
 
 /// What an operation reads, as a value.
-#[inline]
+#[inline(always)]
 pub(crate) fn read<T: DeserializeOwned>(
     operation: impl FnOnce(&mut Vec<u8>) -> Result<()>,
 ) -> Result<T> {
@@ -45,7 +45,7 @@ pub(crate) fn read<T: DeserializeOwned>(
 }
 
 /// What an operation finds under a key, as a value; it says whether there is something.
-#[inline]
+#[inline(always)]
 pub(crate) fn look_up<Q: Serialize + ?Sized, V: DeserializeOwned>(
     key: &Q,
     operation: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<bool>,

@@ -74,8 +74,8 @@ pub(crate) trait Overlaid {
     /// taken from the object since is given back.
     fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()>;
 
-    /// The commit has happened: nothing is left to give back.
-    fn forget(&mut self);
+    /// Gives back what was taken from the object: the transaction ends, and did not commit.
+    fn give_back(&mut self, _: &Context) {}
 
     /// Adds the turns that the commit must hold. None: there is nothing to apply.
     fn turns(&self, context: &Context, turns: &mut Turns);

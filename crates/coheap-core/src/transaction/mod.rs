@@ -206,10 +206,7 @@ impl Transaction {
             }
         }
         let done = commit::commit(&self.context, &mut self.touched);
-        if done.is_ok() {
-            self.touched.overlays_mut().for_each(|overlay| overlay.forget());
-        }
-        self.give_everything_back();
+        self.end(done.is_ok());
         let tidied = crate::allocator::tidy(&self.context);
         done.and(tidied)
     }
@@ -220,12 +217,18 @@ impl Transaction {
     }
 
     fn give_everything_back(&mut self) {
+        self.end(false);
+    }
+
+    /// Lets every lock go, and what was taken, unless the commit has done it.
+    fn end(&mut self, has_committed: bool) {
         if self.is_over || !self.context.is_own() {
             return;
         }
         self.is_over = true;
-        // A queue that was removed meanwhile has nothing to take back.
-        let _ = self.touched.roll_back_to(&self.context, Marks::default());
+        if !has_committed {
+            self.touched.overlays_mut().for_each(|overlay| overlay.give_back(&self.context));
+        }
         let region = self.context.region();
         for touched in self.touched.iter() {
             if let Ok(object) = region.at::<Object>(touched.handle.at) {
@@ -249,11 +252,13 @@ impl Intent for Transaction {
     #[inline]
     fn overlay(&mut self, object: &Lockable, locking: Locking) -> Result<(&mut Overlay, &Context)> {
         self.check()?;
-        let number = if locking == Locking::Now && !self.touched.is_locked(object) {
-            self.lock(&object.handle)?;
-            self.enter_locked(object)
-        } else {
-            self.touched.enter(object, self.context.region())
+        let number = match self.touched.number(object.handle.at) {
+            Ok(number) if locking != Locking::Now || self.touched.get(number).is_locked => number,
+            _ if locking == Locking::Now => {
+                self.lock(&object.handle)?;
+                self.enter_locked(object)
+            }
+            _ => self.touched.enter(object, self.context.region()),
         };
         Ok((&mut self.touched.get_mut(number).overlay, &self.context))
     }

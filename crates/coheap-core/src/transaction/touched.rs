@@ -50,8 +50,9 @@ impl TouchedObjects {
         }
     }
 
+    /// The number of the object at an offset, or that which it would have.
     #[inline]
-    fn number(&self, at: u64) -> Result<usize, usize> {
+    pub(super) fn number(&self, at: u64) -> Result<usize, usize> {
         self.sorted.binary_search_by_key(&at, |touched| touched.handle.at)
     }
 
@@ -68,6 +69,11 @@ impl TouchedObjects {
     #[inline]
     pub(super) fn get_mut(&mut self, number: usize) -> &mut Touched {
         &mut self.sorted[number]
+    }
+
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> &Touched {
+        &self.sorted[number]
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Touched> {

@@ -25,7 +25,8 @@ impl Buffer {
     /// A buffer, one that this thread has used before if there is any.
     #[inline]
     pub fn new() -> Self {
-        Self::used().unwrap_or_default()
+        let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
+        Self(free.ok().flatten().unwrap_or_default())
     }
 
     /// A buffer that this thread has used before.

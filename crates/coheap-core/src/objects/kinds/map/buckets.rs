@@ -82,7 +82,7 @@ impl Shape {
 }
 
 /// The shape of the leaf at an offset.
-#[inline]
+#[inline(always)]
 pub(crate) fn leaf_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
     let word = region.at::<LeafHead>(at)?.shape.get();
     let bits = (word >> 32) as u32 & 0xff;

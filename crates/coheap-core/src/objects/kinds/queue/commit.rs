@@ -65,8 +65,9 @@ impl Overlaid for Operations {
         self.roll_back_to(context, len)
     }
 
-    fn forget(&mut self) {
-        self.list.clear();
+    fn give_back(&mut self, context: &Context) {
+        // A queue that was removed meanwhile has nothing to take back.
+        let _ = self.roll_back_to(context, 0);
     }
 
     fn turns(&self, context: &Context, turns: &mut Turns) {

@@ -99,8 +99,6 @@ impl Overlaid for NewValue {
         Ok(())
     }
 
-    fn forget(&mut self) {}
-
     fn turns(&self, _: &Context, turns: &mut Turns) {
         if self.new.is_some() {
             turns.push(self.value.handle.turn);

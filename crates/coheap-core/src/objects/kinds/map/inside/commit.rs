@@ -33,8 +33,6 @@ impl Overlaid for Writes {
         Ok(())
     }
 
-    fn forget(&mut self) {}
-
     fn turns(&self, _: &Context, turns: &mut Turns) {
         if !self.is_empty() {
             turns.push(self.map.handle.turn);
@@ -125,6 +123,7 @@ impl Writes {
 
 /// What one write needs. `new`: hashes of keys that are to be inserted. `positions`: where the
 /// keys are that are added to unseen.
+#[inline]
 fn prepare(
     table: &Table<'_>,
     write: &Write,
@@ -165,6 +164,7 @@ fn prepare(
 }
 
 /// Adds to the integer under a key. `position`: where it is, or that it is new; `None`: not known.
+#[inline]
 fn add(
     change: &mut Change<'_>,
     object: &Object,
@@ -186,6 +186,7 @@ fn add(
 }
 
 /// What the integer of an entry is with `more`.
+#[inline]
 fn sum(entry: &MapEntry, more: i64) -> Result<i64> {
     let before = Cell::load(&entry.value).as_integer().ok_or(Error::NotAnInteger)?;
     before.checked_add(more).ok_or(Error::Overflow)
