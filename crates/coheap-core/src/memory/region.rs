@@ -3,7 +3,8 @@
 //! What always holds (SAFETY notes cite these by name):
 //!
 //! - **Region.1** From `open` to `drop`, `len` bytes at `base` are mapped and writable.
-//! - **Region.2** `resolve` returns only addresses that are aligned for `T` and lie wholly inside.
+//! - **Region.2** Tables, journals, chunks and the span table lie one after the other in the first
+//!   `data_start` bytes, which are mapped whole, and each begins aligned for its rows (`layout`).
 //! - **Region.3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not
 //!   unsound.
 //! - **Region.4** Tables are committed before the heap can be found; spans, their rows and
@@ -20,6 +21,9 @@ use super::plain::Plain;
 use super::word::{Signal, Word};
 use crate::error::{Corrupt, Error, Result};
 use crate::os::{FileId, HeapFile, Mapping, failpoint};
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Signal>() == size_of::<Word>() && align_of::<Signal>() <= 8);
 
 /// The bytes of one heap as this process sees them.
 #[derive(Debug)]
@@ -68,60 +72,72 @@ impl Region {
         self.span_limit
     }
 
-    /// Region.2: the caller has checked that `at..at + size` lies below `len` and is aligned.
+    /// The thing at an offset.
+    ///
+    /// # Safety
+    ///
+    /// `at..at + size_of::<T>()` lies below `len`, and `at` is a multiple of `align_of::<T>()`.
     #[inline(always)]
-    fn resolve<T: Plain>(&self, at: u64) -> &T {
+    unsafe fn resolve<T: Plain>(&self, at: u64) -> &T {
         debug_assert!(at as usize + size_of::<T>() <= self.mapping.len());
         debug_assert!(at.is_multiple_of(align_of::<T>() as u64));
-        // SAFETY: inside and aligned (Region.2, checked by every caller), mapped while `self` is
-        // borrowed (Region.1); peers may change a `Plain` under a shared reference (Region.3).
+        // SAFETY: inside and aligned (the caller), mapped while `self` is borrowed (Region.1); peers
+        // may change a `Plain` under a shared reference (Region.3).
         unsafe { self.mapping.base().add(at as usize).cast::<T>().as_ref() }
     }
 
     /// The first page.
     #[inline(always)]
     pub fn header(&self) -> &Header {
-        self.resolve(0)
+        // SAFETY: the first page is mapped (Region.2), and an offset of 0 is aligned.
+        unsafe { self.resolve(0) }
     }
 
     /// A turn. `index` must be below `TURN_COUNT`.
     #[inline(always)]
     pub fn turn(&self, index: u32) -> &Turn {
         assert!(index < layout::TURN_COUNT);
-        self.resolve(layout::TURNS + u64::from(index) * size_of::<Turn>() as u64)
+        // SAFETY: a row of the turns (`index` was checked above, Region.2).
+        unsafe { self.resolve(layout::TURNS + u64::from(index) * size_of::<Turn>() as u64) }
     }
 
     /// A slot. `index` must be below `SLOT_COUNT`.
     #[inline(always)]
     pub fn slot(&self, index: u32) -> &Slot {
         assert!(index < layout::SLOT_COUNT);
-        self.resolve(layout::SLOTS + u64::from(index) * size_of::<Slot>() as u64)
+        // SAFETY: a row of the slots (`index` was checked above, Region.2).
+        unsafe { self.resolve(layout::SLOTS + u64::from(index) * size_of::<Slot>() as u64) }
     }
 
     /// A context. `index` must be below `CONTEXT_COUNT`.
     #[inline(always)]
     pub fn context(&self, index: u32) -> &ContextRow {
         assert!(index < CONTEXT_COUNT);
-        self.resolve(layout::CONTEXTS + u64::from(index) * size_of::<ContextRow>() as u64)
+        let at = layout::CONTEXTS + u64::from(index) * size_of::<ContextRow>() as u64;
+        // SAFETY: a row of the contexts (`index` was checked above, Region.2).
+        unsafe { self.resolve(at) }
     }
 
     /// Who uses an overflow chunk. `index` must be below `CHUNK_COUNT`.
     pub fn chunk_owner(&self, index: u32) -> &Word {
         assert!(index < layout::CHUNK_COUNT);
-        self.resolve(CHUNK_OWNERS + u64::from(index) * 8)
+        // SAFETY: a word of the owners (`index` was checked above, Region.2).
+        unsafe { self.resolve(CHUNK_OWNERS + u64::from(index) * 8) }
     }
 
     /// An arena. `index` must be below `ARENA_COUNT`.
     pub fn arena(&self, index: u32) -> &Arena {
         assert!(index < layout::ARENA_COUNT);
-        self.resolve(layout::ARENAS + u64::from(index) * size_of::<Arena>() as u64)
+        // SAFETY: a row of the arenas (`index` was checked above, Region.2).
+        unsafe { self.resolve(layout::ARENAS + u64::from(index) * size_of::<Arena>() as u64) }
     }
 
     /// The control words of a context whose journal is committed.
     #[inline(always)]
     pub fn control(&self, context: u32) -> &Control {
         assert!(context < CONTEXT_COUNT);
-        self.resolve(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES)
+        // SAFETY: the head of a journal (`context` was checked above, Region.2).
+        unsafe { self.resolve(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES) }
     }
 
     /// Saved word `index` of the first area.
@@ -129,14 +145,17 @@ impl Region {
     pub fn first_saved(&self, context: u32, index: usize) -> &SavedWord {
         assert!(context < CONTEXT_COUNT && index < layout::FIRST_SAVED);
         let area = layout::JOURNALS + u64::from(context) * JOURNAL_BYTES;
-        self.resolve(area + size_of::<Control>() as u64 + (index * size_of::<SavedWord>()) as u64)
+        let at = area + size_of::<Control>() as u64 + (index * size_of::<SavedWord>()) as u64;
+        // SAFETY: an element of a journal (both numbers were checked above, Region.2).
+        unsafe { self.resolve(at) }
     }
 
     /// Saved word `index` of an overflow chunk.
     pub fn chunk_saved(&self, chunk: u32, index: usize) -> &SavedWord {
         assert!(chunk < layout::CHUNK_COUNT && index < layout::CHUNK_SAVED);
         let area = layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES;
-        self.resolve(area + (index * size_of::<SavedWord>()) as u64)
+        // SAFETY: an element of a chunk (both numbers were checked above, Region.2).
+        unsafe { self.resolve(area + (index * size_of::<SavedWord>()) as u64) }
     }
 
     /// Makes the pages of a context's journal real.
@@ -181,14 +200,18 @@ impl Region {
         if index >= self.known_spans() && index >= self.committed_spans() {
             return Err(Corrupt { what: "span number", at: index });
         }
-        Ok(self.resolve(layout::SPAN_TABLE + index * size_of::<Span>() as u64))
+        let at = layout::SPAN_TABLE + index * size_of::<Span>() as u64;
+        // SAFETY: a row of the span table, for spans are never more than `span_limit` (Region.2).
+        Ok(unsafe { self.resolve(at) })
     }
 
     /// The thing at an offset in a span.
     #[inline(always)]
     pub fn at<T: Plain>(&self, at: u64) -> Result<&T, Corrupt> {
+        const { assert!(align_of::<T>() <= 8) };
         self.bounded(at, size_of::<T>() as u64)?;
-        Ok(self.resolve(at))
+        // SAFETY: `bounded` has checked both.
+        Ok(unsafe { self.resolve(at) })
     }
 
     /// `count` words at an offset in a span.
@@ -209,7 +232,7 @@ impl Region {
         // SAFETY: `at` lies inside (checked above, Region.1). The pointer is the mapping's, for one made
         // from a reference to the first thing could not reach the others.
         let first = unsafe { self.mapping.base().add(at) }.cast::<T>();
-        // SAFETY: `count` things from `first` lie inside and are aligned (checked above, Region.1, Region.2),
+        // SAFETY: `count` things from `first` lie inside and are aligned (checked above, Region.1), and
         // each is valid (Region.3).
         Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), count) })
     }
@@ -251,13 +274,18 @@ impl Region {
             }
             _ => return self.at(at),
         };
-        if committed { Ok(self.resolve(at)) } else { Err(refused) }
+        if !committed {
+            return Err(refused);
+        }
+        // SAFETY: below `data_start` (Region.2), and a multiple of 8 (both checked above).
+        Ok(unsafe { self.resolve(at) })
     }
 
     /// A signal that a sleeper published.
     pub fn published_signal(&self, at: u64) -> Result<&Signal, Corrupt> {
         self.journaled_word(at)?;
-        Ok(self.resolve(at))
+        // SAFETY: a signal is as long and as aligned as the word that is there (asserted above).
+        Ok(unsafe { self.resolve(at) })
     }
 
     /// The offset of something in this region.

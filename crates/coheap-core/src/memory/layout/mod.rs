@@ -93,4 +93,9 @@ pub const fn data_start(spans: u64) -> u64 {
 const _: () = {
     assert!(size_of::<Header>() <= TURNS as usize, "the header fits before the turns");
     assert!(SPAN_TABLE.is_multiple_of(AREA_ALIGNMENT) && CHUNKS.is_multiple_of(AREA_ALIGNMENT));
+    assert!(TURNS.is_multiple_of(align_of::<Turn>() as u64));
+    assert!(SLOTS.is_multiple_of(align_of::<Slot>() as u64));
+    assert!(CONTEXTS.is_multiple_of(align_of::<ContextRow>() as u64));
+    assert!(CHUNK_OWNERS.is_multiple_of(align_of::<super::Word>() as u64));
+    assert!(ARENAS.is_multiple_of(align_of::<Arena>() as u64));
 };
