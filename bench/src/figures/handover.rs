@@ -12,6 +12,9 @@
 use std::io::{Read, Write, pipe};
 use std::time::Duration;
 
+use coheap_core::Typed as _;
+use coheap_core::heap::floors::HeapFloors as _;
+
 use super::{get, put, stay};
 use crate::ours::{self, lock::OurLock, map::OurMap};
 use crate::process::{Board, Child, now, until};
@@ -117,7 +120,7 @@ pub fn lock(bench: &mut Bench<'_>) {
 
 /// A process that is stopped while it holds the map's turn.
 fn caught_inside(map: &OurMap) -> Child {
-    let turn = map.heap.region().turn(map.map.handle.turn);
+    let turn = map.heap.region().turn(map.map.handle().turn);
     let mut victim = Child::fork(|| {
         let mut number = 0u64;
         loop {

@@ -3,7 +3,7 @@
 //! Entries are inserted one by one, so the map grows as it does for a user. What a process keeps
 //! to itself is not counted.
 
-use coheap_core::heap::Heap;
+use coheap_core::Heap;
 
 use super::{get, put, stay};
 use crate::ours::{self, map::OurMap, number_bytes};

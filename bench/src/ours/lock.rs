@@ -4,10 +4,7 @@
 //! once, for the typed face's guard keeps it. Not here: what
 //! happens to the lock of a process that dies, which `figures::handover` measures.
 
-use coheap_core::heap::Heap;
-use coheap_core::objects::{mutex};
-use coheap_core::objects::mutex::Acquired;
-use coheap_core::objects::{Directory, Mutex};
+use coheap_core::{Acquired, Directory, Heap, Mutex, MutexRecipe};
 
 /// A lock that tells when its holder died.
 pub struct OurLock {
@@ -19,10 +16,10 @@ pub struct OurLock {
 impl OurLock {
     /// The lock of this name.
     pub fn new(heap: &Heap, name: &str) -> Self {
-        let handle = heap
-            .with(|context| Directory.get_or_create(context, name, &mutex::Recipe::around(&[1])))
+        let lock = heap
+            .with(|context| Directory.get_or_create(context, name, &MutexRecipe::around(&[1])))
             .expect("a lock");
-        Self { heap: heap.clone(), lock: Mutex { handle } }
+        Self { heap: heap.clone(), lock }
     }
 
     /// Takes the lock. Answers whether its last holder died.

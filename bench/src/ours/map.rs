@@ -3,9 +3,7 @@
 //! Each call finds the thread's context anew, as a call of the typed face does, and what is read
 //! comes in a vector of its own.
 
-use coheap_core::heap::Heap;
-use coheap_core::objects::{map};
-use coheap_core::objects::{Directory, Map};
+use coheap_core::{Directory, Heap, Map, MapRecipe};
 
 use super::number_bytes;
 
@@ -20,10 +18,9 @@ pub struct OurMap {
 impl OurMap {
     /// The map of this name.
     pub fn new(heap: &Heap, name: &str) -> Self {
-        let handle = heap
-            .with(|context| Directory.get_or_create(context, name, &map::Recipe))
-            .expect("a map");
-        Self { heap: heap.clone(), map: Map { handle } }
+        let map =
+            heap.with(|context| Directory.get_or_create(context, name, &MapRecipe)).expect("a map");
+        Self { heap: heap.clone(), map }
     }
 
     /// Stores a value.

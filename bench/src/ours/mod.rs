@@ -8,7 +8,7 @@ pub mod map;
 pub mod queue;
 pub mod transaction;
 
-use coheap_core::heap::Heap;
+use coheap_core::Heap;
 
 /// A heap with room for a workload.
 pub fn heap() -> Heap {

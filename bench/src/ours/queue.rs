@@ -3,9 +3,7 @@
 //! Each call finds the thread's context anew, as a call of the typed face does, and what is taken
 //! comes in a vector of its own. Both ends wait without a deadline.
 
-use coheap_core::heap::Heap;
-use coheap_core::objects::{queue};
-use coheap_core::objects::{Directory, Queue};
+use coheap_core::{Directory, Heap, Queue, QueueRecipe};
 
 /// A queue of bytes.
 pub struct OurQueue {
@@ -17,10 +15,10 @@ pub struct OurQueue {
 impl OurQueue {
     /// The queue of this name, for at most `limit` items.
     pub fn new(heap: &Heap, name: &str, limit: u64) -> Self {
-        let recipe = queue::Recipe { limit, max_attempts: 0 };
-        let handle =
+        let recipe = QueueRecipe { limit, max_attempts: 0 };
+        let queue =
             heap.with(|context| Directory.get_or_create(context, name, &recipe)).expect("a queue");
-        Self { heap: heap.clone(), queue: Queue { handle } }
+        Self { heap: heap.clone(), queue }
     }
 
     /// Puts an item, waiting for a place.

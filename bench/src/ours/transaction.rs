@@ -5,9 +5,7 @@
 
 use std::rc::Rc;
 
-use coheap_core::heap::Heap;
-use coheap_core::transaction::Transaction;
-use coheap_core::{Error, Result};
+use coheap_core::{Error, Heap, Result, Transaction};
 
 use super::map::OurMap;
 use super::number_bytes;

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-use coheap_core::os;
+use coheap_core::system;
 
 use crate::args::Request;
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub(crate) fn run(request: &Request) -> Failure {
     let mut command = Command::new(&python);
     // -P: what lies about in the current folder is not taken for a module.
     command.args(["-P", "-m", "coheap", "demo"]).args(arguments(request));
-    let error = os::become_program(&mut command);
+    let error = system::become_program(&mut command);
     Failure::Failed(format!(
         "{} cannot be run: {error}; --python needs Python 3.11 or later with the package coheap",
         python.display()

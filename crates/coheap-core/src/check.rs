@@ -8,6 +8,7 @@ mod blocks;
 mod shapes;
 
 use crate::error::{Corrupt, Error, Result};
+use crate::heap::Heap;
 use crate::journal::Context;
 use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
@@ -29,6 +30,17 @@ pub struct Report {
     pub used_bytes: u64,
     /// Processes attached, dead ones that nobody noticed yet included.
     pub members: u64,
+}
+
+impl Heap {
+    /// Walks the whole heap, and accounts for every block of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`]; as [`context`](Self::context).
+    pub fn check(&self) -> Result<Report> {
+        self.with(check)
+    }
 }
 
 /// Walks the whole heap.

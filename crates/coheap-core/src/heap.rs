@@ -12,6 +12,8 @@
 
 mod address;
 mod create;
+#[cfg(feature = "floors")]
+pub mod floors;
 mod named;
 mod registry;
 
@@ -27,9 +29,10 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
-use crate::objects::{estate, ledger};
-use crate::os::{HeapFile, PrivateMutex};
+use crate::objects::{Typed, estate, ledger};
+use crate::os::{self, HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord, Unborn};
+use crate::sync::turn;
 
 /// A heap that this process is attached to.
 #[derive(Debug, Clone)]
@@ -183,9 +186,41 @@ impl Heap {
         Ok(new)
     }
 
-    /// The heap's bytes, for those who read numbers.
-    pub fn region(&self) -> &Region {
+    pub(crate) fn region(&self) -> &Region {
         &self.shared.region
+    }
+
+    /// Most bytes of what is stored.
+    pub fn max_bytes(&self) -> u64 {
+        self.region().header().max_bytes.get()
+    }
+
+    /// The `max_bytes` of a heap for which nothing else was said: half of the machine's memory, but
+    /// at least 1 MiB and at most 1 TiB.
+    pub fn default_max_bytes() -> u64 {
+        (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40)
+    }
+
+    /// The sequence of an object, unless it is being written: as long as it is the same, the object
+    /// is, too.
+    #[inline]
+    pub fn sequence(&self, object: &impl Typed) -> Option<u64> {
+        turn::begin_read(self.region().turn(object.handle().turn))
+    }
+
+    /// Whether an object was not written since it had this sequence.
+    #[inline]
+    pub fn is_unchanged(&self, object: &impl Typed, sequence: u64) -> bool {
+        turn::is_unchanged(self.region().turn(object.handle().turn), sequence)
+    }
+
+    /// Looks for dead processes now, and gives back what they owned. Answers how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`context`](Self::context); [`Error::Corrupt`].
+    pub fn sweep(&self) -> Result<u32> {
+        self.with(estate::sweep)
     }
 
     /// The three files: data, life, birth.

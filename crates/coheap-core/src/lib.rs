@@ -17,31 +17,102 @@
 //! | `objects` | what shape has it? |
 //! | `transaction` | what does the user want? |
 //! | `heap`, `check`, `stats` | is it whole? |
+//!
+//! # What a face sees
+//!
+//! A face uses the names at the root of this crate and those in `wire`, `ledger`, `parcel` and
+//! `system`. The floors are private, but for tests: the feature `floors` opens them.
 
 #![deny(unsafe_code)]
 #![warn(clippy::disallowed_types)]
+#![cfg_attr(not(feature = "floors"), allow(unreachable_pub, reason = "`pub` is for the tests"))]
 #![expect(
     clippy::missing_errors_doc,
     reason = "inner floors answer what `Error` says of itself; objects and faces say which"
 )]
 
 pub mod wire;
-pub mod kind;
-pub mod error;
 mod defect;
-#[expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
+#[cfg(not(feature = "floors"))]
+mod kind;
+#[cfg(not(feature = "floors"))]
+mod error;
+#[cfg(not(feature = "floors"))]
+mod os;
+#[cfg(not(feature = "floors"))]
+mod memory;
+#[cfg(not(feature = "floors"))]
+mod sync;
+#[cfg(not(feature = "floors"))]
+mod journal;
+#[cfg(not(feature = "floors"))]
+mod allocator;
+#[cfg(not(feature = "floors"))]
+mod objects;
+#[cfg(not(feature = "floors"))]
+mod transaction;
+#[cfg(not(feature = "floors"))]
+mod heap;
+#[cfg(not(feature = "floors"))]
+mod check;
+#[cfg(not(feature = "floors"))]
+mod stats;
+
+#[cfg(feature = "floors")]
+pub mod kind;
+#[cfg(feature = "floors")]
+pub mod error;
+#[cfg(feature = "floors")]
 pub mod os;
-#[expect(unsafe_code, reason = "turns offsets into addresses")]
-#[cfg_attr(not(loom), expect(clippy::disallowed_types, reason = "the ground of the rest"))]
+#[cfg(feature = "floors")]
 pub mod memory;
+#[cfg(feature = "floors")]
 pub mod sync;
+#[cfg(feature = "floors")]
 pub mod journal;
+#[cfg(feature = "floors")]
 pub mod allocator;
+#[cfg(feature = "floors")]
 pub mod objects;
+#[cfg(feature = "floors")]
 pub mod transaction;
+#[cfg(feature = "floors")]
 pub mod heap;
+#[cfg(feature = "floors")]
 pub mod check;
+#[cfg(feature = "floors")]
 pub mod stats;
 
+pub use check::Report;
 pub use error::{Corrupt, Error, Result};
+pub use heap::{Address, Heap, Options};
+pub use journal::Context;
 pub use kind::Kind;
+pub use objects::map::{Pairs, Recipe as MapRecipe};
+pub use objects::mutex::{Acquired, Recipe as MutexRecipe};
+pub use objects::queue::{Failed, Lease, Recipe as QueueRecipe, ReturnReason};
+pub use objects::recursive_mutex::Recipe as RecursiveMutexRecipe;
+pub use objects::value::Recipe as ValueRecipe;
+pub use objects::{AnyObject, Directory, Handle, Lockable, Recipe, Reference, Typed};
+pub use objects::{Map, Mutex, Queue, RecursiveMutex, Value};
+pub use stats::Stats;
+pub use transaction::{Savepoint, Transaction};
+
+/// References of a process to objects without a name.
+pub mod ledger {
+    pub use crate::objects::ledger::{claim, create, release};
+}
+
+/// Values that refer to objects.
+pub mod parcel {
+    pub use crate::objects::parcel::{Parcel, Target, discard, let_go, pack, value_in};
+}
+
+/// What faces ask of the system where the standard library has no answer.
+pub mod system {
+    pub use crate::os::{HeapFile, PrivateMutex, adopt_descriptor, inheritable};
+    pub use crate::os::{become_program, generation};
+    pub use crate::os::{now, now_roughly};
+    #[cfg(not(any(loom, miri, sim)))]
+    pub use crate::os::{sleep_when_ended, threads_end};
+}

@@ -32,29 +32,31 @@ pub struct Stats {
     pub returned: u64,
 }
 
-/// Reads a heap's numbers.
-///
-/// # Errors
-///
-/// [`Error::Os`](crate::Error::Os) when a file cannot be asked for its size.
-pub fn stats(heap: &Heap) -> Result<Stats> {
-    let region = heap.region();
-    let header = region.header();
-    let members = (0..SLOT_COUNT)
-        .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
-        .count();
-    Ok(Stats {
-        used_bytes: span::used_bytes(region),
-        max_bytes: header.max_bytes.get(),
-        allocated_bytes: heap
-            .files()
-            .iter()
-            .try_fold(0, |sum, file| Ok::<_, Error>(sum + file.allocated_bytes()?))?,
-        members: members as u64,
-        recovered: header.tally.recovered.get(),
-        undone: header.tally.undone.get(),
-        abandoned: header.tally.abandoned.get(),
-        interrupted: header.tally.interrupted.get(),
-        returned: header.tally.returned.get(),
-    })
+impl Heap {
+    /// Numbers of the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when a file cannot be asked for its size.
+    pub fn stats(&self) -> Result<Stats> {
+        let region = self.region();
+        let header = region.header();
+        let members = (0..SLOT_COUNT)
+            .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
+            .count();
+        Ok(Stats {
+            used_bytes: span::used_bytes(region),
+            max_bytes: header.max_bytes.get(),
+            allocated_bytes: self
+                .files()
+                .iter()
+                .try_fold(0, |sum, file| Ok::<_, Error>(sum + file.allocated_bytes()?))?,
+            members: members as u64,
+            recovered: header.tally.recovered.get(),
+            undone: header.tally.undone.get(),
+            abandoned: header.tally.abandoned.get(),
+            interrupted: header.tally.interrupted.get(),
+            returned: header.tally.returned.get(),
+        })
+    }
 }

@@ -7,9 +7,11 @@ mod support;
 
 use std::rc::Rc;
 
+use coheap_core::Typed as _;
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::CONTEXT_COUNT;
@@ -50,13 +52,11 @@ fn heap() -> Heap {
 
 fn queue(heap: &Heap) -> Queue {
     let recipe = queue::Recipe { limit: 0, max_attempts: 1 };
-    let handle = heap.with(|context| Directory.get_or_create(context, "queue", &recipe));
-    Queue { handle: handle.expect("a queue") }
+    heap.with(|context| Directory.get_or_create(context, "queue", &recipe)).expect("a queue")
 }
 
 fn map(heap: &Heap) -> Map {
-    let handle = heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe));
-    Map { handle: handle.expect("a map") }
+    heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe)).expect("a map")
 }
 
 /// Goal: a queue is removed whole or not at all.
@@ -100,8 +100,9 @@ fn a_lease_happens_whole_or_not_at_all() {
     let has_survived = (0..2_000).any(|die_at| {
         let heap = heap();
         let recipe = queue::Recipe { limit: 0, max_attempts: 0 };
-        let handle = heap.with(|context| Directory.get_or_create(context, "patient", &recipe));
-        let queue = Queue { handle: handle.expect("a queue") };
+        let queue = heap
+            .with(|context| Directory.get_or_create(context, "patient", &recipe))
+            .expect("a queue");
         for item in 1..4u8 {
             heap.with(|context| queue.put(context, &[item; 40])).expect("a put");
         }
@@ -210,7 +211,7 @@ fn a_sequence_that_was_open_at_a_death_has_moved_on() {
     let heap = heap();
     let map = map(&heap);
     heap.with(|context| map.set(context, b"key", b"value")).expect("a write");
-    let sequence = &heap.region().turn(map.handle.turn).sequence;
+    let sequence = &heap.region().turn(map.handle().turn).sequence;
     let mut were_open = 0;
     for die_at in 0..60 {
         let before = sequence.get();

@@ -9,7 +9,7 @@ use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Directory, Map, Queue};
+use coheap_core::objects::{Directory, Map};
 use coheap_core::objects::{map, queue};
 use proptest::prelude::*;
 
@@ -18,9 +18,7 @@ fn heap() -> Heap {
 }
 
 fn map(heap: &Heap) -> Map {
-    let handle =
-        heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe)).expect("a map");
-    Map { handle }
+    heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe)).expect("a map")
 }
 
 #[derive(Debug, Clone)]
@@ -287,9 +285,8 @@ fn queue_op() -> impl Strategy<Value = QueueOp> {
 fn run_queue_ops(ops: &[QueueOp], limit: u64) {
     let heap = heap();
     let recipe = queue::Recipe { limit, max_attempts: 0 };
-    let handle =
+    let queue =
         heap.with(|context| Directory.get_or_create(context, "queue", &recipe)).expect("a queue");
-    let queue = Queue { handle };
     let mut chain = VecDeque::new();
     let mut returned = VecDeque::new();
     let mut leased = Vec::new();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Directory, Map, Value, map, value};
+use coheap_core::objects::{Directory, map, value};
 
 /// How long readers and the writer run at once.
 const LONG: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ fn the_halves_of_a_value_are_of_one_moment() {
     let heap = Heap::anonymous(1 << 20).expect("a heap");
     let make =
         |context: &Context| Directory.get_or_create(context, "v", &value::Recipe::of(&[0; 15]));
-    let value = Value { handle: heap.with(make).expect("a value") };
+    let value = heap.with(make).expect("a value");
     let both = |first: u64, second: u64| {
         let mut bytes = [0; 15];
         bytes[..7].copy_from_slice(&first.to_le_bytes()[..7]);
@@ -93,7 +93,7 @@ fn the_ends_of_a_map_are_of_one_moment() {
     const COUNT: u64 = 300;
     let heap = Heap::anonymous(1 << 20).expect("a heap");
     let make = |context: &Context| Directory.get_or_create(context, "m", &map::Recipe);
-    let map = Map { handle: heap.with(make).expect("a map") };
+    let map = heap.with(make).expect("a map");
     let key = |number: u64| number.to_le_bytes();
     let fill = |context: &Context| {
         (0..COUNT).try_for_each(|number| map.add(context, &key(number), 0).map(|_| ()))

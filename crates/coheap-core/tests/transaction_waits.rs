@@ -18,16 +18,16 @@ struct World {
     queue: Queue,
 }
 
+fn make<R: Recipe>(heap: &Heap, name: &str, recipe: &R) -> R::Object {
+    heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
+}
+
 impl World {
     fn new() -> Self {
         let heap = Heap::anonymous(64 << 20).expect("an anonymous heap");
-        let make = |name: &str, recipe: &dyn Recipe| {
-            heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
-        };
-        let maps = ["first", "second"].map(|name| Map { handle: make(name, &map::Recipe) });
-        let value = Value { handle: make("value", &value::Recipe::of(b"number")) };
-        let recipe = queue::Recipe { limit: 40, max_attempts: 3 };
-        let queue = Queue { handle: make("queue", &recipe) };
+        let maps = ["first", "second"].map(|name| make(&heap, name, &map::Recipe));
+        let value = make(&heap, "value", &value::Recipe::of(b"number"));
+        let queue = make(&heap, "queue", &queue::Recipe { limit: 40, max_attempts: 3 });
         Self { heap, maps, value, queue }
     }
 
@@ -169,12 +169,7 @@ fn to_wait_for_something_takes_nothing() {
     let world = World::new();
     let queue = &world.queue;
     let soon = || os::now() + 1_000_000;
-    let recipe = mutex::Recipe { is_recursive: false, is_strict: false, ..Default::default() };
-    let mutex = world
-        .heap
-        .with(|context| Directory.get_or_create(context, "lock", &recipe))
-        .map(|handle| coheap_core::objects::Mutex { handle })
-        .expect("a lock");
+    let mutex = make(&world.heap, "lock", &mutex::Recipe::default());
     world
         .heap
         .with(|context| {

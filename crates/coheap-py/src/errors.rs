@@ -6,7 +6,7 @@
 //! What always holds: the message says whether anything changed; the name of the object, which
 //! the engine does not know, stands in front of it.
 
-use coheap_core::{Error, Kind, os};
+use coheap_core::{Error, Kind, system};
 use pyo3::exceptions::{
     PyKeyError, PyOSError, PyOverflowError, PyPermissionError, PyRuntimeError, PyTimeoutError,
     PyTypeError, PyValueError,
@@ -81,7 +81,7 @@ fn doomed(py: Python<'_>, why: &Error, subject: &str) -> PyErr {
 /// Whether an exception says that an object was removed.
 #[cold]
 pub(crate) fn is_gone(py: Python<'_>, error: &PyErr) -> bool {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let class = py.import("coheap._errors").and_then(|module| module.getattr("ObjectGone"));
     class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
 }
@@ -124,7 +124,7 @@ pub(crate) fn own(py: Python<'_>, class: &str, message: String) -> PyErr {
 
 #[cold]
 fn imported(py: Python<'_>, module: &str, class: &str, message: String) -> PyErr {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let raised = py
         .import(module)
         .and_then(|module| module.getattr(class))

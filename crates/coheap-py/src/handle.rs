@@ -67,7 +67,7 @@ macro_rules! identity {
             }
 
             fn __hash__(&self) -> u64 {
-                $crate::handle::Handle::object(self).handle.at
+                $crate::handle::Handle::object(self).handle().at
             }
         }
     };

@@ -5,7 +5,7 @@
 //!
 //! Not here: what is imported late (`late`).
 
-use coheap_core::os;
+use coheap_core::system;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -44,6 +44,6 @@ fn has_threads(py: Python<'_>) -> PyResult<bool> {
 /// Called when the interpreter is about to end, and with it the threads that still run.
 #[pyfunction]
 fn _threads_end() {
-    os::threads_end();
+    system::threads_end();
     default::forget();
 }

@@ -4,7 +4,7 @@
 //!
 //! Not here: when all of it is imported at once (`interpreter`).
 
-use coheap_core::os;
+use coheap_core::system;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -33,7 +33,7 @@ impl Late {
 
     #[cold]
     fn import<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let found = py.import(self.module)?.getattr(self.name)?;
         // Another thread may have been faster; it found the same.
         let _ = self.found.set(py, found.clone().unbind());

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Lease as Token, Queue};
-use coheap_core::{Error, os};
+use coheap_core::ReturnReason;
+use coheap_core::{Error, system};
+use coheap_core::{Lease as Token, Queue};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::exceptions::PyResourceWarning;
@@ -192,7 +192,7 @@ impl Lease {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let state = if matches!(self.state(), OVER | DECIDED) { ", over" } else { "" };
         let (subject, attempt) = (self.object.subject(), self.token.attempt);
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let value = self.value.bind(py).repr()?;
         Ok(format!("<coheap.Lease of {subject}, attempt {attempt}{state}: {value}>"))
     }
@@ -226,7 +226,7 @@ impl Drop for Lease {
 }
 
 fn warn(py: Python<'_>, lease: &Lease) {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let message = format!(
         "a lease of the work queue{} was dropped without ack() or nack(): the job was given back",
         lease.object.spaced_name()

@@ -5,7 +5,7 @@
 //! What always holds: nothing here sleeps while it is attached to the interpreter, no Python code
 //! runs while the engine holds a turn, and all classes are safe without the GIL, which is why the
 //! module says `gil_used = false`. A thread that is about to call Python code has asked to sleep
-//! when the interpreter ends it (`os::sleep_when_ended`); taking a buffer asks, too.
+//! when the interpreter ends it (`system::sleep_when_ended`); taking a buffer asks, too.
 //!
 //! Not here: anything that works on plain Python objects only (`python/coheap`).
 

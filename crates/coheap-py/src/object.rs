@@ -9,12 +9,13 @@
 
 use std::sync::Arc;
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::journal::Context;
-use coheap_core::objects::{
-    Directory, Handle, Kind, Lockable, Map, Recipe, Reference, Value, ledger, parcel,
+use coheap_core::Context;
+use coheap_core::Heap as Engine;
+use coheap_core::{
+    AnyObject, Directory, Handle, Lockable, Recipe, RecursiveMutex, Reference, Typed,
 };
-use coheap_core::{Error, Result, os};
+use coheap_core::{Error, Result, system};
+use coheap_core::{ledger, parcel};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
@@ -60,7 +61,7 @@ impl OpenHeap {
         let mut is_detached = is_long;
         loop {
             let done = if is_detached {
-                let until = os::now() + waiting::SLICE;
+                let until = system::now() + waiting::SLICE;
                 let run = |context: &Context| context.waiting_until(until, &mut operation);
                 py.detach(|| self.engine.with(run))
             } else {
@@ -79,13 +80,13 @@ impl OpenHeap {
     }
 
     /// The object of this name, made if there is none; without a name a new one.
-    pub(crate) fn object(
+    pub(crate) fn object<R: Recipe>(
         &self,
         py: Python<'_>,
-        kind: Kind,
         name: Option<&str>,
-        recipe: &dyn Recipe,
-    ) -> PyResult<Object> {
+        recipe: &R,
+    ) -> PyResult<(R::Object, Object)> {
+        let kind = R::Object::KIND;
         let subject = || match name {
             Some(name) => format!("{} {name:?}", class_name(kind)),
             None => format!("a new {}", class_name(kind)),
@@ -93,15 +94,15 @@ impl OpenHeap {
         atomic::bind(py, &self.engine, subject)?;
         let Some(name) = name else {
             let make = |context: &Context| ledger::create(context, recipe);
-            let reference = self.run(py, subject, make)?;
-            return Ok(Object::referred(self.clone(), reference));
+            let (object, reference) = self.run(py, subject, make)?;
+            return Ok((object, Object::referred(self.clone(), object, reference)));
         };
         let find = |context: &Context| match Directory.get_or_create(context, name, recipe) {
             Err(Error::WrongKind { found, .. }) => Ok(Err(found)),
             other => other.map(Ok),
         };
         match self.run(py, subject, find)? {
-            Ok(handle) => Ok(Object::named(self.clone(), name, handle, kind)),
+            Ok(object) => Ok((object, Object::named(self.clone(), name, object))),
             Err(found) => Err(errors::wrong_kind(&format!("`{name}`"), found, kind)),
         }
     }
@@ -111,9 +112,8 @@ impl OpenHeap {
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) heap: OpenHeap,
-    pub(crate) handle: Handle,
     pub(crate) keeper: Arc<Keeper>,
-    kind: Kind,
+    object: AnyObject,
     /// What messages call it.
     noun: &'static str,
 }
@@ -138,30 +138,41 @@ impl Drop for Keeper {
 
 impl Object {
     /// The object that has a name.
-    pub(crate) fn named(heap: OpenHeap, name: &str, handle: Handle, kind: Kind) -> Self {
-        let keeper = Arc::new(Keeper::Name(name.to_owned()));
-        Self { heap, handle, keeper, kind, noun: class_name(kind) }
+    pub(crate) fn named(heap: OpenHeap, name: &str, object: impl Into<AnyObject>) -> Self {
+        Self::new(heap, Keeper::Name(name.to_owned()), object.into())
     }
 
     /// The object of a reference.
-    pub(crate) fn referred(heap: OpenHeap, reference: Reference) -> Self {
-        let keeper = Arc::new(Keeper::Reference(heap.engine.clone(), reference));
-        let Reference { handle, kind, .. } = reference;
-        Self { heap, handle, keeper, kind, noun: class_name(kind) }
+    pub(crate) fn referred(
+        heap: OpenHeap,
+        object: impl Into<AnyObject>,
+        reference: Reference,
+    ) -> Self {
+        let keeper = Keeper::Reference(heap.engine.clone(), reference);
+        Self::new(heap, keeper, object.into())
+    }
+
+    fn new(heap: OpenHeap, keeper: Keeper, object: AnyObject) -> Self {
+        Self { heap, keeper: Arc::new(keeper), object, noun: class_name(object.kind()) }
     }
 
     /// The lock beside the value that this is.
-    pub(crate) fn lock_beside(self) -> Self {
-        Self { kind: Kind::RecursiveMutex, noun: "lock of Value", ..self }
+    pub(crate) fn lock_beside(self, lock: RecursiveMutex) -> Self {
+        Self { object: lock.into(), noun: "lock of Value", ..self }
+    }
+
+    /// Which object it is.
+    #[inline]
+    pub(crate) fn handle(&self) -> Handle {
+        self.object.handle()
     }
 
     /// What of it a block of `atomic` locks.
     pub(crate) fn lockable(&self) -> Option<Lockable> {
-        let handle = self.handle;
-        match self.kind {
-            Kind::Map => Some(Lockable::of(&Map { handle })),
-            Kind::Value => Some(Lockable::of(&Value { handle })),
-            Kind::Queue | Kind::Mutex | Kind::RecursiveMutex => None,
+        match &self.object {
+            AnyObject::Map(map) => Some(Lockable::of(map)),
+            AnyObject::Value(value) => Some(Lockable::of(value)),
+            AnyObject::Queue(_) | AnyObject::Mutex(_) | AnyObject::RecursiveMutex(_) => None,
         }
     }
 
@@ -216,11 +227,11 @@ impl Object {
             }
             state => state?,
         };
-        Ok(format!("<coheap.{}{}{state}>", class_name(self.kind), self.spaced_name()))
+        Ok(format!("<coheap.{}{}{state}>", class_name(self.object.kind()), self.spaced_name()))
     }
 
     /// Whether both are the same object.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.heap.engine.is_same(&other.heap.engine) && self.handle == other.handle
+        self.heap.engine.is_same(&other.heap.engine) && self.object == other.object
     }
 }

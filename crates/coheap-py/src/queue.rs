@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use coheap_core::journal::Context;
-use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Kind, Queue, queue};
-use coheap_core::{Error, os};
+use coheap_core::Context;
+use coheap_core::ReturnReason;
+use coheap_core::{Error, system};
+use coheap_core::{Queue, QueueRecipe};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
@@ -37,8 +37,8 @@ pub(crate) struct WorkQueue {
 }
 
 impl WorkQueue {
-    pub(crate) fn new(object: Object) -> Self {
-        Self { queue: Queue { handle: object.handle }, object: Arc::new(object) }
+    pub(crate) fn new(queue: Queue, object: Object) -> Self {
+        Self { queue, object: Arc::new(object) }
     }
 
     /// The work queue of this name, made if there is none; without a name a new one.
@@ -60,8 +60,8 @@ impl WorkQueue {
         };
         // As in the standard library, any size below 1 is no limit.
         let limit = u64::try_from(maxsize).unwrap_or(0);
-        let recipe = queue::Recipe { limit, max_attempts };
-        Ok(Self::new(heap.object(py, Kind::Queue, name, &recipe)?))
+        let (queue, object) = heap.object(py, name, &QueueRecipe { limit, max_attempts })?;
+        Ok(Self::new(queue, object))
     }
 
     fn put_before(&self, py: Python<'_>, item: &[u8], deadline: Deadline) -> PyResult<()> {
@@ -96,7 +96,7 @@ impl WorkQueue {
 
 /// What `block` and `timeout` of the standard library say.
 fn deadline(block: bool, timeout: Option<f64>) -> PyResult<Deadline> {
-    if block { waiting::deadline(timeout) } else { Ok(Some(os::now())) }
+    if block { waiting::deadline(timeout) } else { Ok(Some(system::now())) }
 }
 
 #[pymethods]
@@ -144,7 +144,7 @@ impl WorkQueue {
     ///     HeapFull: The heap has no room for more; those that were put stay.
     fn put_many(&self, xs: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = xs.py();
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let scratches: Vec<Scratch> = xs
             .try_iter()?
             .map(|item| Scratch::value(&item?, &self.object.heap))
@@ -263,7 +263,7 @@ impl WorkQueue {
     ) -> PyResult<Vec<(Bound<'py, PyAny>, u32, &'static str)>> {
         let failed = self.object.run(py, |context| self.queue.failed(context))?;
         let rules = self.object.heap.rules;
-        let show = |failed: coheap_core::objects::queue::Failed| {
+        let show = |failed: coheap_core::Failed| {
             let why = match failed.why {
                 ReturnReason::Nacked => "nacked",
                 ReturnReason::Died => "died",

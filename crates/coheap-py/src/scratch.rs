@@ -9,11 +9,11 @@
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::journal::Context;
-use coheap_core::objects::map::Pairs;
-use coheap_core::objects::parcel::{self, Parcel, Target};
-use coheap_core::os;
+use coheap_core::Context;
+use coheap_core::Heap as Engine;
+use coheap_core::Pairs;
+use coheap_core::parcel::{self, Parcel, Target};
+use coheap_core::system;
 use coheap_core::wire::{Buffer, KEPT_BYTES};
 use pyo3::prelude::*;
 
@@ -28,7 +28,7 @@ thread_local! {
 /// A buffer of a thread that has none to use again.
 #[cold]
 fn first() -> Buffer {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     Buffer::default()
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct ScratchPairs(Pairs);
 
 impl ScratchPairs {
     pub(crate) fn new() -> Self {
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         Self(FREE_PAIRS.try_with(Cell::take).ok().flatten().unwrap_or_default())
     }
 }

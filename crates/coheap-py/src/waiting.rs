@@ -5,9 +5,9 @@
 //!
 //! A signal that comes between two sleeps ends none; so a wait comes back by itself now and then.
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::journal::Context;
-use coheap_core::{Error, Result, os};
+use coheap_core::Context;
+use coheap_core::Heap as Engine;
+use coheap_core::{Error, Result, system};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -19,7 +19,7 @@ pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     object.is_truthy()
 }
 
-/// When a wait ends: in nanoseconds of `os::now`, or never.
+/// When a wait ends: in nanoseconds of `system::now`, or never.
 pub(crate) type Deadline = Option<u64>;
 
 /// The deadline of a time-out in seconds. `None`, and what is too long to count, is never.
@@ -34,10 +34,10 @@ pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
 /// As [`deadline`], of seconds that are known to be none or more.
 pub(crate) fn after(seconds: f64) -> Deadline {
     let wait = std::time::Duration::try_from_secs_f64(seconds).ok()?;
-    os::now().checked_add(u64::try_from(wait.as_nanos()).ok()?)
+    system::now().checked_add(u64::try_from(wait.as_nanos()).ok()?)
 }
 
-/// One of the slices that a wait is made of, in nanoseconds of `os::now`.
+/// One of the slices that a wait is made of, in nanoseconds of `system::now`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice {
     /// When the whole wait began.
@@ -67,13 +67,13 @@ pub(crate) fn wait_for<T: Send>(
     late: &Error,
     mut operation: impl FnMut(Slice) -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
-    let started = os::now();
+    let started = system::now();
     let mut now = started;
     loop {
         let until = deadline.unwrap_or(u64::MAX).min(now.saturating_add(SLICE));
         let slice = Slice { started, until, is_last: deadline == Some(until) };
         let answer = py.detach(|| operation(slice));
-        now = os::now();
+        now = system::now();
         match answer {
             Err(Error::Interrupted) => py.check_signals()?,
             Err(error) if error == *late && deadline.is_none_or(|end| now < end) => {

@@ -6,11 +6,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coheap_core::heap::{Heap as Engine, Options};
-use coheap_core::journal::Context;
-use coheap_core::objects::{Directory, Handle, estate};
-use coheap_core::objects::{Recipe, map, mutex, queue, value};
-use coheap_core::os;
+use coheap_core::system;
+use coheap_core::{Context, Directory, Heap as Engine, Options};
+use coheap_core::{MapRecipe, MutexRecipe, QueueRecipe, Recipe, ValueRecipe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,8 +16,7 @@ use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::{Map, Mutex, Queue, Value, WorkQueue};
 
-pub use coheap_core::check::Report as Integrity;
-pub use coheap_core::stats::Stats;
+pub use coheap_core::{Report as Integrity, Stats};
 
 /// A shared-memory heap.
 ///
@@ -38,7 +35,7 @@ pub(crate) fn wait_with<T>(
     mut operation: impl FnMut(&Context, Option<u64>) -> coheap_core::Result<T>,
 ) -> Result<T> {
     let deadline = timeout.map(|timeout| {
-        os::now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+        system::now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
     });
     loop {
         match operation(context, deadline) {
@@ -114,7 +111,7 @@ impl Heap {
         wait_with(&*self.engine.context()?, timeout, operation)
     }
 
-    fn object(&self, name: &str, recipe: &dyn Recipe) -> Result<Handle> {
+    fn object<R: Recipe>(&self, name: &str, recipe: &R) -> Result<R::Object> {
         let found = self.engine.with(|context| Directory.get_or_create(context, name, recipe));
         found.map_err(|error| match error {
             coheap_core::Error::WrongKind { found, wanted } => {
@@ -142,7 +139,7 @@ impl Heap {
         K: Serialize + DeserializeOwned,
         V: Serialize + DeserializeOwned,
     {
-        Ok(Map::new(self, self.object(name, &map::Recipe)?))
+        Ok(Map::new(self, self.object(name, &MapRecipe)?))
     }
 
     /// The queue with this name, made empty and without a limit if there is none.
@@ -180,7 +177,7 @@ impl Heap {
         name: &str,
         maxsize: u64,
     ) -> Result<Queue<T>> {
-        let recipe = queue::Recipe { limit: maxsize, max_attempts: 0 };
+        let recipe = QueueRecipe { limit: maxsize, max_attempts: 0 };
         Ok(Queue::new(self, self.object(name, &recipe)?))
     }
 
@@ -224,7 +221,7 @@ impl Heap {
         max_attempts: Option<u32>,
     ) -> Result<WorkQueue<T>> {
         let max_attempts = u64::from(max_attempts.unwrap_or(0));
-        let recipe = queue::Recipe { limit: maxsize, max_attempts };
+        let recipe = QueueRecipe { limit: maxsize, max_attempts };
         Ok(WorkQueue::new(self, self.object(name, &recipe)?))
     }
 
@@ -242,7 +239,7 @@ impl Heap {
     /// ```
     pub fn value<T: Serialize + DeserializeOwned>(&self, name: &str, init: &T) -> Result<Value<T>> {
         let init = Buffer::value(init)?;
-        Ok(Value::new(self, self.object(name, &value::Recipe::of(&init.0))?))
+        Ok(Value::new(self, self.object(name, &ValueRecipe::of(&init.0))?))
     }
 
     /// The lock with this name, made around `init` if there is none.
@@ -259,7 +256,7 @@ impl Heap {
     /// ```
     pub fn mutex<T: Serialize + DeserializeOwned>(&self, name: &str, init: &T) -> Result<Mutex<T>> {
         let init = Buffer::value(init)?;
-        Ok(Mutex::new(self, self.object(name, &mutex::Recipe::around(&init.0))?))
+        Ok(Mutex::new(self, self.object(name, &MutexRecipe::around(&init.0))?))
     }
 
     /// The names of all objects, oldest first.
@@ -309,7 +306,7 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn check(&self) -> Result<Integrity> {
-        self.with(coheap_core::check::check)
+        Ok(self.engine.check()?)
     }
 
     /// Looks for dead processes now, and gives back what they owned. Answers how many.
@@ -325,7 +322,7 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn sweep(&self) -> Result<u32> {
-        self.with(estate::sweep)
+        Ok(self.engine.sweep()?)
     }
 
     /// Numbers of the heap.
@@ -340,7 +337,7 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats> {
-        Ok(coheap_core::stats::stats(&self.engine)?)
+        Ok(self.engine.stats()?)
     }
 
     /// Takes a named heap's name away: nobody new will find it.
@@ -431,8 +428,7 @@ impl Builder {
     /// As [`Heap::open`].
     pub fn open(self) -> Result<Heap> {
         let Some(name) = self.name else {
-            let half = (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40);
-            return Heap::anonymous(self.max_bytes.unwrap_or(half));
+            return Heap::anonymous(self.max_bytes.unwrap_or_else(Engine::default_max_bytes));
         };
         let options = Options {
             folder: self.folder,

@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::marker::PhantomData;
 
-use coheap_core::objects::{Handle, Map as Engine};
+use coheap_core::Map as Engine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,8 +30,8 @@ where
     K: Serialize + DeserializeOwned,
     V: Serialize + DeserializeOwned,
 {
-    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
-        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    pub(crate) fn new(heap: &Heap, engine: Engine) -> Self {
+        Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
     /// The value under a key.

@@ -7,9 +7,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use coheap_core::journal::Context;
-use coheap_core::objects::mutex::Acquired;
-use coheap_core::objects::{Handle, Mutex as Engine};
+use coheap_core::{Acquired, Context, Mutex as Engine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,8 +37,8 @@ pub struct MutexGuard<'a, T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Mutex<T> {
-    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
-        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    pub(crate) fn new(heap: &Heap, engine: Engine) -> Self {
+        Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
     /// Takes the lock, waiting for it.

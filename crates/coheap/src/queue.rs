@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use coheap_core::objects::{Handle, Queue as Engine};
+use coheap_core::Queue as Engine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,8 +26,8 @@ pub struct Queue<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Queue<T> {
-    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
-        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    pub(crate) fn new(heap: &Heap, engine: Engine) -> Self {
+        Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
     /// Puts an item at the back, waiting while the queue is full.

@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use coheap_core::transaction::Transaction;
+use coheap_core::Transaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

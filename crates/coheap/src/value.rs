@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use coheap_core::objects::{Handle, Value as Engine};
+use coheap_core::Value as Engine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,8 +22,8 @@ pub struct Value<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Value<T> {
-    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
-        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    pub(crate) fn new(heap: &Heap, engine: Engine) -> Self {
+        Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
     /// The value.

@@ -7,8 +7,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Handle, Lease as Token, Queue as Engine};
+use coheap_core::{Lease as Token, Queue as Engine, ReturnReason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -63,8 +62,8 @@ pub enum Reason {
 }
 
 impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
-    pub(crate) fn new(heap: &Heap, handle: Handle) -> Self {
-        Self { heap: heap.clone(), engine: Engine { handle }, types: PhantomData }
+    pub(crate) fn new(heap: &Heap, engine: Engine) -> Self {
+        Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
     /// Puts a job at the back, waiting while the queue is full.
@@ -218,7 +217,7 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
     /// ```
     pub fn failed(&self) -> Result<Vec<Failed<T>>> {
         let failed = self.heap.with(|context| self.engine.failed(context))?;
-        let decode = |failed: coheap_core::objects::queue::Failed| {
+        let decode = |failed: coheap_core::Failed| {
             let reason = match failed.why {
                 ReturnReason::Nacked => Reason::Nacked,
                 ReturnReason::Died => Reason::Died,

@@ -19,8 +19,8 @@
 use std::io;
 use std::process::{Child, Command};
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::os::{self, HeapFile};
+use coheap_core::Heap as Engine;
+use coheap_core::system::{self, HeapFile};
 
 use crate::Heap;
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ pub fn prepare(heap: &Heap, command: &mut Command) {
     let files = heap.engine.files();
     command.env(VARIABLE, files.map(|file| file.number().to_string()).join(","));
     for file in files {
-        os::inheritable(command, file.descriptor());
+        system::inheritable(command, file.descriptor());
     }
 }
 
@@ -74,7 +74,7 @@ pub fn attach() -> Result<Option<Worker>> {
     };
     let adopt = |number: &str| {
         let number = number.parse().map_err(|_| broken())?;
-        let descriptor = os::adopt_descriptor(number).map_err(|_| broken())?;
+        let descriptor = system::adopt_descriptor(number).map_err(|_| broken())?;
         Ok::<_, Error>(HeapFile::from_descriptor(descriptor))
     };
     let files = numbers.split(',').map(adopt).collect::<Result<Vec<_>>>()?;

@@ -50,7 +50,7 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     /// Takes a free row for the calling thread.
-    pub fn claim(member: Arc<Member>) -> Result<Self> {
+    pub(crate) fn claim(member: Arc<Member>) -> Result<Self> {
         let region = member.region();
         let first = member.slot() * 7 % CONTEXT_COUNT;
         for step in 0..CONTEXT_COUNT {
@@ -82,43 +82,43 @@ impl Context {
 
     /// The heap's bytes.
     #[inline(always)]
-    pub fn region(&self) -> &Region {
+    pub(crate) fn region(&self) -> &Region {
         &self.region
     }
 
     /// The process.
     #[inline(always)]
-    pub fn member(&self) -> &Arc<Member> {
+    pub(crate) fn member(&self) -> &Arc<Member> {
         &self.member
     }
 
     /// The row.
     #[inline(always)]
-    pub fn index(&self) -> u32 {
+    pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
     /// How this thread signs what it takes.
     #[inline(always)]
-    pub fn me(&self) -> Owner {
+    pub(crate) fn me(&self) -> Owner {
         self.me
     }
 
     /// This thread for people: its process id in the low half, its thread id in the high half.
     #[inline(always)]
-    pub fn signature(&self) -> u64 {
+    pub(crate) fn signature(&self) -> u64 {
         self.signature
     }
 
     /// The row's shared words.
     #[inline(always)]
-    pub fn row(&self) -> &ContextRow {
+    pub(crate) fn row(&self) -> &ContextRow {
         self.region().context(self.index)
     }
 
     /// The control words before the journal.
     #[inline(always)]
-    pub fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Control {
         self.region().control(self.index)
     }
 

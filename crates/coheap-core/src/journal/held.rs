@@ -34,12 +34,12 @@ const _: () = assert!(TURN_COUNT <= u16::MAX as u32);
 impl Context {
     /// Takes one turn, recovering whoever died with it.
     #[inline(always)]
-    pub fn hold(&self, turn: u32) -> Result<Held<'_>> {
+    pub(crate) fn hold(&self, turn: u32) -> Result<Held<'_>> {
         Held::one(self, turn)
     }
 
     /// Takes several turns, in index order.
-    pub fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
+    pub(crate) fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
         Held::all(self, turns)
     }
 }

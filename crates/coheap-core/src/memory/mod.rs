@@ -7,6 +7,9 @@
 //! There are two doors to memory, both on `Region`: `store` for words, and the named
 //! read-modify-writes for lock words and counters. Nothing else writes to a heap.
 
+#![expect(unsafe_code, reason = "turns offsets into addresses")]
+#![cfg_attr(not(loom), expect(clippy::disallowed_types, reason = "the ground of the rest"))]
+
 pub mod atomic;
 pub mod layout;
 pub mod plain;
@@ -14,6 +17,5 @@ pub mod region;
 pub mod word;
 
 pub use atomic::{Ordering, fence};
-pub use plain::Plain;
 pub use region::Region;
 pub use word::{Signal, Word};

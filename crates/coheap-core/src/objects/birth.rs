@@ -9,14 +9,15 @@ use crate::allocator::{self, Room};
 use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
+use crate::memory::layout::Object;
 use crate::objects::header::{self, Handle};
-use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, Recipe};
+use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, OfHandle, Recipe, Typed};
 
 /// Words that `make` saves at most.
 pub(super) const MAKE_WORDS: usize = header::CREATE_WORDS + FILL_WORDS;
 
 /// Makes sure that `make` finds its blocks, and its caller one more.
-pub(super) fn ensure(context: &Context, recipe: &dyn Recipe, more: Option<Room>) -> Result<()> {
+pub(super) fn ensure(context: &Context, recipe: &impl Recipe, more: Option<Room>) -> Result<()> {
     let mut rooms = vec![header::ROOM];
     rooms.extend(more);
     recipe.prepare(context, &mut rooms)?;
@@ -24,8 +25,9 @@ pub(super) fn ensure(context: &Context, recipe: &dyn Recipe, more: Option<Room>)
 }
 
 /// Makes an object, which nobody can reach before the change commits.
-pub(super) fn make(change: &mut Change<'_>, recipe: &dyn Recipe) -> Result<Handle> {
-    header::create(change, recipe.kind(), |change, object| recipe.fill(change, object))
+pub(super) fn make<R: Recipe>(change: &mut Change<'_>, recipe: &R) -> Result<R::Object> {
+    let fill = |change: &mut Change<'_>, object: &Object| recipe.fill(change, object);
+    header::create(change, R::Object::KIND, fill).map(R::Object::of)
 }
 
 /// Words that `end` saves at most.

@@ -127,16 +127,11 @@ impl Cell {
     }
 
     /// Length of the value in bytes.
-    pub fn len(self) -> u64 {
+    pub(crate) fn len(self) -> u64 {
         match self.block() {
             Some((len, _)) => len,
             None => self.0 & 0xff,
         }
-    }
-
-    /// Whether the value has no bytes.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
     }
 
     /// The room its block takes.

@@ -16,7 +16,7 @@ use crate::objects::birth;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
-use crate::objects::kinds::Recipe;
+use crate::objects::kinds::{Recipe, Typed};
 use crate::objects::map::{self, Key, Table};
 use crate::sync::Owner;
 
@@ -35,25 +35,25 @@ impl Directory {
     /// [`Error::WrongKind`] when the name has another kind of object; [`Error::BadName`];
     /// [`Error::HeapFull`]; [`Error::BadArgument`] when it would be made inside a transaction;
     /// nothing was changed.
-    pub fn get_or_create(
+    pub fn get_or_create<R: Recipe>(
         &self,
         context: &Context,
         name: &str,
-        recipe: &dyn Recipe,
-    ) -> Result<Handle> {
+        recipe: &R,
+    ) -> Result<R::Object> {
         check_name(name)?;
         let region = context.region();
         let key = Key::new(region, name.as_bytes())?;
         let held = context.hold(DIRECTORY_TURN)?;
         let directory = &region.header().directory;
         if let Some(found) = Table::new(region, directory).find(&key)? {
-            return handle_in(region, Cell::load(&found.entry.value), recipe.kind());
+            return object_in(region, Cell::load(&found.entry.value));
         }
         refuse_inside(context)?;
-        let handle = create(&held, directory, &key, recipe)?;
+        let object = create(&held, directory, &key, recipe)?;
         drop(held);
         allocator::tidy(context)?;
-        Ok(handle)
+        Ok(object)
     }
 
     /// The object of a name.
@@ -61,13 +61,13 @@ impl Directory {
     /// # Errors
     ///
     /// [`Error::NoSuchName`], [`Error::WrongKind`].
-    pub fn find(&self, context: &Context, name: &str, kind: Kind) -> Result<Handle> {
+    pub fn get<T: Typed>(&self, context: &Context, name: &str) -> Result<T> {
         check_name(name)?;
         let region = context.region();
         let key = Key::new(region, name.as_bytes())?;
         let _held = context.hold(DIRECTORY_TURN)?;
         match Table::new(region, &region.header().directory).find(&key)? {
-            Some(found) => handle_in(region, Cell::load(&found.entry.value), kind),
+            Some(found) => object_in(region, Cell::load(&found.entry.value)),
             None => Err(Error::NoSuchName),
         }
     }
@@ -190,9 +190,12 @@ fn value_in(region: &Region, cell: Cell) -> Result<DirectoryValue> {
     Ok(DirectoryValue::from_bytes(&bytes).ok_or(broken)?)
 }
 
-fn handle_in(region: &Region, cell: Cell, kind: Kind) -> Result<Handle> {
+fn object_in<T: Typed>(region: &Region, cell: Cell) -> Result<T> {
     let DirectoryValue { at, generation } = value_in(region, cell)?;
-    living(Handle::find(region, at, generation, kind), at)
+    match living(Handle::any(region, at, generation), at)? {
+        (handle, kind) if kind == T::KIND => Ok(T::of(handle)),
+        (_, found) => Err(Error::WrongKind { found, wanted: T::KIND }),
+    }
 }
 
 /// What the directory leads to lives.
@@ -204,18 +207,19 @@ fn living<T>(found: Result<T>, at: u64) -> Result<T> {
 }
 
 /// Makes an object and enters it under a name, in one change.
-fn create(
+fn create<R: Recipe>(
     held: &Held<'_>,
     directory: &Object,
     key: &Key<'_>,
-    recipe: &dyn Recipe,
-) -> Result<Handle> {
+    recipe: &R,
+) -> Result<R::Object> {
     map::reserve(held, directory, &[key.hash])?;
     birth::ensure(held.context(), recipe, cell::room_of(key.bytes))?;
     let mut change = Change::begin(held, birth::MAKE_WORDS + map::INSERT_WORDS)?;
-    let handle = birth::make(&mut change, recipe)?;
-    let value = DirectoryValue { at: handle.at, generation: handle.generation };
+    let object = birth::make(&mut change, recipe)?;
+    let Handle { at, generation, .. } = object.handle();
+    let value = DirectoryValue { at, generation };
     map::insert(&mut change, directory, key, &value.to_bytes())?;
     change.commit();
-    Ok(handle)
+    Ok(object)
 }

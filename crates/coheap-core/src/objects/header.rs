@@ -37,14 +37,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A handle to the living object whose header is at `at`, if it is of this kind.
-    pub fn find(region: &Region, at: u64, generation: u64, kind: Kind) -> Result<Self> {
-        let (handle, found) = Self::any(region, at, generation)?;
-        if found == kind { Ok(handle) } else { Err(Error::WrongKind { found, wanted: kind }) }
-    }
-
     /// A handle to the living object whose header is at `at`, and what it is.
-    pub fn any(region: &Region, at: u64, generation: u64) -> Result<(Self, Kind)> {
+    pub(crate) fn any(region: &Region, at: u64, generation: u64) -> Result<(Self, Kind)> {
         let shape = shape_of(region, at, generation)?;
         let broken = Corrupt { what: "kind of an object", at };
         let kind = Kind::of(shape as u8).ok_or(broken)?;
@@ -62,7 +56,7 @@ impl Handle {
 
     /// The header, if the object still lives. The answer holds as long as its turn is held.
     #[inline(always)]
-    pub fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
+    pub(crate) fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
         let object: &Object = region.at(self.at)?;
         if object.generation.get() == self.generation || defect(Mistake::StaleGeneration) {
             Ok(object)
@@ -73,7 +67,7 @@ impl Handle {
 
     /// Takes the object's turn for a single write: waits while a transaction has the object.
     #[inline(always)]
-    pub fn hold<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
+    pub(crate) fn hold<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
         let held = context.hold(self.turn)?;
         let object = self.object(context.region())?;
         if Owner::of(object.lock.get()).is_nobody() {
@@ -110,7 +104,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`Error::ObjectGone`].
-    pub fn try_lock_for_transaction(&self, context: &Context) -> Result<bool> {
+    pub(crate) fn try_lock_for_transaction(&self, context: &Context) -> Result<bool> {
         for look in 0..=SPINS {
             let seems_free = look == 0 || {
                 std::hint::spin_loop();
@@ -132,7 +126,7 @@ impl Handle {
     ///
     /// [`Error::Deadlock`] when this thread is the one to give up; [`Error::TimedOut`] when the
     /// patience ends; [`Error::Interrupted`]; [`Error::ObjectGone`].
-    pub fn lock_for_transaction(&self, context: &Context, patience: Patience) -> Result<()> {
+    pub(crate) fn lock_for_transaction(&self, context: &Context, patience: Patience) -> Result<()> {
         if self.try_lock_for_transaction(context)? {
             return Ok(());
         }

@@ -21,13 +21,13 @@ pub mod ledger;
 pub mod estate;
 pub mod directory;
 
-pub use crate::kind::Kind;
 pub use directory::Directory;
 pub use header::Handle;
-pub use kinds::{Recipe, map, mutex, queue, value};
+pub use kinds::{AnyObject, Recipe, Typed, map, mutex, queue, recursive_mutex, value};
 pub use ledger::{Reference, parcel};
 pub use map::Map;
 pub use mutex::Mutex;
 pub use overlay::{Inside, Lockable, Transactional};
 pub use queue::{Lease, Queue};
+pub use recursive_mutex::RecursiveMutex;
 pub use value::Value;

@@ -12,6 +12,8 @@
 //!
 //! Not here: what is stored in the mapped bytes, and what a death means.
 
+#![expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
+
 pub mod failpoint;
 #[cfg(not(any(loom, miri, sim)))]
 mod private;
@@ -26,7 +28,7 @@ mod system;
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]
 pub use system::ended::{sleep_when_ended, threads_end};
-pub use system::file::{FileId, HeapFile, Ownership, user};
+pub use system::file::{FileId, HeapFile, user};
 pub use system::fork::{generation, on_fork};
 pub use system::futex::{Wake, wait, wake};
 pub use system::identity::{Identity, boot_id, random_u64};

@@ -120,11 +120,6 @@ impl Census {
         &self.region
     }
 
-    /// The life file.
-    pub fn life_file(&self) -> &Arc<HeapFile> {
-        &self.life
-    }
-
     /// The life file, or an error if user code closed the descriptor or put another file there.
     fn checked_life(&self) -> Result<&HeapFile> {
         match self.life.id() {

@@ -17,6 +17,6 @@ pub mod owner;
 pub mod turn;
 pub mod wait;
 
-pub use life::{Census, Member, Standing};
+pub use life::{Census, Member};
 pub use owner::{Incarnation, Owner};
-pub use wait::{Patience, Pause};
+pub use wait::Patience;

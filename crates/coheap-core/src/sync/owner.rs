@@ -29,9 +29,6 @@ pub struct Incarnation {
 pub struct Owner(u64);
 
 impl Owner {
-    /// Nobody.
-    pub const NOBODY: Self = Self(0);
-
     /// A thread of a process.
     #[inline]
     pub fn new(process: Incarnation, context: u32) -> Self {

@@ -2,10 +2,12 @@
 //!
 //! Each is refused with an error of its own; afterwards the heap is whole and holds what it held.
 
+use coheap_core::Kind;
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::{Heap, Options};
-use coheap_core::objects::{Directory, Kind};
+use coheap_core::objects::Directory;
+use coheap_core::objects::Map;
 use coheap_core::objects::{map, value};
 use coheap_core::transaction::Transaction;
 
@@ -70,7 +72,8 @@ fn bad_names_keys_and_kinds_of_objects_are_refused() {
         for name in ["", "nul\0", &long] {
             let made = Directory.get_or_create(context, name, &map::Recipe);
             assert!(matches!(made, Err(Error::BadName(_))), "{name:?}: {made:?}");
-            assert!(matches!(Directory.find(context, name, Kind::Map), Err(Error::BadName(_))));
+            let found = Directory.get::<Map>(context, name);
+            assert!(matches!(found, Err(Error::BadName(_))));
             assert!(matches!(Directory.remove(context, name), Err(Error::BadName(_))));
         }
         let other = Directory.get_or_create(context, "map", &value::Recipe::of(&[1]));

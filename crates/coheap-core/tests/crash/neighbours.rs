@@ -12,11 +12,14 @@
 //! What always holds: none of them waits for a turn that the dead have, so none recovers by
 //! itself.
 
+use coheap_core::Typed as _;
 use coheap_core::allocator::size_class::{batch, size_of_class};
 use coheap_core::allocator::{self, CLASS_COUNT, GIVE_WORDS, HEADER_CLASS, Room, TAKE_WORDS};
 use coheap_core::error::{Error, Result};
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::{Change, Context};
 use coheap_core::memory::Region;
+use coheap_core::memory::layout::Object;
 use coheap_core::memory::layout::{
     ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SLOT_COUNT, SLOT_TURNS, SPAN_TURN,
 };
@@ -56,7 +59,7 @@ fn is_still(region: &Region, handle: Handle) -> bool {
 
 /// Free to write: nobody has the turn, and no transaction the object.
 fn is_open(region: &Region, handle: Handle) -> bool {
-    let object = handle.object(region);
+    let object = region.at::<Object>(handle.at);
     is_free(region, handle.turn)
         && object.is_ok_and(|object| Owner::of(object.lock.get()).is_nobody())
 }
@@ -83,7 +86,7 @@ pub(crate) fn read(stage: &Stage, targets: &[&str], expected: &Snapshot) -> Resu
 }
 
 fn read_value(context: &Context, value: &Value) -> Result<Option<Content>> {
-    if !is_still(context.region(), value.handle) {
+    if !is_still(context.region(), value.handle()) {
         return Ok(None);
     }
     let mut bytes = Vec::new();
@@ -92,7 +95,7 @@ fn read_value(context: &Context, value: &Value) -> Result<Option<Content>> {
 }
 
 fn read_map(context: &Context, map: &Map) -> Result<Option<Content>> {
-    if !is_still(context.region(), map.handle) {
+    if !is_still(context.region(), map.handle()) {
         return Ok(None);
     }
     Ok(Some(Content::Map(map.snapshot(context)?.to_vec())))
@@ -140,7 +143,7 @@ fn make_object(context: &Context) -> Result<Option<Mark>> {
 }
 
 fn add(context: &Context, name: &'static str, value: &Value) -> Result<Option<Mark>> {
-    if !is_open(context.region(), value.handle) {
+    if !is_open(context.region(), value.handle()) {
         return Ok(None);
     }
     value.add(context, 1000)?;
@@ -148,7 +151,7 @@ fn add(context: &Context, name: &'static str, value: &Value) -> Result<Option<Ma
 }
 
 fn set(context: &Context, name: &'static str, value: &Value) -> Result<Option<Mark>> {
-    if !is_open(context.region(), value.handle) || !has_room(context.region()) {
+    if !is_open(context.region(), value.handle()) || !has_room(context.region()) {
         return Ok(None);
     }
     value.set(context, TEXT)?;
@@ -156,7 +159,7 @@ fn set(context: &Context, name: &'static str, value: &Value) -> Result<Option<Ma
 }
 
 fn insert(context: &Context, name: &'static str, map: &Map) -> Result<Option<Mark>> {
-    if !is_open(context.region(), map.handle) || !has_room(context.region()) {
+    if !is_open(context.region(), map.handle()) || !has_room(context.region()) {
         return Ok(None);
     }
     map.set(context, KEY, TEXT)?;
@@ -168,11 +171,11 @@ fn pass(context: &Context, name: &'static str, queue: &Queue, turn: u64) -> Resu
     if !has_room(region) {
         return Ok(None);
     }
-    if turn.is_multiple_of(2) && is_free(region, queue.handle.second_turn) {
+    if turn.is_multiple_of(2) && is_free(region, queue.handle().second_turn) {
         queue.put(context, KEY)?;
         return Ok(Some(Mark::Item(name)));
     }
-    if !turn.is_multiple_of(2) && is_free(region, queue.handle.turn) {
+    if !turn.is_multiple_of(2) && is_free(region, queue.handle().turn) {
         let mut item = Vec::new();
         queue.get(context, &mut item)?;
         return Ok(Some(Mark::Taken(name, item)));
@@ -181,7 +184,7 @@ fn pass(context: &Context, name: &'static str, queue: &Queue, turn: u64) -> Resu
 }
 
 fn lock(stage: &Stage, context: &Context, name: &'static str) -> Result<Option<Mark>> {
-    if !is_free(context.region(), stage.mutex.handle.turn) || !has_room(context.region()) {
+    if !is_free(context.region(), stage.mutex.handle().turn) || !has_room(context.region()) {
         return Ok(None);
     }
     if stage.mutex.try_lock(context)?.is_none() {

@@ -6,6 +6,8 @@
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::journal::Context;
 use coheap_core::objects::{Directory, Map, Queue, Recipe};
 use coheap_core::objects::{map, mutex, queue, value};
 use coheap_core::transaction::Transaction;
@@ -240,22 +242,27 @@ fn a_heap_full_to_the_last_block_still_gives_leases() {
     heap.with(check).expect("a whole heap");
 }
 
+fn make(context: &Context, name: &str, recipe: &impl Recipe) -> Result<(), Error> {
+    Directory.get_or_create(context, name, recipe).map(|_| ())
+}
+
 /// Goal: making objects in a full heap fails cleanly, and everything made can be removed.
 /// Method: make objects of each kind until an error, remove them all.
 #[test]
 fn a_heap_full_of_objects_can_be_emptied() {
     let heap = small_heap(512);
-    let recipes: [&dyn Recipe; 4] = [
-        &map::Recipe,
-        &value::Recipe::of(&[1; 3000]),
-        &queue::Recipe { limit: 0, max_attempts: 0 },
-        &mutex::Recipe::around(&[2; 100]),
+    type Maker = fn(&Context, &str) -> Result<(), Error>;
+    let makers: [Maker; 4] = [
+        |context, name| make(context, name, &map::Recipe),
+        |context, name| make(context, name, &value::Recipe::of(&[1; 3000])),
+        |context, name| make(context, name, &queue::Recipe { limit: 0, max_attempts: 0 }),
+        |context, name| make(context, name, &mutex::Recipe::around(&[2; 100])),
     ];
     let mut names = Vec::new();
     for number in 0.. {
         let name = format!("object {number}");
-        let recipe = recipes[number % recipes.len()];
-        match heap.with(|context| Directory.get_or_create(context, &name, recipe)) {
+        let maker = makers[number % makers.len()];
+        match heap.with(|context| maker(context, &name)) {
             Ok(_) => names.push(name),
             Err(error) => {
                 assert_full(&error, &heap);

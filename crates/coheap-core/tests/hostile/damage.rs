@@ -4,6 +4,7 @@
 //! parent knows which damage and which operation it did not survive.
 
 use coheap_core::error::Result;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::heap::{Heap, Options};
 use coheap_core::memory::layout::{self, Header, Object};
 use coheap_core::os::HeapFile;

@@ -3,13 +3,14 @@
 //! What an operation answers does not matter here: a flipped byte of a value is another value.
 //! What matters is that it answers.
 
+use coheap_core::Typed as _;
 use coheap_core::allocator;
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::objects::queue::Lease;
-use coheap_core::objects::{Directory, Kind, Map, Mutex, Queue, Value, estate};
+use coheap_core::objects::{Directory, Map, Mutex, Queue, Value, estate};
 use coheap_core::objects::{map, value};
 use coheap_core::transaction::Transaction;
 
@@ -34,9 +35,9 @@ impl Objects {
     /// Where their headers are.
     pub(crate) fn headers(&self) -> [u64; 7] {
         let Self { small, large, number, text, lock, jobs, tries, .. } = self;
-        let first = [small.handle, large.handle, number.handle, text.handle];
+        let first = [small.handle(), large.handle(), number.handle(), text.handle()];
         let [a, b, c, d] = first.map(|handle| handle.at);
-        [a, b, c, d, lock.handle.at, jobs.handle.at, tries.handle.at]
+        [a, b, c, d, lock.handle().at, jobs.handle().at, tries.handle().at]
     }
 }
 
@@ -229,7 +230,7 @@ fn take_lock(objects: &Objects, context: &Context) -> Result<()> {
 
 fn change_directory(context: &Context) -> Result<()> {
     all(&mut [
-        &mut || Directory.find(context, "large", Kind::Map).map(|_| ()),
+        &mut || Directory.get::<Map>(context, "large").map(|_| ()),
         &mut || Directory.get_or_create(context, "new", &map::Recipe).map(|_| ()),
         &mut || Directory.get_or_create(context, "newer", &value::Recipe::of(&[1; 99])).map(|_| ()),
         &mut || Directory.remove(context, "new"),

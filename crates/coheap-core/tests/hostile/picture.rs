@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::{
     CHUNKS, CONTEXT_COUNT, FIXED_END, Header, JOURNAL_BYTES, JOURNALS, SPAN_BYTES, SPAN_TABLE, Span,
 };

@@ -6,8 +6,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use coheap_core::Typed as _;
 use coheap_core::error::Error;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::MutexRoot;
+use coheap_core::memory::layout::Object;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::sync::wait;
 
@@ -71,7 +74,7 @@ fn a_waiter_that_is_woken_for_nothing_sees_a_death() {
     let taken = std::thread::scope(|scope| {
         scope.spawn(|| {
             let region = scene.heap.region();
-            let object = scene.lock.handle.object(region).expect("the lock");
+            let object: &Object = region.at(scene.lock.handle().at).expect("the lock");
             let root: &MutexRoot = object.root_as();
             while !is_over.load(Ordering::Relaxed) {
                 wait::wake(&root.signal, u32::MAX);

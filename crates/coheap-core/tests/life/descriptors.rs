@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 
 use coheap_core::error::Error;
+use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::os::life;
 
 use crate::scene::{GO, OWN, Scene};

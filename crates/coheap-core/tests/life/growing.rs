@@ -5,6 +5,7 @@
 
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::SLOT_COUNT;
 use coheap_core::objects::Queue;
 use coheap_core::sync::life::{State, StateWord};

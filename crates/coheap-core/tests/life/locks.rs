@@ -3,19 +3,22 @@
 //! What always holds: a death that nobody was told of is told to the next who takes the lock; a
 //! strict lock is refused to everybody until it is recovered.
 
+use coheap_core::Kind;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::objects::RecursiveMutex;
 use coheap_core::objects::mutex::{Acquired, Traits};
-use coheap_core::objects::{Directory, Kind, Mutex, mutex, value};
+use coheap_core::objects::recursive_mutex;
+use coheap_core::objects::{Directory, Mutex, mutex, value};
 use coheap_core::os;
 
 use crate::support::child::{End, fork};
-use crate::support::objects::{handle, heap, mutex, value};
+use crate::support::objects::{heap, mutex, object, value};
 use crate::support::{alone, in_milliseconds};
 
 fn strict(heap: &Heap, name: &str) -> Mutex {
-    let recipe = mutex::Recipe { is_recursive: false, is_strict: true, ..Default::default() };
-    Mutex { handle: handle(heap, name, &recipe).expect("a lock") }
+    let recipe = mutex::Recipe { is_strict: true, ..Default::default() };
+    object(heap, name, &recipe).expect("a lock")
 }
 
 /// A child takes the lock `times` times, then dies. Answers its process id.
@@ -46,7 +49,7 @@ fn try_lock(heap: &Heap, lock: Mutex) -> Result<Option<Acquired>, Error> {
 fn a_lock_taken_again_is_let_go_as_often() {
     let _alone = alone();
     let heap = heap(4);
-    let lock = Mutex { handle: value(&heap, "number").handle };
+    let lock = value(&heap, "number").lock_beside().mutex();
     let other = || {
         let beside = || (try_lock(&heap, lock), heap.with(|context| lock.leave(context)));
         std::thread::scope(|scope| scope.spawn(beside).join().expect("calm"))
@@ -151,17 +154,18 @@ fn a_strict_lock_is_refused_until_it_is_recovered() {
 fn a_name_is_one_kind_of_lock() {
     let _alone = alone();
     let heap = heap(4);
-    let find = |name: &str, kind| heap.with(|context| Directory.find(context, name, kind));
     strict(&heap, "plain");
-    let again = mutex::Recipe { is_recursive: true, is_strict: false, ..Default::default() };
-    handle(&heap, "again", &again).expect("room");
+    object(&heap, "again", &recursive_mutex::Recipe::default()).expect("room");
     let number = value::Recipe { bytes: &[1], typecode: b'd' };
-    let number = handle(&heap, "number", &number).expect("room");
+    let number = object(&heap, "number", &number).expect("room");
     let wrong = |found, wanted| Err(Error::WrongKind { found, wanted });
-    assert_eq!(find("plain", Kind::RecursiveMutex), wrong(Kind::Mutex, Kind::RecursiveMutex));
-    assert_eq!(find("again", Kind::Mutex), wrong(Kind::RecursiveMutex, Kind::Mutex));
-    assert_eq!(find("number", Kind::Mutex), wrong(Kind::Value, Kind::Mutex));
-    let traits = heap.with(|context| Mutex { handle: number }.traits(context));
+    let plain = heap.with(|context| Directory.get::<RecursiveMutex>(context, "plain"));
+    assert_eq!(plain.map(|_| ()), wrong(Kind::Mutex, Kind::RecursiveMutex));
+    let again = heap.with(|context| Directory.get::<Mutex>(context, "again"));
+    assert_eq!(again.map(|_| ()), wrong(Kind::RecursiveMutex, Kind::Mutex));
+    let value = heap.with(|context| Directory.get::<Mutex>(context, "number"));
+    assert_eq!(value.map(|_| ()), wrong(Kind::Value, Kind::Mutex));
+    let traits = heap.with(|context| number.lock_beside().mutex().traits(context));
     assert_eq!(traits, Ok(Traits { typecode: b'd', is_strict: false }));
     for name in ["plain", "again", "number"] {
         heap.with(|context| Directory.remove(context, name)).expect("it is there");

@@ -4,9 +4,11 @@
 
 use std::time::Instant;
 
+use coheap_core::Typed as _;
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::{Address, Heap};
+use coheap_core::objects::Handle;
 use coheap_core::objects::{Map, Reference, estate, ledger, map};
 
 use crate::support::child::{End, fork};
@@ -14,9 +16,8 @@ use crate::support::objects::heap;
 use crate::support::page::Page;
 use crate::support::{alone, until};
 
-fn new_map(heap: &Heap) -> (Reference, Map) {
-    let made = heap.with(|context| ledger::create(context, &map::Recipe)).expect("room");
-    (made, Map { handle: made.handle })
+fn new_map(heap: &Heap) -> (Map, Reference) {
+    heap.with(|context| ledger::create(context, &map::Recipe)).expect("room")
 }
 
 fn release(heap: &Heap, reference: &Reference) {
@@ -38,17 +39,18 @@ fn objects(heap: &Heap) -> u64 {
 fn an_object_ends_with_its_last_reference() {
     let _alone = alone();
     let heap = heap(4);
-    let (first, map) = new_map(&heap);
-    let (at, generation) = (map.handle.at, map.handle.generation);
+    let (map, first) = new_map(&heap);
+    let Handle { at, generation, .. } = map.handle();
     heap.with(|context| map.set(context, b"key", b"value")).expect("room");
-    let second = heap.with(|context| ledger::claim(context, at, generation)).expect("it lives");
+    let (_, second) =
+        heap.with(|context| ledger::claim(context, at, generation)).expect("it lives");
     release(&heap, &first);
     assert_eq!(heap.with(|context| map.len(context)), Ok(1));
     release(&heap, &second);
     assert_eq!(heap.with(|context| map.len(context)), Err(Error::ObjectGone));
     let gone = heap.with(|context| ledger::claim(context, at, generation)).map(|_| ());
     assert_eq!(gone, Err(Error::ObjectGone));
-    let (_third, other) = new_map(&heap);
+    let (other, _third) = new_map(&heap);
     release(&heap, &second);
     assert_eq!(heap.with(|context| other.len(context)), Ok(0), "another's reference was taken");
     assert_eq!(objects(&heap), 1);
@@ -61,7 +63,7 @@ fn an_object_ends_with_its_last_reference() {
 fn a_child_keeps_what_its_parent_gives_up() {
     let _alone = alone();
     let heap = heap(4);
-    let (reference, map) = new_map(&heap);
+    let (map, reference) = new_map(&heap);
     heap.with(|context| map.set(context, b"key", b"value")).expect("room");
     let page = Page::new(8);
     let len = || heap.with(|context| map.len(context));
@@ -88,7 +90,7 @@ fn a_child_keeps_what_its_parent_gives_up() {
         0
     });
     assert_eq!(
-        heap.with(|context| ledger::references(context, &map.handle)).map(|n| n > 3),
+        heap.with(|context| ledger::references(context, &map.handle())).map(|n| n > 3),
         Ok(true)
     );
     release(&heap, &reference);
@@ -109,7 +111,7 @@ fn a_child_keeps_what_its_parent_gives_up() {
 fn a_heap_is_found_by_its_address() {
     let _alone = alone();
     let heap = heap(4);
-    let (_reference, map) = new_map(&heap);
+    let (map, _reference) = new_map(&heap);
     let address = heap.address().expect("open files");
     assert!(Heap::at(&address).is_ok_and(|found| found.is_same(&heap)));
     fork(|| {
@@ -136,7 +138,7 @@ fn a_hundred_thousand_objects_leave_nothing() {
     let heap = heap(256);
     let mut used = Vec::new();
     for _ in 0..3 {
-        let made: Vec<Reference> = (0..100_000).map(|_| new_map(&heap).0).collect();
+        let made: Vec<Reference> = (0..100_000).map(|_| new_map(&heap).1).collect();
         let started = Instant::now();
         let mut child = fork(|| {
             made.iter().step_by(2).for_each(|reference| release(&heap, reference));
@@ -164,7 +166,7 @@ fn a_hundred_thousand_objects_leave_nothing() {
 fn children_that_are_gone_leave_their_slots() {
     let _alone = alone();
     let heap = heap(4);
-    let (_reference, map) = new_map(&heap);
+    let (map, _reference) = new_map(&heap);
     for _ in 0..600 {
         fork(|| i32::from(heap.with(|context| map.len(context)) != Ok(0))).must_succeed();
     }

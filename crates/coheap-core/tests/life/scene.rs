@@ -6,10 +6,13 @@
 
 use std::time::{Duration, Instant};
 
+use coheap_core::Typed as _;
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Change;
+use coheap_core::memory::layout::Object;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Mutex, Value, estate};
 use coheap_core::sync::Owner;
@@ -63,8 +66,8 @@ impl Scene {
         heap.with(|context| {
             self.lock.lock(context, None)?;
             {
-                let held = context.hold(self.value.handle.turn)?;
-                let object = self.value.handle.object(context.region())?;
+                let held = context.hold(self.value.handle().turn)?;
+                let object: &Object = context.region().at(self.value.handle().at)?;
                 let mut change = Change::begin(&held, 2)?;
                 change.set(&object.root[0], 0xdead);
                 change.set(&object.root[1], 0xbeef);
@@ -104,7 +107,7 @@ impl Scene {
     /// As seen by this process through `heap`.
     pub(crate) fn assert_not_robbed_by(&self, heap: &Heap, holder: &str) {
         heap.with(|context| {
-            let turn = context.region().turn(self.value.handle.turn);
+            let turn = context.region().turn(self.value.handle().turn);
             let owner = Owner::of(turn.owner.get());
             let process = owner.process().expect("somebody has the turn");
             let slot = context.region().slot(process.slot);

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use coheap_core::Typed as _;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::os::machine::Peer;
 
@@ -29,7 +31,7 @@ fn what_a_dead_peer_held_passes_on() {
         heap.with(|context| {
             things.mutex.lock(context, None)?;
             things.queue.lease(context, &mut out)?;
-            let _held = context.hold(things.value.handle.turn)?;
+            let _held = context.hold(things.value.handle().turn)?;
             ready.store(true, Ordering::Release);
             // It sleeps with the turn, as a stopped process would.
             coheap_core::os::wait(context.region().turn(0).signal.futex(), 0, u64::MAX);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
 use coheap_core::objects::{Recipe, map, mutex, queue, value};
@@ -34,16 +35,17 @@ struct Things {
     mutex: Mutex,
 }
 
+fn make<R: Recipe>(heap: &Heap, name: &str, recipe: &R) -> R::Object {
+    heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
+}
+
 impl Things {
     fn find(heap: &Heap) -> Self {
-        let make = |name: &str, recipe: &dyn Recipe| {
-            heap.with(|context| Directory.get_or_create(context, name, recipe)).expect("an object")
-        };
         Self {
-            map: Map { handle: make("map", &map::Recipe) },
-            queue: Queue { handle: make("queue", &queue::Recipe { limit: 0, max_attempts: 0 }) },
-            value: Value { handle: make("value", &value::Recipe::of(&integer(0))) },
-            mutex: Mutex { handle: make("mutex", &mutex::Recipe::around(&integer(0))) },
+            map: make(heap, "map", &map::Recipe),
+            queue: make(heap, "queue", &queue::Recipe { limit: 0, max_attempts: 0 }),
+            value: make(heap, "value", &value::Recipe::of(&integer(0))),
+            mutex: make(heap, "mutex", &mutex::Recipe::around(&integer(0))),
         }
     }
 }

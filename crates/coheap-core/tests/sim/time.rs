@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use coheap_core::Typed as _;
 use coheap_core::error::Error;
+use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::os::machine::Peer;
 
 use super::{PATIENCE, Things, assert_whole, attach, descriptors, heap, sleepers, wait_until};
@@ -63,7 +65,7 @@ fn a_turn_passes_on_although_the_wake_is_lost() {
     let holding = holder.spawn(move || {
         let heap = attach(numbers);
         heap.with(|context| {
-            let held_turn = context.hold(Things::find(&heap).value.handle.turn)?;
+            let held_turn = context.hold(Things::find(&heap).value.handle().turn)?;
             held.store(true, Ordering::Release);
             wait_until("the writer sleeps", || other.is_asleep());
             drop(held_turn);

@@ -18,6 +18,7 @@ pub(crate) mod random;
 use std::time::{Duration, Instant};
 
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::CONTEXT_COUNT;
 
 /// How long a test waits for something that must happen.

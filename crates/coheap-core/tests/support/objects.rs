@@ -5,7 +5,8 @@
 use coheap_core::check::{Report, check};
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
-use coheap_core::objects::{Directory, Handle, Map, Mutex, Queue, Value, estate};
+use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::objects::{Directory, Map, Mutex, Queue, Value, estate};
 use coheap_core::objects::{Recipe, map, mutex, queue, value};
 
 /// An anonymous heap of `mebibytes`.
@@ -13,13 +14,14 @@ pub(crate) fn heap(mebibytes: u64) -> Heap {
     Heap::anonymous(mebibytes << 20).expect("an anonymous heap")
 }
 
-pub(crate) fn handle(heap: &Heap, name: &str, recipe: &dyn Recipe) -> Result<Handle> {
+/// The object of this name.
+pub(crate) fn object<R: Recipe>(heap: &Heap, name: &str, recipe: &R) -> Result<R::Object> {
     heap.with(|context| Directory.get_or_create(context, name, recipe))
 }
 
 /// The map of this name.
 pub(crate) fn map(heap: &Heap, name: &str) -> Map {
-    Map { handle: handle(heap, name, &map::Recipe).expect("a map") }
+    object(heap, name, &map::Recipe).expect("a map")
 }
 
 /// The queue of this name, without limits if it is new.
@@ -29,17 +31,17 @@ pub(crate) fn queue(heap: &Heap, name: &str) -> Queue {
 
 /// The queue of this name.
 pub(crate) fn bounded_queue(heap: &Heap, name: &str, limit: u64, max_attempts: u64) -> Queue {
-    Queue { handle: handle(heap, name, &queue::Recipe { limit, max_attempts }).expect("a queue") }
+    object(heap, name, &queue::Recipe { limit, max_attempts }).expect("a queue")
 }
 
 /// The value of this name, an integer 0 if it is new.
 pub(crate) fn value(heap: &Heap, name: &str) -> Value {
-    Value { handle: handle(heap, name, &value::Recipe::of(&integer(0))).expect("a value") }
+    object(heap, name, &value::Recipe::of(&integer(0))).expect("a value")
 }
 
 /// The lock of this name.
 pub(crate) fn mutex(heap: &Heap, name: &str) -> Mutex {
-    Mutex { handle: handle(heap, name, &mutex::Recipe::around(&integer(0))).expect("a lock") }
+    object(heap, name, &mutex::Recipe::around(&integer(0))).expect("a lock")
 }
 
 /// An integer as the engine counts with it.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use coheap_core::check::check;
 use coheap_core::objects::Directory;
-use coheap_core::stats::{Stats, stats};
+use coheap_core::stats::Stats;
 use ledger::{Ledger, WORKERS};
 use support::child::{Child, End};
 use support::objects::{heap, map, mutex, queue, settle_and_check, value};
@@ -124,7 +124,7 @@ fn torture(kills: u64) {
             ledger.next_round();
             done += ROUND;
         }
-        let seen = stats(&field.heap).expect("the heap's numbers");
+        let seen = field.heap.stats().expect("the heap's numbers");
         sum.recovered += seen.recovered;
         sum.undone += seen.undone;
         sum.abandoned += seen.abandoned;

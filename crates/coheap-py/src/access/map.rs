@@ -3,10 +3,10 @@
 //! What always holds: inside a block the map is locked, so what is read first is still there when
 //! it is written to. Operations that a transaction does not have are made of those that it has.
 
+use coheap_core::Map;
+use coheap_core::Pairs;
 use coheap_core::Result;
-use coheap_core::objects::Map;
-use coheap_core::objects::map::Pairs;
-use coheap_core::transaction::Transaction;
+use coheap_core::Transaction;
 
 use super::Access;
 use super::Access::{Alone, Inside};

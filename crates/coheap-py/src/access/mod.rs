@@ -17,10 +17,10 @@ mod map;
 mod queue;
 mod value;
 
-use coheap_core::journal::Context;
-use coheap_core::objects::parcel;
-use coheap_core::transaction::Transaction;
-use coheap_core::{Error, Result, os};
+use coheap_core::Context;
+use coheap_core::Transaction;
+use coheap_core::parcel;
+use coheap_core::{Error, Result, system};
 use pyo3::prelude::*;
 
 use crate::atomic::{self, Awaited};
@@ -190,7 +190,7 @@ impl Object {
                 }
             }
             Some(Some(done)) => Ok(done),
-            Some(None) if deadline.is_some_and(|end| end <= os::now()) => {
+            Some(None) if deadline.is_some_and(|end| end <= system::now()) => {
                 Err(self.explain(py, &late))
             }
             Some(None) => self

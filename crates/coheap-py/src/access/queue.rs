@@ -4,8 +4,8 @@
 //! end. Who waits does so for one slice; without one it does not wait.
 
 use coheap_core::Result;
-use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Lease, Queue};
+use coheap_core::ReturnReason;
+use coheap_core::{Lease, Queue};
 
 use super::Access;
 use super::Access::{Alone, Inside};

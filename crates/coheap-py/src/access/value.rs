@@ -4,7 +4,7 @@
 //! read.
 
 use coheap_core::Result;
-use coheap_core::objects::Value;
+use coheap_core::Value;
 use coheap_core::wire;
 
 use super::Access;

@@ -10,9 +10,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::transaction::{Savepoint, Transaction};
-use coheap_core::{Error, Result, os};
+use coheap_core::Heap as Engine;
+use coheap_core::{Error, Result, system};
+use coheap_core::{Savepoint, Transaction};
 use pyo3::prelude::*;
 use smallvec::{SmallVec, smallvec};
 
@@ -153,7 +153,7 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
         return Err(outside::another_is_open());
     }
     let block = Box::new(Block {
-        generation: os::generation(),
+        generation: system::generation(),
         transaction: None,
         levels: smallvec![level],
         doom: None,
@@ -229,7 +229,7 @@ fn bind<'a>(
 impl Block {
     /// Whether it may go on.
     pub(super) fn check(&mut self) -> Result<()> {
-        if self.generation != os::generation() {
+        if self.generation != system::generation() {
             return Err(Error::ForkedInside);
         }
         if self.is_left() && self.doom.is_none() {
@@ -258,7 +258,7 @@ impl Block {
 
     /// Whether this process is a forked copy of the one that entered.
     pub(super) fn is_forked(&self) -> bool {
-        self.generation != os::generation()
+        self.generation != system::generation()
     }
 
     /// Gives everything back: from now on it says `why`.
@@ -278,7 +278,8 @@ impl Block {
     pub(super) fn touch(&mut self, object: &Object) -> Result<&mut Transaction> {
         self.check()?;
         let transaction = bind(&mut self.transaction, &object.heap.engine, self.age)?;
-        if let Err(place) = self.kept.binary_search_by_key(&object.handle.at, |it| it.handle.at) {
+        if let Err(place) = self.kept.binary_search_by_key(&object.handle().at, |it| it.handle().at)
+        {
             self.kept.insert(place, object.clone());
         }
         Ok(transaction)

@@ -4,9 +4,9 @@
 //! What always holds: who has waited keeps nothing of what it waited for; whether it is still
 //! there when the function runs again is open.
 
-use coheap_core::journal::Context;
-use coheap_core::objects::{Mutex, Queue};
-use coheap_core::{Error, Result, os};
+use coheap_core::Context;
+use coheap_core::{Error, Result, system};
+use coheap_core::{Mutex, Queue};
 use pyo3::prelude::*;
 
 use super::{block, join};
@@ -65,7 +65,7 @@ impl Blocked {
         };
         let (engine, late) = (&object.heap.engine, awaited.late());
         let wait = |context: &Context, slice| awaited.wait(context, slice);
-        if waiting::wait(py, engine, Some(os::now()), &late, wait)?.is_ok() {
+        if waiting::wait(py, engine, Some(system::now()), &late, wait)?.is_ok() {
             return Ok(false);
         }
         let waited = waiting::wait(py, engine, deadline, &late, wait)?;

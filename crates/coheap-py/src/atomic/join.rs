@@ -3,10 +3,10 @@
 //! What always holds: whoever has to wait for a lock does it without the interpreter, and hears
 //! Ctrl-C; what ends a block early is remembered as the exception that said so.
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::objects::{Lockable, Mutex};
-use coheap_core::transaction::Transaction;
-use coheap_core::{Error, Result, os};
+use coheap_core::Heap as Engine;
+use coheap_core::Transaction;
+use coheap_core::{Error, Result, system};
+use coheap_core::{Lockable, Mutex};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -55,15 +55,15 @@ impl Object {
 
     #[cold]
     fn wait_for_lock(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
-        let began = os::now();
+        let began = system::now();
         loop {
-            let started = os::now();
+            let started = system::now();
             let budget = block::with_any(|block| block.budget()).flatten();
             let until = started.saturating_add(budget.unwrap_or(SLICE).min(SLICE));
             let answer = py.detach(|| {
                 block::with(|block| {
                     let answer = block.touch(self)?.lock_until(thing, began, until);
-                    block.spend(os::now() - started);
+                    block.spend(system::now() - started);
                     answer
                 })
             });

@@ -5,7 +5,7 @@
 //! back what was released.
 
 use coheap_core::Error;
-use coheap_core::objects::Mutex;
+use coheap_core::Mutex;
 
 use crate::object::Object;
 
@@ -34,11 +34,11 @@ impl UserLocks {
     }
 
     fn find(&mut self, object: &Object) -> Option<&mut UserLock> {
-        self.locks.iter_mut().find(|lock| lock.object.handle == object.handle)
+        self.locks.iter_mut().find(|lock| lock.object.handle() == object.handle())
     }
 
     fn enter(&mut self, object: &Object, mutex: Mutex, is_recursive: bool) -> &mut UserLock {
-        let known = self.locks.iter().position(|lock| lock.object.handle == object.handle);
+        let known = self.locks.iter().position(|lock| lock.object.handle() == object.handle());
         let at = known.unwrap_or_else(|| {
             let object = object.clone();
             self.locks.push(UserLock { object, mutex, is_recursive, acquired: 0, released: 0 });

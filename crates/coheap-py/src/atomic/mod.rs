@@ -27,7 +27,7 @@ mod outside;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use coheap_core::{Error, os};
+use coheap_core::{Error, system};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -138,7 +138,7 @@ fn decorate<'py>(
     block: &Bound<'py, Atomic>,
     function: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let module = block.py().import("coheap._atomic")?;
     module.getattr("retrying")?.call1((block, function, block.get().retries.unwrap_or(10)))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coheap_core::{Error, os};
+use coheap_core::{Error, system};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -50,14 +50,14 @@ impl Named {
         }
         let is_lock =
             |it: &Bound<'_, PyAny>| it.is_instance_of::<Lock>() || it.is_instance_of::<RLock>();
-        let place = |it: &Bound<'_, PyAny>| object_of(it).map(|object| object.handle.at);
+        let place = |it: &Bound<'_, PyAny>| object_of(it).map(|object| object.handle().at);
         let mut locks: Vec<_> = self.objects.iter().map(|it| it.bind(py)).collect();
         locks.retain(|it| is_lock(it));
         locks.sort_by_key(|it| place(it));
         locks.dedup_by_key(|it| place(it));
         let deadline = timeout.and_then(waiting::after);
         for lock in locks {
-            let left = deadline.map(|end| end.saturating_sub(os::now()) as f64 / 1e9);
+            let left = deadline.map(|end| end.saturating_sub(system::now()) as f64 / 1e9);
             let acquire = || lock.call_method1("acquire", (true, left))?.extract::<bool>();
             let refused = match acquire() {
                 Ok(true) => {
@@ -97,7 +97,7 @@ impl Named {
     /// Makes all of them part of the block that the caller is in.
     pub(super) fn lock_all(&self, py: Python<'_>) -> PyResult<()> {
         let mut all: Vec<_> = self.objects.iter().filter_map(|it| object_of(it.bind(py))).collect();
-        all.sort_by_key(|object| object.handle.at);
+        all.sort_by_key(|object| object.handle().at);
         all.iter().try_for_each(|object| object.lock_inside(py))
     }
 }

@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use coheap_core::{Error, os};
+use coheap_core::{Error, system};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -43,7 +43,7 @@ struct Variable {
 
 fn variable(py: Python<'_>) -> PyResult<&Variable> {
     VARIABLE.get_or_try_init(py, || {
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let keywords = PyDict::new(py);
         keywords.set_item("default", 0)?;
         let class = py.import("contextvars")?.getattr("ContextVar")?;
@@ -78,7 +78,7 @@ pub(super) fn is_collecting() -> bool {
 pub(super) fn listen_to_collector(py: Python<'_>) -> PyResult<()> {
     LISTENING
         .get_or_try_init(py, || {
-            os::sleep_when_ended();
+            system::sleep_when_ended();
             let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;
             callbacks.append(wrap_pyfunction!(_note_collection, py)?)
         })
@@ -96,7 +96,7 @@ fn _note_collection(phase: &str, _info: &Bound<'_, PyAny>) {
 /// Answers whether there is such a loop.
 pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     let modules = MODULES.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
     })?;
     let Some(asyncio) = modules.bind(py).get_item(intern!(py, "asyncio"))? else {
@@ -106,7 +106,7 @@ pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     let Ok(running) = asyncio.call_method0(intern!(py, "get_running_loop")) else {
         return Ok(false);
     };
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let watched = WATCHED.with(|watched| watched.borrow().as_ref().map(|it| it.clone_ref(py)));
     if let Some(watched) = watched {
         if watched.bind(py).call0()?.is(&running) {

@@ -3,7 +3,7 @@
 //! What always holds: any bytes give an object or an error. They were copied out of the heap
 //! before, so nothing changes under the reader's hands.
 
-use coheap_core::objects::parcel;
+use coheap_core::parcel;
 use coheap_core::wire::{Broken, MAX_DEPTH, Reader, Tag};
 use pyo3::prelude::*;
 use pyo3::types::{

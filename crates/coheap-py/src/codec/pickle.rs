@@ -3,7 +3,7 @@
 //! What always holds: a heap opened with `pickle=False` neither writes nor loads one. Pickling
 //! runs code of the object, which may do anything, also to the heap.
 
-use coheap_core::os;
+use coheap_core::system;
 use coheap_core::wire::{Tag, put_bytes};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -30,7 +30,7 @@ pub(super) fn put(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) ->
             type_name(object)
         )));
     }
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let bytes = DUMPS.get(py)?.call1((object, PROTOCOL))?;
     put_bytes(out, Tag::Pickle, bytes.cast::<PyBytes>()?.as_bytes());
     Ok(())
@@ -49,6 +49,6 @@ pub(super) fn load<'py>(
                        nothing was changed; open the heap with pickle=True if you trust who wrote it";
         return Err(PyErr::from_value(refused.call1((message,))?));
     }
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     LOADS.get(py)?.call1((PyBytes::new(py, bytes),))
 }

@@ -4,7 +4,7 @@
 //! let go where there are many.
 
 use coheap_core::Error;
-use coheap_core::objects::map::Pairs;
+use coheap_core::Pairs;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;

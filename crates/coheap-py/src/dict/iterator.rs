@@ -9,9 +9,8 @@
 
 use std::sync::{Mutex, TryLockError};
 
-use coheap_core::objects::Map;
-use coheap_core::objects::map::Pairs;
-use coheap_core::sync::turn;
+use coheap_core::Map;
+use coheap_core::Pairs;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -162,12 +161,12 @@ impl DictIterator {
 
     /// The sequence of the dict's turn, if nobody writes at the moment.
     fn sequence(&self) -> Option<u64> {
-        turn::begin_read(self.object.heap.engine.region().turn(self.map.handle.turn))
+        self.object.heap.engine.sequence(&self.map)
     }
 
     fn is_unchanged(&self, state: &State) -> bool {
-        let turn = self.object.heap.engine.region().turn(self.map.handle.turn);
-        state.sequence.is_some_and(|sequence| turn::is_unchanged(turn, sequence))
+        let engine = &self.object.heap.engine;
+        state.sequence.is_some_and(|sequence| engine.is_unchanged(&self.map, sequence))
     }
 }
 

@@ -17,8 +17,8 @@ mod plain;
 
 use std::borrow::Cow;
 
-use coheap_core::objects::{Kind, Map, map};
-use coheap_core::os;
+use coheap_core::system;
+use coheap_core::{Map, MapRecipe};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -63,14 +63,14 @@ pub(crate) struct Dict {
 }
 
 impl Dict {
-    pub(crate) fn new(object: Object) -> Self {
-        Self { map: Map { handle: object.handle }, object }
+    pub(crate) fn new(map: Map, object: Object) -> Self {
+        Self { object, map }
     }
 
     /// A dict from a pickle, with what that says besides.
-    pub(crate) fn with_more(mut object: Object, more: &str) -> Self {
+    pub(crate) fn with_more(map: Map, mut object: Object, more: &str) -> Self {
         object.heap.rules.copies = more == KEEPS_COPIES;
-        Self::new(object)
+        Self::new(map, object)
     }
 
     #[inline]
@@ -138,7 +138,8 @@ impl Dict {
     #[pyo3(signature = (*others, **entries))]
     fn create(others: &Bound<'_, PyTuple>, entries: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let py = others.py();
-        let new = Self::new(default::open_heap(py)?.object(py, Kind::Map, None, &map::Recipe)?);
+        let (map, object) = default::open_heap(py)?.object(py, None, &MapRecipe)?;
+        let new = Self::new(map, object);
         if !others.is_empty() || entries.is_some() {
             entries::update(&new, others, entries)?;
         }
@@ -154,7 +155,7 @@ impl Dict {
         value: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         let py = iterable.py();
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let pairs = PyDict::new(py);
         for key in iterable.try_iter()? {
             pairs.set_item(key?, &value)?;
@@ -214,7 +215,7 @@ impl Dict {
     ///
     /// Each key is looked up by itself.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let found = PyDict::new(keys.py());
         for key in keys.try_iter()? {
             let key = key?;
@@ -371,7 +372,7 @@ impl Dict {
 
     /// The same dict, but one that takes mutable containers and keeps copies of them.
     fn _keeping_copies(&self) -> Self {
-        Self::with_more(self.object.clone(), KEEPS_COPIES)
+        Self::with_more(self.map, self.object.clone(), KEEPS_COPIES)
     }
 
     fn _iterate_values(&self, py: Python<'_>) -> PyResult<DictIterator> {

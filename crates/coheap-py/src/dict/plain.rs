@@ -4,8 +4,8 @@
 
 use std::cell::RefCell;
 
-use coheap_core::objects::map::Pairs;
-use coheap_core::os;
+use coheap_core::Pairs;
+use coheap_core::system;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
@@ -25,7 +25,7 @@ const SHOWN: u64 = 20;
 
 /// All entries as they are at one moment.
 fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     read!(dict.object, py, |access| access.map_entries(&dict.map))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py,
     match until_claimed(py, LOOKS_AT_ALL, || load(py, dict)) {
         Err(gone) if errors::is_gone(py, &gone) => {
             // With the dict locked, nobody replaces anything meanwhile.
-            let own = Bound::new(py, Dict::new(dict.object.clone()))?;
+            let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
             atomic::with_locked(own.as_any(), || load(py, dict))
         }
         loaded => loaded,
@@ -117,7 +117,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
 
 /// How many entries there are, and the first few of them.
 fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> {
-    os::sleep_when_ended();
+    system::sleep_when_ended();
     let (len, first) = read!(dict.object, py, |access| access.map_first(&dict.map, SHOWN))?;
     let load = |(key, value): (&[u8], &[u8])| Ok((dict.decode(py, key)?, dict.decode(py, value)?));
     let first: PyResult<_> = first.iter().take(SHOWN as usize).map(load).collect();

@@ -4,8 +4,8 @@
 //! parent's: forked ones by being copies, others by the first handle or process argument that
 //! brings it along.
 
-use coheap_core::heap::Heap as Engine;
-use coheap_core::os::PrivateMutex;
+use coheap_core::Heap as Engine;
+use coheap_core::system::PrivateMutex;
 use pyo3::prelude::*;
 
 use super::Heap;

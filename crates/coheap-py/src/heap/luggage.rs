@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use coheap_core::os::PrivateMutex;
+use coheap_core::system::PrivateMutex;
 use pyo3::prelude::*;
 
 use crate::object::Keeper;

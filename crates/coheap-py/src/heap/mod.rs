@@ -17,9 +17,7 @@ pub(crate) mod pickling;
 
 use std::path::PathBuf;
 
-use coheap_core::heap::{Heap as Engine, Options};
-use coheap_core::objects::{Directory, Kind, estate, map};
-use coheap_core::{check, os, stats};
+use coheap_core::{Directory, Heap as Engine, MapRecipe, Options, Stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -55,13 +53,12 @@ pub(crate) struct Heap {
 
 impl Heap {
     fn new(engine: Engine, pickle: bool) -> Self {
-        let max_bytes = engine.region().header().max_bytes.get();
+        let max_bytes = engine.max_bytes();
         Self { heap: OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } } }
     }
 
     fn anonymous(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
-        let half = (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40);
-        let max_bytes = checked_size(max_bytes)?.unwrap_or(half);
+        let max_bytes = checked_size(max_bytes)?.unwrap_or_else(Engine::default_max_bytes);
         let engine = Engine::anonymous(max_bytes)
             .map_err(|error| errors::to_python(py, &error, "a new heap"))?;
         Ok(Self::new(engine, pickle))
@@ -74,8 +71,8 @@ impl Heap {
         }
     }
 
-    pub(super) fn stats_now(&self, py: Python<'_>) -> PyResult<stats::Stats> {
-        self.heap.run(py, || self.subject(), |_| stats::stats(&self.heap.engine))
+    pub(super) fn stats_now(&self, py: Python<'_>) -> PyResult<Stats> {
+        self.heap.run(py, || self.subject(), |_| self.heap.engine.stats())
     }
 }
 
@@ -94,7 +91,8 @@ impl Heap {
     ///     HeapFull: There is no room for it.
     #[pyo3(signature = (name=None))]
     fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
-        Ok(Dict::new(self.heap.object(py, Kind::Map, name, &map::Recipe)?))
+        let (map, object) = self.heap.object(py, name, &MapRecipe)?;
+        Ok(Dict::new(map, object))
     }
 
     /// The work queue with this name, made empty if there is none; without a name a new one.
@@ -240,12 +238,7 @@ impl Heap {
     ///     HeapCorrupt: Something cannot be; the message says what and where.
     fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.heap.engine;
-        let walk = py.detach(|| {
-            engine.with(|context| {
-                estate::sweep(context)?;
-                check::check(context)
-            })
-        });
+        let walk = py.detach(|| engine.sweep().and_then(|_| engine.check()));
         let report = walk.map_err(|error| errors::to_python(py, &error, &self.subject()))?;
         numbers(
             py,
@@ -351,7 +344,7 @@ pub(crate) fn open(
 #[pyfunction]
 pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
     let heap = heap.get();
-    heap.heap.run(py, || heap.subject(), estate::sweep)
+    heap.heap.run(py, || heap.subject(), |_| heap.heap.engine.sweep())
 }
 
 fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {

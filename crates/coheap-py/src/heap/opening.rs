@@ -7,9 +7,9 @@
 
 use std::path::Path;
 
-use coheap_core::heap::{Address, Heap as Engine, Options};
-use coheap_core::journal::Context;
-use coheap_core::objects::{Handle, Kind, ledger};
+use coheap_core::Context;
+use coheap_core::{Address, Heap as Engine, Options};
+use coheap_core::{AnyObject, ledger};
 use coheap_core::{Error, Result};
 use pyo3::prelude::*;
 
@@ -36,7 +36,7 @@ fn find(py: Python<'_>, place: Whereabouts) -> PyResult<OpenHeap> {
         }
     });
     let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
-    let max_bytes = engine.region().header().max_bytes.get();
+    let max_bytes = engine.max_bytes();
     let heap = OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } };
     if is_default {
         default::adopt(py, &heap)?;
@@ -73,25 +73,29 @@ pub(crate) fn _open_object(
     let (at, generation, name, more) = which;
     let subject =
         || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
-    let (object, kind) = match &name {
+    let (found, object) = match &name {
         Some(name) => {
-            let find = |context: &Context| Handle::any(context.region(), at, generation);
-            let (handle, kind) = heap.run(py, subject, find)?;
-            (Object::named(heap, name, handle, kind), kind)
+            let find = |context: &Context| AnyObject::find(context, at, generation);
+            let found = heap.run(py, subject, find)?;
+            (found, Object::named(heap, name, found))
         }
         None => {
             let claim = |context: &Context| ledger::claim(context, at, generation);
-            let reference = heap.run(py, subject, claim)?;
-            (Object::referred(heap, reference), reference.kind)
+            let (found, reference) = heap.run(py, subject, claim)?;
+            (found, Object::referred(heap, found, reference))
         }
     };
-    Ok(match kind {
-        Kind::Map => Py::new(py, Dict::with_more(object, &more))?.into_any(),
-        Kind::Queue => Py::new(py, WorkQueue::new(object))?.into_any(),
-        Kind::Mutex => Py::new(py, Lock::new(object))?.into_any(),
-        Kind::RecursiveMutex => Py::new(py, RLock::new(object))?.into_any(),
-        Kind::Value if more == lock::BESIDE => Py::new(py, RLock::beside(object))?.into_any(),
-        Kind::Value => Py::new(py, Value::new(py, object, Typecode::of(&more)?)?)?.into_any(),
+    Ok(match found {
+        AnyObject::Map(map) => Py::new(py, Dict::with_more(map, object, &more))?.into_any(),
+        AnyObject::Queue(queue) => Py::new(py, WorkQueue::new(queue, object))?.into_any(),
+        AnyObject::Mutex(mutex) => Py::new(py, Lock::new(mutex, object))?.into_any(),
+        AnyObject::RecursiveMutex(lock) => Py::new(py, RLock::new(lock, object))?.into_any(),
+        AnyObject::Value(value) if more == lock::BESIDE => {
+            Py::new(py, RLock::beside(value, object))?.into_any()
+        }
+        AnyObject::Value(value) => {
+            Py::new(py, Value::new(py, value, object, Typecode::of(&more)?)?)?.into_any()
+        }
     })
 }
 

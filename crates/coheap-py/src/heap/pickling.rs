@@ -11,10 +11,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use coheap_core::heap::{Address, Heap as Engine};
-use coheap_core::objects::Handle;
-use coheap_core::objects::parcel::Target;
-use coheap_core::os::PrivateMutex;
+use coheap_core::Handle;
+use coheap_core::parcel::Target;
+use coheap_core::system::PrivateMutex;
+use coheap_core::{Address, Heap as Engine};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -40,7 +40,7 @@ pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyRes
         keep(&object.keeper);
     }
     let function = py.import("coheap._native")?.getattr("_open_object")?;
-    let Handle { at, generation, .. } = object.handle;
+    let Handle { at, generation, .. } = object.handle();
     let which = (at, generation, object.name(), more);
     Ok((function, (place, which).into_pyobject(py)?))
 }
@@ -70,7 +70,7 @@ pub(crate) fn meeting<T>(engine: &Engine, encode: impl FnOnce() -> T) -> (T, Vec
 /// Where the objects are, each once.
 pub(crate) fn places(met: &[Object]) -> Vec<Target> {
     let mut places: Vec<Target> =
-        met.iter().map(|object| (object.handle.at, object.handle.generation)).collect();
+        met.iter().map(|object| (object.handle().at, object.handle().generation)).collect();
     places.sort_unstable();
     places.dedup();
     places

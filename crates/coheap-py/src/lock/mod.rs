@@ -18,10 +18,10 @@ mod recursive;
 
 use std::ffi::CString;
 
-use coheap_core::journal::Context;
-use coheap_core::objects::mutex::Acquired;
-use coheap_core::objects::{Kind, Mutex, mutex};
-use coheap_core::{Error, os};
+use coheap_core::Acquired;
+use coheap_core::Context;
+use coheap_core::{Error, system};
+use coheap_core::{Mutex, MutexRecipe, RecursiveMutexRecipe};
 use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -46,12 +46,6 @@ struct LongLock<const RECURSIVE: bool> {
 }
 
 impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
-    const KIND: Kind = if RECURSIVE { Kind::RecursiveMutex } else { Kind::Mutex };
-
-    fn new(object: Object) -> Self {
-        Self { mutex: Mutex { handle: object.handle }, object }
-    }
-
     /// The lock of this name, made if there is none; without a name a new one.
     fn make(py: Python<'_>, heap: &OpenHeap, name: Option<&str>, on_death: &str) -> PyResult<Self> {
         let is_strict = match on_death {
@@ -63,8 +57,14 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
                 )));
             }
         };
-        let recipe = mutex::Recipe { is_recursive: RECURSIVE, is_strict, ..Default::default() };
-        let lock = Self::new(heap.object(py, Self::KIND, name, &recipe)?);
+        let recipe = MutexRecipe { is_strict, ..Default::default() };
+        let (mutex, object) = if RECURSIVE {
+            let (lock, object) = heap.object(py, name, &RecursiveMutexRecipe(recipe))?;
+            (lock.mutex(), object)
+        } else {
+            heap.object(py, name, &recipe)?
+        };
+        let lock = Self { object, mutex };
         if is_strict && !lock.is_strict(py)? {
             return Err(PyValueError::new_err(format!(
                 "{} was made with on_death=\"warn\"; nothing was changed; choose another name",
@@ -94,8 +94,8 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
                 return Ok(Some(Acquired::Clean));
             }
             match would_wait {
-                true => self.mutex.lock_soon(context, os::now_roughly()),
-                false => self.mutex.try_lock_at(context, os::now_roughly()),
+                true => self.mutex.lock_soon(context, system::now_roughly()),
+                false => self.mutex.try_lock_at(context, system::now_roughly()),
             }
         });
         match tried {
@@ -125,7 +125,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
             Some(seconds) if seconds.is_nan() => {
                 Err(PyValueError::new_err("'timeout' must be a number of seconds"))
             }
-            Some(seconds) if seconds <= 0.0 => self.wait(py, Some(os::now())),
+            Some(seconds) if seconds <= 0.0 => self.wait(py, Some(system::now())),
             Some(seconds) => self.wait(py, waiting::after(seconds)),
         }
     }
@@ -168,7 +168,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Warns of a holder that died.
     #[cold]
     fn warn(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
-        os::sleep_when_ended();
+        system::sleep_when_ended();
         let subject = self.object.subject();
         let message = CString::new(format!(
             "{subject}: process {pid} died holding the lock: what it guards may be half done; \
@@ -230,7 +230,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     fn holder(&self, py: Python<'_>) -> PyResult<Option<Holder>> {
         let holder = self.object.run(py, |context| self.mutex.holder(context))?;
         Ok(holder.map(|holder| {
-            let seconds = |since| os::now().saturating_sub(since) as f64 / 1e9;
+            let seconds = |since| system::now().saturating_sub(since) as f64 / 1e9;
             (holder.pid, holder.thread, holder.since.map(seconds))
         }))
     }

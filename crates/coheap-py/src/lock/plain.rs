@@ -4,6 +4,7 @@
 //!
 //! Not here: how it is acquired, and what a death means, which it shares with `RLock` (`mod`).
 
+use coheap_core::Mutex;
 use pyo3::prelude::*;
 
 use super::{LongLock, lock_methods};
@@ -30,8 +31,8 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// The lock that an object is.
-    pub(crate) fn new(object: Object) -> Self {
-        Self { lock: LongLock::new(object) }
+    pub(crate) fn new(mutex: Mutex, object: Object) -> Self {
+        Self { lock: LongLock { object, mutex } }
     }
 
     /// The lock of this name, made if there is none; without a name a new one.

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use coheap_core::{RecursiveMutex, Value};
 use pyo3::prelude::*;
 
 use super::{BESIDE, LongLock, lock_methods};
@@ -34,8 +35,8 @@ pub(crate) struct RLock {
 
 impl RLock {
     /// The lock that an object is.
-    pub(crate) fn new(object: Object) -> Self {
-        Self { lock: LongLock::new(object) }
+    pub(crate) fn new(lock: RecursiveMutex, object: Object) -> Self {
+        Self { lock: LongLock { object, mutex: lock.mutex() } }
     }
 
     /// The lock of this name, made if there is none; without a name a new one.
@@ -49,8 +50,9 @@ impl RLock {
     }
 
     /// The lock beside the value that an object is.
-    pub(crate) fn beside(value: Object) -> Self {
-        Self::new(value.lock_beside())
+    pub(crate) fn beside(value: Value, object: Object) -> Self {
+        let lock = value.lock_beside();
+        Self::new(lock, object.lock_beside(lock))
     }
 }
 

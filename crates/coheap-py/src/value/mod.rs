@@ -12,8 +12,8 @@ mod typecode;
 
 use std::borrow::Cow;
 
-use coheap_core::objects::{Kind, Mutex, Value as Engine, value};
 use coheap_core::wire;
+use coheap_core::{Value as Engine, ValueRecipe};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -54,8 +54,13 @@ pub(crate) struct Value {
 impl Value {
     /// The number that an object is, if it was made with the same typecode, or by a program that
     /// has none.
-    pub(crate) fn new(py: Python<'_>, object: Object, typecode: Typecode) -> PyResult<Self> {
-        let mutex = Mutex { handle: object.handle };
+    pub(crate) fn new(
+        py: Python<'_>,
+        engine: Engine,
+        object: Object,
+        typecode: Typecode,
+    ) -> PyResult<Self> {
+        let mutex = engine.lock_beside().mutex();
         let made = object.run(py, |context| mutex.traits(context))?.typecode;
         if made != 0 && made != typecode.letter() {
             return Err(PyTypeError::new_err(format!(
@@ -65,13 +70,13 @@ impl Value {
                 typecode.code()
             )));
         }
-        let engine = Engine { handle: object.handle };
         Ok(Self { engine, object, typecode, lock: PyOnceLock::new() })
     }
 
     /// The lock beside the number.
     fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
-        self.lock.get_or_try_init(py, || Py::new(py, RLock::beside(self.object.clone())))
+        self.lock
+            .get_or_try_init(py, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
     }
 
     /// The value of this name, made if there is none; without a name a new one.
@@ -87,8 +92,9 @@ impl Value {
             Some(init) => typecode.encode(&init)?,
             None => typecode.encode(0_i64.into_pyobject(py)?.as_any())?,
         };
-        let recipe = value::Recipe { bytes: &init, typecode: typecode.letter() };
-        Self::new(py, heap.object(py, Kind::Value, name, &recipe)?, typecode)
+        let recipe = ValueRecipe { bytes: &init, typecode: typecode.letter() };
+        let (engine, object) = heap.object(py, name, &recipe)?;
+        Self::new(py, engine, object, typecode)
     }
 
     /// Replaces the number by one that the typecode holds.

@@ -21,16 +21,33 @@ use crate::journal::{Change, Context};
 use crate::kind::{Kind, for_each_kind};
 use crate::memory::layout::{Husk, Object, Record};
 use crate::memory::{Region, Signal};
+use crate::objects::header::Handle;
 use crate::objects::ledger::record::{self, ReturnReason};
 use crate::objects::walk::Walk;
 
 /// Everything in an object that somebody may sleep on.
 pub(crate) type Signals<'a> = SmallVec<[&'a Signal; 3]>;
 
+/// A handle that says by its type what the object is.
+pub trait Typed: OfHandle + Into<AnyObject> {
+    /// What the object is.
+    const KIND: Kind;
+
+    /// Which object it is.
+    fn handle(&self) -> Handle;
+}
+
+/// Gives a handle its type. Faces do not see this trait, so they cannot take an object for what it
+/// is not.
+pub trait OfHandle: Copy {
+    /// The object, which the caller knows to be of this kind.
+    fn of(handle: Handle) -> Self;
+}
+
 /// What a new object is made with.
 pub trait Recipe {
     /// What it will be.
-    fn kind(&self) -> Kind;
+    type Object: Typed;
 
     /// Names the blocks that `fill` takes, and finds every error that the arguments have.
     #[doc(hidden)]
@@ -93,7 +110,7 @@ pub(crate) const FILL_WORDS: usize = 3 * allocator::TAKE_WORDS;
 /// Words that [`Shape::detach`] saves at most.
 pub(crate) const DETACH_WORDS: usize = allocator::TAKE_WORDS + 11;
 
-macro_rules! define_shapes {
+macro_rules! define_objects {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
         $folder:ident $(, $overlay:ident)?;)*) => {
         /// Who answers for the objects of a kind.
@@ -102,9 +119,74 @@ macro_rules! define_shapes {
                 $(Kind::$variant => &$folder::Shape,)*
             }
         }
+
+        $(impl Typed for $folder::$variant {
+            const KIND: Kind = Kind::$variant;
+
+            #[inline]
+            fn handle(&self) -> Handle {
+                self.handle
+            }
+        })*
+
+        $(impl OfHandle for $folder::$variant {
+            #[inline]
+            fn of(handle: Handle) -> Self {
+                Self { handle }
+            }
+        })*
+
+        $(impl From<$folder::$variant> for AnyObject {
+            #[inline]
+            fn from(object: $folder::$variant) -> Self {
+                Self::$variant(object)
+            }
+        })*
+
+        /// An object of any kind.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum AnyObject {
+            $($(#[$doc])* $variant($folder::$variant),)*
+        }
+
+        impl AnyObject {
+            pub(in crate::objects) fn of(kind: Kind, handle: Handle) -> Self {
+                match kind {
+                    $(Kind::$variant => Self::$variant($folder::$variant { handle }),)*
+                }
+            }
+
+            /// Which object it is.
+            #[inline]
+            pub fn handle(&self) -> Handle {
+                match self {
+                    $(Self::$variant(object) => object.handle,)*
+                }
+            }
+
+            /// What it is.
+            #[inline]
+            pub fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$variant(_) => Kind::$variant,)*
+                }
+            }
+        }
     };
 }
-for_each_kind!(define_shapes);
+for_each_kind!(define_objects);
+
+impl AnyObject {
+    /// The living object whose header is at an offset, which may come from anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    pub fn find(context: &Context, at: u64, generation: u64) -> Result<Self> {
+        let (handle, kind) = Handle::any(context.region(), at, generation)?;
+        Ok(Self::of(kind, handle))
+    }
+}
 
 #[cold]
 fn no_husk(husk: &Husk) -> crate::error::Error {

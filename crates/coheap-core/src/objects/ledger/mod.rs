@@ -24,26 +24,30 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
-use crate::memory::layout::{Object, Record, SLOT_TURNS};
+use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::objects::birth;
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
-use crate::objects::kinds::Recipe;
+use crate::objects::kinds::{AnyObject, Recipe, Typed};
 use crate::sync::Incarnation;
 use record::{MOVE_WORDS, RECORD, REFERENCE, ReturnReason};
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
 pub struct Reference {
-    /// The object.
-    pub handle: Handle,
-    /// What it is.
-    pub kind: Kind,
+    handle: Handle,
     record: u64,
     serial: u64,
     /// The process that has the record.
     owner: u64,
+}
+
+impl Reference {
+    /// Which object it is to.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
 }
 
 /// Words that a new reference saves at most.
@@ -56,7 +60,7 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 /// # Errors
 ///
 /// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
-pub fn create(context: &Context, recipe: &dyn Recipe) -> Result<Reference> {
+pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     if context.kept.transaction.is_open() {
         return Err(Error::BadArgument("objects are made and removed outside of transactions"));
     }
@@ -64,14 +68,15 @@ pub fn create(context: &Context, recipe: &dyn Recipe) -> Result<Reference> {
     birth::ensure(context, recipe, Some(RECORD))?;
     let held = context.hold(SLOT_TURNS + own)?;
     let mut change = Change::begin(&held, birth::MAKE_WORDS + LINK_WORDS)?;
-    let handle = birth::make(&mut change, recipe)?;
+    let object = birth::make(&mut change, recipe)?;
+    let handle = object.handle();
     let serial = next_serial(context.region());
     let record = enter(&mut change, own, &handle, serial)?;
     change.commit();
     drop(held);
     allocator::tidy(context)?;
     let owner = context.member().generation();
-    Ok(Reference { handle, kind: recipe.kind(), record, serial, owner })
+    Ok((object, Reference { handle, record, serial, owner }))
 }
 
 /// One more reference to the object whose header is at `at`.
@@ -79,7 +84,7 @@ pub fn create(context: &Context, recipe: &dyn Recipe) -> Result<Reference> {
 /// # Errors
 ///
 /// [`Error::ObjectGone`]; [`Error::HeapFull`]; nothing was changed.
-pub fn claim(context: &Context, at: u64, generation: u64) -> Result<Reference> {
+pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, Reference)> {
     let region = context.region();
     let own = context.member().slot();
     let (handle, kind) = Handle::any(region, at, generation)?;
@@ -91,7 +96,8 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<Reference> {
     change.set(&object.references, object.references.get().wrapping_add(1));
     let record = enter(&mut change, own, &handle, serial)?;
     change.commit();
-    Ok(Reference { handle, kind, record, serial, owner: context.member().generation() })
+    let owner = context.member().generation();
+    Ok((AnyObject::of(kind, handle), Reference { handle, record, serial, owner }))
 }
 
 /// Gives a reference up. The object ends with its last one.
@@ -269,13 +275,13 @@ fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
     Ok(found)
 }
 
-/// How many references an object has.
+/// How many references an object has, for tests.
 ///
 /// # Errors
 ///
 /// [`Error::ObjectGone`].
+#[cfg(feature = "floors")]
 pub fn references(context: &Context, handle: &Handle) -> Result<u64> {
     let _held = context.hold(handle.turn)?;
-    let object: &Object = handle.object(context.region())?;
-    Ok(object.references.get())
+    Ok(handle.object(context.region())?.references.get())
 }

@@ -52,9 +52,8 @@ impl Mapping {
     }
 
     /// Number of bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a heap is never empty")]
     #[inline(always)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 

@@ -3,6 +3,7 @@
 //! What always holds: the judge is the parent, which was attached all along and held nothing.
 
 use coheap_core::check::check;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::memory::layout::SLOT_COUNT;
 use coheap_core::objects::estate;
 use coheap_core::sync::life::{State, StateWord};

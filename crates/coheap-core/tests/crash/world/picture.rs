@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::{
     CHUNK_BYTES, CHUNK_COUNT, CHUNKS, CONTEXT_COUNT, FIXED_END, JOURNAL_BYTES, JOURNALS,

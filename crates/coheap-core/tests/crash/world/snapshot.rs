@@ -7,10 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use coheap_core::AnyObject;
+use coheap_core::Kind;
 use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
+use coheap_core::objects::Handle;
 use coheap_core::objects::mutex::Acquired;
-use coheap_core::objects::{Directory, Kind, Map, Mutex, Queue, Value};
+use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
 
 use super::stage::Stage;
 
@@ -64,7 +67,11 @@ pub(crate) fn take(stage: &Stage, victims: &[u32]) -> Result<Snapshot> {
         snapshot.insert(name, content);
     }
     for (number, reference) in stage.references.borrow().iter().enumerate() {
-        let pairs = Map { handle: reference.handle }.snapshot(context)?.to_vec();
+        let Handle { at, generation, .. } = reference.handle();
+        let AnyObject::Map(map) = AnyObject::find(context, at, generation)? else {
+            panic!("nameless {number} is no map");
+        };
+        let pairs = map.snapshot(context)?.to_vec();
         snapshot.insert(format!("nameless {number}"), Content::Map(pairs));
     }
     Ok(snapshot)
@@ -72,14 +79,12 @@ pub(crate) fn take(stage: &Stage, victims: &[u32]) -> Result<Snapshot> {
 
 fn value(context: &Context, name: &str) -> Result<Content> {
     let mut bytes = Vec::new();
-    let handle = Directory.find(context, name, Kind::Value)?;
-    Value { handle }.get(context, &mut bytes)?;
+    Directory.get::<Value>(context, name)?.get(context, &mut bytes)?;
     Ok(Content::Value(bytes))
 }
 
 fn map(context: &Context, name: &str) -> Result<Content> {
-    let handle = Directory.find(context, name, Kind::Map)?;
-    let map = Map { handle };
+    let map: Map = Directory.get(context, name)?;
     let pairs = map.snapshot(context)?.to_vec();
     assert_eq!(map.len(context)?, pairs.len() as u64, "{name} counts its entries");
     if let Some((key, value)) = pairs.last() {
@@ -91,8 +96,7 @@ fn map(context: &Context, name: &str) -> Result<Content> {
 }
 
 fn queue(context: &Context, name: &str, is_full: bool) -> Result<Content> {
-    let handle = Directory.find(context, name, Kind::Queue)?;
-    let queue = Queue { handle };
+    let queue: Queue = Directory.get(context, name)?;
     let leased = queue.leased(context)?;
     let closed = queue.is_closed(context)?;
     let len = queue.len(context)?;
@@ -123,8 +127,7 @@ fn queue(context: &Context, name: &str, is_full: bool) -> Result<Content> {
 }
 
 fn mutex(context: &Context, name: &str, victims: &[u32]) -> Result<Content> {
-    let handle = Directory.find(context, name, Kind::Mutex)?;
-    let mutex = Mutex { handle };
+    let mutex: Mutex = Directory.get(context, name)?;
     let mut value = Vec::new();
     mutex.value().get(context, &mut value)?;
     let told = match mutex.try_lock(context)? {

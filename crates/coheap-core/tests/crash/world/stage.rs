@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::objects::parcel::Parcel;
@@ -62,21 +63,22 @@ pub(crate) struct Stage {
     camera: Camera,
 }
 
+fn make<R: Recipe>(context: &Context, name: &str, recipe: &R) -> R::Object {
+    Directory.get_or_create(context, name, recipe).expect("an object")
+}
+
 impl Stage {
     pub(crate) fn new(max_bytes: u64) -> Self {
         let heap = Heap::anonymous(max_bytes).expect("a heap");
         let context = heap.context().expect("a context");
-        let make = |name: &str, recipe: &dyn Recipe| {
-            Directory.get_or_create(&context, name, recipe).expect("an object")
-        };
         let stage = Self {
-            value: Value { handle: make("value", &value::Recipe::of(&int(5))) },
-            text: Value { handle: make("text", &value::Recipe::of(&[b't'; 40])) },
-            map: Map { handle: make("map", &map::Recipe) },
-            other: Map { handle: make("other", &map::Recipe) },
-            queue: Queue { handle: make("queue", &queue::Recipe { limit: 0, max_attempts: 0 }) },
-            work: Queue { handle: make("work", &queue::Recipe { limit: 4, max_attempts: 2 }) },
-            mutex: Mutex { handle: make("mutex", &mutex::Recipe::around(&int(1))) },
+            value: make(&context, "value", &value::Recipe::of(&int(5))),
+            text: make(&context, "text", &value::Recipe::of(&[b't'; 40])),
+            map: make(&context, "map", &map::Recipe),
+            other: make(&context, "other", &map::Recipe),
+            queue: make(&context, "queue", &queue::Recipe { limit: 0, max_attempts: 0 }),
+            work: make(&context, "work", &queue::Recipe { limit: 4, max_attempts: 2 }),
+            mutex: make(&context, "mutex", &mutex::Recipe::around(&int(1))),
             leases: RefCell::default(),
             references: RefCell::default(),
             parcels: RefCell::default(),
@@ -142,8 +144,7 @@ impl Stage {
     /// Puts values of ever smaller sizes into a map of its own until there is no room for any.
     pub(crate) fn fill_up(&self) {
         let context = self.context();
-        let handle = Directory.get_or_create(&context, "filler", &map::Recipe).expect("a map");
-        let filler = Map { handle };
+        let filler = make(&context, "filler", &map::Recipe);
         let mut number = 0u32;
         for size in [200_000, 16_384, 8_000, 2_000, 500, 240, 120, 60, 30, 16] {
             for _ in 0..10_000 {

@@ -3,11 +3,15 @@
 //! What always holds: a state is built by the parent (or by children that are dead by then)
 //! before the picture is taken; `full` states leave no room for a single block more.
 
+use coheap_core::Typed as _;
 use coheap_core::error::Result;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::{Context, recovery};
+use coheap_core::objects::Handle;
+use coheap_core::objects::Reference;
 use coheap_core::objects::parcel::{self, Parcel};
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Directory, Map, Queue, estate, ledger, map, queue, value};
+use coheap_core::objects::{Directory, estate, ledger, map, queue, value};
 
 use super::operation::State;
 use super::stage::{Stage, int};
@@ -220,8 +224,8 @@ pub(crate) const DIRECTORIES: &[State] = &[
 
 fn make_nameless(stage: &Stage) {
     let context = stage.context();
-    let reference = ledger::create(&context, &map::Recipe).expect("room");
-    Map { handle: reference.handle }.set(&context, b"key", &[b'v'; 40]).expect("room");
+    let (map, reference) = ledger::create(&context, &map::Recipe).expect("room");
+    map.set(&context, b"key", &[b'v'; 40]).expect("room");
     stage.references.borrow_mut().push(reference);
 }
 
@@ -229,16 +233,17 @@ fn make_nameless(stage: &Stage) {
 fn dead_with_references(stage: &Stage) {
     make_nameless(stage);
     stage.leave_dead(|context| {
-        let map = Map { handle: ledger::create(context, &map::Recipe)?.handle };
+        let (map, _) = ledger::create(context, &map::Recipe)?;
         for number in 0..12 {
             let (key, value) = entry(number);
             map.set(context, &key, &value)?;
         }
         let recipe = queue::Recipe { limit: 0, max_attempts: 0 };
-        let queue = Queue { handle: ledger::create(context, &recipe)?.handle };
+        let (queue, _) = ledger::create(context, &recipe)?;
         queue.put(context, &item(3))?;
         queue.lease(context, &mut Vec::new())?;
-        ledger::claim(context, map.handle.at, map.handle.generation).map(|_| ())
+        let Handle { at, generation, .. } = map.handle();
+        ledger::claim(context, at, generation).map(|_| ())
     });
 }
 
@@ -255,9 +260,9 @@ pub(crate) const LEDGERS: &[State] = &[
 
 /// A value that refers to the parent's object and to a new one that nothing else will keep.
 pub(crate) fn pack_two(stage: &Stage, context: &Context) -> Result<(Parcel, Vec<u8>)> {
-    let new = ledger::create(context, &map::Recipe)?;
-    let known = stage.references.borrow().first().map_or(new.handle, |known| known.handle);
-    let places = [new.handle, known].map(|handle| (handle.at, handle.generation));
+    let (_, new) = ledger::create(context, &map::Recipe)?;
+    let known = stage.references.borrow().first().map_or(new.handle(), Reference::handle);
+    let places = [new.handle(), known].map(|handle| (handle.at, handle.generation));
     let mut bytes = b"\x06\x05value".to_vec();
     let parcel = parcel::pack(context, &mut bytes, &places)?;
     ledger::release(context, &new)?;

@@ -19,10 +19,8 @@ mod shape;
 mod buckets;
 mod table;
 
-pub use inside::Additions;
 pub(crate) use inside::Writes;
-pub use pairs::{Pair, Pairs};
-pub use read::Batch;
+pub use pairs::Pairs;
 pub use shape::Recipe;
 pub(crate) use shape::Shape;
 
@@ -43,8 +41,7 @@ use shape::cut_loose;
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Map {
-    /// Where it is.
-    pub handle: Handle,
+    pub(in crate::objects) handle: Handle,
 }
 
 /// A key with what is computed from it.
@@ -390,8 +387,7 @@ mod tests {
             Ok::<_, Error>(buckets::leaf_shape(context.region(), at)?.filled)
         };
         let answer = heap.with(|context| {
-            let handle = Directory.get_or_create(context, "map", &map::Recipe)?;
-            let map = Map { handle };
+            let map = Directory.get_or_create(context, "map", &map::Recipe)?;
             (0..100u8).try_for_each(|key| map.set(context, &[key], b"other").map(|_| ()))?;
             map.set(context, b"key", b"value")?;
             let before = filled(context, &map)?;

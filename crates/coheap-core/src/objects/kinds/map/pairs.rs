@@ -7,7 +7,7 @@ use crate::memory::Region;
 use crate::objects::cell::Cell;
 
 /// A key and its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Keys and their values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

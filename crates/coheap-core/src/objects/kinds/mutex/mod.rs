@@ -32,8 +32,7 @@ const DEPTH: u64 = (1 << 20) - 1;
 /// A handle to a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mutex {
-    /// Where it is.
-    pub handle: Handle,
+    pub(in crate::objects) handle: Handle,
 }
 
 /// How a lock came to its new holder.
@@ -384,9 +383,8 @@ mod tests {
     const SLICE: u64 = 50_000_000;
 
     fn mutex(heap: &Heap, name: &str) -> Mutex {
-        let made = heap
-            .with(|context| Directory.get_or_create(context, name, &mutex::Recipe::around(&[0])));
-        Mutex { handle: made.expect("a lock") }
+        heap.with(|context| Directory.get_or_create(context, name, &mutex::Recipe::around(&[0])))
+            .expect("a lock")
     }
 
     /// Goal: a wait in slices comes back when it should, and still hears of a circle.

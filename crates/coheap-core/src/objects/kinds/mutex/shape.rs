@@ -6,7 +6,6 @@ use super::Traits;
 use crate::allocator::Room;
 use crate::error::Result;
 use crate::journal::{Change, Context};
-use crate::kind::Kind;
 use crate::memory::layout::Object;
 use crate::objects::{kinds, value};
 
@@ -17,8 +16,6 @@ pub(crate) use crate::objects::value::Shape;
 pub struct Recipe<'a> {
     /// What the value is at first.
     pub value: &'a [u8],
-    /// Whether its holder may take it again.
-    pub is_recursive: bool,
     /// Whether the death of a holder closes it to everybody until it is recovered.
     pub is_strict: bool,
 }
@@ -26,7 +23,7 @@ pub struct Recipe<'a> {
 impl Default for Recipe<'_> {
     /// A mutex that guards nothing in the heap.
     fn default() -> Self {
-        Self { value: &[0], is_recursive: false, is_strict: false }
+        Self { value: &[0], is_strict: false }
     }
 }
 
@@ -38,9 +35,7 @@ impl<'a> Recipe<'a> {
 }
 
 impl kinds::Recipe for Recipe<'_> {
-    fn kind(&self) -> Kind {
-        if self.is_recursive { Kind::RecursiveMutex } else { Kind::Mutex }
-    }
+    type Object = super::Mutex;
 
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         value::prepare(context, self.value, rooms)

@@ -50,8 +50,7 @@ use crate::sync::wait;
 /// A handle to a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
-    /// Where it is.
-    pub handle: Handle,
+    pub(in crate::objects) handle: Handle,
 }
 
 /// An item that this process has on lease.

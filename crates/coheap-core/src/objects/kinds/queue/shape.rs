@@ -27,9 +27,7 @@ pub struct Recipe {
 }
 
 impl kinds::Recipe for Recipe {
-    fn kind(&self) -> Kind {
-        Kind::Queue
-    }
+    type Object = super::Queue;
 
     fn prepare(&self, _: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         rooms.extend([BODY, husk::ROOM]);

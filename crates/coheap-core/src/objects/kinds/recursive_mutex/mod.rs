@@ -1,8 +1,54 @@
 //! A mutex that its holder may take again.
 //!
-//! What always holds: it is a mutex in all but its number: whoever uses it calls `lock_again` and
-//! `leave` of [`Mutex`](crate::objects::Mutex), which count.
+//! What always holds: it is built as a mutex, and taken and let go as one; whoever uses it calls
+//! `lock_again` and `leave` of the [`Mutex`], which count.
 //!
-//! Not here: how it is made, which `mutex::Recipe` says of both.
+//! Not here: anything else about it (`mutex`).
+
+use crate::allocator::Room;
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::memory::layout::Object;
+use crate::objects::header::Handle;
+use crate::objects::kinds::{self, mutex};
+use crate::objects::mutex::Mutex;
+use crate::objects::value::Value;
 
 pub(crate) use crate::objects::value::Shape;
+
+/// A handle to a lock that its holder may take again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecursiveMutex {
+    pub(in crate::objects) handle: Handle,
+}
+
+impl RecursiveMutex {
+    /// All that can be done with it.
+    #[inline]
+    pub fn mutex(&self) -> Mutex {
+        Mutex { handle: self.handle }
+    }
+}
+
+impl Value {
+    /// The lock beside it. Whoever holds it keeps nobody from reading and writing the value.
+    pub fn lock_beside(&self) -> RecursiveMutex {
+        RecursiveMutex { handle: self.handle }
+    }
+}
+
+/// A recursive mutex, made as this mutex would be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Recipe<'a>(pub mutex::Recipe<'a>);
+
+impl kinds::Recipe for Recipe<'_> {
+    type Object = RecursiveMutex;
+
+    fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
+        self.0.prepare(context, rooms)
+    }
+
+    fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        self.0.fill(change, object)
+    }
+}

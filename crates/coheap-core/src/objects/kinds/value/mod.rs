@@ -27,8 +27,7 @@ pub(crate) const LOOKS: u32 = 8;
 /// A handle to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value {
-    /// Where it is.
-    pub handle: Handle,
+    pub(in crate::objects) handle: Handle,
 }
 
 /// The cell of an object that has a value.

@@ -6,7 +6,6 @@ use super::cell_words;
 use crate::allocator::Room;
 use crate::error::Result;
 use crate::journal::{Change, Context};
-use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{MutexRoot, Object};
 use crate::objects::cell::{self, Cell};
@@ -42,9 +41,7 @@ impl<'a> Recipe<'a> {
 }
 
 impl kinds::Recipe for Recipe<'_> {
-    fn kind(&self) -> Kind {
-        Kind::Value
-    }
+    type Object = super::Value;
 
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         prepare(context, self.bytes, rooms)

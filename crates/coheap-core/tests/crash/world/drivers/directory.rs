@@ -3,7 +3,8 @@
 //! In the state "7, filled" the map has entries, the queue returned, leased and waiting items,
 //! and the bounded queue all that and more.
 
-use coheap_core::objects::{Directory, Kind};
+use coheap_core::objects::Directory;
+use coheap_core::objects::Queue;
 use coheap_core::objects::{map, mutex, queue, value};
 
 use crate::world::operation::Operation;
@@ -38,9 +39,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Directory::get_or_create"], "existing", DIRECTORIES, NAMES, |_, context| {
         Directory.get_or_create(context, "map", &map::Recipe).map(|_| ())
     }),
-    Operation::new(&["Directory::find", "Directory::names"], "any", DIRECTORIES, NAMES, {
+    Operation::new(&["Directory::get", "Directory::names"], "any", DIRECTORIES, NAMES, {
         |_, context| {
-            Directory.find(context, "queue", Kind::Queue)?;
+            Directory.get::<Queue>(context, "queue")?;
             Directory.names(context).map(|_| ())
         }
     }),

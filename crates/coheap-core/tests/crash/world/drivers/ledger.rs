@@ -4,9 +4,10 @@
 //! A victim's own references die with it, so what it made is gone afterwards; that no block is
 //! lost and every reference is counted is seen by the walk.
 
+use coheap_core::AnyObject;
 use coheap_core::error::Result;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Map, Queue, Recipe, Reference, ledger, map, mutex, queue, value};
+use coheap_core::objects::{Recipe, Reference, ledger, map, mutex, queue, value};
 
 use super::membership;
 use crate::world::operation::Operation;
@@ -15,7 +16,7 @@ use crate::world::states::{LEDGERS, entry, item};
 
 const MAP: &[&str] = &["map"];
 
-fn create(context: &Context, recipe: &dyn Recipe) -> Result<()> {
+fn create(context: &Context, recipe: &impl Recipe) -> Result<()> {
     ledger::create(context, recipe).map(|_| ())
 }
 
@@ -30,20 +31,19 @@ fn last(stage: &Stage) -> Reference {
 
 /// The victim makes a map with some entries that nobody else knows.
 fn make_map(stage: &Stage, context: &Context) -> Result<()> {
-    let reference = ledger::create(context, &map::Recipe)?;
+    let (map, reference) = ledger::create(context, &map::Recipe)?;
     stage.references.borrow_mut().push(reference);
     for number in 0..12 {
         let (key, value) = entry(number);
-        Map { handle: reference.handle }.set(context, &key, &value)?;
+        map.set(context, &key, &value)?;
     }
     Ok(())
 }
 
 /// The same with a queue, from which an item is on lease.
 fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
-    let reference = ledger::create(context, &queue::Recipe { limit: 0, max_attempts: 0 })?;
+    let (queue, reference) = ledger::create(context, &queue::Recipe { limit: 0, max_attempts: 0 })?;
     stage.references.borrow_mut().push(reference);
-    let queue = Queue { handle: reference.handle };
     for number in 0..4 {
         queue.put(context, &item(number))?;
     }
@@ -63,13 +63,19 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["ledger::create"], "lock", LEDGERS, MAP, |_, context| {
         create(context, &mutex::Recipe::around(b"short"))
     }),
-    Operation::new(&["ledger::claim", "ledger::references"], "inherited", LEDGERS, MAP, {
+    Operation::new(
+        &["ledger::claim", "AnyObject::find", "ledger::references"],
+        "inherited",
+        LEDGERS,
+        MAP,
         |stage, context| {
             let Some(known) = inherited(stage) else { return Ok(()) };
-            ledger::claim(context, known.handle.at, known.handle.generation)?;
-            ledger::references(context, &known.handle).map(|_| ())
-        }
-    }),
+            let handle = known.handle();
+            AnyObject::find(context, handle.at, handle.generation)?;
+            ledger::claim(context, handle.at, handle.generation)?;
+            ledger::references(context, &handle).map(|_| ())
+        },
+    ),
     Operation::new(&["ledger::release"], "inherited", LEDGERS, MAP, |stage, context| {
         inherited(stage).map_or(Ok(()), |known| ledger::release(context, &known))
     }),

@@ -67,8 +67,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         let _ = stage.work.lease(context, &mut Vec::new());
         Ok(())
     }),
-    Operation::new(&["estate::sweep"], "all", DEATHS, BOTH, |_, context| {
-        estate::sweep(context).map(|_| ())
+    Operation::new(&["estate::sweep", "Heap::sweep"], "all", DEATHS, BOTH, |stage, _| {
+        stage.heap.sweep().map(|_| ())
     }),
     Operation::new(&["estate::sweep_if_due"], "due", DEATHS, BOTH, |_, context| {
         estate::sweep_if_due(context).map(|_| ())

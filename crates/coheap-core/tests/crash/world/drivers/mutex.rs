@@ -4,6 +4,7 @@
 //! it; a dead holder's lock passes to the victim, which dies holding it.
 
 use coheap_core::error::Result;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Context;
 use coheap_core::os;
 

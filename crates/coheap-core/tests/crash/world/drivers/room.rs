@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use coheap_core::allocator::{self, HEADER_CLASS, Room, arena, span};
 use coheap_core::error::Result;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Context;
 use coheap_core::objects::{cell, header};
 

@@ -8,7 +8,7 @@
 mod commit;
 mod writes;
 
-pub use writes::Additions;
+use writes::Additions;
 pub(crate) use writes::Writes;
 
 use super::{Key, Map};

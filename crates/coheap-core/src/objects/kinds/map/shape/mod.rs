@@ -12,7 +12,6 @@ use super::{Key, Table, directory_room, entries_room, map_root};
 use crate::allocator::{self, Room};
 use crate::error::Result;
 use crate::journal::{Change, Context};
-use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{Husk, Object, SEGMENT_ENTRIES};
 use crate::objects::cell::Cell;
@@ -25,9 +24,7 @@ use crate::objects::walk::{self, Walk, broken};
 pub struct Recipe;
 
 impl kinds::Recipe for Recipe {
-    fn kind(&self) -> Kind {
-        Kind::Map
-    }
+    type Object = super::Map;
 
     fn prepare(&self, _: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         rooms.push(husks::ROOM);
