@@ -1,6 +1,7 @@
-//! What is imported when an operation first needs it.
+//! What is imported, or made, when an operation first needs it.
 //!
-//! What always holds: who imports something keeps others waiting for the import alone.
+//! What always holds: whoever imports something keeps others waiting for the import alone. Nobody
+//! waits for another thread to make something: in a forked child that thread is not there.
 //!
 //! Not here: when all of it is imported at once (`interpreter`).
 
@@ -33,12 +34,36 @@ impl Late {
 
     #[cold]
     fn import<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        system::sleep_when_ended();
-        let found = py.import(self.module)?.getattr(self.name)?;
-        // Another thread may have been faster; it found the same.
-        let _ = self.found.set(py, found.clone().unbind());
-        Ok(found)
+        let found =
+            first_of(&self.found, py, || Ok(py.import(self.module)?.getattr(self.name)?.unbind()))?;
+        Ok(found.bind(py).clone())
     }
+}
+
+/// What is in the cell, made now if nothing is there. Several threads may make it at the same time,
+/// and all get what was there first.
+#[inline]
+pub(crate) fn first_of<'a, T>(
+    cell: &'a PyOnceLock<T>,
+    py: Python<'_>,
+    make: impl FnOnce() -> PyResult<T>,
+) -> PyResult<&'a T> {
+    match cell.get(py) {
+        Some(found) => Ok(found),
+        None => make_first(cell, py, make),
+    }
+}
+
+#[cold]
+fn make_first<'a, T>(
+    cell: &'a PyOnceLock<T>,
+    py: Python<'_>,
+    make: impl FnOnce() -> PyResult<T>,
+) -> PyResult<&'a T> {
+    system::sleep_when_ended();
+    let made = make()?;
+    // The cell is busy for this call only, in which no other thread runs Python code.
+    cell.get_or_try_init(py, || Ok(made))
 }
 
 /// Imports all of it now.

@@ -17,6 +17,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use super::block;
+use crate::late::first_of;
 
 static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
 static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
@@ -42,8 +43,7 @@ struct Variable {
 }
 
 fn variable(py: Python<'_>) -> PyResult<&Variable> {
-    VARIABLE.get_or_try_init(py, || {
-        system::sleep_when_ended();
+    first_of(&VARIABLE, py, || {
         let keywords = PyDict::new(py);
         keywords.set_item("default", 0)?;
         let class = py.import("contextvars")?.getattr("ContextVar")?;
@@ -76,13 +76,14 @@ pub(super) fn is_collecting() -> bool {
 
 /// Has the collector say when it begins and ends.
 pub(super) fn listen_to_collector(py: Python<'_>) -> PyResult<()> {
-    LISTENING
-        .get_or_try_init(py, || {
-            system::sleep_when_ended();
-            let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;
-            callbacks.append(wrap_pyfunction!(_note_collection, py)?)
-        })
-        .map(|_| ())
+    if LISTENING.get(py).is_some() {
+        return Ok(());
+    }
+    system::sleep_when_ended();
+    let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;
+    let note = wrap_pyfunction!(_note_collection, py)?;
+    // No Python code runs between these two, so a child that is forked has both or neither.
+    if LISTENING.set(py, ()).is_ok() { callbacks.append(note) } else { Ok(()) }
 }
 
 /// Called by the collector: `phase` is "start" or "stop".
@@ -95,8 +96,7 @@ fn _note_collection(phase: &str, _info: &Bound<'_, PyAny>) {
 /// Has a running event loop say when it goes on: then a block that is still open was suspended.
 /// Answers whether there is such a loop.
 pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
-    let modules = MODULES.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
-        system::sleep_when_ended();
+    let modules = first_of(&MODULES, py, || {
         Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
     })?;
     let Some(asyncio) = modules.bind(py).get_item(intern!(py, "asyncio"))? else {

@@ -23,6 +23,7 @@ use crate::access::{change, read};
 use crate::codec;
 use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
+use crate::late::first_of;
 use crate::lock::RLock;
 use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
@@ -75,8 +76,7 @@ impl Value {
 
     /// The lock beside the number.
     fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
-        self.lock
-            .get_or_try_init(py, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
+        first_of(&self.lock, py, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
     }
 
     /// The value of this name, made if there is none; without a name a new one.
