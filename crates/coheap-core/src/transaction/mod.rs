@@ -252,13 +252,13 @@ impl Intent for Transaction {
     #[inline]
     fn overlay(&mut self, object: &Lockable, locking: Locking) -> Result<(&mut Overlay, &Context)> {
         self.check()?;
-        let number = match self.touched.number(object.handle.at) {
-            Ok(number) if locking != Locking::Now || self.touched.get(number).is_locked => number,
-            _ if locking == Locking::Now => {
-                self.lock(&object.handle)?;
-                self.enter_locked(object)
-            }
-            _ => self.touched.enter(object, self.context.region()),
+        let found = self.touched.number(object.handle.at);
+        let is_locked = found.is_ok_and(|number| self.touched.get(number).is_locked);
+        let number = if locking == Locking::Now && !is_locked {
+            self.lock(&object.handle)?;
+            self.enter_locked(object)
+        } else {
+            self.touched.enter_at(found, object, self.context.region())
         };
         Ok((&mut self.touched.get_mut(number).overlay, &self.context))
     }

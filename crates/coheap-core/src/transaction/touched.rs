@@ -40,7 +40,18 @@ impl TouchedObjects {
     /// The number of an object, entered if it is not there.
     #[inline]
     pub(super) fn enter(&mut self, object: &Lockable, region: &Region) -> usize {
-        match self.number(object.handle.at) {
+        self.enter_at(self.number(object.handle.at), object, region)
+    }
+
+    /// As [`enter`](Self::enter), of an object whose [`number`](Self::number) is known.
+    #[inline]
+    pub(super) fn enter_at(
+        &mut self,
+        number: Result<usize, usize>,
+        object: &Lockable,
+        region: &Region,
+    ) -> usize {
+        match number {
             Ok(number) => number,
             Err(number) => {
                 let (handle, overlay) = (object.handle, object.overlay(region));
