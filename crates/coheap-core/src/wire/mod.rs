@@ -55,10 +55,10 @@ macro_rules! define_tags {
             /// The tag that a byte is.
             #[inline]
             pub fn of(byte: u8) -> Result<Self, Broken> {
-                match byte {
-                    $($byte => Ok(Self::$tag),)*
-                    unknown => Err(Broken::UnknownTag(unknown)),
-                }
+                Ok(match byte {
+                    $($byte => Self::$tag,)*
+                    unknown => return Err(Broken::UnknownTag(unknown)),
+                })
             }
 
             /// The kind of value, as messages call it.
