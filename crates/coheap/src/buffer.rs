@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::element;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bytes of an element.
 #[derive(Debug)]
@@ -36,9 +36,12 @@ impl Buffer {
 
 /// What an operation reads, as a value.
 #[inline(always)]
-pub(crate) fn read<T: DeserializeOwned>(
-    operation: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-) -> Result<T> {
+pub(crate) fn read<T: DeserializeOwned, E>(
+    operation: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<T>
+where
+    Error: From<E>,
+{
     let mut out = Buffer::new();
     operation(&mut out.0)?;
     Ok(element::decode(&out.0)?)
@@ -46,10 +49,13 @@ pub(crate) fn read<T: DeserializeOwned>(
 
 /// What an operation finds under a key, as a value; it says whether there is something.
 #[inline(always)]
-pub(crate) fn look_up<Q: Serialize + ?Sized, V: DeserializeOwned>(
+pub(crate) fn look_up<Q: Serialize + ?Sized, V: DeserializeOwned, E>(
     key: &Q,
-    operation: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<bool>,
-) -> Result<Option<V>> {
+    operation: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<bool, E>,
+) -> Result<Option<V>>
+where
+    Error: From<E>,
+{
     let (key, mut out) = (Buffer::key(key)?, Buffer::new());
     if !operation(&key.0, &mut out.0)? {
         return Ok(None);

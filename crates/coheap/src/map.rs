@@ -54,7 +54,7 @@ where
         Q: Serialize + ?Sized,
     {
         buffer::look_up(key, |key, out| {
-            self.heap.with(|context| self.engine.get(context, key, out))
+            self.heap.engine.with(|context| self.engine.get(context, key, out))
         })
     }
 
@@ -120,7 +120,7 @@ where
         Q: Serialize + ?Sized,
     {
         buffer::look_up(key, |key, out| {
-            self.heap.with(|context| self.engine.remove(context, key, out))
+            self.heap.engine.with(|context| self.engine.remove(context, key, out))
         })
     }
 

@@ -93,7 +93,7 @@ impl Tx {
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
-        buffer::look_up(key, |key, out| Ok(self.engine.on(&map.engine).get(key, out)?))
+        buffer::look_up(key, |key, out| self.engine.on(&map.engine).get(key, out))
     }
 
     /// As [`Map::set`], with the commit.
@@ -124,7 +124,7 @@ impl Tx {
         V: Serialize + DeserializeOwned,
     {
         self.check(&map.heap)?;
-        buffer::look_up(key, |key, out| Ok(self.engine.on(&map.engine).remove(key, out)?))
+        buffer::look_up(key, |key, out| self.engine.on(&map.engine).remove(key, out))
     }
 
     /// As [`Map::add`], with the commit.
@@ -191,7 +191,7 @@ impl Tx {
     /// As [`Value::get`].
     pub fn read<T: Serialize + DeserializeOwned>(&mut self, value: &Value<T>) -> Result<T> {
         self.check(&value.heap)?;
-        buffer::read(|out| Ok(self.engine.on(&value.engine).get(out)?))
+        buffer::read(|out| self.engine.on(&value.engine).get(out))
     }
 
     /// As [`Value::set`], with the commit.
@@ -246,7 +246,7 @@ impl Tx {
     /// As [`Queue::try_get`].
     pub fn take<T: Serialize + DeserializeOwned>(&mut self, queue: &Queue<T>) -> Result<T> {
         self.check(&queue.heap)?;
-        buffer::read(|out| Ok(self.engine.on(&queue.engine).get(out).map(|_| ())?))
+        buffer::read(|out| self.engine.on(&queue.engine).get(out).map(|_| ()))
     }
 
     /// Acks a job, with the commit.
