@@ -3,6 +3,9 @@
 //! What always holds: a buffer is empty when it is handed out, and goes back to the thread that
 //! drops it; a very large one is let go. Buffers are taken out of their thread, so code of the user
 //! that runs meanwhile and calls back takes others.
+//!
+//! What touches `FREE` has no `#[inline]`: copied into another crate, it takes more instructions to
+//! find a thread's own, and every copy of the drop has them.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -23,14 +26,12 @@ pub struct Buffer(Vec<u8>);
 
 impl Buffer {
     /// A buffer, one that this thread has used before if there is any.
-    #[inline]
     pub fn new() -> Self {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
         Self(free.ok().flatten().unwrap_or_default())
     }
 
     /// A buffer that this thread has used before.
-    #[inline]
     pub fn used() -> Option<Self> {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
         free.ok().flatten().map(Self)
@@ -54,7 +55,6 @@ impl DerefMut for Buffer {
 }
 
 impl Drop for Buffer {
-    #[inline]
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.0);
         if bytes.capacity() > KEPT_BYTES {
