@@ -109,7 +109,7 @@ fn against_lmdb_with(bench: &mut Bench<'_>, entries: u64, is_target: bool) {
     bench.report.compare(get, bench.rounds, || cost(board, &our_gets), || cost(board, &their_gets));
     let set = comparison("set", "heed (LMDB)", (5.0, 7.0));
     bench.report.compare(set, bench.rounds, || cost(board, &our_sets), || cost(board, &their_sets));
-    let peer = "heed, all in one read transaction, blind to news";
+    let peer = "heed, all in one read transaction, which sees no later writes";
     let old = Comparison { target: None, ..comparison("get", peer, (0.0, 0.0)) };
     let theirs = || cost(board, &their_snapshot_gets);
     bench.report.compare(old, bench.rounds, || cost(board, &our_gets), theirs);

@@ -117,6 +117,18 @@ fn the_page_has_every_struct_as_the_compiler_has_it() {
 }
 
 #[test]
+fn the_page_has_the_number_of_the_format() {
+    let rows = [
+        format!("byte by byte: **format {}**", layout::FORMAT),
+        format!("| 8 | `format` | low half {}, the format;", layout::FORMAT),
+        format!("Format {} has none", layout::FORMAT),
+    ];
+    for row in rows {
+        assert!(PAGE.contains(&row), "the page lacks {row:?}");
+    }
+}
+
+#[test]
 fn the_page_names_the_areas_where_they_are() {
     let areas = [
         layout::TURNS,

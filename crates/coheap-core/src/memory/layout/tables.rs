@@ -28,7 +28,7 @@ plain! {
         pub boot: [Word; 2],
         /// Effective user who made it.
         pub user: Word,
-        /// Bit 0: unlink when the last member leaves. Bit 1: no pickled values.
+        /// Bit 0: unlink when the last member leaves.
         pub flags: Word,
         /// Most bytes of spans.
         pub max_bytes: Word,
