@@ -89,7 +89,7 @@ pythons: $(PASSED)/python $(PASSED)/pythons ## the same on each supported Python
 
 typing: $(PASSED)/typing ## hold the stubs against the module (stubtest), and check types (pyright)
 
-loom: $(PASSED)/loom ## run the protocols of the lock words through every interleaving
+loom: $(PASSED)/loom ## run the protocols of the lock words through their interleavings (loom)
 
 sim: $(PASSED)/sim ## run the engine on the pretend machine
 
