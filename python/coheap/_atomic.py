@@ -1,4 +1,4 @@
-"""Running a function in a block of `coheap.atomic`, and again where others kept it from its end.
+"""The decorator `coheap.atomic`: runs a function in a block, and retries it after a conflict.
 
 Not here: the block itself (`crates/coheap-py/src/atomic/`).
 """
@@ -23,20 +23,22 @@ _RUN_LATER: tuple[type, ...] = (CoroutineType, GeneratorType, AsyncGeneratorType
 
 
 def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[P, R]:
-    """Make a function whose every call is one block, run again after a `DeadlockError`.
+    """Return a function that runs every call in one block, and retries it after a `DeadlockError`.
 
-    After a `WouldBlock` it waits, outside of the block, and then runs again.
+    After a `WouldBlock` it waits outside of the block, and then retries.
 
-    Inside another block it is a savepoint of that one, which alone can be run again.
+    Inside another block, a call is a savepoint of that block. It does not retry: only the outermost
+    block can run again.
 
     Args:
-        block: The block that calls are like.
-        function: What runs inside.
-        retries: How often it runs again.
+        block: The block whose settings each call copies.
+        function: The function that runs inside the block.
+        retries: How often a call is retried after a `DeadlockError`.
 
     Raises:
-        TypeError: The function is a coroutine or a generator function, or returned what those
-            do: its body would run after the block has ended.
+        TypeError: `function` is not callable, or is a coroutine or generator function. A call
+            raises it, too, when `function` returned a coroutine or a generator: its body would
+            run after the block has ended.
     """
     for is_kind, kind in (
         (inspect.iscoroutinefunction, "a coroutine"),
@@ -46,7 +48,8 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
         if is_kind(function):
             raise TypeError(
                 f"atomic cannot decorate {kind} function: its body would run after the block has "
-                "ended; use 'with coheap.atomic():' inside it, without an await or a yield"
+                "ended; use 'with coheap.atomic():' inside it, without an await or a yield in the "
+                "block"
             )
     if not callable(function):
         raise TypeError(f"atomic decorates a function, not {type(function).__name__}")
@@ -63,9 +66,10 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
                     result = function(*args, **kwargs)
                     if isinstance(result, _RUN_LATER):
                         raise TypeError(
-                            f"what atomic decorates returned a {type(result).__name__}, whose body "
-                            "would run after the block has ended; nothing was changed; use "
-                            "'with coheap.atomic():' inside it, without an await or a yield"
+                            f"the function that atomic decorates returned a "
+                            f"{type(result).__name__}, whose body would run after the block has "
+                            "ended; nothing was changed; use 'with coheap.atomic():' inside it, "
+                            "without an await or a yield in the block"
                         )
                     return result
             except DeadlockError:
@@ -75,12 +79,13 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
                 has_waited = None if is_inner else one._wait()
                 if has_waited:
                     continue
-                # What it waits for is there, or was its own: that may change, or never.
+                # The wait is over already, or nobody but this thread can end it. Either may change,
+                # or never.
                 if has_waited is None or attempt >= retries:
                     raise
             except BaseException:
-                # Python 3.14 may raise KeyboardInterrupt after the block was entered and leave out
-                # its `__exit__`; elsewhere it has been left.
+                # Python 3.14 may raise KeyboardInterrupt after `__enter__` without calling
+                # `__exit__`. In every other case the block has been left already.
                 one._abandon()
                 raise
             attempt += 1

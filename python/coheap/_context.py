@@ -123,8 +123,8 @@ class _Base(standard.BaseContext):
         """
         if isinstance(lock, coheap.Lock | coheap.RLock):
             raise TypeError(
-                "a Condition works with locks of multiprocessing only: give it none, and it makes "
-                "its own"
+                "a Condition works with locks of multiprocessing only; nothing was changed; pass "
+                "no lock, and it creates its own"
             )
         return self._standard.Condition(lock)
 

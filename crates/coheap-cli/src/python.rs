@@ -24,7 +24,7 @@ pub(crate) fn run(request: &Request) -> Failure {
     command.args(["-P", "-m", "coheap", "demo"]).args(arguments(request));
     let error = system::become_program(&mut command);
     Failure::Failed(format!(
-        "{} cannot be run: {error}; --python needs Python 3.11 or later with the package coheap",
+        "cannot run {}: {error}; --python needs Python 3.11 or later with the package coheap",
         python.display()
     ))
 }

@@ -33,8 +33,9 @@ struct Shared {
 impl Signals {
     /// Takes over SIGINT and SIGTERM.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let mut signals = iterator::Signals::new([SIGINT, SIGTERM])
-            .map_err(|error| Failure::Failed(format!("no handler for signals: {error}")))?;
+        let mut signals = iterator::Signals::new([SIGINT, SIGTERM]).map_err(|error| {
+            Failure::Failed(format!("cannot install a signal handler: {error}"))
+        })?;
         let shared = Arc::new(Shared::default());
         let heard = Arc::clone(&shared);
         std::thread::spawn(move || signals.forever().for_each(|signal| heard.hear(signal)));

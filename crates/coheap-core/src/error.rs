@@ -1,7 +1,8 @@
-//! Why a call did not do what it was asked for.
+//! The one error type of the engine: why a call failed.
 //!
-//! What always holds: an error says that *nothing changed*, unless its own line says otherwise.
-//! Fields carry numbers, never sentences; the sentence is made in `Display`, once.
+//! What always holds: after an error *nothing was changed*, unless its own line says otherwise.
+//! Fields carry numbers, never sentences; `Display` builds the sentence. A sentence says what
+//! happened with the numbers, whether anything changed, and what to do next.
 //!
 //! Not here: names of objects. The engine knows offsets; a face adds the name.
 
@@ -12,7 +13,7 @@ use crate::kind::Kind;
 /// The result of every engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why the engine refused or could not finish a call. Nothing was changed.
+/// Why the engine refused a call or could not finish it. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -22,113 +23,113 @@ pub enum Error {
         wanted: u64,
         /// Bytes of objects in use.
         used: u64,
-        /// The limit that the heap was made with.
+        /// The limit that the heap was created with, in bytes.
         max: u64,
     },
-    /// Something in the heap cannot be what this program wrote.
+    /// The heap holds something that coheap never writes.
     Corrupt(Corrupt),
     /// The heap was closed by this process.
     Closed,
     /// The object behind a handle was removed.
     ObjectGone,
-    /// There is an object of that name, of another kind.
+    /// The object with that name is of another kind.
     WrongKind {
-        /// What it is.
+        /// The kind of the object.
         found: Kind,
-        /// What was asked for.
+        /// The kind that the caller asked for.
         wanted: Kind,
     },
-    /// No object of that name.
+    /// No object, or no heap, has that name.
     NoSuchName,
-    /// The heap cannot be found: the process that has it open is gone, or may not be asked.
+    /// The heap cannot be reached: the process that had it open has ended or denies access.
     NoSuchHeap {
-        /// Process id.
+        /// Process id of the process that had the heap open.
         pid: u32,
     },
-    /// A name is empty, too long or holds a character that names may not have.
+    /// The name is empty, too long or holds a forbidden character; the field says which.
     BadName(&'static str),
     /// The deadline passed.
     TimedOut,
     /// A signal arrived during a wait.
     Interrupted,
-    /// The queue has nothing to give now.
+    /// The queue has no item to take now.
     Empty,
-    /// The bounded queue has no place now.
+    /// The bounded queue has no free place now.
     Full,
-    /// The queue was closed, and for a `get`: everything in it is done.
+    /// The queue was closed; a `get` returns this once every item in it is done.
     ShutDown,
-    /// Waiting any longer would never end: a cycle of owners waits for each other.
+    /// The wait would never end: the callers wait for each other in a cycle.
     Deadlock,
-    /// The call would wait while a transaction holds locks.
+    /// The call would wait while a transaction of this thread holds locks.
     WouldBlock,
-    /// The call needs an object that this thread's own open transaction holds.
+    /// The call needs an object that an open transaction of this thread holds.
     InTransaction,
-    /// This process was forked inside a transaction of its parent, which is not its own.
+    /// This process was forked inside a transaction of its parent. Only the parent can end it.
     ForkedInside,
     /// The objects belong to different heaps.
     OtherHeap,
-    /// The transaction was given up already; this is the reason.
+    /// The transaction was given up before; the field holds the reason.
     Doomed(Box<Error>),
-    /// A lease was acked, given back or lost before.
+    /// The lease was acked, given back or lost before.
     LeaseLost,
-    /// The value under the key or in the object is not an integer that fits 64 bits.
+    /// The stored value is not an integer of 64 bits.
     NotAnInteger,
-    /// An addition would leave the range of 64 bits.
+    /// The sum is outside the range of a signed 64-bit integer.
     Overflow,
-    /// One change needs more journal room than there is.
+    /// One change would save more words than a journal holds.
     TransactionTooLarge {
-        /// Words the change would save.
+        /// Words that the change would save.
         words: u64,
-        /// Words one change may save.
+        /// Words that one change may save.
         max: u64,
     },
-    /// Every row for processes, or for threads, is taken by a living one.
+    /// Living processes, or living threads, use every row of a table.
     TableFull {
-        /// What there are too many of.
+        /// What the table is for: `"processes"` or `"threads"`.
         table: &'static str,
         /// How many rows the table has.
         rows: u64,
     },
-    /// The lock is not held, or not by the caller.
+    /// The caller does not hold the lock.
     NotOwner,
-    /// The process that held the lock died; the lock was made to say so.
+    /// A holder of a strict lock died, and the lock refuses everybody until it is recovered.
     OwnerDied {
         /// Process id of the dead holder.
         pid: u32,
     },
     /// The heap belongs to another user.
     NotYours {
-        /// Owner of the heap.
+        /// User id of the heap's owner.
         owner: u32,
-        /// The caller's effective user.
+        /// Effective user id of the caller.
         user: u32,
     },
-    /// The heap is written in a format that this version does not read.
+    /// The heap has a format that this version does not read.
     OtherFormat {
-        /// Format number found in the header.
+        /// Format number in the heap's header.
         found: u32,
         /// The format this version reads.
         supported: u32,
     },
-    /// The file is not a heap, or was cut off.
+    /// The file is not a heap, or not a complete one; the field says why.
     NotAHeap(&'static str),
-    /// An argument is outside its range.
+    /// An argument is invalid; the field says why.
     BadArgument(&'static str),
-    /// The operating system refused.
+    /// The operating system refused a call.
     Os {
-        /// The call that was refused.
+        /// The refused call.
         call: &'static str,
         /// `errno`.
         code: i32,
     },
 }
 
-/// Where a damaged heap was noticed: enough for a bug report.
+/// Which damage was found, and where: enough for a bug report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrupt {
-    /// What was being read.
+    /// What was being read, or what is wrong with it.
     pub what: &'static str,
-    /// The offset or number that cannot be.
+    /// The offset or the number that is invalid.
     pub at: u64,
 }
 
@@ -140,40 +141,58 @@ impl From<Corrupt> for Error {
 }
 
 impl Error {
-    /// The sentence of an error without numbers.
+    /// Returns the sentence of an error without numbers.
     fn sentence(&self) -> &'static str {
         match self {
             Self::Closed => {
-                "the heap is closed in this process; nothing was changed; use another, or open it \
-                 by its name"
+                "this process has closed the heap; nothing was changed; open it again by its name, \
+                 or use another heap"
             }
             Self::ObjectGone => "the object was removed; nothing was changed; get a new handle",
-            Self::NoSuchName => "no object has that name; nothing was changed",
-            Self::TimedOut => "the time ran out; nothing was changed",
-            Self::Interrupted => "a signal ended the wait; nothing was changed",
-            Self::Empty => "the queue is empty",
-            Self::Full => "the queue is full; nothing was added",
-            Self::ShutDown => "the queue is closed; nothing was changed",
+            Self::NoSuchName => {
+                "nothing has that name; nothing was changed; check the name, or create it first"
+            }
+            Self::TimedOut => "the timeout expired; nothing was changed; try again, or wait longer",
+            Self::Interrupted => "a signal interrupted the wait; nothing was changed; wait again",
+            Self::Empty => "the queue is empty; nothing was taken; try again, or wait for an item",
+            Self::Full => "the queue is full; nothing was added; try again, or wait for room",
+            Self::ShutDown => {
+                "the queue is closed; nothing was changed; stop using it, or create another queue"
+            }
             Self::Deadlock => {
-                "waiting would never end: the owners wait for each other; nothing was changed; let \
-                 go of what you hold, then try again"
+                "deadlock: the callers wait for each other in a cycle; nothing was changed; \
+                 release the locks you hold, then try again"
             }
             Self::WouldBlock => {
-                "the call would wait while the transaction holds locks; nothing was changed"
+                "the call would wait while the transaction holds locks; nothing was changed; end \
+                 the transaction, then wait"
             }
             Self::InTransaction => {
-                "this thread's open transaction holds the object: go through the transaction; \
-                 nothing was changed"
+                "an open transaction of this thread holds the object; nothing was changed; use the \
+                 object through the transaction, or end the transaction first"
             }
             Self::ForkedInside => {
-                "this process was forked inside the transaction, which belongs to its parent; \
-                 nothing was changed; leave the block first"
+                "this process was forked inside a transaction of its parent; nothing was changed; \
+                 leave the block first"
             }
-            Self::OtherHeap => "the objects belong to different heaps; nothing was changed",
-            Self::LeaseLost => "the lease is not held any more; nothing was changed",
-            Self::NotAnInteger => "the value is not an integer of 64 bits; nothing was changed",
-            Self::Overflow => "the sum does not fit 64 bits; nothing was changed",
-            Self::NotOwner => "the lock is not held by the caller; nothing was changed",
+            Self::OtherHeap => {
+                "the objects belong to different heaps; nothing was changed; use objects of one heap"
+            }
+            Self::LeaseLost => {
+                "the lease has ended: its item was acked, given back or lost; nothing was changed; \
+                 take another item"
+            }
+            Self::NotAnInteger => {
+                "the stored value is not an integer of 64 bits; nothing was changed; store an \
+                 integer first"
+            }
+            Self::Overflow => {
+                "the sum is outside the range of a signed 64-bit integer; nothing was changed; use \
+                 a smaller number"
+            }
+            Self::NotOwner => {
+                "the caller does not hold the lock; nothing was changed; acquire it first"
+            }
             _ => "nothing was changed",
         }
     }
@@ -184,53 +203,67 @@ impl fmt::Display for Error {
         match self {
             Self::HeapFull { wanted, used, max } => write!(
                 f,
-                "no room for {wanted} bytes: {used} of {max} are in use; nothing was changed; \
-                 remove something, or make the heap with a larger `max_bytes`"
+                "no room for {wanted} bytes: {used} of {max} bytes are in use; nothing was \
+                 changed; remove objects, or create the heap with a larger `max_bytes`"
             ),
             Self::Corrupt(Corrupt { what, at }) => write!(
                 f,
-                "the heap is damaged: {what} at {at:#x} cannot be; nothing was changed; \
-                 make a new heap"
+                "the heap is damaged: {what} at {at:#x} is invalid; nothing was changed; create a \
+                 new heap"
             ),
             Self::WrongKind { found, wanted } => {
-                write!(f, "the object is a {found}, not a {wanted}; nothing was changed")
+                write!(
+                    f,
+                    "the object is a {found}, not a {wanted}; nothing was changed; choose another \
+                     name"
+                )
             }
             Self::NoSuchHeap { pid } => write!(
                 f,
-                "the heap cannot be found: process {pid}, which had it, is gone, or may not be \
-                 asked; nothing was changed; give the heap a name and open it by that"
+                "the heap cannot be reached: process {pid}, which had it open, has ended or denies \
+                 access; nothing was changed; give the heap a name and open it by that name"
             ),
-            Self::BadName(why) => write!(f, "the name {why}; nothing was changed"),
+            Self::BadName(why) => {
+                write!(f, "the name {why}; nothing was changed; choose another name")
+            }
             Self::Doomed(why) => write!(f, "the transaction was given up: {why}"),
             Self::TransactionTooLarge { words, max } => write!(
                 f,
-                "one change would save {words} words and may save {max}; nothing was changed; \
-                 split it"
+                "one change would save {words} words and the limit is {max}; nothing was changed; \
+                 split it into smaller ones"
             ),
             Self::TableFull { table, rows } => {
-                write!(f, "all {rows} {table} are taken by living ones; nothing was changed")
+                write!(
+                    f,
+                    "the heap serves {rows} {table} at a time and all are in use; nothing was \
+                     changed; end some, or use another heap"
+                )
             }
             Self::OwnerDied { pid } => {
                 write!(
                     f,
-                    "process {pid} died holding the lock: what it guards may be half done; the \
-                     lock was not taken; see to that, then call `recover`"
+                    "process {pid} died while it held the lock, so the data it guards may be \
+                     incomplete; the lock was not acquired; repair the data, then call `recover`"
                 )
             }
             Self::NotYours { owner, user } => write!(
                 f,
-                "the heap belongs to user {owner} and the caller is {user}; nothing was changed"
+                "the heap belongs to user {owner} and the caller is user {user}; nothing was \
+                 changed; choose another name, or run as user {owner}"
             ),
             Self::OtherFormat { found, supported } => write!(
                 f,
                 "the heap has format {found} and this coheap reads format {supported}; \
-                 nothing was changed; upgrade coheap, or make a new heap"
+                 nothing was changed; upgrade coheap, or create a new heap"
             ),
-            Self::NotAHeap(why) => write!(f, "not a heap: {why}; nothing was changed"),
+            Self::NotAHeap(why) => write!(
+                f,
+                "not a heap: {why}; nothing was changed; choose another name, or delete the file"
+            ),
             Self::BadArgument(what) => write!(f, "{what}; nothing was changed"),
             Self::Os { call, code } => {
                 let system = std::io::Error::from_raw_os_error(*code);
-                write!(f, "{call}: {system}; nothing was changed")
+                write!(f, "the operating system refused {call}: {system}; nothing was changed")
             }
             other => f.write_str(other.sentence()),
         }

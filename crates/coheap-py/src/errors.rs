@@ -1,10 +1,10 @@
-//! One table: an error of the engine becomes a Python exception.
+//! The table that turns an error of the engine into a Python exception.
 //!
-//! Our own classes are written in Python (`coheap/_errors.py`) and fetched when one is needed, so
-//! that they read, document and pickle like any others.
+//! Our own classes are written in Python (`coheap/_errors.py`), so that they read, document and
+//! pickle like any others. They are imported when the first one is needed.
 //!
-//! What always holds: the message says whether anything changed; the name of the object, which
-//! the engine does not know, stands in front of it.
+//! What always holds: a message says whether anything changed. It begins with the name of the
+//! object, which the engine does not know.
 
 use coheap_core::{Error, Kind, system};
 use pyo3::exceptions::{
@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 
 use crate::words::one_of;
 
-/// The exception for an error of the engine. `subject` is what was asked: `"dict 'counts'"`.
+/// Returns the exception for an error of the engine. `subject` names the object:
+/// `"dict 'counts'"`.
 #[cold]
 pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
     let message = format!("{subject}: {error}");
@@ -29,9 +30,9 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         }
         Error::Doomed(why) => doomed(py, why, subject),
         Error::InTransaction => PyRuntimeError::new_err(format!(
-            "{subject}: a block of coheap.atomic that is open in this thread has it, and the caller \
-             is outside of the block (another task, or a finalizer); nothing was changed; let the \
-             block end first"
+            "{subject}: an open block of coheap.atomic in this thread holds it, and the caller is \
+             outside of the block (another task, or a finalizer); nothing was changed; wait until \
+             the block has ended"
         )),
         Error::Corrupt(_) | Error::NotAHeap(_) => own(py, "HeapCorrupt", message),
         Error::Closed => own(py, "HeapClosed", message),
@@ -63,14 +64,14 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
     }
 }
 
-/// A block of `coheap.atomic` was given up, and says so again.
+/// Returns the exception of a block of `coheap.atomic` that was given up before.
 #[cold]
 fn doomed(py: Python<'_>, why: &Error, subject: &str) -> PyErr {
     match why {
-        // How it was used wrong. Made at once, for that works after the end of the interpreter, too.
+        // The block was misused. The exception is made at once: that works even after the
+        // interpreter has ended.
         Error::BadArgument(how) => {
-            let message =
-                format!("{subject}: {how}; the block was given up and nothing was changed");
+            let message = format!("{subject}: {how}; the block was given up; nothing was changed");
             let raised = py.get_type::<PyRuntimeError>().call1((message,));
             raised.map_or_else(|error| error, PyErr::from_value)
         }
@@ -78,7 +79,7 @@ fn doomed(py: Python<'_>, why: &Error, subject: &str) -> PyErr {
     }
 }
 
-/// Whether an exception says that an object was removed.
+/// Returns whether an exception is an `ObjectGone`.
 #[cold]
 pub(crate) fn is_gone(py: Python<'_>, error: &PyErr) -> bool {
     system::sleep_when_ended();
@@ -86,15 +87,17 @@ pub(crate) fn is_gone(py: Python<'_>, error: &PyErr) -> bool {
     class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
 }
 
-/// Why an object of a heap does not pickle.
+/// Returns the exception for an object that cannot be pickled.
 #[cold]
 pub(crate) fn unpicklable(what: &str) -> PyErr {
     PyTypeError::new_err(format!(
-        "{what} cannot be pickled: it belongs to this process; pass the queue instead, or the value"
+        "{what} cannot be pickled: it belongs to this process; nothing was changed; pass the \
+         queue or the value instead"
     ))
 }
 
-/// An object is of another kind than what was asked for. `subject` is how messages call it.
+/// Returns the exception for an object of another kind than the caller asked for. `subject` names
+/// the object.
 #[cold]
 pub(crate) fn wrong_kind(subject: &str, found: Kind, wanted: Kind) -> PyErr {
     PyTypeError::new_err(format!(
@@ -104,19 +107,23 @@ pub(crate) fn wrong_kind(subject: &str, found: Kind, wanted: Kind) -> PyErr {
     ))
 }
 
-/// A value has more bytes than the heap.
+/// Returns the exception for a value with more bytes than the heap.
 #[cold]
 pub(crate) fn heap_full(py: Python<'_>, wanted: u64, max: u64) -> PyErr {
     to_python(py, &Error::HeapFull { wanted, used: 0, max }, "the value")
 }
 
-/// Bytes that no coheap wrote.
+/// Returns the exception for bytes that coheap did not write.
 #[cold]
 pub(crate) fn unreadable(py: Python<'_>, what: &str) -> PyErr {
-    own(py, "HeapCorrupt", format!("a value cannot be read: {what}; nothing was changed"))
+    own(
+        py,
+        "HeapCorrupt",
+        format!("a stored value cannot be read: {what}; nothing was changed; replace or remove it"),
+    )
 }
 
-/// One of our own exceptions.
+/// Returns one of our own exceptions.
 #[cold]
 pub(crate) fn own(py: Python<'_>, class: &str, message: String) -> PyErr {
     imported(py, "coheap._errors", class, message)

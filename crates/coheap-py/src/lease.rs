@@ -228,7 +228,8 @@ impl Drop for Lease {
 fn warn(py: Python<'_>, lease: &Lease) {
     system::sleep_when_ended();
     let message = format!(
-        "a lease of the work queue{} was dropped without ack() or nack(): the job was given back",
+        "a lease of the work queue{} was dropped without ack() or nack(); its job was returned to \
+         the queue; call ack() or nack(), or use the lease in a with-statement",
         lease.object.spaced_name()
     );
     let Ok(message) = std::ffi::CString::new(message) else { return };

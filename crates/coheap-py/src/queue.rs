@@ -54,7 +54,7 @@ impl WorkQueue {
             Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
             Some(attempts) => {
                 let message =
-                    format!("max_attempts must be 1 to {}, or None, not {attempts}", i32::MAX);
+                    format!("max_attempts must be from 1 to {}, or None, not {attempts}", i32::MAX);
                 return Err(PyValueError::new_err(message));
             }
         };

@@ -1,7 +1,7 @@
-//! Why a call did not do what it was asked for.
+//! The error type of the crate: why a call failed.
 //!
-//! What users react to has a variant of its own; the rest comes from the engine as it is. Unless
-//! its text says otherwise, nothing was changed.
+//! Errors that programs handle have a variant of their own; every other error of the engine is
+//! passed on in [`Error::Engine`]. Unless a message says otherwise, nothing was changed.
 
 use std::fmt;
 
@@ -12,35 +12,35 @@ use crate::element::CodecError;
 /// The result of every call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call did not do what it was asked for.
+/// Why a call failed. Unless the message says otherwise, nothing was changed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The time ran out.
+    /// The timeout expired.
     Timeout,
-    /// The queue has nothing to give now.
+    /// The queue has no item to take now.
     Empty,
-    /// The bounded queue has no place now.
+    /// The bounded queue has no free place now.
     Full,
-    /// The queue is closed, and for a `get`: everything in it is done.
+    /// The queue is closed; a `get` returns this once every item in it is done.
     ShutDown,
-    /// The heap has no room. Remove something, or make it with a larger `max_bytes`.
+    /// The heap has no room. Remove objects, or create the heap with a larger `max_bytes`.
     HeapFull {
         /// Bytes asked for.
         wanted: u64,
         /// Bytes in use.
         used: u64,
-        /// The limit that the heap was made with.
+        /// The limit that the heap was created with, in bytes.
         max: u64,
     },
-    /// A transaction wants to change more at once than it can. Divide it.
+    /// One transaction, or one call, would change too much at once. Split it into smaller ones.
     TransactionTooLarge {
-        /// Words that it would change.
+        /// Words of eight bytes that it would change.
         words: u64,
-        /// Words that one transaction may change.
+        /// Words that one change may save.
         max: u64,
     },
-    /// The name has an object of another kind. Choose another name.
+    /// The object with that name is of another kind. Choose another name.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -52,27 +52,27 @@ pub enum Error {
     WrongKind {
         /// The name.
         name: String,
-        /// What has it.
+        /// The kind of the object.
         found: Kind,
-        /// What was asked for.
+        /// The kind that the caller asked for.
         wanted: Kind,
     },
-    /// The object was removed by somebody.
+    /// The object was removed. Get a new handle from the heap.
     ObjectGone,
     /// The lease was acked, given back or lost before.
     LeaseLost,
-    /// The value is, or holds, an object that Python has pickled: only Python can read it.
+    /// The value is, or contains, an object that Python has pickled. Only Python can read it.
     ///
-    /// A program that shares a heap with Python stores what `docs/values.md` lists; a heap that
-    /// Python opens with `pickle=False` refuses everything else when it is stored.
+    /// `docs/values.md` lists the values that both languages read. A Python program that opens the
+    /// heap with `pickle=False` cannot store pickled objects.
     Pickled,
-    /// A value could not be turned into bytes, or its bytes not into the type asked for.
+    /// A value could not be encoded, or its bytes could not be decoded into the requested type.
     Element(CodecError),
-    /// Two parties of a heap do not belong together.
+    /// The objects belong to different heaps.
     OtherHeap,
-    /// A worker process could not be started or has not got its heap.
+    /// A worker process could not be started, or did not inherit its heap.
     Worker(std::io::Error),
-    /// Anything else, as the engine said it.
+    /// Any other error of the engine.
     Engine(coheap_core::Error),
 }
 
@@ -126,7 +126,9 @@ impl fmt::Display for Error {
             Self::OtherHeap => Engine::OtherHeap.fmt(f),
             Self::Pickled => CodecError::Pickled.fmt(f),
             Self::Element(error) => error.fmt(f),
-            Self::Worker(error) => write!(f, "a worker process: {error}; nothing was changed"),
+            Self::Worker(error) => {
+                write!(f, "cannot start or attach a worker process: {error}; nothing was changed")
+            }
             Self::Engine(error) => error.fmt(f),
         }
     }

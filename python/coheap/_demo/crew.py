@@ -82,7 +82,7 @@ class Crew:
             _check_killed(worker)
             replaced += 1
             if self._deaths + replaced > _DEATHS:
-                raise Failed(f"{_DEATHS} workers were killed by others and no item was done")
+                raise Failed(f"{_DEATHS} workers were killed from outside before an item was done")
             self.replace(index)
         self._deaths += replaced
         return replaced
@@ -101,7 +101,7 @@ class Crew:
         for worker in self._workers:
             connection.wait([worker.sentinel], max(until - time.monotonic(), 0.0))
             if not _has_ended(worker, max(until - time.monotonic(), 0.0)):
-                raise Failed("a worker does not leave although everything is done")
+                raise Failed("a worker does not exit although all items are done")
             # Killed by somebody after the last item was done: nothing is lost by it.
             if worker.exitcode != 0:
                 _check_killed(worker)
@@ -131,4 +131,4 @@ def _has_ended(worker: BaseProcess, seconds: float = 0.0) -> bool:
 def _check_killed(worker: BaseProcess) -> None:
     """A worker that was killed has a negative exit code; any other gave up, and said why."""
     if worker.exitcode is None or worker.exitcode >= 0:
-        raise Failed("a worker gave up before everything was done")
+        raise Failed("a worker failed before all items were done")

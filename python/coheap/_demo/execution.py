@@ -144,4 +144,4 @@ def _seed() -> int:
         return secrets.randbits(64)
     if text.isascii() and text.isdecimal():
         return int(text)
-    raise Misused(f"{_VARIABLE}={text} is no seed")
+    raise Misused(f"{_VARIABLE}={text} is not a seed; use a number from 0 to 2^64 - 1")

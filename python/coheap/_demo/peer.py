@@ -77,7 +77,7 @@ def _wait(items: "JoinableQueue[Any]", crew: Crew, count: int) -> None:
         while not is_done.wait(_GLANCE_SECONDS):
             bar.show(count - items.qsize(), "multiprocessing")
             if crew.has_lost_one():
-                raise Failed("a worker of the comparison is gone, and with it its item")
+                raise Failed("a worker of the comparison died, and its item is lost")
 
 
 def _work(

@@ -288,7 +288,7 @@ def test_what_the_standard_library_makes_of_its_locks_works(context):
     jobs.close()
     jobs.join_thread()
     for lock in (coheap.Lock(), coheap.RLock()):
-        with pytest.raises(TypeError, match="give it none"):
+        with pytest.raises(TypeError, match="pass no lock"):
             context.Condition(lock)
     with context.Condition(multiprocessing.get_context(context.get_start_method()).Lock()):
         pass

@@ -58,7 +58,7 @@ impl Crew {
     /// Kills one of the workers with SIGKILL and waits until the kernel has ended it.
     pub(crate) fn kill(&mut self, index: usize) -> Result<(), Failure> {
         end(&mut self.workers()?.0[index])
-            .map_err(|error| Failure::Failed(format!("a worker could not be killed: {error}")))
+            .map_err(|error| Failure::Failed(format!("cannot kill a worker: {error}")))
     }
 
     /// Puts a new worker in the place of one that was killed.
@@ -79,7 +79,8 @@ impl Crew {
             check_killed(status)?;
             replaced += 1;
             if self.deaths + replaced > DEATHS {
-                let text = format!("{DEATHS} workers were killed by others and no item was done");
+                let text =
+                    format!("{DEATHS} workers were killed from outside before an item was done");
                 return Err(Failure::Failed(text));
             }
             *worker = spawn(start)?;
@@ -128,7 +129,9 @@ impl Workers {
                 // Killed by somebody after the last item was done: nothing is lost by it.
                 Ok(Some(status)) => check_killed(status)?,
                 Ok(None) => return Ok(false),
-                Err(error) => return Err(Failure::Failed(format!("lost a worker: {error}"))),
+                Err(error) => {
+                    return Err(Failure::Failed(format!("cannot wait for a worker: {error}")));
+                }
             }
         }
         Ok(true)
@@ -141,17 +144,16 @@ fn locked(workers: &Mutex<Workers>) -> MutexGuard<'_, Workers> {
 
 /// How a worker process of this program is started, but for what it works on.
 pub(crate) fn worker_command(args: &[&str]) -> Result<Command, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::Failed(format!("this program is not to be found: {error}")))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::Failed(format!("cannot find this program's own file: {error}"))
+    })?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::null());
     Ok(command)
 }
 
 fn spawn(start: Start<'_>) -> Result<Child, Failure> {
-    start()?
-        .spawn()
-        .map_err(|error| Failure::Failed(format!("a worker could not be started: {error}")))
+    start()?.spawn().map_err(|error| Failure::Failed(format!("cannot start a worker: {error}")))
 }
 
 fn end(worker: &mut Child) -> std::io::Result<()> {
@@ -163,6 +165,6 @@ fn end(worker: &mut Child) -> std::io::Result<()> {
 fn check_killed(status: ExitStatus) -> Result<(), Failure> {
     match status.code() {
         None => Ok(()),
-        Some(_) => Err(Failure::Failed("a worker gave up before everything was done".to_owned())),
+        Some(_) => Err(Failure::Failed("a worker failed before all items were done".to_owned())),
     }
 }

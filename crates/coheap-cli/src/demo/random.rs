@@ -21,9 +21,11 @@ impl Random {
     /// A source with the seed of the environment, or a new one.
     pub(crate) fn from_environment() -> Result<Self, Failure> {
         let seed = match std::env::var(VARIABLE) {
-            Ok(text) => {
-                text.parse().map_err(|_| Failure::Usage(format!("{VARIABLE}={text} is no seed")))?
-            }
+            Ok(text) => text.parse().map_err(|_| {
+                Failure::Usage(format!(
+                    "{VARIABLE}={text} is not a seed; use a number from 0 to 2^64 - 1"
+                ))
+            })?,
             Err(_) => RandomState::new().build_hasher().finish(),
         };
         Ok(Self::new(seed))

@@ -21,7 +21,10 @@ pub(crate) const ITEMS: &str = "items";
 /// Counts until the queue is closed and everything in it is done.
 pub(crate) fn work() -> Result<(), Failure> {
     let Some(worker) = coheap::worker::attach()? else {
-        return Err(Failure::Usage("a worker is started by `coheap demo`, with its heap".into()));
+        return Err(Failure::Usage(
+            "a worker needs the heap that `coheap demo` passes to it; run `coheap demo` instead"
+                .into(),
+        ));
     };
     leave_with_parent();
     let heap = worker.heap;

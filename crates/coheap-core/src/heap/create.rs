@@ -37,7 +37,7 @@ impl Birth {
 /// Turns an empty file into a heap that nobody is attached to.
 pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Region> {
     if !(LEAST_BYTES..=MOST_BYTES).contains(&max_bytes) {
-        return Err(Error::BadArgument("max_bytes must lie between 64 KiB and 4 TiB"));
+        return Err(Error::BadArgument("max_bytes must be from 64 KiB to 4 TiB"));
     }
     let spans = max_bytes.div_ceil(SPAN_BYTES);
     let max = spans * SPAN_BYTES;
@@ -80,7 +80,7 @@ const LOOKS: u32 = 10;
 pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     let owner = file.ownership()?;
     if !owner.is_file {
-        return Err(Error::NotAHeap("it is no ordinary file"));
+        return Err(Error::NotAHeap("it is not a regular file"));
     }
     if owner.user != os::user() {
         return Err(Error::NotYours { owner: owner.user, user: os::user() });
@@ -95,7 +95,7 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
         u64::from_le_bytes(bytes)
     };
     if word(std::mem::offset_of!(Header, magic)) != MAGIC {
-        return Err(Error::NotAHeap("it does not begin like one"));
+        return Err(Error::NotAHeap("its first bytes are not those of a heap"));
     }
     let format = word(std::mem::offset_of!(Header, format));
     if format != u64::from(FORMAT) | u64::from(BYTE_ORDER) << 32 {
@@ -104,7 +104,7 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     let features = word(std::mem::offset_of!(Header, read_features))
         | word(std::mem::offset_of!(Header, write_features));
     if features != 0 {
-        return Err(Error::NotAHeap("it uses features that this version does not know"));
+        return Err(Error::NotAHeap("it uses features that this version of coheap does not know"));
     }
     let user = word(std::mem::offset_of!(Header, user));
     if user != u64::from(os::user()) {

@@ -53,7 +53,7 @@ impl Options {
             return Err(Error::BadName("is longer than 200 bytes"));
         }
         if name.contains(['/', '\0']) {
-            return Err(Error::BadName("holds a slash or a NUL"));
+            return Err(Error::BadName("contains a slash or a NUL"));
         }
         let path = self.folder().join(format!("coheap.{name}"));
         // Handles take it along to where the current folder is another one.

@@ -57,7 +57,7 @@ impl Region {
     fn checked_file(&self) -> Result<&HeapFile> {
         match self.file.id() {
             Ok(id) if id == self.file_id => Ok(&self.file),
-            _ => Err(Error::Os { call: "data descriptor was closed", code: 9 }),
+            _ => Err(Error::Os { call: "use of the data descriptor, which was closed", code: 9 }),
         }
     }
 

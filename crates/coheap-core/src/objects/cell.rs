@@ -189,7 +189,7 @@ pub fn room_of(bytes: &[u8]) -> Option<Room> {
 pub fn ensure(context: &Context, bytes: &[u8]) -> Result<()> {
     match room_of(bytes) {
         Some(room) => allocator::ensure(context, room, 1),
-        None if bytes.is_empty() => Err(Error::BadArgument("a value has at least one byte")),
+        None if bytes.is_empty() => Err(Error::BadArgument("a value needs at least one byte")),
         None => Ok(()),
     }
 }

@@ -145,7 +145,9 @@ const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
 /// What a transaction makes or removes could not be undone with it.
 fn refuse_inside(context: &Context) -> Result<()> {
     if context.kept.transaction.is_open() {
-        return Err(Error::BadArgument("objects are made and removed outside of transactions"));
+        return Err(Error::BadArgument(
+            "objects are created and removed outside of transactions only",
+        ));
     }
     Ok(())
 }
@@ -159,7 +161,7 @@ fn check_name(name: &str) -> Result<()> {
         return Err(Error::BadName("is longer than 255 bytes"));
     }
     if name.contains('\0') {
-        return Err(Error::BadName("holds a NUL"));
+        return Err(Error::BadName("contains a NUL"));
     }
     Ok(())
 }

@@ -124,7 +124,7 @@ impl Census {
     fn checked_life(&self) -> Result<&HeapFile> {
         match self.life.id() {
             Ok(id) if id == self.life_id => Ok(&self.life),
-            _ => Err(Error::Os { call: "life descriptor was closed", code: 9 }),
+            _ => Err(Error::Os { call: "use of the life descriptor, which was closed", code: 9 }),
         }
     }
 

@@ -220,7 +220,8 @@ pub(crate) fn refuse_inside(
         return Ok(());
     }
     Err(PyRuntimeError::new_err(format!(
-        "{}: {what} outside of blocks of coheap.atomic; nothing was changed",
+        "{}: {what} outside of blocks of coheap.atomic only; nothing was changed; leave the block \
+         first",
         subject()
     )))
 }

@@ -240,12 +240,13 @@ impl Atomic {
         let (py, this) = (slf.py(), slf.get());
         if this.level.load(Ordering::Acquire) != 0 {
             return Err(PyRuntimeError::new_err(
-                "this block is open already; nothing was changed; make another with coheap.atomic()",
+                "this block is open already; nothing was changed; create another with coheap.atomic()",
             ));
         }
         if this.retries.is_some() {
             return Err(PyTypeError::new_err(
-                "retries is for the decorator: a with-statement cannot run its block again",
+                "retries is for the decorator: a with-statement cannot run its block again; nothing \
+                 was changed; decorate a function with coheap.atomic(retries=...)",
             ));
         }
         this.enter(py)?;
@@ -299,8 +300,8 @@ impl Atomic {
 
     fn __aenter__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
-            "a block of coheap.atomic cannot be awaited in: use 'with', and await before or after \
-             the block, or run the block in a thread (asyncio.to_thread)",
+            "a block of coheap.atomic cannot contain an await; nothing was changed; use 'with' and \
+             await before or after the block, or run the block in a thread (asyncio.to_thread)",
         ))
     }
 

@@ -121,7 +121,7 @@ fn checked(object: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         return Ok(object.unbind());
     }
     Err(PyTypeError::new_err(format!(
-        "atomic takes objects of a heap, or one function to decorate, not {}",
+        "atomic takes objects of a heap, or one function to decorate, not {}; nothing was changed",
         object.get_type().name()?
     )))
 }

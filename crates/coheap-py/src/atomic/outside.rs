@@ -137,6 +137,7 @@ fn _look_at_block() {
 pub(super) fn another_is_open() -> PyErr {
     PyRuntimeError::new_err(
         "another block of coheap.atomic is open in this thread: in another task, or around code \
-         that the collector interrupted; nothing was changed; let that block end first",
+         that the garbage collector interrupted; nothing was changed; wait until that block has \
+         ended",
     )
 }

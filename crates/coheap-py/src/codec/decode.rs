@@ -17,7 +17,7 @@ use super::{Rules, Unreadable, number, pickle, text};
 use crate::errors;
 
 /// A tag that has no object in Python.
-const UNKNOWN: Unreadable = "a kind that this version does not know";
+const UNKNOWN: Unreadable = "its type is unknown to this version of coheap";
 
 type Items<'py> = SmallVec<[Bound<'py, PyAny>; FEW]>;
 
@@ -55,12 +55,12 @@ impl From<Broken> for Failure {
     #[cold]
     fn from(broken: Broken) -> Self {
         Self::Unreadable(match broken {
-            Broken::CutOff { .. } => "it was cut off",
-            Broken::TooFewItems { .. } => "it has fewer items than it says",
-            Broken::LongLength => "a length beyond 64 bits",
+            Broken::CutOff { .. } => "its bytes end too early",
+            Broken::TooFewItems { .. } => "it has fewer items than its count says",
+            Broken::LongLength => "a length does not fit in 64 bits",
             Broken::UnknownTag(_) => UNKNOWN,
-            Broken::NotUtf8 => "a str that is not UTF-8",
-            Broken::Trailing { .. } => "bytes behind the value",
+            Broken::NotUtf8 => "a str is not UTF-8",
+            Broken::Trailing { .. } => "it has extra bytes at the end",
         })
     }
 }
@@ -116,7 +116,7 @@ fn rare<'py>(
 }
 
 fn deeper(depth: u32) -> Result<u32, Unreadable> {
-    depth.checked_sub(1).ok_or("more than 64 levels of containers")
+    depth.checked_sub(1).ok_or("it has more than 64 levels of containers")
 }
 
 fn items<'py>(

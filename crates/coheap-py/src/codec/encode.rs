@@ -81,7 +81,7 @@ fn after_refusal(
         Refusal::TooDeep if rules.pickle => pickle::put(object, rules, out),
         Refusal::TooDeep => Err(PyValueError::new_err(
             "the value has more than 64 levels of containers, or contains itself, and this heap \
-             was opened with pickle=False; nothing was changed",
+             was opened with pickle=False; nothing was changed; use fewer levels",
         )),
     }
 }
@@ -96,9 +96,9 @@ fn refuse_mutable(object: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(
-        "a {} cannot be a value of a Dict: what is stored is a copy, and changes to it would be \
-         lost; nothing was changed; store a tuple (or bytes, frozenset), or use Manager().dict(), \
-         which stores copies as multiprocessing does",
+        "a {} cannot be a value of a Dict: a Dict stores a copy, and changes to the original would \
+         be lost; nothing was changed; store a tuple (or bytes, frozenset), or use \
+         Manager().dict(), which stores copies as multiprocessing does",
         type_name(object)
     )))
 }
@@ -238,6 +238,7 @@ fn put_dict(
 #[cold]
 fn changed_meanwhile() -> Refusal {
     Refusal::Python(PyRuntimeError::new_err(
-        "the list changed its size while it was stored; nothing was changed in the heap",
+        "the list changed its size while it was being stored; nothing was changed in the heap; \
+         store it again",
     ))
 }

@@ -67,7 +67,9 @@ fn put(object: &Bound<'_, PyAny>, depth: u32, out: &mut Vec<u8>) -> PyResult<()>
 
 fn deeper(depth: u32) -> PyResult<u32> {
     depth.checked_sub(1).ok_or_else(|| {
-        PyValueError::new_err("a key may have 64 levels of tuples and frozensets at most")
+        PyValueError::new_err(
+            "a key has at most 64 levels of tuples and frozensets; nothing was changed",
+        )
     })
 }
 

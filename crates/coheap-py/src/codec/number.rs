@@ -48,7 +48,7 @@ pub(super) fn big<'py>(
     bytes: &[u8],
 ) -> PyResult<Result<Bound<'py, PyAny>, Unreadable>> {
     if !wire::is_minimal(bytes) {
-        return Ok(Err("an int that could be shorter"));
+        return Ok(Err("an int is not stored in its shortest form"));
     }
     let args = (PyBytes::new(py, bytes), intern!(py, "little"));
     let int = py.get_type::<PyInt>();

@@ -46,7 +46,7 @@ pub(super) fn load<'py>(
     if !rules.pickle {
         let refused = py.import("pickle")?.getattr("UnpicklingError")?;
         let message = "the value is pickled, and this heap was opened with pickle=False; \
-                       nothing was changed; open the heap with pickle=True if you trust who wrote it";
+                       nothing was changed; open the heap with pickle=True if you trust its writers";
         return Err(PyErr::from_value(refused.call1((message,))?));
     }
     system::sleep_when_ended();

@@ -42,5 +42,5 @@ pub(super) fn surrogates<'py>(
 ) -> Result<Bound<'py, PyAny>, Unreadable> {
     let args = (intern!(py, "utf-8"), intern!(py, "surrogatepass"));
     let text = PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), args);
-    text.map_err(|_| "a str that is not UTF-8 with surrogates")
+    text.map_err(|_| "a str is not UTF-8 with surrogates")
 }

@@ -160,7 +160,9 @@ fn for_each_pair(mapping: &Bound<'_, PyAny>, visit: &mut Visit<'_>) -> PyResult<
     }
     let Some(keys) = mapping.getattr_opt(intern!(mapping.py(), "keys"))? else {
         let name = mapping.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("a mapping is needed, not {name}")));
+        return Err(PyTypeError::new_err(format!(
+            "increment_many takes a mapping, not {name}; nothing was changed"
+        )));
     };
     for key in keys.call0()?.try_iter()? {
         let key = key?;

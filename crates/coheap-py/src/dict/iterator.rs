@@ -104,7 +104,7 @@ impl DictIterator {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Raising may run Python code, which may come here again.
             Err(TryLockError::WouldBlock) => {
-                return Err(PyValueError::new_err("the iterator is at work already"));
+                return Err(PyValueError::new_err("another call is using this iterator"));
             }
         };
         if state.is_over {
@@ -176,7 +176,7 @@ fn stop(state: &mut State, message: &'static str) -> PyErr {
     state.batch = Pairs::default();
     state.sequence = None;
     state.given = state.len;
-    PyRuntimeError::new_err(format!("{message}; snapshot() is not disturbed by others"))
+    PyRuntimeError::new_err(format!("{message}; iterate over snapshot(), which does not change"))
 }
 
 #[pymethods]
@@ -194,7 +194,7 @@ impl DictIterator {
         let value = until_claimed(py, LOOKS, || {
             if is_stale && !self.read(py, &key, &mut value)? {
                 let message = "dictionary keys changed during iteration; \
-                               snapshot() is not disturbed by others";
+                               iterate over snapshot(), which does not change";
                 return Err(PyRuntimeError::new_err(message));
             }
             is_stale = true;

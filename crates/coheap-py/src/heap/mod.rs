@@ -332,7 +332,7 @@ pub(crate) fn open(
     match py.detach(|| Engine::open(&options)) {
         Ok(engine) => Ok(Heap::new(engine, pickle)),
         Err(coheap_core::Error::NoSuchName) => Err(PyFileNotFoundError::new_err(format!(
-            "there is no heap {name:?}; nothing was changed; open it with create=True to make it"
+            "there is no heap {name:?}; nothing was changed; open it with create=True to create it"
         ))),
         Err(error) => Err(errors::to_python(py, &error, &format!("heap {name:?}"))),
     }
@@ -349,9 +349,9 @@ pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
 
 fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {
     match max_bytes {
-        Some(bytes) if bytes <= 0 => {
-            Err(PyValueError::new_err(format!("max_bytes must be positive, not {bytes}")))
-        }
+        Some(bytes) if bytes <= 0 => Err(PyValueError::new_err(format!(
+            "max_bytes must be positive, not {bytes}; nothing was changed"
+        ))),
         other => Ok(other.map(i64::unsigned_abs)),
     }
 }

@@ -53,7 +53,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
             "raise" => true,
             other => {
                 return Err(PyValueError::new_err(format!(
-                    "on_death must be \"warn\" or \"raise\", not {other:?}"
+                    "on_death must be \"warn\" or \"raise\", not {other:?}; nothing was changed"
                 )));
             }
         };
@@ -67,7 +67,8 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         let lock = Self { object, mutex };
         if is_strict && !lock.is_strict(py)? {
             return Err(PyValueError::new_err(format!(
-                "{} was made with on_death=\"warn\"; nothing was changed; choose another name",
+                "{} was created with on_death=\"warn\"; nothing was changed; choose another name, or \
+                 open it with on_death=\"warn\"",
                 lock.object.subject()
             )));
         }
@@ -171,8 +172,8 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         system::sleep_when_ended();
         let subject = self.object.subject();
         let message = CString::new(format!(
-            "{subject}: process {pid} died holding the lock: what it guards may be half done; \
-             the lock is yours"
+            "{subject}: process {pid} died while it held the lock, so the data it guards may be \
+             incomplete; the lock was acquired; check the data"
         ))?;
         let category = py.import("coheap._errors")?.getattr("OwnerDiedWarning")?;
         let warned = PyErr::warn(py, category.cast::<PyType>()?, &message, 1);

@@ -124,7 +124,8 @@ impl Value {
             return Ok(value);
         }
         Err(PyTypeError::new_err(format!(
-            "{} holds what is not a number of typecode {:?}: a program without typecodes wrote it",
+            "{} does not hold a number of typecode {:?}: a program without typecodes wrote to it; \
+             nothing was changed; set a number first",
             self.object.subject(),
             self.typecode.code()
         )))
@@ -189,8 +190,8 @@ impl Value {
         // There is one in any case: it costs nothing while nobody asks for it.
         if let Some(other) = lock.filter(|lock| !lock.is_instance_of::<PyBool>()) {
             return Err(PyTypeError::new_err(format!(
-                "lock must be True or False, not a {}: the lock of a Value is beside the number, in \
-                 the heap",
+                "lock must be True or False, not a {}: a Value has its own lock in the heap; \
+                 nothing was changed; use get_lock()",
                 other.get_type().name()?
             )));
         }

@@ -39,7 +39,8 @@ impl Typecode {
             (Some(code @ 'd'), None) => Self::Float(code, false),
             _ => {
                 return Err(PyTypeError::new_err(format!(
-                    "typecode {typecode:?} is none of b B h H i I l L q Q f d"
+                    "typecode {typecode:?} is not one of b B h H i I l L q Q f d; nothing was \
+                     changed"
                 )));
             }
         })
@@ -56,7 +57,7 @@ impl Typecode {
         match typecode.cast::<PyString>() {
             Ok(code) => Self::of(&code.to_cow()?),
             Err(_) => Err(PyTypeError::new_err(format!(
-                "a typecode is a str such as 'i', or a type of ctypes, not {}",
+                "a typecode is a str such as 'i' or a type of ctypes, not {}; nothing was changed",
                 typecode.repr()?
             ))),
         }
@@ -96,8 +97,8 @@ impl Typecode {
         match self {
             Self::Int(code, least, most) if value < least || value > most => {
                 Err(PyOverflowError::new_err(format!(
-                    "{value} is outside of {least} to {most}, which typecode {code:?} holds; \
-                     nothing was changed"
+                    "{value} is outside the range of typecode {code:?}, {least} to {most}; nothing \
+                     was changed; use a smaller number or a larger typecode"
                 )))
             }
             _ => Ok(()),
@@ -148,7 +149,10 @@ impl Typecode {
             return error;
         }
         let code = self.code();
-        PyOverflowError::new_err(format!("the int is larger than typecode {code:?} holds"))
+        PyOverflowError::new_err(format!(
+            "the int is outside the range of typecode {code:?}; nothing was changed; use a smaller \
+             number or a larger typecode"
+        ))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Why a value could not be encoded or decoded.
 //!
-//! An error of decoding changed nothing: the bytes stay where they are. An error of encoding took
-//! back what it had appended. Only [`CodecError::Message`] carries text, because serde and the
-//! types of the user explain themselves in text; everything else carries what a program can match.
+//! What always holds: after an error of decoding the bytes are unchanged; after an error of encoding
+//! nothing was appended. Only [`CodecError::Message`] carries text, because serde and the user's
+//! types report errors as text. All other variants carry values that a program can match.
 
 use std::fmt;
 
@@ -14,57 +14,57 @@ use coheap_core::wire::{Broken, MAX_DEPTH, Tag};
 pub enum CodecError {
     /// The bytes end before the value does.
     Truncated {
-        /// Bytes that the value still claims.
+        /// Bytes that the value still needs.
         needed: u64,
-        /// Bytes that are there.
+        /// Bytes that are left.
         left: usize,
     },
     /// The value ends before the bytes do.
     Trailing {
-        /// Bytes behind the value.
+        /// Bytes after the value.
         left: usize,
     },
-    /// No value starts with this tag: the bytes are damaged, or of a newer format.
+    /// No value starts with this tag: the bytes are damaged, or have a newer format.
     UnknownTag(u8),
-    /// A kind of value that Python has and Rust cannot hold yet, by its tag.
+    /// The value has a type that Rust cannot read; the field holds its tag.
     Unsupported(u8),
     /// The value is a Python pickle, which only Python can read.
     Pickled,
-    /// A length is longer than ten bytes, or does not fit 64 bits.
+    /// A length has more than ten bytes, or does not fit in 64 bits.
     BadLength,
-    /// A big integer is longer than it needs to be, or fits 64 bits.
+    /// A big integer has more bytes than it needs, or fits in 64 bits.
     NotMinimal,
     /// A string is not UTF-8.
     NotUtf8,
-    /// Containers or wrappers are nested deeper than the format allows.
+    /// Containers or wrappers are nested more deeply than the format allows.
     TooDeep,
-    /// The value is of another kind than the type asks for.
+    /// The value has another type than the caller requested.
     WrongType {
-        /// What the bytes hold.
+        /// The type in the bytes.
         found: &'static str,
-        /// What the type asks for.
+        /// The type that the caller requested.
         expected: &'static str,
     },
-    /// A container holds more or fewer items than the type asks for.
+    /// A container holds more or fewer items than the type takes.
     WrongLength {
         /// Items in the bytes.
         found: u64,
         /// Items that the type takes.
         expected: u64,
     },
-    /// A number that the type cannot hold.
+    /// The number is outside the range of the type.
     OutOfRange {
-        /// What the bytes hold.
+        /// The type in the bytes.
         found: &'static str,
-        /// The type that is too small for it.
+        /// The type whose range is too small.
         target: &'static str,
     },
-    /// Not a kind of value that can be a key.
+    /// The value cannot be a key.
     NotAKey {
-        /// What was given as a key, or as a part of one.
+        /// The type of the key, or of a part of it.
         found: &'static str,
     },
-    /// What serde, or an implementation of its traits, had to say.
+    /// A message from serde, or from an implementation of its traits.
     Message(Box<str>),
 }
 
@@ -73,45 +73,55 @@ impl fmt::Display for CodecError {
         match self {
             Self::Truncated { needed, left } => write!(
                 f,
-                "the value is cut short: {needed} more bytes are needed and {left} are there"
+                "the value is truncated: it needs {needed} more bytes and {left} are left; replace \
+                 it"
             ),
-            Self::Trailing { left } => write!(f, "{left} bytes are left behind the value"),
+            Self::Trailing { left } => {
+                write!(f, "{left} extra bytes follow the value: it is damaged; replace it")
+            }
             Self::UnknownTag(tag) => write!(
                 f,
-                "no value starts with tag {tag:#04x}: it is damaged, or of a newer coheap"
+                "no value starts with tag {tag:#04x}: it is damaged, or a newer coheap wrote it; \
+                 replace it, or upgrade coheap"
             ),
             Self::Unsupported(tag) => write!(
                 f,
-                "the value is or holds {} (tag {tag:#04x}), which Rust cannot read; read it from \
-                 Python, or store there what docs/values.md lists for Rust",
+                "the value is or contains {} (tag {tag:#04x}), which Rust cannot read; read it in \
+                 Python, or store a type that docs/values.md lists for Rust",
                 kind_name(*tag)
             ),
             Self::Pickled => f.write_str(
-                "the value is or holds an object that Python has pickled, which only Python can \
-                 read; read it there, or store plain numbers, strs, bytes, tuples, lists and dicts \
-                 (a heap that Python opens with pickle=False takes nothing else)",
+                "the value is or contains an object that Python has pickled, which only Python can \
+                 read; read it in Python, or store a type that docs/values.md lists for Rust (a \
+                 heap that Python opens with pickle=False refuses pickled objects)",
             ),
-            Self::BadLength => f.write_str("a length does not fit 64 bits: the value is damaged"),
-            Self::NotMinimal => {
-                f.write_str("a big integer is longer than need be: the value is damaged")
+            Self::BadLength => {
+                f.write_str("a length does not fit in 64 bits: the value is damaged; replace it")
             }
-            Self::NotUtf8 => f.write_str("a string is not UTF-8: the value is damaged"),
-            Self::TooDeep => {
-                write!(f, "the value is nested deeper than {MAX_DEPTH} levels; store it flatter")
-            }
+            Self::NotMinimal => f.write_str(
+                "a big integer is not in its shortest form: the value is damaged; replace it",
+            ),
+            Self::NotUtf8 => f.write_str("a string is not UTF-8: the value is damaged; replace it"),
+            Self::TooDeep => write!(
+                f,
+                "the value is nested more deeply than {MAX_DEPTH} levels; use fewer levels"
+            ),
             Self::WrongType { found, expected } => {
-                write!(f, "found {found} where the type asks for {expected}")
+                write!(f, "found {found}, and the type needs {expected}; use a type that fits")
             }
             Self::WrongLength { found, expected } => {
-                write!(f, "found {found} items where the type takes {expected}")
+                write!(
+                    f,
+                    "found {found} items, and the type takes {expected}; use a type that fits"
+                )
             }
             Self::OutOfRange { found, target } => {
-                write!(f, "found {found} that does not fit {target}; use a larger type")
+                write!(f, "found {found} outside the range of {target}; use a larger type")
             }
             Self::NotAKey { found } => write!(
                 f,
-                "{found} cannot be a key; keys are None, bools, integers, floats, strs, bytes \
-                 and tuples of these"
+                "{found} cannot be a key; use None, a bool, an integer, a float, a str, bytes or \
+                 tuples of these"
             ),
             Self::Message(text) => f.write_str(text),
         }
@@ -135,7 +145,7 @@ impl From<Broken> for CodecError {
     }
 }
 
-/// The error when the type asks for `expected` and finds a value with this tag.
+/// Returns the error for a value with this tag where the type needs `expected`.
 #[cold]
 pub(super) fn refuse(found: Tag, expected: &'static str) -> CodecError {
     match found {
@@ -151,7 +161,7 @@ pub(super) fn refuse(found: Tag, expected: &'static str) -> CodecError {
     }
 }
 
-/// What a value with this tag is called.
+/// Returns the name of the type with this tag, for messages.
 #[cold]
 fn kind_name(tag: u8) -> &'static str {
     Tag::of(tag).map_or("something unknown", Tag::name)

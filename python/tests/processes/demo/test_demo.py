@@ -120,7 +120,7 @@ def test_the_same_seed_is_told_and_taken_back(scene):
     child.communicate(timeout=60)
     assert scene.read()["figures"]["seed"] == 4711
     child = coheap("demo", scene.texts, COHEAP_SEED="many")
-    assert "COHEAP_SEED=many is no seed" in child.communicate(timeout=60)[1]
+    assert "COHEAP_SEED=many is not a seed" in child.communicate(timeout=60)[1]
     assert child.returncode == 2
 
 

@@ -62,7 +62,9 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 /// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
 pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     if context.kept.transaction.is_open() {
-        return Err(Error::BadArgument("objects are made and removed outside of transactions"));
+        return Err(Error::BadArgument(
+            "objects are created and removed outside of transactions only",
+        ));
     }
     let own = context.member().slot();
     birth::ensure(context, recipe, Some(RECORD))?;

@@ -180,7 +180,7 @@ impl HeapFile {
     /// Gives the unnamed file its name. `Ok(false)`: the name is taken.
     pub fn publish(&self, path: &Path) -> Result<bool> {
         let own = CString::new(format!("/proc/self/fd/{}", self.descriptor.as_raw_fd()))
-            .map_err(|_| Error::BadArgument("a path holds a NUL byte"))?;
+            .map_err(|_| Error::BadArgument("the path contains a NUL byte"))?;
         match fs::linkat(fs::CWD, own.as_c_str(), fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::EXIST) => Ok(false),

@@ -205,22 +205,22 @@ fn messages_say_what_was_found_and_what_to_do() {
     for (error, message) in [
         (
             decode::<u8>(&bytes_of(&256)).unwrap_err(),
-            "found an integer that does not fit u8; use a larger type",
+            "found an integer outside the range of u8; use a larger type",
         ),
         (
             decode::<String>(&hex("06 05 61")).unwrap_err(),
-            "the value is cut short: 5 more bytes are needed and 1 are there",
+            "the value is truncated: it needs 5 more bytes and 1 are left; replace it",
         ),
         (
             decode::<Any>(&[0x15]).unwrap_err(),
-            "the value is or holds a handle (tag 0x15), which Rust cannot read; read it from \
-             Python, or store there what docs/values.md lists for Rust",
+            "the value is or contains a handle (tag 0x15), which Rust cannot read; read it in \
+             Python, or store a type that docs/values.md lists for Rust",
         ),
         (
             decode::<Any>(&hex("7f 00")).unwrap_err(),
-            "the value is or holds an object that Python has pickled, which only Python can read; \
-             read it there, or store plain numbers, strs, bytes, tuples, lists and dicts (a heap \
-             that Python opens with pickle=False takes nothing else)",
+            "the value is or contains an object that Python has pickled, which only Python can read; \
+             read it in Python, or store a type that docs/values.md lists for Rust (a heap that \
+             Python opens with pickle=False refuses pickled objects)",
         ),
     ] {
         assert_eq!(error.to_string(), message);

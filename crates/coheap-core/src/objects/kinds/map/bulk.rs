@@ -65,14 +65,14 @@ fn each_once<'a>(
 ) -> Result<Vec<Write>> {
     let count = keys.len();
     if count >= NEW as usize {
-        return Err(Error::BadArgument("a call has less than 4,294,967,295 entries"));
+        return Err(Error::BadArgument("a call takes fewer than 4,294,967,295 entries"));
     }
     let seed = region.header().seed.get();
     let mut writes: Vec<Write> = Vec::with_capacity(count);
     let mut seen = Seen::new(count);
     for (number, key) in (0u32..).zip(keys) {
         if key.is_empty() {
-            return Err(Error::BadArgument("a key has at least one byte"));
+            return Err(Error::BadArgument("a key needs at least one byte"));
         }
         let hash = super::hash(key, Cell::inline(key), seed);
         let is_same = |before: usize| {
@@ -112,7 +112,7 @@ impl<'a> Values<'a> {
         let mut has_long = false;
         for (key, value) in pairs.iter() {
             if value.is_empty() {
-                return Err(Error::BadArgument("a value has at least one byte"));
+                return Err(Error::BadArgument("a value needs at least one byte"));
             }
             has_long |= key.len().max(value.len()) > cell::INLINE;
         }

@@ -56,7 +56,7 @@ impl<'a> Key<'a> {
     #[inline]
     pub(crate) fn new(region: &Region, bytes: &'a [u8]) -> Result<Self> {
         if bytes.is_empty() {
-            return Err(Error::BadArgument("a key has at least one byte"));
+            return Err(Error::BadArgument("a key needs at least one byte"));
         }
         Ok(Self::seeded(bytes, region.header().seed.get()))
     }

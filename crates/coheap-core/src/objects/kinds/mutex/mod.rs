@@ -189,7 +189,9 @@ impl Mutex {
         }
         let held = root.held.get();
         if held & DEPTH == DEPTH {
-            return Err(Error::BadArgument("the lock is held a million times by this thread"));
+            return Err(Error::BadArgument(
+                "this thread holds the lock 1,048,575 times already, which is the limit",
+            ));
         }
         Region::store(&root.held, held + 1);
         Ok(true)

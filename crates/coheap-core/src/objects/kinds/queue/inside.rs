@@ -173,7 +173,11 @@ fn another() -> Error {
 }
 
 fn check_item(item: &[u8]) -> Result<()> {
-    if item.is_empty() { Err(Error::BadArgument("a value has at least one byte")) } else { Ok(()) }
+    if item.is_empty() {
+        Err(Error::BadArgument("a value needs at least one byte"))
+    } else {
+        Ok(())
+    }
 }
 
 impl QueueOperation {

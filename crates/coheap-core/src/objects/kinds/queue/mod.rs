@@ -168,7 +168,7 @@ impl Queue {
     pub fn put_many(&self, context: &Context, items: &[&[u8]]) -> Result<usize> {
         let mut rooms: Vec<Room> = items.iter().filter_map(|item| cell::room_of(item)).collect();
         if items.iter().any(|item| item.is_empty()) {
-            return Err(Error::BadArgument("a value has at least one byte"));
+            return Err(Error::BadArgument("a value needs at least one byte"));
         }
         allocator::ensure_all(context, &mut rooms)?;
         let (held, body, head) = self.hold_tail_and_look(context)?;

@@ -53,7 +53,7 @@ impl Inside<'_, Value> {
     /// [`Error::Deadlock`], [`Error::ObjectGone`].
     pub fn set(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
-            return Err(Error::BadArgument("a value has at least one byte"));
+            return Err(Error::BadArgument("a value needs at least one byte"));
         }
         self.overlay()?.0.new = Some(bytes.to_vec());
         Ok(())

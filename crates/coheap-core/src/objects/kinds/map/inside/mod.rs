@@ -53,7 +53,7 @@ impl<'t> Inside<'t, Map> {
     /// [`Error::Deadlock`], [`Error::ObjectGone`].
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         if key.is_empty() || value.is_empty() {
-            return Err(Error::BadArgument("keys and values have at least one byte"));
+            return Err(Error::BadArgument("keys and values need at least one byte"));
         }
         let (writes, context) = self.seen()?;
         let key = Key::new(context.region(), key)?;

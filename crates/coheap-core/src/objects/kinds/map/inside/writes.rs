@@ -179,7 +179,7 @@ impl Additions<'_> {
     #[inline]
     pub fn add(&mut self, key: &[u8], more: i64) -> Result<bool> {
         if key.is_empty() {
-            return Err(Error::BadArgument("a key has at least one byte"));
+            return Err(Error::BadArgument("a key needs at least one byte"));
         }
         Ok(self.writes.add_unseen(key, more))
     }
