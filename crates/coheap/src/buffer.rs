@@ -1,7 +1,8 @@
-//! Elements and keys as bytes, in buffers that a thread uses again and again.
+//! Elements and keys as bytes, in buffers that a thread reuses.
 //!
-//! What always holds: a buffer is empty when it is handed out, and goes back to the thread that
-//! drops it. Not here: how they are kept (`coheap_core::wire`).
+//! What always holds: a new buffer is empty. The thread that drops a buffer keeps it for reuse.
+//!
+//! Not here: how buffers are kept (`coheap_core::wire`).
 
 use coheap_core::wire;
 use serde::Serialize;
@@ -19,14 +20,14 @@ impl Buffer {
         Self(wire::Buffer::new())
     }
 
-    /// An element's bytes.
+    /// Encodes an element.
     pub(crate) fn value<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let mut buffer = Self::new();
         element::encode(value, &mut buffer.0)?;
         Ok(buffer)
     }
 
-    /// A key's canonical bytes.
+    /// Encodes a key in canonical form.
     pub(crate) fn key<T: Serialize + ?Sized>(key: &T) -> Result<Self> {
         let mut buffer = Self::new();
         element::encode_key(key, &mut buffer.0)?;
@@ -34,7 +35,7 @@ impl Buffer {
     }
 }
 
-/// What an operation reads, as a value.
+/// Decodes the value that an operation reads.
 #[inline(always)]
 pub(crate) fn read<T: DeserializeOwned, E>(
     operation: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -47,7 +48,7 @@ where
     Ok(element::decode(&out.0)?)
 }
 
-/// What an operation finds under a key, as a value; it says whether there is something.
+/// Decodes the value that an operation finds for a key. The operation returns whether it found one.
 #[inline(always)]
 pub(crate) fn look_up<Q: Serialize + ?Sized, V: DeserializeOwned, E>(
     key: &Q,

@@ -1,7 +1,7 @@
-//! A heap, as a Rust program opens it.
+//! The type [`Heap`]: opens or creates a heap, and returns typed handles to its objects.
 //!
-//! A `Heap` hands out typed handles by name. What always holds: a handle belongs to one heap and
-//! knows it; errors of the engine come out as this crate's.
+//! What always holds: a handle belongs to one heap and holds a reference to it. Every error of the engine is
+//! converted to this crate's [`Error`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,14 +20,14 @@ pub use coheap_core::{Report as Integrity, Stats};
 
 /// A shared-memory heap.
 ///
-/// Clones are the same heap. A forked child may go on using it; worker processes of the same
-/// program get it from [`worker::spawn`](crate::worker::spawn).
+/// A clone refers to the same heap. A forked child can continue to use the heap; worker processes
+/// of the same program get it from [`worker::spawn`](crate::worker::spawn).
 #[derive(Debug, Clone)]
 pub struct Heap {
     pub(crate) engine: Engine,
 }
 
-/// Runs a waiting operation of a thread again after each signal, with the same deadline.
+/// Runs an operation that waits, and repeats it after each signal with the same deadline.
 #[inline]
 pub(crate) fn wait_with<T>(
     context: &Context,
@@ -46,13 +46,15 @@ pub(crate) fn wait_with<T>(
 }
 
 impl Heap {
-    /// Makes a heap without a name, which vanishes with its last process.
+    /// Creates a heap without a name. The heap ends with the last process that has it open.
     ///
-    /// `max_bytes` limits what is stored, from 64 KiB to 4 TiB; memory is taken as it is needed.
+    /// `max_bytes` limits the bytes of all objects: 64 KiB to 4 TiB, rounded up to a multiple of
+    /// 16 KiB. Memory is allocated when it is needed.
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`](crate::Error::HeapFull) when the system has no memory for it.
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when the system has no memory for the heap;
+    /// [`Error::Engine`](crate::Error::Engine) with `BadArgument` when `max_bytes` is out of range.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -63,13 +65,15 @@ impl Heap {
         Ok(Self { engine: Engine::anonymous(max_bytes)? })
     }
 
-    /// Opens the heap with this name, or makes it. It lives until [`unlink`](Self::unlink) or the
-    /// machine's next start.
+    /// Opens the heap with this name, or creates it. The heap lasts until [`unlink`](Self::unlink)
+    /// or until the machine restarts.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) with the reason: a bad name, another user's heap,
-    /// another format, a damaged file; nothing was written.
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when the system has no memory for a new heap;
+    /// [`Error::Engine`](crate::Error::Engine) with the reason otherwise: the name is invalid, the
+    /// heap belongs to another user, has another format or is damaged, or as many processes as it
+    /// serves have it open.
     ///
     /// ```
     /// # let name = format!("doc-open-{}", std::process::id());
@@ -82,7 +86,7 @@ impl Heap {
         Self::builder().name(name).open()
     }
 
-    /// All there is to choose about a heap.
+    /// Returns a builder with all the options of a heap.
     ///
     /// ```
     /// let heap = coheap::Heap::builder().max_bytes(4 << 20).open()?;
@@ -101,7 +105,7 @@ impl Heap {
         Ok(self.engine.with(operation)?)
     }
 
-    /// Runs a waiting operation again after each signal, with the same deadline.
+    /// As [`wait_with`], with the context of the calling thread.
     #[inline]
     pub(crate) fn wait<T>(
         &self,
@@ -121,12 +125,14 @@ impl Heap {
         })
     }
 
-    /// The map with this name, made empty if there is none.
+    /// Returns the map with this name; creates it empty if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`](crate::Error::WrongKind) when the name has an object of another kind;
-    /// [`Error::HeapFull`](crate::Error::HeapFull).
+    /// [`Error::WrongKind`](crate::Error::WrongKind) when the object with that name is of another
+    /// kind; [`Error::HeapFull`](crate::Error::HeapFull) when there is no room for a new one;
+    /// [`Error::Engine`](crate::Error::Engine) when the name is empty, has more than 255 bytes or
+    /// contains a NUL, or when the heap is closed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -142,7 +148,7 @@ impl Heap {
         Ok(Map::new(self, self.object(name, &MapRecipe)?))
     }
 
-    /// The queue with this name, made empty and without a limit if there is none.
+    /// Returns the queue with this name; creates it empty and without a limit if it does not exist.
     ///
     /// # Errors
     ///
@@ -159,7 +165,8 @@ impl Heap {
         self.bounded_queue(name, 0)
     }
 
-    /// As [`queue`](Self::queue); one that is made holds at most `maxsize` items (0: any number).
+    /// As [`queue`](Self::queue), but a new queue holds at most `maxsize` items (0: no limit). An
+    /// existing queue keeps its limit.
     ///
     /// # Errors
     ///
@@ -181,7 +188,8 @@ impl Heap {
         Ok(Queue::new(self, self.object(name, &recipe)?))
     }
 
-    /// The work queue with this name, made without limits if there is none.
+    /// Returns the work queue with this name; creates it empty and without limits if it does not
+    /// exist.
     ///
     /// # Errors
     ///
@@ -199,8 +207,9 @@ impl Heap {
         self.bounded_work_queue(name, 0, None)
     }
 
-    /// As [`work_queue`](Self::work_queue); one that is made holds at most `maxsize` items
-    /// (0: any number) and gives an item up after `max_attempts` (`None`: never).
+    /// As [`work_queue`](Self::work_queue), but a new queue holds at most `maxsize` items (0: no
+    /// limit) and gives an item up after `max_attempts` attempts (`None`: never). An existing queue
+    /// keeps its limits.
     ///
     /// # Errors
     ///
@@ -225,11 +234,12 @@ impl Heap {
         Ok(WorkQueue::new(self, self.object(name, &recipe)?))
     }
 
-    /// The value with this name, made as `init` if there is none.
+    /// Returns the value with this name; creates it with `init` if it does not exist.
     ///
     /// # Errors
     ///
-    /// As [`map`](Self::map).
+    /// As [`map`](Self::map); [`Error::Element`](crate::Error::Element) when `init` cannot be
+    /// encoded.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -242,11 +252,11 @@ impl Heap {
         Ok(Value::new(self, self.object(name, &ValueRecipe::of(&init.0))?))
     }
 
-    /// The lock with this name, made around `init` if there is none.
+    /// Returns the lock with this name; creates it around `init` if it does not exist.
     ///
     /// # Errors
     ///
-    /// As [`map`](Self::map).
+    /// As [`value`](Self::value).
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -259,7 +269,7 @@ impl Heap {
         Ok(Mutex::new(self, self.object(name, &MutexRecipe::around(&init.0))?))
     }
 
-    /// The names of all objects, oldest first.
+    /// Returns the names of all objects, the oldest object first.
     ///
     /// # Errors
     ///
@@ -276,11 +286,11 @@ impl Heap {
         Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// Ends the object with this name; handles to it answer `ObjectGone` from now on.
+    /// Removes the object with this name. Every handle to it returns `ObjectGone` from then on.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when there is no such name.
+    /// [`Error::Engine`](crate::Error::Engine) with `NoSuchName` when no object has that name.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -293,11 +303,12 @@ impl Heap {
         self.with(|context| Directory.remove(context, name))
     }
 
-    /// Walks the whole heap and accounts for every block of it.
+    /// Checks the integrity of the whole heap and returns what it counted. All other operations
+    /// wait meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) with what is wrong and where.
+    /// [`Error::Engine`](crate::Error::Engine) with `Corrupt`, which says what is damaged and where.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -309,9 +320,10 @@ impl Heap {
         Ok(self.engine.check()?)
     }
 
-    /// Looks for dead processes now, and gives back what they owned. Answers how many.
+    /// Recovers every process that has died, returns its leases to their queues, and returns how
+    /// many processes were recovered.
     ///
-    /// Waiting operations do this by themselves.
+    /// A program need not call this: operations that wait detect dead processes themselves.
     ///
     /// # Errors
     ///
@@ -325,11 +337,11 @@ impl Heap {
         Ok(self.engine.sweep()?)
     }
 
-    /// Numbers of the heap.
+    /// Returns counters and sizes of the heap. They are read one by one, not at one moment.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when the system does not answer.
+    /// [`Error::Engine`](crate::Error::Engine) when the system does not report the size of a file.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -340,11 +352,12 @@ impl Heap {
         Ok(self.engine.stats()?)
     }
 
-    /// Takes a named heap's name away: nobody new will find it.
+    /// Removes the name of a heap: nobody can open it any more. Processes that have it open
+    /// continue to use it.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when the system refuses.
+    /// [`Error::Engine`](crate::Error::Engine) when the system refuses to remove the files.
     ///
     /// ```
     /// # let name = format!("doc-unlink-{}", std::process::id());
@@ -357,11 +370,13 @@ impl Heap {
         Ok(self.engine.unlink()?)
     }
 
-    /// Leaves the heap. All handles of this process answer an error from now on.
+    /// Closes the heap in this process and returns the leases of the process to their queues. Every
+    /// handle of this process returns an error from then on.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when the system refuses; left all the same.
+    /// [`Error::Engine`](crate::Error::Engine) when the system refuses a call; the heap is closed
+    /// all the same.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -375,7 +390,7 @@ impl Heap {
     }
 }
 
-/// What there is to choose about a heap; see [`Heap::builder`].
+/// Options for opening or creating a heap; see [`Heap::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     name: Option<String>,
@@ -386,46 +401,55 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A name for others to find it by; without one the heap is anonymous.
+    /// Sets the name of the heap. Without a name, a new anonymous heap is created.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// The folder of a named heap's files; default is the system's folder for shared memory.
+    /// Sets the folder for the files of a named heap; the default is `/dev/shm`.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Most bytes of what is stored in a heap that is made; default is half of the memory.
+    /// Sets the limit of a new heap in bytes, from 64 KiB to 4 TiB; the default is half of the
+    /// machine's memory. An existing heap keeps its limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = Some(max_bytes);
         self
     }
 
-    /// Whether to make a named heap that is not there; default is yes.
+    /// Sets whether a named heap that does not exist is created; the default is yes.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.existing_only = !create;
         self
     }
 
-    /// Whether a named heap that is made goes with its last member; default is no.
+    /// Sets whether a new named heap ends with the last process that has it open; the default is
+    /// no.
     #[must_use]
     pub fn temporary(mut self, temporary: bool) -> Self {
         self.temporary = temporary;
         self
     }
 
-    /// Opens or makes the heap.
+    /// Opens or creates the heap.
     ///
     /// # Errors
     ///
-    /// As [`Heap::open`].
+    /// As [`Heap::open`]; [`Error::Engine`](crate::Error::Engine) with `NoSuchName` when the heap
+    /// does not exist and [`create`](Self::create) is false.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::builder().max_bytes(1 << 20).open()?;
+    /// assert_eq!(heap.stats()?.members, 1);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
     pub fn open(self) -> Result<Heap> {
         let Some(name) = self.name else {
             return Heap::anonymous(self.max_bytes.unwrap_or_else(Engine::default_max_bytes));

@@ -1,8 +1,8 @@
 //! One shared-memory heap for many processes, always consistent.
 //!
-//! A [`Heap`] holds maps, queues, values and locks that any number of processes use at once, at
-//! memory speed and without a server. Whatever dies, at whichever instruction, what is in the heap
-//! stays whole: each operation happens completely or not at all.
+//! A [`Heap`] holds maps, queues, values and locks that many processes use at once, at memory speed
+//! and without a server. A process may be killed at any instruction, and the heap stays consistent:
+//! each operation happens completely or not at all.
 //!
 //! ```
 //! use coheap::Heap;
@@ -23,8 +23,8 @@
 //! # Ok::<(), coheap::Error>(())
 //! ```
 //!
-//! Other processes of the same program come in through [`worker`]; unrelated programs of the same
-//! user find a heap by its name, with [`Heap::open`].
+//! Worker processes of the same program get the heap through [`worker`]. Unrelated programs of the
+//! same user open it by its name, with [`Heap::open`].
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! A map that many processes share.
 //!
-//! What always holds: a key is encoded canonically and a value exactly, both before any turn is
-//! taken; what comes back is decoded after.
+//! What always holds: keys are encoded in canonical form and values in exact form, both before any
+//! turn is taken. Results are decoded after the turn is released.
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;
@@ -15,9 +15,11 @@ use crate::buffer::{self, Buffer};
 use crate::element;
 use crate::error::Result;
 
-/// Keys to values, in the order of insertion. Made by [`Heap::map`].
+/// A map from keys to values, in the order of insertion. [`Heap::map`] returns one.
 ///
-/// Keys are compared as Python does: `1`, `1.0` and `true` are one key.
+/// Keys are equal if they are equal in Python: `1`, `1.0` and `true` are one key. Each method may
+/// also return [`Error::Element`](crate::Error::Element) for a key or a value that cannot be
+/// encoded; nothing was changed then.
 #[derive(Debug, Clone)]
 pub struct Map<K, V> {
     pub(crate) heap: Heap,
@@ -34,13 +36,13 @@ where
         Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
-    /// The value under a key.
+    /// Returns the value of a key, or `None` if the map does not contain the key.
     ///
     /// # Errors
     ///
-    /// [`Error::Element`](crate::Error::Element) when the bytes there are no `V`;
-    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled what is there;
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::Element`](crate::Error::Element) when the stored value is not a `V`;
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the map was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -58,11 +60,11 @@ where
         })
     }
 
-    /// Whether a key is there.
+    /// Returns whether the map contains a key.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the map was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -78,12 +80,12 @@ where
         self.heap.with(|context| self.engine.contains(context, &key.0))
     }
 
-    /// Stores a value under a key. Answers whether the key is new.
+    /// Sets the value of a key, and returns whether the key is new.
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`](crate::Error::HeapFull),
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when there is no room for the entry;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the map was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -101,11 +103,12 @@ where
         self.heap.with(|context| self.engine.set(context, &key.0, &value.0))
     }
 
-    /// Removes a key and answers its value.
+    /// Removes a key and returns its value, or `None` if the map does not contain the key.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get). After [`Error::Element`](crate::Error::Element) for the value, and
+    /// after [`Error::Pickled`](crate::Error::Pickled), the key is removed all the same.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -124,12 +127,13 @@ where
         })
     }
 
-    /// Adds to the integer under a key (0 where there is none) and answers the sum.
+    /// Adds `more` to the integer of a key and returns the sum. A missing key counts as 0.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when there is no integer of 64 bits, or the sum is
-    /// none.
+    /// [`Error::Engine`](crate::Error::Engine) with `NotAnInteger` when the stored value is not an
+    /// integer of 64 bits, or with `Overflow` when the sum does not fit in an `i64`; else as
+    /// [`set`](Self::set).
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -147,7 +151,10 @@ where
         self.heap.with(|context| self.engine.add(context, &key.0, more))
     }
 
-    /// Puts `new` under a key if `expected` is there (`None`: nothing). Answers whether it did.
+    /// Sets a key to `new` if its value is `expected`, and returns whether it did.
+    ///
+    /// `None` stands for no value: as `expected`, the key must be missing; as `new`, the key is
+    /// removed. Values are compared as encoded bytes.
     ///
     /// # Errors
     ///
@@ -174,12 +181,14 @@ where
         self.heap.with(|context| self.engine.compare_and_set(context, &key.0, expected, new))
     }
 
-    /// Replaces the value under a key by what `change` makes of it (`None`: nothing there), and
-    /// answers that. `change` may run several times when others write to the key meanwhile.
+    /// Replaces the value of a key by the result of `change`, and returns the new value.
+    ///
+    /// `change` gets the current value, or `None` if the key is missing. It runs again if another
+    /// caller writes to the key meanwhile.
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set).
+    /// As [`get`](Self::get) and [`set`](Self::set).
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -211,11 +220,11 @@ where
         }
     }
 
-    /// Removes the entry that came last and answers it.
+    /// Removes the entry that was inserted last and returns it, or `None` if the map is empty.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`remove`](Self::remove).
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -235,11 +244,11 @@ where
         Ok(Some((element::decode(&key.0)?, element::decode(&value.0)?)))
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the map was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -250,11 +259,11 @@ where
         self.heap.with(|context| self.engine.len(context))
     }
 
-    /// Whether there are no entries.
+    /// Returns whether the map has no entries.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the map was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -265,11 +274,11 @@ where
         Ok(self.len()? == 0)
     }
 
-    /// All entries as they were at one moment, in the order of insertion.
+    /// Returns all entries as they were at one moment, in the order of insertion.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), also when a key is not a `K`.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -285,12 +294,12 @@ where
         pairs.iter().map(decode).collect()
     }
 
-    /// Removes everything.
+    /// Removes all entries.
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`](crate::Error::HeapFull),
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when there is no room to note what has to be
+    /// freed; [`Error::ObjectGone`](crate::Error::ObjectGone) when the map was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;

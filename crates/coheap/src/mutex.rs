@@ -1,7 +1,7 @@
-//! A lock that no death can keep.
+//! A lock that is released when its holder dies.
 //!
-//! What always holds: a guard is held by the thread that took it and lets go when it is dropped.
-//! The value beside the lock is replaced whole or not at all.
+//! What always holds: a guard belongs to the thread that acquired it, and dropping it releases the
+//! lock. The value beside the lock is replaced completely or not at all.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -16,10 +16,11 @@ use crate::buffer::{self, Buffer};
 use crate::error::Result;
 use crate::heap::wait_with;
 
-/// A lock around a value. Made by [`Heap::mutex`].
+/// A lock around a value. [`Heap::mutex`] returns one.
 ///
-/// When its holder dies the next one gets the lock and is told, see
-/// [`MutexGuard::died`]. Holders that wait for each other in a circle are told too.
+/// When a holder dies, the next caller acquires the lock, and [`MutexGuard::died`] returns the
+/// process id of the dead holder. A deadlock is detected: one of the threads that wait for each
+/// other gets an error.
 #[derive(Debug, Clone)]
 pub struct Mutex<T> {
     heap: Heap,
@@ -27,12 +28,12 @@ pub struct Mutex<T> {
     types: PhantomData<fn(T) -> T>,
 }
 
-/// The lock, held; dropping it lets go.
+/// The acquired lock. Dropping the guard releases it.
 #[derive(Debug)]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     died: Option<u32>,
-    /// That of the thread that took it, which is to let it go.
+    /// The context of the thread that acquired the lock. The same thread has to release it.
     context: Rc<Context>,
 }
 
@@ -41,11 +42,14 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
-    /// Takes the lock, waiting for it.
+    /// Acquires the lock, and waits until it is free.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`] with `Deadlock` when all wait for each other, this thread included.
+    /// [`Error::Engine`] with `Deadlock` when the holders, this thread included, have waited for
+    /// each other in a cycle for a second; [`Error::Engine`] with `OwnerDied` when the lock refuses
+    /// everybody after a death, see [`recover`](Self::recover); [`Error::ObjectGone`] when the
+    /// object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -58,11 +62,11 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         self.lock_before(None)
     }
 
-    /// As [`lock`](Self::lock), but no longer than `timeout`.
+    /// As [`lock`](Self::lock), but waits at most `timeout`. It does not look for deadlocks.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`].
+    /// [`Error::Timeout`] when the timeout expired; else as `lock`, without `Deadlock`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -84,11 +88,12 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         Ok(self.guard(acquired, context))
     }
 
-    /// Takes the lock if it is free or its holder is dead.
+    /// Acquires the lock if it is free or its holder is dead; otherwise returns `None`.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`].
+    /// [`Error::Engine`] with `OwnerDied` as for [`lock`](Self::lock); [`Error::ObjectGone`] when
+    /// the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -110,15 +115,15 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         MutexGuard { mutex: self, died, context }
     }
 
-    /// Forgets that a holder died, and frees the lock if a dead process holds it; a living
-    /// holder's stays held. Answers whether there was a death to forget.
+    /// Clears the mark of a dead holder, releases the lock if a dead process holds it, and returns
+    /// whether there was a death to clear. A lock that a living process holds stays held.
     ///
-    /// A lock that a Python program made with `on_death="raise"` is refused to everybody after a
-    /// death, [`Error::Engine`] with `OwnerDied`, until somebody calls this.
+    /// After a death, a lock that a Python program created with `on_death="raise"` refuses every
+    /// caller with [`Error::Engine`] and `OwnerDied`, until `recover` is called.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`].
+    /// [`Error::ObjectGone`] when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -130,11 +135,11 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
         self.heap.with(|context| self.engine.recover(context))
     }
 
-    /// Process id of the holder, dead or alive.
+    /// Returns the process id of the holder, dead or alive, or `None` if the lock is free.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`].
+    /// [`Error::ObjectGone`] when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -149,16 +154,24 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
-    /// Process id of the last holder if it died with the lock: what it guards may be half done.
+    /// Returns the process id of the previous holder if it died while it held the lock: the data
+    /// that the lock guards may be incomplete then.
     pub fn died(&self) -> Option<u32> {
         self.died
     }
 
-    /// The value.
+    /// Returns the value.
     ///
     /// # Errors
     ///
-    /// [`Error::Element`] when the bytes are no `T`; [`Error::ObjectGone`].
+    /// [`Error::Element`] when the stored value is not a `T`; [`Error::Pickled`] when Python has
+    /// pickled it; [`Error::ObjectGone`] when the object was removed.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert_eq!(heap.mutex("total", &7i64)?.lock()?.get()?, 7);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
     pub fn get(&self) -> Result<T> {
         let value = self.mutex.engine.value();
         buffer::read(|out| self.mutex.heap.with(|context| value.get(context, out)))
@@ -168,7 +181,16 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`], [`Error::ObjectGone`].
+    /// [`Error::HeapFull`] when there is no room for the value; [`Error::Element`] when it cannot be
+    /// encoded; [`Error::ObjectGone`] when the object was removed.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let total = heap.mutex("total", &7i64)?;
+    /// total.lock()?.set(&8)?;
+    /// assert_eq!(total.lock()?.get()?, 8);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
     pub fn set(&self, new: &T) -> Result<()> {
         let new = Buffer::value(new)?;
         let value = self.mutex.engine.value();
@@ -178,7 +200,7 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        // A forked child holds nothing; a lock that was removed has nothing to let go.
+        // A forked child does not hold the lock. A removed lock need not be released.
         if self.context.is_own() {
             let _ = self.mutex.engine.unlock(&self.context);
         }

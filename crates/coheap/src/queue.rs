@@ -1,7 +1,7 @@
 //! A queue that many processes share.
 //!
-//! What always holds: an item is encoded before it is put and decoded after it is got, so no
-//! user code runs while others wait.
+//! What always holds: an item is encoded before the queue is locked and decoded after it is
+//! unlocked, so no user code runs while other processes wait.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::Heap;
 use crate::buffer::{self, Buffer};
 use crate::error::Result;
 
-/// First in, first out. Made by [`Heap::queue`].
+/// A first-in, first-out queue. [`Heap::queue`] returns one.
 ///
-/// An item that was put is there when `put` returns; one that was got belongs to its getter alone
-/// and goes with it. Where that is not enough there is [`WorkQueue`](crate::WorkQueue).
+/// An item is visible to every process once `put` returns. An item that a process has taken is lost
+/// if that process dies; a [`WorkQueue`](crate::WorkQueue) returns it to the queue instead.
 #[derive(Debug, Clone)]
 pub struct Queue<T> {
     pub(crate) heap: Heap,
@@ -30,12 +30,15 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
-    /// Puts an item at the back, waiting while the queue is full.
+    /// Puts an item at the back, and waits while the queue is full.
     ///
     /// # Errors
     ///
-    /// [`Error::ShutDown`](crate::Error::ShutDown) after `close`;
-    /// [`Error::HeapFull`](crate::Error::HeapFull) when the heap itself has no room.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) after [`close`](Self::close);
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when the heap has no room;
+    /// [`Error::Element`](crate::Error::Element) when the item cannot be encoded;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed. The item was not
+    /// added.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -46,11 +49,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.put_before(item, None)
     }
 
-    /// As [`put`](Self::put), but no longer than `timeout`.
+    /// As [`put`](Self::put), but waits at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`](crate::Error::Full) when the time ran out; else as `put`.
+    /// [`Error::Full`](crate::Error::Full) when the timeout expired; else as `put`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -69,11 +72,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
             .wait(timeout, |context, deadline| self.engine.put_wait(context, deadline, &item.0))
     }
 
-    /// As [`put`](Self::put), without waiting.
+    /// As [`put`](Self::put), but does not wait.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`](crate::Error::Full); else as `put`.
+    /// [`Error::Full`](crate::Error::Full) when the queue is full; else as `put`.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -85,13 +88,15 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.heap.with(|context| self.engine.put(context, &item.0))
     }
 
-    /// Takes the item at the front, waiting until there is one.
+    /// Takes the item at the front, and waits until there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and empty;
-    /// [`Error::Element`](crate::Error::Element) when the item is no `T`, and
-    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it: it is gone then.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and every item in it is
+    /// done; [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed;
+    /// [`Error::Element`](crate::Error::Element) when the item is not a `T`, and
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it. After these two, the
+    /// item is lost.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -103,11 +108,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.get_before(None)
     }
 
-    /// As [`get`](Self::get), but no longer than `timeout`.
+    /// As [`get`](Self::get), but waits at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`](crate::Error::Empty) when the time ran out; else as `get`.
+    /// [`Error::Empty`](crate::Error::Empty) when the timeout expired; else as `get`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -126,11 +131,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         })
     }
 
-    /// As [`get`](Self::get), without waiting.
+    /// As [`get`](Self::get), but does not wait.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`](crate::Error::Empty); else as `get`.
+    /// [`Error::Empty`](crate::Error::Empty) when the queue is empty; else as `get`.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -141,11 +146,12 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         buffer::read(|out| self.heap.with(|context| self.engine.get(context, out)))
     }
 
-    /// Puts items at the back, in order, as many as there are places for. Answers how many.
+    /// Puts as many of the items at the back as there is room for, in order, and returns how many.
+    /// Does not wait.
     ///
     /// # Errors
     ///
-    /// As [`try_put`](Self::try_put), if not even the first one could be put.
+    /// As [`try_put`](Self::try_put), when not even the first item could be put.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -158,11 +164,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.heap.with(|context| self.engine.put_many(context, &slices))
     }
 
-    /// How many items wait.
+    /// Returns the number of items that wait in the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -173,11 +179,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.heap.with(|context| self.engine.len(context))
     }
 
-    /// Whether no item waits.
+    /// Returns whether no item waits in the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;
@@ -188,11 +194,11 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Ok(self.len()? == 0)
     }
 
-    /// Lets nothing more be put. What is there can still be got.
+    /// Closes the queue: it accepts no more items. The items in it can still be taken.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let queue = coheap::Heap::anonymous(1 << 20)?.queue::<u64>("numbers")?;

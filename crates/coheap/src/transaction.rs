@@ -1,7 +1,7 @@
-//! Changes to several objects that happen together or not at all.
+//! Transactions: changes to several objects that happen together or not at all.
 //!
-//! What always holds: a block that answers an error, panics or dies leaves nothing behind; one
-//! that is doomed by a deadlock runs again, as old as it was.
+//! What always holds: a block that returns an error or panics, or whose process dies, changes
+//! nothing. A block that is undone because of a deadlock runs again and keeps its age.
 
 use std::borrow::Borrow;
 use std::rc::Rc;
@@ -15,13 +15,14 @@ use crate::buffer::{self, Buffer};
 use crate::error::{Error, Result};
 use crate::{Heap, Lease, Map, Queue, Value, WorkQueue, element};
 
-/// Attempts at a transaction that others keep from finishing.
+/// How often a transaction is attempted when deadlocks keep it from finishing.
 const ATTEMPTS: u32 = 100;
 
 /// An open transaction; see [`Heap::transaction`].
 ///
-/// It locks each object at first touch, for reading too, and keeps what it writes to itself until
-/// it commits.
+/// It locks each map and each value when it first touches it, for reading, too. Its writes stay
+/// private until it commits. Any of its methods may return [`Error::OtherHeap`] for an object of
+/// another heap, and [`Error::Engine`] with `Deadlock`; return that error from the block.
 #[derive(Debug)]
 pub struct Tx {
     heap: Heap,
@@ -29,15 +30,17 @@ pub struct Tx {
 }
 
 impl Heap {
-    /// Runs `block` and makes all its changes real at once, or none of them when it answers an
-    /// error or the process dies.
+    /// Runs `block` and applies all its changes at once, or none of them if it returns an error or
+    /// the process dies.
     ///
-    /// Where transactions lock the same objects in different order, one of them is undone and its
-    /// block runs again: it should have no other effects.
+    /// When transactions lock the same objects in different orders, one of them is undone and its
+    /// block runs again. A block should therefore have no other side effects.
     ///
     /// # Errors
     ///
-    /// What `block` answered; [`Error::HeapFull`], [`Error::LeaseLost`] from the commit;
+    /// The error that `block` returned. From the commit: [`Error::HeapFull`],
+    /// [`Error::TransactionTooLarge`], [`Error::LeaseLost`] when a lease that the block acked was
+    /// lost, and [`Error::Engine`] with `NotAnInteger` or `Overflow` for an addition.
     /// [`Error::Engine`] with `Deadlock` after a hundred attempts. Nothing was changed.
     ///
     /// ```
@@ -65,7 +68,8 @@ impl Heap {
             };
             match done {
                 Err(Error::Engine(coheap_core::Error::Deadlock)) if attempt < ATTEMPTS => {
-                    // It is as old as its first attempt, so it is not the one to give up for ever.
+                    // It keeps the age of its first attempt, so it is not chosen to give up again
+                    // and again.
                     age = Transaction::last_age(&context);
                     std::thread::sleep(Duration::from_micros(50) * attempt.min(20));
                 }
@@ -81,7 +85,7 @@ impl Tx {
         if heap.engine.is_same(&self.heap.engine) { Ok(()) } else { Err(Error::OtherHeap) }
     }
 
-    /// As [`Map::get`], with what this transaction wrote.
+    /// As [`Map::get`], including the writes of this transaction.
     ///
     /// # Errors
     ///
@@ -96,7 +100,7 @@ impl Tx {
         buffer::look_up(key, |key, out| self.engine.on(&map.engine).get(key, out))
     }
 
-    /// As [`Map::set`], with the commit.
+    /// As [`Map::set`], applied by the commit.
     ///
     /// # Errors
     ///
@@ -112,7 +116,7 @@ impl Tx {
         Ok(self.engine.on(&map.engine).set(&key.0, &value.0)?)
     }
 
-    /// As [`Map::remove`], with the commit.
+    /// As [`Map::remove`], applied by the commit.
     ///
     /// # Errors
     ///
@@ -127,11 +131,12 @@ impl Tx {
         buffer::look_up(key, |key, out| self.engine.on(&map.engine).remove(key, out))
     }
 
-    /// As [`Map::add`], with the commit.
+    /// As [`Map::add`], applied by the commit. The commit fails if the stored value is not an
+    /// integer of 64 bits, or if the sum does not fit in an `i64`.
     ///
     /// # Errors
     ///
-    /// As [`Map::add`].
+    /// As [`add_many`](Self::add_many).
     pub fn add<K, V, Q>(&mut self, map: &Map<K, V>, key: &Q, more: i64) -> Result<()>
     where
         K: Borrow<Q>,
@@ -140,12 +145,14 @@ impl Tx {
         self.add_many(map, [(key, more)])
     }
 
-    /// Adds to many integers, each under its own key, with the commit; which fails where one is
-    /// no integer of 64 bits, or a sum is none.
+    /// Adds to the integers of many keys, applied by the commit. The commit fails if a stored value
+    /// is not an integer of 64 bits, or if a sum does not fit in an `i64`.
     ///
     /// # Errors
     ///
-    /// [`Error::Element`] when a key cannot be one.
+    /// [`Error::Element`] when a key cannot be encoded; [`Error::ObjectGone`] when the map was
+    /// removed; [`Error::Engine`] with `NotAnInteger` or `Overflow` for a key that this transaction
+    /// has read or written before.
     pub fn add_many<'a, K, V, Q>(
         &mut self,
         map: &Map<K, V>,
@@ -174,7 +181,7 @@ impl Tx {
         Ok(())
     }
 
-    /// How many entries a map will have.
+    /// Returns the number of entries of a map, including the writes of this transaction.
     ///
     /// # Errors
     ///
@@ -184,7 +191,7 @@ impl Tx {
         Ok(self.engine.on(&map.engine).len()?)
     }
 
-    /// As [`Value::get`], with what this transaction wrote.
+    /// As [`Value::get`], including the writes of this transaction.
     ///
     /// # Errors
     ///
@@ -194,7 +201,7 @@ impl Tx {
         buffer::read(|out| self.engine.on(&value.engine).get(out))
     }
 
-    /// As [`Value::set`], with the commit.
+    /// As [`Value::set`], applied by the commit.
     ///
     /// # Errors
     ///
@@ -209,7 +216,8 @@ impl Tx {
         Ok(self.engine.on(&value.engine).set(&new.0)?)
     }
 
-    /// Puts an item at the back of a queue, with the commit; its place is taken now.
+    /// Puts an item at the back of a queue, applied by the commit. Its place in the queue is reserved
+    /// now.
     ///
     /// # Errors
     ///
@@ -224,7 +232,8 @@ impl Tx {
         Ok(self.engine.on(&queue.engine).put(&item.0)?)
     }
 
-    /// Puts a job at the back of a work queue, with the commit; its place is taken now.
+    /// Puts a job at the back of a work queue, applied by the commit. Its place in the queue is
+    /// reserved now.
     ///
     /// # Errors
     ///
@@ -239,7 +248,8 @@ impl Tx {
         Ok(self.engine.on(&queue.engine).put(&job.0)?)
     }
 
-    /// Takes the item at the front of a queue, for good with the commit.
+    /// Takes the item at the front of a queue. It returns to the queue unless the transaction
+    /// commits.
     ///
     /// # Errors
     ///
@@ -249,11 +259,11 @@ impl Tx {
         buffer::read(|out| self.engine.on(&queue.engine).get(out).map(|_| ()))
     }
 
-    /// Acks a job, with the commit.
+    /// Marks a job as done, applied by the commit.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] when it was acked in this transaction already.
+    /// [`Error::LeaseLost`] when this transaction has acked it already.
     pub fn ack<T>(&mut self, lease: &Lease<T>) -> Result<()> {
         self.check(&lease.heap)?;
         Ok(self.engine.on(&lease.engine).ack(&lease.token)?)

@@ -1,6 +1,6 @@
 //! One value that many processes share.
 //!
-//! What always holds: a value is replaced whole or not at all; readers never wait for a
+//! What always holds: a value is replaced completely or not at all. Readers never wait for a
 //! transaction.
 
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use crate::Heap;
 use crate::buffer::{self, Buffer};
 use crate::error::Result;
 
-/// One value. Made by [`Heap::value`].
+/// A value that many processes share. [`Heap::value`] returns one.
 #[derive(Debug, Clone)]
 pub struct Value<T> {
     pub(crate) heap: Heap,
@@ -26,13 +26,13 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
-    /// The value.
+    /// Returns the value.
     ///
     /// # Errors
     ///
-    /// [`Error::Element`](crate::Error::Element) when the bytes are no `T`;
-    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled what is there;
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::Element`](crate::Error::Element) when the stored value is not a `T`;
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -47,8 +47,9 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`](crate::Error::HeapFull),
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when there is no room for the value;
+    /// [`Error::Element`](crate::Error::Element) when it cannot be encoded;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -62,12 +63,13 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         self.heap.with(|context| self.engine.set(context, &value.0))
     }
 
-    /// Adds to an integer and answers the sum.
+    /// Adds `more` to an integer and returns the sum.
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) when it is no integer of 64 bits, or the sum is
-    /// none.
+    /// [`Error::Engine`](crate::Error::Engine) with `NotAnInteger` when the stored value is not an
+    /// integer of 64 bits, or with `Overflow` when the sum does not fit in an `i64`; else as
+    /// [`set`](Self::set).
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -78,7 +80,8 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         self.heap.with(|context| self.engine.add(context, more))
     }
 
-    /// Replaces the value if it is `expected`. Answers whether it did.
+    /// Replaces the value by `new` if it is `expected`, and returns whether it did. Values are
+    /// compared as encoded bytes.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! A queue whose items are not lost with the worker that has them.
+//! A queue that does not lose a job when the worker that holds it dies.
 //!
 //! What always holds: a job is waiting, on one lease, given up, or done. A lease that is dropped
-//! without a word gives its job back.
+//! without `ack` or `nack` returns its job to the queue.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -16,11 +16,10 @@ use crate::buffer::Buffer;
 use crate::element;
 use crate::error::Result;
 
-/// Jobs: each is given out on lease and comes back unless it is acked. Made by
-/// [`Heap::work_queue`].
+/// A queue that hands out jobs on lease. [`Heap::work_queue`] returns one.
 ///
-/// A job whose worker died, dropped it or gave it back is given out again, before all others. A
-/// job that was acked is never given out again.
+/// A job returns to the queue if its worker dies, drops the lease or calls [`Lease::nack`]; the
+/// next `get` takes it before all other jobs. A job that was acked is never handed out again.
 #[derive(Debug, Clone)]
 pub struct WorkQueue<T> {
     pub(crate) heap: Heap,
@@ -28,7 +27,7 @@ pub struct WorkQueue<T> {
     types: PhantomData<fn(T) -> T>,
 }
 
-/// A job on lease. Dropping it without a word gives it back.
+/// A job on lease. Dropping it without `ack` or `nack` returns the job to the queue.
 #[derive(Debug)]
 pub struct Lease<T> {
     pub(crate) heap: Heap,
@@ -38,26 +37,26 @@ pub struct Lease<T> {
     value: T,
 }
 
-/// A job that was given up after its last attempt.
+/// A job that was given up after its last allowed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed<T> {
     /// The job.
     pub value: T,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// What became of the last one.
+    /// How the last attempt ended.
     pub reason: Reason,
 }
 
-/// What became of an attempt.
+/// How a failed attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It was given back on purpose.
+    /// The worker called [`Lease::nack`].
     Nacked,
     /// The worker died.
     Died,
-    /// The lease was dropped without a word.
+    /// The lease was dropped without `ack` or `nack`.
     Dropped,
 }
 
@@ -66,12 +65,15 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         Self { heap: heap.clone(), engine, types: PhantomData }
     }
 
-    /// Puts a job at the back, waiting while the queue is full.
+    /// Puts a job at the back, and waits while the queue is full.
     ///
     /// # Errors
     ///
-    /// [`Error::ShutDown`](crate::Error::ShutDown) after `close`;
-    /// [`Error::HeapFull`](crate::Error::HeapFull) when the heap itself has no room.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) after [`close`](Self::close);
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when the heap has no room;
+    /// [`Error::Element`](crate::Error::Element) when the job cannot be encoded;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed. The job was not
+    /// added.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -83,11 +85,13 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.heap.wait(None, |context, deadline| self.engine.put_wait(context, deadline, &job.0))
     }
 
-    /// Puts jobs at the back, in order, as many as there are places for. Answers how many.
+    /// Puts as many of the jobs at the back as there is room for, in order, and returns how many.
+    /// Does not wait.
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put), if not even the first one could be put.
+    /// When not even the first job could be put: [`Error::Full`](crate::Error::Full) when the queue
+    /// is full; else as [`put`](Self::put).
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -100,14 +104,15 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.heap.with(|context| self.engine.put_many(context, &slices))
     }
 
-    /// Takes the job at the front on lease, waiting until there is one.
+    /// Takes the job at the front on lease, and waits until there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and everything is
-    /// done; [`Error::Element`](crate::Error::Element) when the job is no `T`, and
-    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it: it went back, as after
-    /// [`Lease::nack`].
+    /// [`Error::ShutDown`](crate::Error::ShutDown) when the queue is closed and every job is done
+    /// or given up; [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed;
+    /// [`Error::Element`](crate::Error::Element) when the job is not a `T`, and
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it. After these two, the
+    /// job is back in the queue, as after [`Lease::nack`].
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -121,11 +126,11 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.get_before(None)
     }
 
-    /// As [`get`](Self::get), but no longer than `timeout`.
+    /// As [`get`](Self::get), but waits at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`](crate::Error::Empty) when the time ran out; else as `get`.
+    /// [`Error::Empty`](crate::Error::Empty) when the timeout expired; else as `get`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -159,11 +164,11 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         }
     }
 
-    /// How many jobs wait.
+    /// Returns the number of jobs that wait in the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -174,11 +179,11 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.heap.with(|context| self.engine.len(context))
     }
 
-    /// Whether no job waits.
+    /// Returns whether no job waits in the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -189,11 +194,11 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         Ok(self.len()? == 0)
     }
 
-    /// How many jobs are on lease.
+    /// Returns the number of jobs on lease.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -204,11 +209,13 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.heap.with(|context| self.engine.leased(context))
     }
 
-    /// The jobs that were given up, oldest first.
+    /// Returns the jobs that were given up, the oldest first.
     ///
     /// # Errors
     ///
-    /// [`Error::Element`](crate::Error::Element) when one is no `T`.
+    /// [`Error::Element`](crate::Error::Element) when one of them is not a `T`;
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled one of them;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -229,11 +236,11 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         failed.into_iter().map(decode).collect()
     }
 
-    /// Lets nothing more be put. What is there can still be got.
+    /// Closes the queue: it accepts no more jobs. The jobs in it can still be taken.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`](crate::Error::ObjectGone).
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -245,11 +252,12 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.heap.with(|context| self.engine.close(context))
     }
 
-    /// Waits until every job is acked or given up; `None`: for ever.
+    /// Waits until every job is acked or given up, at most `timeout` (`None`: without a limit).
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`](crate::Error::Timeout).
+    /// [`Error::Timeout`](crate::Error::Timeout) when the timeout expired;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -262,21 +270,21 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
 }
 
 impl<T> Lease<T> {
-    /// The job.
+    /// Returns the job.
     pub fn value(&self) -> &T {
         &self.value
     }
 
-    /// Which attempt at the job this is, from 1.
+    /// Returns the number of this attempt at the job; the first is 1.
     pub fn attempt(&self) -> u32 {
         self.token.attempt
     }
 
-    /// Says that the job is done: it will never be given out again.
+    /// Marks the job as done. It is never handed out again.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`](crate::Error::LeaseLost) when it is not held any more.
+    /// [`Error::LeaseLost`](crate::Error::LeaseLost) when this process no longer holds the lease.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
@@ -290,11 +298,11 @@ impl<T> Lease<T> {
         self.heap.with(|context| self.engine.ack(context, &self.token))
     }
 
-    /// Gives the job back, to be tried again; the attempt counts.
+    /// Returns the job to the queue for another attempt. This attempt counts towards the limit.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`](crate::Error::LeaseLost) when it is not held any more.
+    /// [`Error::LeaseLost`](crate::Error::LeaseLost) when this process no longer holds the lease.
     ///
     /// ```
     /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;

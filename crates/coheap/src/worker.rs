@@ -1,6 +1,6 @@
-//! Worker processes: the same program, started again with the heap in its hands.
+//! Worker processes: the same program, started again, which inherits the heap.
 //!
-//! A program asks at its start whether it is a worker:
+//! A program checks at its start whether it is a worker:
 //!
 //! ```no_run
 //! fn main() -> coheap::Result<()> {
@@ -25,10 +25,10 @@ use coheap_core::system::{self, HeapFile};
 use crate::Heap;
 use crate::error::{Error, Result};
 
-/// Tells a started process the numbers of its inherited descriptors: data, life, birth.
+/// The environment variable that holds the numbers of the inherited descriptors: data, life, birth.
 const VARIABLE: &str = "COHEAP_WORKER";
 
-/// What a worker process was started with.
+/// The heap and the arguments of a worker process; [`attach`] returns it.
 #[derive(Debug)]
 pub struct Worker {
     /// The heap of the process that started it.
@@ -37,11 +37,11 @@ pub struct Worker {
     pub args: Vec<String>,
 }
 
-/// Starts this program again as a worker on `heap`, with arguments.
+/// Starts this program again as a worker on `heap`, with the arguments `args`.
 ///
 /// # Errors
 ///
-/// [`Error::Worker`] when the system does not start it.
+/// [`Error::Worker`] when the system does not start the process.
 pub fn spawn(heap: &Heap, args: &[&str]) -> Result<Child> {
     let program = std::env::current_exe().map_err(Error::Worker)?;
     let mut command = Command::new(program);
@@ -50,8 +50,8 @@ pub fn spawn(heap: &Heap, args: &[&str]) -> Result<Child> {
     command.spawn().map_err(Error::Worker)
 }
 
-/// Lets the program that `command` starts attach to `heap` by [`attach`]: for those who want to
-/// say more about the process than [`spawn`] does.
+/// Configures `command` so that the program it starts can [`attach`] to `heap`. Use it instead of
+/// [`spawn`] to set other options of the process.
 pub fn prepare(heap: &Heap, command: &mut Command) {
     let files = heap.engine.files();
     command.env(VARIABLE, files.map(|file| file.number().to_string()).join(","));
@@ -60,12 +60,13 @@ pub fn prepare(heap: &Heap, command: &mut Command) {
     }
 }
 
-/// Attaches to the heap that this process was started with. `None`: it is no worker. Call it once.
+/// Attaches to the heap that this process was started with. Returns `None` if this process is not a
+/// worker. Call it once.
 ///
 /// # Errors
 ///
-/// [`Error::Worker`] when the descriptors are not there; [`Error::Engine`] when the heap is no
-/// heap.
+/// [`Error::Worker`] when the inherited descriptors are missing; [`Error::Engine`] when they do not
+/// belong to a usable heap.
 pub fn attach() -> Result<Option<Worker>> {
     let Ok(numbers) = std::env::var(VARIABLE) else { return Ok(None) };
     let broken = || {

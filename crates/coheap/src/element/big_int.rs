@@ -1,8 +1,8 @@
 //! Integers beyond 64 bits: two's complement, little endian, in as few bytes as hold the sign.
 //!
-//! What fits an `i64` is never a big integer, so equal integers have equal bytes. Rust goes as far
-//! as 128 bits; Python further. A float too large for an `i64` is an integer as well, of up to 129
-//! bytes, and as a key it is written as one.
+//! An integer that fits in an `i64` is never stored as a big integer, so equal integers have equal
+//! bytes. Rust supports 128 bits, Python any number of bits. A float too large for an `i64` is a
+//! whole number of up to 129 bytes; as a key it is encoded as an integer.
 
 use coheap_core::wire::{TWO_TO_63, Tag, is_minimal, put_head, put_int};
 

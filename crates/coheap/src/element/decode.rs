@@ -1,9 +1,9 @@
-//! From bytes back to a Rust value.
+//! The decoder: from bytes to a Rust value.
 //!
-//! The bytes say what they hold and the type says what it wants; where Python would not mind, the
-//! two need not agree to the letter (a tuple reads as a `Vec`, an `int` as an `f64`). Everything
-//! else is an error that names both. The bytes may come from anyone (Element.1): lengths are
-//! checked by `wire` and nesting by `depth`, and nothing here trusts the rest either.
+//! The stored type and the requested type need not be identical where Python treats them alike: a
+//! tuple reads as a `Vec`, an `int` as an `f64`. Every other difference is an error that names both
+//! types. The bytes are untrusted (Element.1): `wire` checks lengths, `depth` checks nesting, and
+//! this file checks the rest.
 
 use coheap_core::wire::{Reader, Tag};
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
@@ -16,14 +16,14 @@ use items::Items;
 
 mod items;
 
-/// Reads one value from all of `bytes`.
+/// Decodes one value that takes up all of `bytes`.
 ///
 /// # Errors
 ///
 /// - [`CodecError::Pickled`] or [`CodecError::Unsupported`] if only Python can read the value.
 /// - [`CodecError::WrongType`], [`CodecError::WrongLength`], [`CodecError::OutOfRange`] or
-///   [`CodecError::Message`] if the value is sound but not a `T`.
-/// - Any other if the bytes are no value: cut short, damaged, or nested too deep.
+///   [`CodecError::Message`] if the value is valid but not a `T`.
+/// - Any other variant if the bytes are not a value: truncated, damaged, or nested too deeply.
 ///
 /// ```
 /// # use coheap::element::{decode, encode, CodecError};

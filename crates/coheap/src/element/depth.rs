@@ -1,8 +1,8 @@
-//! How deep values may nest, counted the same way by both sides.
+//! The limits of nesting, which the encoder and the decoder count in the same way.
 //!
-//! Containers are counted because each costs a stack frame. Wrappers (`Some`, newtype structs) are
-//! counted too, although they leave no byte behind: a type such as `struct Next(Option<Box<Next>>)`
-//! would otherwise ask for itself for ever without reading anything.
+//! Containers are counted because each one needs a stack frame. Wrappers (`Some`, newtype structs)
+//! are counted, too, although they write no byte: without a limit, a type such as
+//! `struct Next(Option<Box<Next>>)` would recurse for ever without reading anything.
 
 use coheap_core::wire::MAX_DEPTH;
 
@@ -11,7 +11,7 @@ use super::error::CodecError;
 /// Wrappers that may be open at once, over all levels together.
 const MAX_WRAPPERS: u32 = 4 * MAX_DEPTH;
 
-/// What is open around the value at hand.
+/// The containers and wrappers around the current value.
 #[derive(Default)]
 pub(super) struct Depth {
     containers: u32,

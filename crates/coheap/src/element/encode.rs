@@ -1,8 +1,8 @@
-//! From a Rust value to its bytes, in one pass and without a second buffer.
+//! The encoder: from a Rust value to its bytes, in one pass and without a second buffer.
 //!
-//! A container writes the count it is told, counts what really comes, and corrects itself at the
-//! end if the two differ; so an iterator of unknown length costs at most one move of its own
-//! bytes. Values and keys go the same way and differ only in their [`Form`].
+//! A container writes the announced number of items, counts the items, and corrects the number at
+//! the end if the two differ. An iterator of unknown length costs at most one move of its own
+//! bytes. Values and keys use the same code and differ only in their [`Form`].
 
 use std::fmt::{self, Write};
 use std::marker::PhantomData;
@@ -21,10 +21,10 @@ mod items;
 ///
 /// # Errors
 ///
-/// - [`CodecError::TooDeep`] beyond 64 containers inside one another.
-/// - [`CodecError::Message`] if the type refuses to be serialized.
+/// - [`CodecError::TooDeep`] if containers are nested more deeply than 64 levels.
+/// - [`CodecError::Message`] if the type's `Serialize` returns an error.
 ///
-/// After an error `out` is as it was.
+/// After an error, `out` is unchanged.
 ///
 /// ```
 /// # use coheap::element::{decode, encode};
@@ -52,15 +52,16 @@ pub(super) fn append<F: Form, T: Serialize + ?Sized>(
     result
 }
 
-/// What values and keys write differently.
+/// The differences between the encodings of values and of keys.
 pub(super) trait Form {
     fn put_bool(out: &mut Vec<u8>, value: bool);
     fn put_float(out: &mut Vec<u8>, value: f64);
-    /// Whether a list, a dict or what becomes one may stand here; messages call it `found`.
+    /// Returns an error if a type that becomes a list or a dict is not allowed here. `found` names
+    /// the type in messages.
     fn allow_unhashable(found: &'static str) -> Result<(), CodecError>;
 }
 
-/// The form of values: everything may be written, as exactly what it is.
+/// The form of values: every type is allowed and keeps its exact type.
 struct Plain;
 
 impl Form for Plain {
@@ -99,7 +100,7 @@ impl<'o, F: Form> Encoder<'o, F> {
         Ok(())
     }
 
-    /// Opens a container; `None` when nobody knows how many items will come.
+    /// Opens a container; `None` if the number of items is unknown.
     #[inline]
     fn open(&mut self, tag: Tag, count: Option<usize>) -> Result<Items<'_, 'o, F>, CodecError> {
         self.depth.enter()?;

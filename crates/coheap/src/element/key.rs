@@ -1,9 +1,9 @@
-//! Keys as bytes: equal keys are equal bytes, whichever language and type they come from.
+//! The encoding of keys: equal keys have equal bytes, whichever language and type they come from.
 //!
-//! Python holds that `1 == 1.0 == True` and `0.0 == -0.0`; a map holds besides that a NaN is
-//! itself. So a key is written in one canonical form, at every depth: bools and whole floats as
-//! integers, every NaN as one. What Python cannot hash is no key. A key decodes like any value,
-//! which is why `bool` and the float types read integers.
+//! In Python, `1 == 1.0 == True` and `0.0 == -0.0`; a map also treats every NaN as one key. A key
+//! is therefore written in one canonical form, at every depth: bools and whole floats as integers,
+//! every NaN as the same bytes. A type that Python cannot hash is not a key. A key decodes like any
+//! value, which is why `bool` and the float types read integers.
 
 use coheap_core::wire::{KEY_NAN, put_float, put_int};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use super::big_int::put_integral_float;
 use super::encode::{Form, append};
 use super::error::CodecError;
 
-/// The form of keys.
+/// The canonical form, in which keys are encoded.
 pub(super) struct Canonical;
 
 impl Form for Canonical {
@@ -35,16 +35,16 @@ impl Form for Canonical {
     }
 }
 
-/// Appends `key` to `out` in the form in which keys are compared.
+/// Appends `key` to `out` in canonical form.
 ///
 /// # Errors
 ///
 /// - [`CodecError::NotAKey`] if `key` or a part of it is a sequence, a map, a struct or an enum
 ///   variant with a payload. Tuples and arrays are keys if their items are.
-/// - [`CodecError::TooDeep`] beyond 64 tuples inside one another.
-/// - [`CodecError::Message`] if the type refuses to be serialized.
+/// - [`CodecError::TooDeep`] if tuples are nested more deeply than 64 levels.
+/// - [`CodecError::Message`] if the type's `Serialize` returns an error.
 ///
-/// After an error `out` is as it was.
+/// After an error, `out` is unchanged.
 ///
 /// ```
 /// # use coheap::element::encode_key;

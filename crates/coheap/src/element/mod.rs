@@ -1,16 +1,16 @@
-//! Values as bytes: how an element of a map, a queue or a list lies in the heap.
+//! The encoding of values as bytes: elements of maps, queues and values, and keys.
 //!
-//! Every value is one tag byte and a payload, so the bytes describe themselves and both languages
-//! read them with their exact type: a `u64` put here is an `int` in Python, and a `dict` put there
-//! is a struct here. `docs/values.md` has the bytes and the serde table; this folder is its code, on
-//! top of the tags and lengths of `coheap_core::wire`.
+//! Every value is one tag byte and a payload. The bytes are self-describing, and both languages
+//! read them with their exact type: a Rust `u64` is a Python `int`, and a Python `dict` is a Rust
+//! struct or map. `docs/values.md` lists the bytes and the serde types; this folder implements it
+//! with the tags and lengths of `coheap_core::wire`.
 //!
 //! What always holds:
 //!
 //! - **Element.1** Any bytes decode to a value or to an error: no panic, no deep recursion, and no
-//!   allocation larger than the bytes that are really there justify.
-//! - **Element.2** What encodes also decodes: both sides keep the limits of `depth`.
-//! - **Element.3** Two keys that Python calls equal encode to the same bytes, and no others do.
+//!   allocation larger than the length of the bytes justifies.
+//! - **Element.2** Every encoded value can be decoded: both sides enforce the limits of `depth`.
+//! - **Element.3** Two keys that are equal in Python encode to the same bytes, and no others do.
 
 mod big_int;
 mod decode;
