@@ -1,14 +1,13 @@
 """One heap, many processes, always consistent.
 
-coheap keeps what processes share in one heap that each of them maps, and keeps it whole
-whichever of them dies, whenever. Nothing runs beside your processes: there is no server to start,
-and none to lose.
+coheap keeps shared objects in one heap that every process maps. The heap stays consistent when a
+process dies, at any moment. There is no server.
 
     counts = coheap.Dict()
     counts.increment("hello")
 
-Pass `counts` to a process that you start, or send it through a pipe or a queue: it is the same
-dict there. Programs of the same user that do not start each other share a heap by its name:
+Pass `counts` to a process that you start, or send it through a pipe or a queue: that process uses
+the same dict. Unrelated programs of the same user share a heap by its name:
 `coheap.open("my-heap").dict("counts")`.
 """
 
@@ -44,14 +43,14 @@ from coheap._native import (
 from coheap._native import open as open  # noqa: A004 - as gzip.open
 
 TYPE_CHECKING = False
-"""As `typing` has it, which alone would take a mebibyte of every process."""
+"""As in `typing`, which is not imported because it would cost every process a mebibyte."""
 
 if TYPE_CHECKING:
     from coheap._context import Process, get_context
     from coheap._ends import Empty, Full, ShutDown
     from coheap._shared import Manager
 
-# Dict is one, and too fast to inherit from one.
+# A Dict is a MutableMapping. It is registered because inheriting would make it slower.
 ABCMeta.register(MutableMapping, Dict)  # pyright: ignore[reportArgumentType]
 
 _LATE = {
@@ -62,13 +61,13 @@ _LATE = {
     "ShutDown": "coheap._ends",
     "get_context": "coheap._context",
 }
-"""What needs `multiprocessing` or `queue`, and where it is: not everybody does."""
+"""The names that need `multiprocessing` or `queue`, and their modules: imported on first use."""
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Import what is not there yet."""
+        """Import a name on its first use."""
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
@@ -77,11 +76,11 @@ if not TYPE_CHECKING:
         return value
 
     def __dir__() -> list[str]:
-        """List also what is not there yet."""
+        """List the names, also those that are not imported yet."""
         return sorted({*globals(), *_LATE})
 
 
-# `Dict` and `open` stay out of it: a star would hide what `typing` and Python call so.
+# Without `Dict` and `open`: `import *` would hide `typing.Dict` and the built-in `open`.
 __all__ = [
     "ABSENT",
     "DeadlockError",

@@ -2,7 +2,7 @@
 
     python -m coheap demo [PATH...]
 
-Not here: what they do (`coheap._demo`).
+Not here: the commands themselves (`coheap._demo`).
 """
 
 import sys

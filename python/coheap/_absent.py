@@ -1,24 +1,24 @@
-"""The word for "no value" where None is one: `coheap.ABSENT`.
+"""The marker for "no value", where None is a value: `coheap.ABSENT`.
 
-There is exactly one, also in other processes: it pickles as itself.
+There is exactly one in each process, because it pickles by name.
 """
 
 
 class Absent:
-    """No value. The only one of its kind is `coheap.ABSENT`."""
+    """No value. `coheap.ABSENT` is the only instance."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Show the name under which users have it."""
+        """Return the public name."""
         return "coheap.ABSENT"
 
     def __reduce__(self) -> str:
-        """Pickle as the one there is."""
+        """Pickle by name, so that unpickling returns the only instance."""
         return "ABSENT"
 
     def __bool__(self) -> bool:
-        """Count as false, as None does."""
+        """Return False, as for None."""
         return False
 
 

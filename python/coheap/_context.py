@@ -1,8 +1,8 @@
-"""Contexts and processes: those of `multiprocessing`, with coheap's objects in their place.
+"""Contexts and processes: those of `multiprocessing`, with coheap's objects where coheap has them.
 
-What always holds: a context has all that the standard library's has; what is not here is
-inherited. The start method is one setting for both, that of `multiprocessing`. A child has its
-parent's default heap, however it is started.
+What always holds: a context has every method of the standard library's context; methods that are
+not here are inherited. Both share one setting for the start method, that of `multiprocessing`. A
+child has its parent's default heap, whichever way it is started.
 
 Not here: the objects (`coheap._native`), and the manager (`coheap._shared`).
 """
@@ -18,7 +18,7 @@ from coheap._native import Luggage, _before_waiting
 from coheap._shared import Manager, SharedManager
 
 TYPE_CHECKING = False
-"""What the modules below are only named for need not be imported."""
+"""Modules that are needed for type annotations only are not imported at run time."""
 
 if TYPE_CHECKING:
     from multiprocessing import queues, synchronize
@@ -30,11 +30,11 @@ class _Child(BaseProcess):
     """A process that has its parent's default heap."""
 
     _luggage: Luggage | None = None
-    """What keeps the objects that the child was handed, until it is gone: it may be slow to take
-    them, and nobody else may have them any more."""
+    """Keeps the objects that were passed to the child until the child has ended: it may be slow to
+    open them, and no other process may hold them any more."""
 
     def start(self) -> None:
-        """Start the process; the default heap is there before, so that it will be the child's."""
+        """Start the process. The default heap is created first, so that the child shares it."""
         coheap.default_heap()
         with Luggage() as luggage:
             super().start()
@@ -44,8 +44,8 @@ class _Child(BaseProcess):
         """Wait until the process has ended, at most `timeout` seconds.
 
         Raises:
-            WouldBlock: Inside a block of `atomic` that has something, which the process may need
-                to come to its end.
+            WouldBlock: The call is inside a block of `atomic` that holds something, which the
+                process may need before it can end.
         """
         if self.pid is not None and self.exitcode is None:
             _before_waiting("a process", lambda: super(_Child, self).join(timeout))
@@ -54,22 +54,22 @@ class _Child(BaseProcess):
             self._luggage = None
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        """Pickle for a new interpreter: first the heap, then what the process works with."""
+        """Pickle for a new interpreter: first the heap, then the function and its arguments."""
         reduced: Any = object.__reduce_ex__(self, 2)
         function, arguments, *rest = reduced
         return _in_heap, (coheap.default_heap(), function, arguments), *rest
 
 
 def _in_heap(heap: "coheap.Heap", function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
-    """In a child: take over the heap before anything else is unpickled."""
+    """In a child: set the default heap before anything else is unpickled."""
     coheap.set_default_heap(heap)
     return function(*arguments)
 
 
 class Process(_Child, standard.Process):
-    """A process, started the way that `multiprocessing.set_start_method` says.
+    """A process, started with the method that `multiprocessing.set_start_method` has set.
 
-    As `multiprocessing.Process`; it shares the default heap.
+    It works like `multiprocessing.Process`, and shares the default heap of its parent.
     """
 
 
@@ -78,48 +78,51 @@ class ForkProcess(_Child, standard.ForkProcess):
 
 
 class SpawnProcess(_Child, standard.SpawnProcess):
-    """A process that begins as a new interpreter."""
+    """A process that starts as a new interpreter."""
 
 
 class ForkServerProcess(_Child, standard.ForkServerProcess):
-    """A process that a server forks, which was begun as a new interpreter."""
+    """A process that is forked by a server, which started as a new interpreter."""
 
 
 class _Base(standard.BaseContext):
-    """What is the same for all start methods."""
+    """The methods that are the same for all start methods."""
 
-    # Typeshed says that the standard library's gives another class than it does.
+    # Typeshed declares another return type than the standard library has.
     def get_context(  # type: ignore[override]
         self, method: str | None = None
     ) -> "Context":
-        """Give the context of a start method; None is this one.
+        """Return the context of a start method; None is this context.
 
         Raises:
-            ValueError: There is no such method here.
+            ValueError: The start method does not exist on this system.
         """
         return cast("Context", self) if method is None else get_context(method)
 
-    # What follows are coheap's objects, so the types are others than typeshed says.
+    # The methods below return coheap's objects, so their types differ from typeshed's.
 
     def Lock(self) -> "coheap.Lock":  # type: ignore[override]  # noqa: N802
-        """Make a lock in the default heap."""
+        """Create a lock in the default heap."""
         return coheap.Lock()
 
     def RLock(self) -> "coheap.RLock":  # type: ignore[override]  # noqa: N802
-        """Make a lock that its owner may take again, in the default heap."""
+        """Create a recursive lock in the default heap."""
         return coheap.RLock()
 
-    # The standard library makes these of its own locks only.
+    # The standard library builds the next ones from its own locks only.
 
     @property
     def _standard(self) -> standard.BaseContext:
         return multiprocessing.get_context(self.get_start_method())
 
     def Condition(self, lock: Any = None) -> "synchronize.Condition":  # noqa: N802
-        """Make a condition variable of the standard library, with a lock of its own.
+        """Create a condition variable of the standard library.
+
+        Args:
+            lock: A lock of `multiprocessing`; None creates one.
 
         Raises:
-            TypeError: `lock` is one of coheap's, with which that does not work.
+            TypeError: `lock` is a lock of coheap, which a condition variable cannot use.
         """
         if isinstance(lock, coheap.Lock | coheap.RLock):
             raise TypeError(
@@ -129,7 +132,7 @@ class _Base(standard.BaseContext):
         return self._standard.Condition(lock)
 
     def Event(self) -> "synchronize.Event":  # noqa: N802
-        """Make an event of the standard library."""
+        """Create an event of the standard library."""
         return self._standard.Event()
 
     def Barrier(  # noqa: N802
@@ -138,17 +141,17 @@ class _Base(standard.BaseContext):
         action: Callable[..., Any] | None = None,
         timeout: float | None = None,
     ) -> "synchronize.Barrier":
-        """Make a barrier of the standard library."""
+        """Create a barrier of the standard library."""
         return self._standard.Barrier(parties, action, timeout)
 
     def JoinableQueue(self, maxsize: int = 0) -> "queues.JoinableQueue[Any]":  # noqa: N802
-        """Make a queue of the standard library that can be joined."""
+        """Create a joinable queue of the standard library."""
         return self._standard.JoinableQueue(maxsize)
 
     def Value(  # type: ignore[override]  # noqa: N802
         self, typecode_or_type: str | type[Any], *args: Any, lock: bool = True
     ) -> "coheap.Value":
-        """Make a number in the default heap, as `coheap.Value`."""
+        """Create a number in the default heap, as `coheap.Value`."""
         return coheap.Value(typecode_or_type, *args, lock=lock)
 
     def Manager(self) -> SharedManager:  # type: ignore[override]  # noqa: N802
@@ -163,7 +166,7 @@ class ForkContext(_Base, standard.ForkContext):  # pyright: ignore[reportIncompa
 
 
 class SpawnContext(_Base, standard.SpawnContext):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """Processes begin as new interpreters."""
+    """Processes start as new interpreters."""
 
     Process = SpawnProcess
 
@@ -191,18 +194,18 @@ def get_context(method: Literal["forkserver"]) -> ForkServerContext: ...
 @overload
 def get_context(method: str | None = None) -> Context: ...
 def get_context(method: str | None = None) -> Context:
-    """Give the context of a start method.
+    """Return the context of a start method.
 
     Args:
-        method: "fork", "spawn" or "forkserver"; None is the one that
-            `multiprocessing.get_start_method` gives.
+        method: "fork", "spawn" or "forkserver"; None is the result of
+            `multiprocessing.get_start_method`.
 
     Raises:
-        ValueError: There is no such method here.
+        ValueError: The start method does not exist on this system.
 
     Source: the contract of `multiprocessing.get_context`.
     """
     method = multiprocessing.get_start_method() if method is None else method
-    # The standard library knows which methods there are here, and how to say that there is none.
+    # The standard library knows which methods this system has, and raises its own error.
     multiprocessing.get_context(method)
     return _CONTEXTS[method]

@@ -1,6 +1,7 @@
-"""The exceptions with which a queue says that there is no more: those of `queue`.
+"""The exceptions of queues that are empty, full or closed: those of `queue`.
 
-Imported when the first is needed: `queue` brings `threading`, which not every process has.
+This module is imported on first use, because `queue` imports `threading`, which not every process
+needs.
 """
 
 import sys
@@ -12,6 +13,6 @@ if sys.version_info >= (3, 13):
 else:
 
     class ShutDown(Exception):  # noqa: N818 - the name that Python 3.13 gave it
-        """The queue is closed and, for a `get`, everything in it is done."""
+        """The queue is closed; a `get` raises it once every item in it is done."""
 
         __module__ = "coheap"

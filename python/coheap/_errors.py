@@ -1,20 +1,21 @@
-"""The exceptions of coheap, each under what people already catch.
+"""The exceptions of coheap. Each inherits from a built-in exception that programs already catch.
 
-All of them pickle, say whether anything changed, and say what to do. What the standard library
-has is used as it is: `TimeoutError`, and those of `coheap._ends`.
+All of them pickle. A message says what happened, whether anything changed, and what to do next.
+Exceptions of the standard library are used where they exist: `TimeoutError`, `KeyError` and others,
+and those of `coheap._ends`.
 
 Not here: which error of the engine becomes which exception (`crates/coheap-py/src/errors.rs`).
 """
 
 
 class Error(Exception):
-    """Base of the exceptions that are coheap's own."""
+    """Base class of coheap's own exceptions."""
 
 
 class HeapFull(Error, MemoryError):  # noqa: N818
     """The heap has no room; nothing was changed.
 
-    Remove something, or make the heap with a larger `max_bytes`.
+    Remove objects, or create the heap with a larger `max_bytes`.
     """
 
     wanted: int = 0
@@ -22,42 +23,42 @@ class HeapFull(Error, MemoryError):  # noqa: N818
     used: int = 0
     """Bytes of objects in use."""
     max_bytes: int = 0
-    """The limit that the heap was made with."""
+    """The limit that the heap was created with, in bytes."""
 
 
 class HeapCorrupt(Error, OSError):  # noqa: N818
-    """Something in the heap cannot be what coheap wrote; nothing was changed."""
+    """The heap, or a value in it, is damaged, or the file is not a heap; nothing was changed."""
 
 
 class HeapClosed(Error, ValueError):  # noqa: N818
-    """The heap was closed by this process; one with a name can be opened again."""
+    """This process has closed the heap. A heap with a name can be opened again."""
 
 
 class ObjectGone(Error, ReferenceError):  # noqa: N818
-    """The object was removed; get a new handle from the heap."""
+    """The object was removed, or its heap has ended; get a new handle."""
 
 
 class LeaseLost(Error, RuntimeError):  # noqa: N818
-    """The lease was acked, given back or lost before, or is another process's."""
+    """The job was acked, returned or lost before, or another process holds its lease."""
 
 
 class DeadlockError(Error, RuntimeError):
-    """Waiting would never end: the owners wait for each other."""
+    """The wait would never end: the callers wait for each other in a cycle."""
 
 
 class WouldBlock(Error, RuntimeError):  # noqa: N818
-    """The call would wait while a transaction holds locks."""
+    """The call would wait while a block of `atomic` holds something."""
 
 
 class OwnerDied(Error, RuntimeError):  # noqa: N818
-    """The process that held the lock died, and the lock is closed until `recover` is called."""
+    """The holder of the lock died, and the lock refuses every caller until `recover` is called."""
 
     pid: int = 0
-    """The process that died."""
+    """The id of the process that died."""
 
 
 class OwnerDiedWarning(RuntimeWarning):
-    """The process that held the lock died: the lock is yours, what it guards may be half done."""
+    """The holder of the lock died; the lock was acquired, and its data may be incomplete."""
 
 
 for _class in (Error, *Error.__subclasses__(), OwnerDiedWarning):

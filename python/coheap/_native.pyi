@@ -1,7 +1,7 @@
-"""What the native half shows to Python; `crates/coheap-py/src/lib.rs` is its source.
+"""The types of the native module `coheap._native`; its source is `crates/coheap-py/src/lib.rs`.
 
-Every name that the module block there lists stands here with its types, in the same order.
-Users import from `coheap`, never from here.
+Every name in the module block of that file has its types here. Import from `coheap`, never from
+this module.
 """
 
 from collections.abc import (
@@ -105,7 +105,7 @@ def _encode(value: object, *, pickle: bool = True) -> bytes: ...
 def _encode_key(key: object) -> bytes: ...
 def _decode(data: bytes, *, pickle: bool = True) -> Any: ...
 
-# What `Dict` does not list is as in MutableMapping.
+# Methods that `Dict` does not list have the types of MutableMapping.
 @final
 class Dict(MutableMapping[_K, _V]):
     @overload
@@ -153,7 +153,7 @@ class Dict(MutableMapping[_K, _V]):
     def _keeping_copies(self) -> Self: ...
     def _iterate_values(self) -> Iterator[_V]: ...
     def _iterate_items(self) -> Iterator[tuple[_K, _V]]: ...
-    # With a frozendict on the left, __ror__ gives a frozendict.
+    # With a frozendict on the left, __ror__ returns a frozendict.
     @overload
     def __or__(self, other: Mapping[_K, _V], /) -> dict[_K, _V]: ...
     @overload

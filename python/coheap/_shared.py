@@ -1,10 +1,10 @@
-"""`Manager()`: what `multiprocessing` keeps in a server process, kept in the default heap.
+"""`Manager()`: a manager whose objects are in the default heap, not in a server process.
 
-What always holds: there is no server. A dict here stores copies, as a manager's dict does: what
-is taken out and changed has to be put back. After `shutdown` what the manager made is of no use
-to anybody, in any process.
+What always holds: there is no server. A dict here stores copies, as a manager's dict does: a value
+that is read and changed has to be stored again. After `shutdown`, no process can use the objects
+that the manager created.
 
-Not here: managers with types of their own or an address, which need a server.
+Not here: managers with custom types or an address, which need a server.
 """
 
 import errno
@@ -21,16 +21,16 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
 
-_GONE = "the manager was shut down; nothing was changed; keep it open for as long as it is needed"
+_GONE = "the manager was shut down; nothing was changed; keep it open while its objects are in use"
 
 
 @final
 class DictProxy(Generic[_K, _V]):
-    """A dict that a manager made.
+    """A dict that a manager created.
 
-    It has the methods of the standard library's `DictProxy`: values are copies, `keys`, `values`
-    and `items` are lists, and `==` asks whether it is the same proxy. Keys are those of
-    `coheap.Dict`.
+    It has the methods of the standard library's `DictProxy`: values are copies; `keys`, `values`
+    and `items` return lists; `==` is True for the same proxy only. Keys have the types that
+    `coheap.Dict` accepts.
 
     Raises, in every method:
         BrokenPipeError: The manager was shut down.
@@ -38,24 +38,24 @@ class DictProxy(Generic[_K, _V]):
 
     __slots__ = ("__weakref__", "_dict", "_end")
 
-    # Only the manager makes one.
+    # Only the manager creates one.
     def __init__(self, end: "coheap.Lock", dict: "coheap.Dict[_K, _V]") -> None:  # noqa: A002
         self._end = end
         self._dict = dict
 
     @property
     def _open(self) -> "coheap.Dict[_K, _V]":
-        """The dict, as long as the manager is open."""
+        """The dict, while the manager is open."""
         if self._end.locked():
             raise BrokenPipeError(errno.EPIPE, _GONE)
         return self._dict
 
     def __getitem__(self, key: _K) -> _V:
-        """Give a copy of the value under a key."""
+        """Return a copy of the value of a key."""
         return self._open[key]
 
     def __setitem__(self, key: _K, value: _V) -> None:
-        """Store a copy of a value under a key."""
+        """Set a key to a copy of a value."""
         self._open[key] = value
 
     def __delitem__(self, key: _K) -> None:
@@ -63,15 +63,15 @@ class DictProxy(Generic[_K, _V]):
         del self._open[key]
 
     def __contains__(self, key: object) -> bool:
-        """Whether there is a key."""
+        """Return whether the dict contains a key."""
         return key in self._open
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """Return the number of keys."""
         return len(self._open)
 
     def __iter__(self) -> Iterator[_K]:
-        """Go through the keys."""
+        """Iterate over the keys."""
         return iter(self._open)
 
     @overload
@@ -81,7 +81,7 @@ class DictProxy(Generic[_K, _V]):
     @overload
     def get(self, key: _K, default: _T, /) -> _V | _T: ...
     def get(self, key: Any, default: Any = None, /) -> Any:
-        """Give a copy of the value under a key, or `default` if there is none."""
+        """Return a copy of the value of a key, or `default` if the key is missing."""
         return self._open.get(key, default)
 
     @overload
@@ -91,79 +91,79 @@ class DictProxy(Generic[_K, _V]):
     @overload
     def pop(self, key: _K, default: _T, /) -> _V | _T: ...
     def pop(self, key: Any, /, *default: Any) -> Any:
-        """Remove a key and give its value; `default` if there is none."""
+        """Remove a key and return its value; return `default` if the key is missing."""
         return self._open.pop(key, *default)
 
     def popitem(self) -> tuple[_K, _V]:
-        """Remove the entry that came last and give it."""
+        """Remove the entry that was inserted last and return it."""
         return self._open.popitem()
 
     def setdefault(self, key: _K, default: Any = None, /) -> _V:
-        """Give the value under a key, which is set to `default` first if there is none."""
+        """Return the value of a key; set it to `default` first if the key is missing."""
         return self._open.setdefault(key, default)
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove all entries."""
         self._open.clear()
 
     def update(self, *others: Any, **entries: Any) -> None:
-        """Take over entries, as `dict.update`."""
+        """Add or replace entries, as `dict.update`."""
         self._open.update(*others, **entries)
 
     def copy(self) -> dict[_K, _V]:
-        """Give all entries as they are at one moment, as a plain dict."""
+        """Return all entries as they are at one moment, as a plain dict."""
         return self._open.snapshot()
 
     def fromkeys(self, keys: Iterable[_T], value: Any = None, /) -> dict[_T, Any]:
-        """Give a plain dict, as `dict.fromkeys`."""
+        """Return a plain dict, as `dict.fromkeys`."""
         return type(self.copy()).fromkeys(keys, value)
 
     def __or__(self, other: Any) -> dict[Any, Any]:
-        """Give a plain dict of the entries here and those of `other`, which count."""
+        """Return a plain dict with these entries and those of `other`, which take precedence."""
         return self.copy() | _plain(other)
 
     def __ror__(self, other: Any) -> Any:
-        """Give a plain dict of the entries of `other` and those here, which count."""
+        """Return a plain dict with the entries of `other` and these, which take precedence."""
         return other | self.copy()
 
     def __ior__(self, other: Any) -> Self:
-        """Take over entries, as `update`."""
+        """Add or replace entries, as `update`."""
         self._open.update(_plain(other))
         return self
 
     def __reversed__(self) -> Iterator[_K]:
-        """Go through the keys as they are at one moment, the last first."""
+        """Iterate over the keys as they are at one moment, the last one first."""
         return reversed(self.keys())
 
     def keys(self) -> list[_K]:
-        """List the keys as they are at one moment."""
-        # Of one moment, and without a look at the values.
+        """Return the keys as they are at one moment, as a list."""
+        # `reversed` reads the keys at one moment, without the values.
         keys = list(reversed(self._open))
         keys.reverse()
         return keys
 
     def values(self) -> list[_V]:
-        """List the values as they are at one moment."""
+        """Return the values as they are at one moment, as a list."""
         return list(self._open.snapshot().values())
 
     def items(self) -> list[tuple[_K, _V]]:
-        """List the entries as they are at one moment."""
+        """Return the entries as they are at one moment, as a list."""
         return list(self._open.snapshot().items())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[_K, _V]:
-        """Give a plain dict."""
+        """Return a plain dict."""
         return self.copy()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the same dict."""
+        """Pickle as a proxy of the same dict."""
         return DictProxy, (self._end, self._dict)
 
     def __repr__(self) -> str:
-        """Show what it is."""
+        """Return the type and the address, as the standard library's proxy."""
         return f"<DictProxy object, typeid 'dict' at {id(self):#x}>"
 
     def __str__(self) -> str:
-        """Show all entries."""
+        """Return all entries as text."""
         try:
             return repr(self.copy())
         except (Error, OSError):
@@ -171,32 +171,32 @@ class DictProxy(Generic[_K, _V]):
 
 
 def _plain(entries: Any) -> Any:
-    """What the operators of a dict take: a plain dict in the place of a proxy."""
+    """Return a plain dict in place of a proxy, for the operators of a dict."""
     return cast("DictProxy[Any, Any]", entries).copy() if isinstance(entries, DictProxy) else entries
 
 
 class SharedManager:
-    """A manager without a server: what it makes lives in the default heap.
+    """A manager without a server: the objects that it creates are in the default heap.
 
-    As a context manager it shuts itself down at the end. It has as much of
-    `multiprocessing.managers.SyncManager` as is here; a forked copy may make dicts, but only the
-    process that started it shuts it down.
+    As a context manager, it shuts down at the end. It has those methods of
+    `multiprocessing.managers.SyncManager` that are listed here. A forked copy can create dicts, but
+    only the process that started the manager can shut it down.
     """
 
     def __init__(self) -> None:
         self._pid = 0
-        """The process that started it; 0: nobody did."""
+        """The id of the process that started it; 0 if it was not started."""
         self._end: coheap.Lock | None = None
-        """Free while the manager is open. At the shutdown it is taken, and never let go: all
-        processes see that, and no transaction stumbles over it."""
+        """Free while the manager is open. `shutdown` acquires it and never releases it: every
+        process detects that, and no transaction is disturbed."""
         self._proxies = WeakSet[DictProxy[Any, Any]]()
-        """Those that this process still has."""
+        """The proxies that this process still holds."""
 
     def start(self) -> None:
-        """Begin.
+        """Start the manager.
 
         Raises:
-            ProcessError: It has been started, or shut down, before.
+            ProcessError: The manager was started or shut down before.
         """
         if self._end is not None:
             raise _process_error(self._end)
@@ -204,9 +204,10 @@ class SharedManager:
         self._pid = os.getpid()
 
     def shutdown(self) -> None:
-        """End: what was made raises `BrokenPipeError` from now on, and its memory is free.
+        """Shut down: every object that the manager created raises `BrokenPipeError` from then on.
 
-        Nothing happens if it was never started, was shut down, or belongs to another process.
+        The entries of the dicts that this process still holds are freed. Nothing happens if the
+        manager was never started, was shut down before, or was started by another process.
         """
         if self._end is None or self._pid != os.getpid() or not self._end.acquire(block=False):
             return
@@ -214,11 +215,11 @@ class SharedManager:
             proxy._dict.clear()  # pyright: ignore[reportPrivateUsage]
 
     def dict(self, *args: Any, **kwargs: Any) -> DictProxy[Any, Any]:
-        """Make a dict with the entries that `dict(...)` would have.
+        """Create a dict with the entries that `dict(...)` would have.
 
         Raises:
-            TypeError: A key is of a type that `coheap.Dict` does not take.
-            AssertionError: The manager is not started, or shut down.
+            TypeError: A key has a type that `coheap.Dict` does not accept.
+            AssertionError: The manager was not started, or was shut down.
         """
         if self._end is None or self._end.locked():
             raise AssertionError("server not yet started" if self._end is None else _GONE)
@@ -229,10 +230,10 @@ class SharedManager:
         return proxy
 
     def __enter__(self) -> Self:
-        """Start, if nobody did.
+        """Start the manager if it was not started.
 
         Raises:
-            ProcessError: It was shut down.
+            ProcessError: The manager was shut down.
         """
         if self._end is None:
             self.start()
@@ -259,8 +260,8 @@ def _process_error(end: "coheap.Lock") -> Exception:
 def Manager() -> SharedManager:  # noqa: N802 - as multiprocessing.Manager
     """Start a manager, whose dicts processes share.
 
-    Unlike that of `multiprocessing` it needs no process: an access takes less than a microsecond,
-    and there is no server to lose.
+    Unlike the manager of `multiprocessing`, it needs no server process: an operation accesses the
+    shared heap directly.
 
     Source: the contract of `multiprocessing.Manager`.
     """

@@ -1,6 +1,6 @@
-"""What `Dict.keys()`, `.values()` and `.items()` return: views as those of `dict`.
+"""The views that `Dict.keys()`, `.values()` and `.items()` return, like the views of `dict`.
 
-The set operations come from `collections.abc`; going through a view is native.
+The set operations come from `collections.abc`; the iterators are native.
 """
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
@@ -24,15 +24,15 @@ class DictKeys(KeysView[K]):
         return set(it)
 
     def __iter__(self) -> Iterator[K]:
-        """Go through the keys in the order of insertion."""
+        """Iterate over the keys in the order of insertion."""
         return iter(self._mapping)
 
     def __reversed__(self) -> Iterator[K]:
-        """Go through the keys, the last one first, as they are now."""
+        """Iterate over the keys as they are now, the last one first."""
         return reversed(self._mapping)
 
     def __repr__(self) -> str:
-        """Show the keys."""
+        """Return the keys as text."""
         return f"DictKeys({list(self)!r})"
 
 
@@ -46,7 +46,7 @@ class DictItems(ItemsView[K, V]):
         return set(it)
 
     def __contains__(self, item: object) -> bool:
-        """Whether a key has that value now; only a tuple of two can be there."""
+        """Return whether a key has that value now; anything but a tuple of two is not there."""
         pair = cast("tuple[K, V]", item)
         if not isinstance(item, tuple) or len(pair) != 2:
             return False
@@ -55,15 +55,15 @@ class DictItems(ItemsView[K, V]):
         return found is not ABSENT and (found is value or found == value)
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
-        """Go through the entries in the order of insertion."""
+        """Iterate over the entries in the order of insertion."""
         return self._mapping._iterate_items()
 
     def __reversed__(self) -> Iterator[tuple[K, V]]:
-        """Go through the entries, the last one first, as they are now."""
+        """Iterate over the entries as they are now, the last one first."""
         return reversed(self._mapping.snapshot().items())
 
     def __repr__(self) -> str:
-        """Show the entries."""
+        """Return the entries as text."""
         return f"DictItems({list(self)!r})"
 
 
@@ -73,17 +73,17 @@ class DictValues(ValuesView[V]):
     _mapping: Dict[object, V]
 
     def __iter__(self) -> Iterator[V]:
-        """Go through the values in the order of insertion of their keys."""
+        """Iterate over the values in the order of insertion of their keys."""
         return self._mapping._iterate_values()
 
     def __contains__(self, value: object) -> bool:
-        """Whether a value is there, as it is now."""
+        """Return whether a value is there now."""
         return value in self._mapping.snapshot().values()
 
     def __reversed__(self) -> Iterator[V]:
-        """Go through the values, the last one first, as they are now."""
+        """Iterate over the values as they are now, the last one first."""
         return reversed(self._mapping.snapshot().values())
 
     def __repr__(self) -> str:
-        """Show the values."""
+        """Return the values as text."""
         return f"DictValues({list(self)!r})"

@@ -1,9 +1,9 @@
-//! What handles have in common: which object they are, their copies, their pickles and their names.
+//! The common methods of handles: equality, copies, pickles and names.
 //!
-//! What always holds: handles are equal exactly if they are the same object of the same heap, and
-//! a copy of a handle is that handle: what they share cannot be copied along with them.
+//! What always holds: two handles are equal exactly if they refer to the same object of the same
+//! heap. A copy of a handle is the handle itself, because the shared object is not copied.
 //!
-//! Not here: the equality and the copies of a Dict, which are those of its entries (`dict`).
+//! Not here: a Dict compares and copies its entries instead (`dict`).
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use crate::object::Object;
 
 /// A class whose instances are handles.
 pub(crate) trait Handle: PyClass {
-    /// What it stands on.
+    /// Returns the object that the handle refers to.
     fn object(&self) -> &Object;
 
-    /// What its pickle says besides.
+    /// Returns the extra text in its pickle.
     fn more(&self) -> Cow<'static, str> {
         Cow::Borrowed("")
     }
@@ -36,7 +36,7 @@ macro_rules! name_and_pickle {
                 $crate::heap::pickling::reduce(py, object, &more)
             }
 
-            /// The name under which the heap has it, or None.
+            /// The name of the object in its heap, or None.
             #[getter]
             fn name(&self) -> Option<&str> {
                 $crate::handle::Handle::object(self).name()
@@ -45,7 +45,7 @@ macro_rules! name_and_pickle {
     };
 }
 
-/// Gives a class of handles the equality of the objects, and copies that are the same handle.
+/// Gives a class of handles equality by object, and copies that are the same handle.
 macro_rules! identity {
     ($class:ident) => {
         #[pyo3::pymethods]

@@ -1,9 +1,9 @@
-//! The interpreter around us: forks of a process with threads, and its end.
+//! Hooks for forks of a process with threads, and for the end of the interpreter.
 //!
-//! What always holds: neither a forked child nor the end of the interpreter waits for a thread that
-//! is no more.
+//! What always holds: neither a forked child nor the ending interpreter waits for a thread that no
+//! longer runs.
 //!
-//! Not here: what is imported late (`late`).
+//! Not here: late imports (`late`).
 
 use coheap_core::system;
 use pyo3::prelude::*;
@@ -12,8 +12,9 @@ use pyo3::types::PyDict;
 use crate::heap::default;
 use crate::late;
 
-/// Has the interpreter say when it forks and when it ends, and imports what the first block would:
-/// threads that do so are not safe from the end of a Python before 3.13.
+/// Registers hooks for forks and for the end of the interpreter, and imports the modules that the
+/// first block needs: before Python 3.13, importing them in a thread is not safe while the
+/// interpreter ends.
 pub(crate) fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let ends = wrap_pyfunction!(_threads_end, module)?;

@@ -1,9 +1,9 @@
-//! What is imported, or made, when an operation first needs it.
+//! Objects that are imported, or created, when an operation first needs them.
 //!
-//! What always holds: whoever imports something keeps others waiting for the import alone. Nobody
-//! waits for another thread to make something: in a forked child that thread is not there.
+//! What always holds: other threads wait for an import only, and for nothing else. No thread waits
+//! for another one to create something: in a forked child that other thread does not exist.
 //!
-//! Not here: when all of it is imported at once (`interpreter`).
+//! Not here: when all of them are imported at once (`interpreter`).
 
 use coheap_core::system;
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::sync::PyOnceLock;
 /// Modules that operations import when they first need them.
 const MODULES: [&str; 4] = ["pickle", "coheap._atomic", "coheap._ends", "coheap._views"];
 
-/// Something that is imported when it is first needed.
+/// An attribute of a module that is imported when it is first needed.
 pub(crate) struct Late {
     module: &'static str,
     name: &'static str,
@@ -40,8 +40,8 @@ impl Late {
     }
 }
 
-/// What is in the cell, made now if nothing is there. Several threads may make it at the same time,
-/// and all get what was there first.
+/// Returns the content of the cell, which is created first if the cell is empty. Several threads may
+/// create it at the same time; all of them get the first one.
 #[inline]
 pub(crate) fn first_of<'a, T>(
     cell: &'a PyOnceLock<T>,
@@ -66,10 +66,10 @@ fn make_first<'a, T>(
     cell.get_or_try_init(py, || Ok(made))
 }
 
-/// Imports all of it now.
+/// Imports all of these modules now.
 pub(crate) fn import_all(py: Python<'_>) {
     for module in MODULES {
-        // Who needs it will be told.
+        // An operation that needs the module reports the error.
         let _ = py.import(module);
     }
 }

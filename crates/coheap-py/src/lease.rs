@@ -1,7 +1,7 @@
-//! The class `Lease`: a job that this process has, until it says that it is done.
+//! The class `Lease`: a job that this process holds until it acks it or returns it.
 //!
-//! What always holds: a lease that is dropped without a word gives its job back and warns. A
-//! forked child has no part in its parent's leases: it can neither ack nor give them back.
+//! What always holds: a lease that is dropped without `ack` or `nack` returns its job to the queue
+//! and warns. A forked child does not hold its parent's leases: it can neither ack nor return them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -19,10 +19,11 @@ use crate::errors;
 use crate::object::Object;
 use crate::queue::WorkQueue;
 
-/// A job on lease. Comes from `WorkQueue.get`.
+/// A job on lease. `WorkQueue.get` returns one.
 ///
-/// As a context manager it acks at the end, and gives the job back after an exception. A lease
-/// that is dropped without a word gives its job back and emits a `ResourceWarning`.
+/// As a context manager it acks the job at the end, and returns it to the queue after an exception.
+/// A lease that is dropped without `ack` or `nack` returns its job to the queue and emits a
+/// `ResourceWarning`.
 #[pyclass(frozen, generic, module = "coheap")]
 pub(crate) struct Lease {
     object: Arc<Object>,
@@ -32,19 +33,19 @@ pub(crate) struct Lease {
     state: Arc<AtomicU8>,
 }
 
-/// This process has the job.
+/// This process holds the job.
 const HELD: u8 = 0;
-/// It has it no more.
+/// This process no longer holds the job.
 const OVER: u8 = 1;
-/// A block of `atomic` has taken it, and acks it with its end.
+/// A block of `atomic` has taken the job; the end of the block acks it.
 const TAKEN: u8 = 2;
-/// A block of `atomic` says with its end what becomes of it.
+/// A block of `atomic` has acked or returned the job; the end of the block applies that.
 const DECIDED: u8 = 3;
 
-/// Nobody is left to hear of it, but a block says with its end what becomes of it.
+/// As `DECIDED`, and the Python object is gone.
 const DROPPED: u8 = 4;
 
-/// What a block of `atomic` has to do with a lease.
+/// A lease that a block of `atomic` has taken, acked or returned.
 #[derive(Debug)]
 pub(crate) struct InBlock {
     object: Arc<Object>,
@@ -52,7 +53,7 @@ pub(crate) struct InBlock {
     token: Token,
     state: Arc<AtomicU8>,
     now: u8,
-    /// What it is again if nothing comes of the block.
+    /// The state to which the lease returns if the block is undone.
     before: u8,
 }
 
@@ -66,11 +67,11 @@ impl InBlock {
         let _ = self.become_again(OVER);
     }
 
-    /// Nothing came of the block. Leases are told so in the order opposite to what happened.
+    /// The block was undone. Leases are undone in reverse order.
     pub(crate) fn abort(self) {
         if self.become_again(self.before) == Err(DROPPED) && self.before == HELD {
             let engine = &self.object.heap.engine;
-            // It may be lost by now; then it needs nothing.
+            // The lease may be lost by now; then nothing is left to do.
             let _ = engine
                 .with(|context| self.queue.nack(context, &self.token, Some(ReturnReason::Dropped)));
         }
@@ -83,7 +84,7 @@ impl Lease {
         Self { object, queue, token, value, state: Arc::new(AtomicU8::new(HELD)) }
     }
 
-    /// A lease that the caller's block has taken.
+    /// Returns a lease that the caller's block has taken.
     pub(crate) fn new_inside(queue: &WorkQueue, token: Token, value: Py<PyAny>) -> Self {
         let lease = Self::new(queue, token, value);
         lease.decide(TAKEN, OVER);
@@ -102,7 +103,7 @@ impl Lease {
         self.object.note_lease(InBlock { object, queue, token, state, now, before });
     }
 
-    /// Acks the lease, or gives it back: now, or with the end of the caller's block.
+    /// Acks or returns the job: now, or at the end of the caller's block.
     fn end(&self, py: Python<'_>, is_done: bool) -> PyResult<()> {
         let state = self.state();
         let is_inside = read!(self.object, py, |access| {
@@ -140,25 +141,25 @@ impl Lease {
         self.value.clone_ref(py)
     }
 
-    /// Which attempt at the job this is, from 1.
+    /// The number of this attempt at the job; the first is 1.
     #[getter]
     fn attempt(&self) -> u32 {
         self.token.attempt
     }
 
-    /// Says that the job is done: it will never be given out again.
+    /// Mark the job as done. It is never handed out again.
     ///
     /// Raises:
-    ///     LeaseLost: It was acked or given back before, or is another process's; nothing was
-    ///         changed.
+    ///     LeaseLost: The job was acked or returned before, or another process holds the lease.
+    ///         Nothing was changed.
     fn ack(&self, py: Python<'_>) -> PyResult<()> {
         self.end(py, true)
     }
 
-    /// Gives the job back, to be tried again; the attempt counts.
+    /// Return the job to the queue for another attempt. This attempt counts towards `max_attempts`.
     ///
     /// Raises:
-    ///     LeaseLost: As `ack`.
+    ///     LeaseLost: As for `ack`.
     fn nack(&self, py: Python<'_>) -> PyResult<()> {
         self.end(py, false)
     }

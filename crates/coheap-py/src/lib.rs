@@ -1,13 +1,13 @@
 //! The native half of the Python face: the module `coheap._native`.
 //!
-//! All that Python can see is listed in the one block below.
+//! The one block below lists everything that Python can see.
 //!
-//! What always holds: nothing here sleeps while it is attached to the interpreter, no Python code
-//! runs while the engine holds a turn, and all classes are safe without the GIL, which is why the
-//! module says `gil_used = false`. A thread that is about to call Python code has asked to sleep
-//! when the interpreter ends it (`system::sleep_when_ended`); taking a buffer asks, too.
+//! What always holds: no code here sleeps while it is attached to the interpreter. No Python code
+//! runs while the engine holds a turn. All classes are safe without the GIL, so the module declares
+//! `gil_used = false`. Before a thread calls Python code, it calls `system::sleep_when_ended`, so that
+//! it sleeps if the interpreter ends meanwhile; taking a buffer calls it, too.
 //!
-//! Not here: anything that works on plain Python objects only (`python/coheap`).
+//! Not here: code that works on plain Python objects only (`python/coheap`).
 
 #![deny(unsafe_code)]
 

@@ -1,11 +1,11 @@
-//! What every object of this face stands on: a heap, a handle in it, and what keeps it there.
+//! The common part of every Python object: its heap, its handle, and the keeper of the object.
 //!
-//! What always holds: an object without a name is kept by a reference, which is given up when the
-//! last Python object that shares it goes. What runs inside `run` is the engine alone, which knows
-//! no Python, so no Python code runs while a turn is held. A signal that ends a wait is looked at,
-//! then the operation runs again.
+//! What always holds: a reference keeps an object without a name; it is released with the last
+//! Python object that shares it. Inside `run` only the engine runs, which calls no Python code, so
+//! no Python code runs while a turn is held. After a signal interrupts a wait, signals are handled
+//! and the operation runs again.
 //!
-//! Not here: operations that a block of `atomic` makes its own (`access`).
+//! Not here: operations that may run in a block of `atomic` (`access`).
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::codec::Rules;
 use crate::words::class_name;
 use crate::{atomic, errors, waiting};
 
-/// A heap that this process has open, as its objects see it.
+/// A heap that this process has open, with the rules of this handle.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenHeap {
     pub(crate) engine: Engine,
@@ -31,7 +31,7 @@ pub(crate) struct OpenHeap {
 }
 
 impl OpenHeap {
-    /// Runs a short operation of the engine. `subject` names what is asked, for messages.
+    /// Runs a short operation of the engine. `subject` names the object in messages.
     #[inline]
     pub(crate) fn run<T>(
         &self,
@@ -48,9 +48,9 @@ impl OpenHeap {
         }
     }
 
-    /// Runs a write, again after signals. One that is long, or has to wait for a transaction, runs
-    /// without the interpreter, which that transaction may need to end, and looks at signals now and
-    /// then.
+    /// Runs a write, and repeats it after signals. A write that is long, or that waits for a
+    /// transaction, runs without the interpreter lock, which the transaction may need to end. It
+    /// checks for signals from time to time.
     #[inline]
     pub(crate) fn write<T: Send>(
         &self,
@@ -68,7 +68,7 @@ impl OpenHeap {
                 self.engine.with(|context| context.waiting_until(0, &mut operation))
             };
             match done {
-                // First and by itself, for then the room of an error is not copied about.
+                // First, in an arm of its own: the space of an error is not copied then.
                 Ok(done) => return Ok(Ok(done)),
                 Err(Error::WouldBlock | Error::Interrupted) => {
                     is_detached = true;
@@ -79,7 +79,7 @@ impl OpenHeap {
         }
     }
 
-    /// The object of this name, made if there is none; without a name a new one.
+    /// Returns the object with this name, created if there is none; without a name, a new one.
     pub(crate) fn object<R: Recipe>(
         &self,
         py: Python<'_>,
@@ -114,35 +114,35 @@ pub(crate) struct Object {
     pub(crate) heap: OpenHeap,
     pub(crate) keeper: Arc<Keeper>,
     object: AnyObject,
-    /// What messages call it.
+    /// Its noun in messages.
     noun: &'static str,
 }
 
-/// What keeps an object in its heap.
+/// The reason why an object stays in its heap.
 #[derive(Debug)]
 pub(crate) enum Keeper {
     /// Its name.
     Name(String),
-    /// The processes that refer to it, this one among them.
+    /// References of processes, this one among them.
     Reference(Engine, Reference),
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Self::Reference(engine, reference) = self {
-            // In a closed or damaged heap there is nothing to give up.
+            // In a closed or damaged heap there is nothing to release.
             let _ = engine.with(|context| ledger::release(context, reference));
         }
     }
 }
 
 impl Object {
-    /// The object that has a name.
+    /// Returns an object with a name.
     pub(crate) fn named(heap: OpenHeap, name: &str, object: impl Into<AnyObject>) -> Self {
         Self::new(heap, Keeper::Name(name.to_owned()), object.into())
     }
 
-    /// The object of a reference.
+    /// Returns the object of a reference.
     pub(crate) fn referred(
         heap: OpenHeap,
         object: impl Into<AnyObject>,
@@ -156,18 +156,18 @@ impl Object {
         Self { heap, keeper: Arc::new(keeper), object, noun: class_name(object.kind()) }
     }
 
-    /// The lock beside the value that this is.
+    /// Returns the lock beside this value.
     pub(crate) fn lock_beside(self, lock: RecursiveMutex) -> Self {
         Self { object: lock.into(), noun: "lock of Value", ..self }
     }
 
-    /// Which object it is.
+    /// Returns the handle of the object.
     #[inline]
     pub(crate) fn handle(&self) -> Handle {
         self.object.handle()
     }
 
-    /// What of it a block of `atomic` locks.
+    /// Returns what a block of `atomic` locks of it.
     pub(crate) fn lockable(&self) -> Option<Lockable> {
         match &self.object {
             AnyObject::Map(map) => Some(Lockable::of(map)),
@@ -176,7 +176,7 @@ impl Object {
         }
     }
 
-    /// Its name, if it has one.
+    /// Returns its name, if it has one.
     pub(crate) fn name(&self) -> Option<&str> {
         match &*self.keeper {
             Keeper::Name(name) => Some(name),
@@ -184,12 +184,12 @@ impl Object {
         }
     }
 
-    /// Its name as part of a repr: `" 'counts'"`, or nothing.
+    /// Returns its name as part of a repr: `" 'counts'"`, or nothing.
     pub(crate) fn spaced_name(&self) -> String {
         self.name().map_or_else(String::new, |name| format!(" {name:?}"))
     }
 
-    /// Runs a short operation of the engine, in which blocks of `atomic` have no part.
+    /// Runs a short operation of the engine outside of all blocks of `atomic`.
     #[inline]
     pub(crate) fn run<T>(
         &self,
@@ -199,18 +199,18 @@ impl Object {
         self.heap.run(py, || self.subject(), operation)
     }
 
-    /// Gives up what a value that was removed referred to.
+    /// Releases the references of values that were removed.
     pub(crate) fn let_go(&self) {
         let _ = self.heap.engine.with(parcel::let_go);
     }
 
-    /// The exception for an error.
+    /// Returns the exception for an error.
     #[cold]
     pub(crate) fn explain(&self, py: Python<'_>, error: &Error) -> PyErr {
         errors::to_python(py, error, &self.subject())
     }
 
-    /// How messages call it.
+    /// Returns its name in messages.
     pub(crate) fn subject(&self) -> String {
         match self.name() {
             Some(name) => format!("{} {name:?}", self.noun),
@@ -218,8 +218,8 @@ impl Object {
         }
     }
 
-    /// Its repr, with `state` behind the name, or why there is none: a repr is shown where something
-    /// else went wrong already.
+    /// Returns its repr, with `state` after the name. If `state` is an error, its message stands there
+    /// instead: a repr is often shown when something else has failed.
     pub(crate) fn shown(&self, py: Python<'_>, state: PyResult<String>) -> PyResult<String> {
         let state = match state {
             Err(error) if error.is_instance_of::<PyException>(py) => {
@@ -230,7 +230,7 @@ impl Object {
         Ok(format!("<coheap.{}{}{state}>", class_name(self.object.kind()), self.spaced_name()))
     }
 
-    /// Whether both are the same object.
+    /// Returns whether both are the same object.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.heap.engine.is_same(&other.heap.engine) && self.object == other.object
     }

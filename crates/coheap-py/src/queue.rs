@@ -1,7 +1,7 @@
-//! The class `WorkQueue`: what Python sees of a queue with leases.
+//! The class `WorkQueue`: a queue of the engine that hands out jobs on lease.
 //!
-//! What always holds: an item is bytes before the queue is asked. Who has to wait first tries
-//! without waiting; then it waits without the interpreter.
+//! What always holds: an item is encoded before the queue is called. A call first tries without
+//! waiting; then it waits without the interpreter lock.
 
 use std::sync::Arc;
 
@@ -22,14 +22,23 @@ use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
 use crate::waiting::{self, Deadline, Slice};
 
-/// Jobs that are not lost with the worker that has them.
+/// A queue that does not lose a job when the worker that holds it dies.
 ///
-/// `WorkQueue()` is a new one in the default heap; `Heap.work_queue` makes or finds one in others.
+/// `WorkQueue()` creates one in the default heap; `Heap.work_queue` creates or finds one in any heap.
 ///
-/// `get` gives a job out on lease. It is done when the lease is acked, and never given out again
-/// then; if its worker dies, gives it back or drops it, it is given out again, before all others.
+/// `get` hands out a job on lease. A job whose lease is acked is done, and is never handed out
+/// again. A job whose worker dies, calls `nack` or drops the lease returns to the queue, and the next
+/// `get` takes it before all other jobs.
 ///
-/// Source: the names are those of `queue.Queue`; leases as hosted message queues have them.
+/// Args:
+///     maxsize: The number of jobs that the queue holds; 0 or less is no limit.
+///     max_attempts: The number of attempts after which a job is given up; None is no limit.
+///
+/// Raises:
+///     ValueError: `max_attempts` is less than 1 or does not fit in 31 bits.
+///     HeapFull: There is no room for the queue.
+///
+/// Source: the names are those of `queue.Queue`; leases work as in hosted message queues.
 #[pyclass(frozen, generic, weakref, module = "coheap")]
 pub(crate) struct WorkQueue {
     pub(crate) object: Arc<Object>,
@@ -41,7 +50,7 @@ impl WorkQueue {
         Self { queue, object: Arc::new(object) }
     }
 
-    /// The work queue of this name, made if there is none; without a name a new one.
+    /// Returns the work queue with this name, created if there is none; without a name, a new one.
     pub(crate) fn make(
         py: Python<'_>,
         heap: &OpenHeap,
@@ -71,7 +80,7 @@ impl WorkQueue {
         })
     }
 
-    /// A lease, waiting for it until the deadline.
+    /// Takes a job on lease, and waits for one until the deadline.
     fn lease(&self, py: Python<'_>, deadline: Deadline) -> PyResult<Lease> {
         let (queue, mut out) = (&self.queue, Scratch::new());
         let bytes: &mut Vec<u8> = &mut out;
@@ -94,7 +103,7 @@ impl WorkQueue {
     }
 }
 
-/// What `block` and `timeout` of the standard library say.
+/// Returns the deadline that `block` and `timeout`, as in the standard library, stand for.
 fn deadline(block: bool, timeout: Option<f64>) -> PyResult<Deadline> {
     if block { waiting::deadline(timeout) } else { Ok(Some(system::now())) }
 }
@@ -107,17 +116,19 @@ impl WorkQueue {
         Self::make(py, &default::open_heap(py)?, None, maxsize, max_attempts)
     }
 
-    /// Puts a job at the back, waiting while the queue is full.
+    /// Put a job at the back of the queue, and wait while the queue is full.
     ///
     /// Args:
-    ///     x: The job; it is copied.
-    ///     block: Whether to wait for a place.
-    ///     timeout: Most seconds to wait; None is for ever.
+    ///     x: The job; the queue stores a copy.
+    ///     block: Whether to wait for room.
+    ///     timeout: The number of seconds to wait at most; None is no limit.
     ///
     /// Raises:
-    ///     queue.Full: There was no place in time.
+    ///     queue.Full: The queue was full, and the call did not wait or its timeout expired.
     ///     ShutDown: The queue is closed.
-    ///     HeapFull: The heap itself has no room.
+    ///     HeapFull: The heap has no room.
+    ///     ValueError: `timeout` is negative or NaN.
+    ///     WouldBlock: The caller is in a block of `atomic` that holds something, and would wait.
     #[pyo3(signature = (x, block=true, timeout=None))]
     fn put(
         &self,
@@ -130,18 +141,19 @@ impl WorkQueue {
         self.put_before(x.py(), &bytes, deadline)
     }
 
-    /// As `put(x, False)`.
+    /// Put a job as `put(x, False)` does.
     fn put_nowait(&self, x: &Bound<'_, PyAny>) -> PyResult<()> {
         self.put(x, false, None)
     }
 
-    /// Puts jobs at the back, in order, waiting for places as they are needed.
+    /// Put jobs at the back of the queue, in order, and wait for room when it is needed.
     ///
-    /// All are looked at before the first is put: one that cannot be stored changes nothing.
+    /// All jobs are encoded before the first one is put: if one cannot be stored, nothing is put.
     ///
     /// Raises:
-    ///     ShutDown: The queue was closed before all were in; those before it stay.
-    ///     HeapFull: The heap has no room for more; those that were put stay.
+    ///     ShutDown: The queue was closed before all jobs were put. The jobs before that stay.
+    ///     HeapFull: The heap has no room for more jobs. The jobs before that stay.
+    ///     WouldBlock: As for `put`.
     fn put_many(&self, xs: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = xs.py();
         system::sleep_when_ended();
@@ -170,18 +182,20 @@ impl WorkQueue {
         Ok(())
     }
 
-    /// Takes the job at the front on lease, waiting until there is one.
+    /// Take the job at the front on lease, and wait until there is one.
     ///
-    /// What loading a job raises, `get` raises; the job has gone back to the front then, as after
-    /// `nack()`. Without `max_attempts` it stays there for ever.
+    /// If a job cannot be loaded, `get` raises the exception of loading it. The job is back at the
+    /// front of the queue then, as after `nack()`; without `max_attempts` it stays there for ever.
     ///
     /// Args:
     ///     block: Whether to wait.
-    ///     timeout: Most seconds to wait; None is for ever.
+    ///     timeout: The number of seconds to wait at most; None is no limit.
     ///
     /// Raises:
-    ///     queue.Empty: There was none in time.
-    ///     ShutDown: The queue is closed and everything in it is done.
+    ///     queue.Empty: No job was waiting, and the call did not wait or its timeout expired.
+    ///     ShutDown: The queue is closed, and every job in it is done or given up.
+    ///     ValueError: `timeout` is negative or NaN.
+    ///     WouldBlock: The caller is in a block of `atomic` that holds something, and would wait.
     #[pyo3(signature = (block=true, timeout=None))]
     fn get(
         &self,
@@ -192,16 +206,18 @@ impl WorkQueue {
         self.lease(py, deadline(block, timeout)?)
     }
 
-    /// As `get(False)`.
+    /// Take a job as `get(False)` does.
     fn get_nowait(&self, py: Python<'_>) -> PyResult<Lease> {
         self.get(py, false, None)
     }
 
-    /// Takes up to `n` jobs on lease: waits for the first, and takes what is there with it.
+    /// Take up to `n` jobs on lease: wait for the first one, and take the others that are there.
     ///
     /// Raises:
-    ///     queue.Empty: There was none in time.
-    ///     ShutDown: The queue is closed and everything in it is done.
+    ///     queue.Empty: As for `get`.
+    ///     ShutDown: As for `get`.
+    ///     ValueError: `n` is less than 1; or as for `get`.
+    ///     WouldBlock: As for `get`.
     #[pyo3(signature = (n, block=true, timeout=None))]
     fn get_many(
         &self,
@@ -227,18 +243,18 @@ impl WorkQueue {
         Ok(leases)
     }
 
-    /// How many jobs wait.
+    /// Return the number of jobs that wait in the queue.
     fn qsize(&self, py: Python<'_>) -> PyResult<u64> {
         self.object.run(py, |context| self.queue.len(context))
     }
 
-    /// Whether no job waits. Others may have put or taken one before the answer is read.
+    /// Return whether no job waits. Another process may have put or taken one meanwhile.
     fn empty(&self, py: Python<'_>) -> PyResult<bool> {
         self.object.run(py, |context| self.queue.is_empty(context))
     }
 
-    /// Whether there is no place for a job. Others may have made or taken one before the answer is
-    /// read.
+    /// Return whether the queue has no room for another job. Another process may have put or taken
+    /// one meanwhile.
     fn full(&self, py: Python<'_>) -> PyResult<bool> {
         self.object.run(py, |context| match self.queue.check_room(context, 1) {
             Ok(()) | Err(Error::ShutDown) => Ok(false),
@@ -247,16 +263,17 @@ impl WorkQueue {
         })
     }
 
-    /// How many jobs are on lease.
+    /// Return the number of jobs on lease.
     fn leased(&self, py: Python<'_>) -> PyResult<u64> {
         self.object.run(py, |context| self.queue.leased(context))
     }
 
-    /// The jobs that were given up after `max_attempts`, oldest first.
+    /// Return the jobs that were given up after `max_attempts`, the oldest first.
     ///
     /// Returns:
-    ///     A list of `(value, attempts, why)`; why is `"nacked"`, `"died"` or `"dropped"`. In place
-    ///     of a value that cannot be loaded stands the exception that loading it raised.
+    ///     A list of `(value, attempts, why)`. `why` says how the last attempt ended: `"nacked"`,
+    ///     `"died"` or `"dropped"`. If a value cannot be loaded, the exception of loading it stands
+    ///     in its place.
     fn failed<'py>(
         &self,
         py: Python<'py>,
@@ -280,22 +297,24 @@ impl WorkQueue {
         failed.into_iter().map(show).collect()
     }
 
-    /// Lets nothing more be put. What is there can still be got.
+    /// Close the queue: it accepts no more jobs. The jobs in it can still be taken.
     ///
     /// Raises:
-    ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
+    ///     RuntimeError: The call is inside a block of `atomic`, which could not undo it.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         atomic::refuse_inside(py, || self.object.subject(), "queues are closed")?;
         self.object.run(py, |context| self.queue.close(context))
     }
 
-    /// Waits until every job is acked or given up.
+    /// Wait until every job is acked or given up.
     ///
     /// Args:
-    ///     timeout: Most seconds to wait; None is for ever.
+    ///     timeout: The number of seconds to wait at most; None is no limit.
     ///
     /// Raises:
-    ///     TimeoutError: Some were not done in time.
+    ///     TimeoutError: The timeout expired before all jobs were done.
+    ///     ValueError: `timeout` is negative or NaN.
+    ///     WouldBlock: The caller is in a block of `atomic` that holds something, and would wait.
     #[pyo3(signature = (timeout=None))]
     fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let deadline = waiting::deadline(timeout)?;
@@ -314,7 +333,7 @@ impl WorkQueue {
         slf
     }
 
-    /// The next lease; ends when the queue is closed and everything in it is done.
+    /// Returns the next lease. Ends when the queue is closed and every job in it is done or given up.
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Lease>> {
         match self.lease(py, None) {
             Ok(lease) => Ok(Some(lease)),

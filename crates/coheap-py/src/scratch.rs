@@ -1,8 +1,8 @@
-//! Bytes of values and keys, in buffers that a thread uses again and again.
+//! Encoded values and keys, in buffers that a thread reuses.
 //!
-//! What always holds: a buffer is empty when it is handed out and goes back to the thread that
-//! drops it. A value that refers to objects is packed when it is encoded, and given up with its
-//! buffer, unless it was stored.
+//! What always holds: a new buffer is empty, and the thread that drops a buffer keeps it for reuse. A
+//! value that refers to objects is packed when it is encoded; dropping its buffer releases those
+//! references, unless the value was stored.
 //!
 //! Not here: how a thread keeps its buffers (`coheap_core::wire`).
 

@@ -1,9 +1,9 @@
-//! Waiting for others without keeping Python waiting.
+//! Waiting without blocking other Python threads.
 //!
-//! What always holds: a wait sleeps without the interpreter, hears Ctrl-C when a signal ends its
-//! sleep, and keeps its deadline, which is absolute.
+//! What always holds: a wait sleeps without the interpreter lock, handles Ctrl-C when a signal
+//! interrupts its sleep, and keeps its deadline, which is absolute.
 //!
-//! A signal that comes between two sleeps ends none; so a wait comes back by itself now and then.
+//! A signal between two sleeps interrupts neither, so a wait wakes up every half second to check.
 
 use coheap_core::Context;
 use coheap_core::Heap as Engine;
@@ -11,10 +11,10 @@ use coheap_core::{Error, Result, system};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Longest sleep between two looks at signals.
+/// The longest sleep between two checks for signals, in nanoseconds.
 pub(crate) const SLICE: u64 = 500_000_000;
 
-/// What Python takes for true or false, as an argument.
+/// Returns the truth value of an argument, as Python defines it.
 pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     object.is_truthy()
 }
@@ -22,7 +22,7 @@ pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// When a wait ends: in nanoseconds of `system::now`, or never.
 pub(crate) type Deadline = Option<u64>;
 
-/// The deadline of a time-out in seconds. `None`, and what is too long to count, is never.
+/// Returns the deadline of a timeout in seconds. `None`, or a timeout too long to count, is never.
 pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
     match timeout {
         None => Ok(None),
@@ -31,7 +31,7 @@ pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
     }
 }
 
-/// As [`deadline`], of seconds that are known to be none or more.
+/// As [`deadline`], for seconds that are known not to be negative.
 pub(crate) fn after(seconds: f64) -> Deadline {
     let wait = std::time::Duration::try_from_secs_f64(seconds).ok()?;
     system::now().checked_add(u64::try_from(wait.as_nanos()).ok()?)
@@ -42,14 +42,14 @@ pub(crate) fn after(seconds: f64) -> Deadline {
 pub(crate) struct Slice {
     /// When the whole wait began.
     pub(crate) started: u64,
-    /// When it is time to look at signals.
+    /// When it is time to check for signals.
     pub(crate) until: u64,
-    /// Whether that is the deadline.
+    /// Whether `until` is the deadline.
     pub(crate) is_last: bool,
 }
 
-/// Runs a waiting operation, slice after slice, until it is done or `deadline` passes. It answers
-/// `late` when a slice is over.
+/// Runs an operation that waits, slice after slice, until it is done or `deadline` passes. The
+/// operation returns `late` when a slice is over.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     engine: &Engine,
@@ -60,7 +60,7 @@ pub(crate) fn wait<T: Send>(
     wait_for(py, deadline, late, |slice| engine.with(|context| operation(context, slice)))
 }
 
-/// As [`wait`], of an operation that has its context.
+/// As [`wait`], for an operation that has its context already.
 pub(crate) fn wait_for<T: Send>(
     py: Python<'_>,
     deadline: Deadline,

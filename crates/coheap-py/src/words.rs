@@ -1,13 +1,13 @@
-//! What Python calls the kinds of objects: its own words for those of the engine.
+//! The Python names of the kinds of objects.
 //!
-//! What always holds: each kind has one word, which is the name of its class, so a message names
-//! what the reader can look up.
+//! What always holds: each kind has one name, which is the name of its class, so that a reader of a
+//! message can look it up.
 //!
-//! Not here: the words of the engine and of the Rust face (`Kind::noun`).
+//! Not here: the nouns of the engine and of the Rust face (`Kind::noun`).
 
 use coheap_core::Kind;
 
-/// The class of objects of a kind.
+/// Returns the name of the class of a kind.
 pub(crate) const fn class_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Value => "Value",
@@ -18,10 +18,10 @@ pub(crate) const fn class_name(kind: Kind) -> &'static str {
     }
 }
 
-/// An object of a kind, with its article.
+/// Returns the name of the class of a kind, with its article.
 pub(crate) fn one_of(kind: Kind) -> String {
     let name = class_name(kind);
-    // As it is spoken: an RLock, an Event.
+    // As it is pronounced: an RLock, an Event.
     let article = if name.starts_with(['A', 'E', 'I', 'O', 'R']) { "an" } else { "a" };
     format!("{article} {name}")
 }

@@ -1,7 +1,7 @@
 //! The type [`Heap`]: opens or creates a heap, and returns typed handles to its objects.
 //!
-//! What always holds: a handle belongs to one heap and holds a reference to it. Every error of the engine is
-//! converted to this crate's [`Error`].
+//! What always holds: a handle belongs to one heap and holds a reference to it. Every error of the
+//! engine is converted to this crate's [`Error`].
 
 use std::path::PathBuf;
 use std::time::Duration;

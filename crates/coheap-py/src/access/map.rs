@@ -1,7 +1,7 @@
-//! The operations of a map, alone and inside.
+//! The operations of a map, alone and inside a block.
 //!
-//! What always holds: inside a block the map is locked, so what is read first is still there when
-//! it is written to. Operations that a transaction does not have are made of those that it has.
+//! What always holds: inside a block the map is locked, so a value that was read is still there when
+//! it is replaced. Operations that a transaction does not have are composed of those that it has.
 
 use coheap_core::Map;
 use coheap_core::Pairs;

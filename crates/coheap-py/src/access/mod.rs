@@ -1,11 +1,11 @@
-//! Operations of objects, each written once for the two places where it can happen.
+//! The operations of objects, each written once for use alone and inside a block.
 //!
-//! Alone, an operation is one change of its own, and waits while a transaction has the object. In
-//! a block of `atomic` it goes through the block's transaction, which has the object from then on.
-//! A class asks for `read!`, `change!` or `wait` and says what to do with the [`Access`] it gets.
+//! Alone, an operation is one change of its own, and waits while a transaction holds the object. In
+//! a block of `atomic` it runs in the block's transaction, which holds the object from then on. A
+//! class calls `read!`, `change!` or `wait` with a closure that gets an [`Access`].
 //!
-//! What always holds: where no block is open in the process, nobody asks whether the caller is in
-//! one; what runs here is the engine alone, so it may run again after a signal.
+//! What always holds: while no block is open in the process, an operation does not check whether
+//! its caller is in one. Only the engine runs here, so an operation can run again after a signal.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -27,7 +27,7 @@ use crate::atomic::{self, Awaited};
 use crate::object::Object;
 use crate::waiting::{self, Deadline, Slice};
 
-/// How an operation gets at its object.
+/// The way in which an operation reaches its object.
 pub(crate) enum Access<'a> {
     /// By itself.
     Alone(&'a Context),

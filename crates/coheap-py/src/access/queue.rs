@@ -1,7 +1,7 @@
-//! The operations of a queue, alone and inside.
+//! The operations of a queue, alone and inside a block.
 //!
-//! What always holds: what a block puts appears with its end, and what it takes is acked with its
-//! end. Who waits does so for one slice; without one it does not wait.
+//! What always holds: the items that a block puts become visible at its end, and the items that it
+//! takes are acked at its end. An operation waits for one slice; without a slice it does not wait.
 
 use coheap_core::Result;
 use coheap_core::ReturnReason;

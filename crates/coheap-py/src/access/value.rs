@@ -1,7 +1,7 @@
-//! The operations of a value, alone and inside.
+//! The operations of a value, alone and inside a block.
 //!
-//! What always holds: inside a block the value is locked, so it is still what it was when it was
-//! read.
+//! What always holds: inside a block the value is locked, so it does not change between a read and
+//! a write.
 
 use coheap_core::Result;
 use coheap_core::Value;

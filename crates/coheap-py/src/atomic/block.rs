@@ -1,10 +1,10 @@
-//! The block that is open in a thread: its transaction, its levels, and what goes with it.
+//! The block that is open in a thread: its transaction, its levels, its locks and its leases.
 //!
 //! What always holds:
 //!
-//! - A thread has at most one block; blocks inside are levels of it, each with a savepoint.
-//! - No Python code runs while the block is borrowed, so nobody finds it borrowed.
-//! - Whatever ends a block without a commit leaves nothing of it: no change, no lock, no lease.
+//! - A thread has at most one block. A block inside it is a level of it, with a savepoint.
+//! - No Python code runs while the block is borrowed, so it is never borrowed twice.
+//! - A block that ends without a commit leaves nothing behind: no change, no lock, no lease.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,36 +22,36 @@ use super::outside;
 use crate::lease;
 use crate::object::Object;
 
-/// Blocks that are open in this process.
+/// The number of blocks that are open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
-    /// The number of the block that is open in this thread; 0: none is.
+    /// The number of the block that is open in this thread; 0 if none is.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static BLOCK: RefCell<Option<Box<Block>>> = const { RefCell::new(None) };
 }
 
-/// Levels that were left where their block could not be reached, and whether there are any.
+/// Levels that were left in another thread than their block, and whether there are any.
 static LEFT: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 static HAS_LEFT: AtomicBool = AtomicBool::new(false);
 
-/// A block, from its outermost `with` on.
+/// A block, which begins with its outermost `with`.
 pub(super) struct Block {
     /// Fork generation of the process that entered.
     generation: u64,
     transaction: Option<(Engine, Transaction)>,
     levels: SmallVec<[Level; 1]>,
-    /// Why it cannot go on, and the exception that said so first.
+    /// Why the block was given up, and the exception that reported it first.
     doom: Option<Error>,
     pub(super) first: Option<PyErr>,
-    /// The wait that gave it up.
+    /// The wait that gave the block up.
     pub(super) blocked: Option<Blocked>,
-    /// How old it is, if this is not the first attempt.
+    /// Its age, if this is not the first attempt.
     age: Option<u64>,
     pub(super) locks: UserLocks,
     pub(super) leases: Vec<lease::InBlock>,
-    /// Objects that must not go before the transaction does, in the order of their offsets.
+    /// Objects that must outlive the transaction, in the order of their offsets.
     kept: Vec<Object>,
     mark: Py<PyAny>,
 }

@@ -1,8 +1,8 @@
-//! What a block was given up for with `WouldBlock`, so that a decorated function can wait for it
+//! The wait for which a block was given up with `WouldBlock`, so that a decorated function can wait
 //! outside of the block and then run again.
 //!
-//! What always holds: who has waited keeps nothing of what it waited for; whether it is still
-//! there when the function runs again is open.
+//! What always holds: the wait takes nothing. Another process may take the lock, the job or the room
+//! before the function runs again.
 
 use coheap_core::Context;
 use coheap_core::{Error, Result, system};
@@ -13,14 +13,14 @@ use super::{block, join};
 use crate::object::Object;
 use crate::waiting::{self, Deadline, Slice};
 
-/// What may be waited for.
+/// Something that a call may wait for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Awaited {
     /// An item in a queue.
     Item(Queue),
-    /// A place in a queue.
+    /// A free place in a queue.
     Place(Queue),
-    /// That everything in a queue is done.
+    /// The moment when everything in a queue is done.
     Done(Queue),
     /// A lock.
     Lock(Mutex),
@@ -36,7 +36,7 @@ pub(super) enum Blocked {
 }
 
 impl Awaited {
-    /// What is answered when the time is up.
+    /// Returns the error when the timeout expires.
     pub(crate) fn late(self) -> Error {
         match self {
             Self::Item(_) => Error::Empty,
@@ -57,7 +57,7 @@ impl Awaited {
 }
 
 impl Blocked {
-    /// Waits, outside of all blocks. Answers whether there was anything to wait for.
+    /// Waits outside of all blocks. Returns whether there was anything to wait for.
     pub(super) fn wait(&self, py: Python<'_>) -> PyResult<bool> {
         let (object, awaited, deadline) = match self {
             Self::Object(object, awaited, deadline) => (object, awaited, *deadline),
@@ -73,8 +73,8 @@ impl Blocked {
     }
 }
 
-/// Refuses to wait inside a block that has something, which a decorated function then does outside
-/// by calling `wait`. `what` is waited for, for the message.
+/// Raise `WouldBlock` inside a block that holds something. A decorated function then waits outside of
+/// the block by calling `wait`. `what` names the awaited thing in the message.
 #[pyfunction]
 pub(crate) fn _before_waiting(py: Python<'_>, what: &str, wait: Py<PyAny>) -> PyResult<()> {
     if !block::is_inside(py)? {

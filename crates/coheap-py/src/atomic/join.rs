@@ -1,7 +1,7 @@
 //! Operations of objects inside a block.
 //!
-//! What always holds: whoever has to wait for a lock does it without the interpreter, and hears
-//! Ctrl-C; what ends a block early is remembered as the exception that said so.
+//! What always holds: an operation waits for a lock without the interpreter lock, and Ctrl-C
+//! interrupts it. The exception that gave a block up is remembered and raised again.
 
 use coheap_core::Heap as Engine;
 use coheap_core::Transaction;
@@ -18,8 +18,8 @@ use crate::object::Object;
 use crate::waiting::{self, Deadline, SLICE, Slice};
 
 impl Object {
-    /// Runs an operation in the block that the caller is in, which locks the object if it has a
-    /// lock. `None`: the caller is in no block, so the operation is one of its own.
+    /// Runs an operation in the caller's block, which locks the object if it has a lock. Returns
+    /// `None` if the caller is not in a block: the operation is one of its own then.
     #[cold]
     #[inline(never)]
     pub(crate) fn join<T>(
@@ -210,7 +210,7 @@ pub(crate) fn bind(
     block::with(|block| block.bind(engine)).map_err(|error| refuse(py, &subject(), error))
 }
 
-/// Refuses what a block could not undo: `what` is done outside of blocks.
+/// Refuses an operation that a block could not undo. `what` says what is done outside of blocks only.
 pub(crate) fn refuse_inside(
     py: Python<'_>,
     subject: impl FnOnce() -> String,
@@ -226,7 +226,7 @@ pub(crate) fn refuse_inside(
     )))
 }
 
-/// The exception that a block says again, after it was given up.
+/// Returns the exception that a block raises again after it was given up.
 pub(super) fn doomed(py: Python<'_>, why: Error) -> PyErr {
     errors::to_python(py, &Error::Doomed(Box::new(why)), "coheap.atomic")
 }

@@ -1,15 +1,15 @@
 //! Locks that are acquired and released inside a block.
 //!
-//! What always holds: who gets a lock after a block sees what the block changed under it. So a
-//! release inside is kept for the end; an abort lets go of what was acquired inside, and takes
-//! back what was released.
+//! What always holds: the next holder of a lock sees the changes that the block made while it held
+//! the lock. A release inside the block is therefore delayed until its end. An abort releases the
+//! locks that were acquired inside, and cancels the delayed releases.
 
 use coheap_core::Error;
 use coheap_core::Mutex;
 
 use crate::object::Object;
 
-/// A lock that a block has to do with.
+/// A lock that a block has acquired or released.
 #[derive(Debug, Clone)]
 struct UserLock {
     object: Object,
@@ -28,7 +28,7 @@ pub(super) struct UserLocks {
 }
 
 impl UserLocks {
-    /// Whether the block has acquired none.
+    /// Returns whether the block has acquired no lock.
     pub(super) fn is_empty(&self) -> bool {
         self.locks.iter().all(|lock| lock.acquired == 0)
     }

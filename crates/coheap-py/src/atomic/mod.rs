@@ -1,8 +1,8 @@
-//! The function `atomic` and its blocks: changes of many objects that happen together or not.
+//! The function `atomic` and its blocks: changes to many objects that happen together or not at all.
 //!
-//! What always holds: a block belongs to the thread and the context that entered it. It ends in
-//! one call that runs no Python code: what came before is undone by every exception, what comes
-//! after finds all of it done.
+//! What always holds: a block belongs to the thread and the context that entered it. It commits in
+//! one call that runs no Python code: every exception before that call undoes the block, and code
+//! after it sees all of the changes.
 //!
 //! Not here: running a function again (`python/coheap/_atomic.py`).
 //!
@@ -11,11 +11,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `block` | the block of a thread: levels, transaction, end |
-//! | `join` | operations of objects inside |
-//! | `blocked` | waiting for what a block could not wait for |
+//! | `join` | operations of objects inside a block |
+//! | `blocked` | waits that a block could not do |
 //! | `named` | objects that a block names, and locks that are held around it |
-//! | `outside` | who is on the thread, but not in the block |
-//! | `locks` | locks that are acquired and released inside |
+//! | `outside` | code that runs on the thread of a block, but outside of the block |
+//! | `locks` | locks that are acquired and released inside a block |
 
 mod block;
 mod blocked;
@@ -40,69 +40,74 @@ pub(crate) use block::{current, is_any_open, is_inside};
 pub(crate) use blocked::{_before_waiting, Awaited};
 pub(crate) use join::{bind, refuse_inside};
 
-/// Why a block whose end cannot reach it is given up.
+/// Why a block that was left in another thread or context is given up.
 const LEFT_ELSEWHERE: Error = Error::BadArgument(
     "a block of coheap.atomic was left in another thread or context than it was entered in; \
      leave it where it was entered",
 );
 
-/// A block whose changes happen together, or not at all. Made by `coheap.atomic`.
+/// A block whose changes happen together or not at all. `coheap.atomic` returns one.
 #[pyclass(frozen, module = "coheap")]
 pub(crate) struct Atomic {
     named: Named,
     timeout: Option<f64>,
     retries: Option<i64>,
-    /// The level that it is at the moment; 0: none.
+    /// Its current level; 0 while it is not open.
     level: AtomicU64,
     age: AtomicU64,
     blocked: Mutex<Option<Blocked>>,
 }
 
-/// Makes all changes of a block visible together at its end, or none of them.
+/// Apply all changes of a block at its end, or none of them.
 ///
 ///     with coheap.atomic():
 ///         accounts["a"] -= 5
 ///         accounts["b"] += 5
 ///
-/// None of them happens if the block ends with an exception, `KeyboardInterrupt` included, or if
-/// the process dies. Inside, reads see what the block wrote. A dict or value is locked when the
-/// block first touches it, for reading too, until the end; others who write to it wait, those who
-/// only read see it as it was. A job from `WorkQueue.get` is acked with the end of the block and
-/// goes back without counting the attempt if there is none; what is put appears with the end. A
-/// lock that is released inside is let go at the end, and one that was acquired inside is let go
-/// when nothing happens. A block inside a block undoes its own changes only.
+/// Nothing is changed if the block ends with an exception, `KeyboardInterrupt` included, or if the
+/// process dies.
+///
+/// Inside the block, reads see the writes of the block. The block locks a dict or a value when it
+/// first touches it, for reading, too, until its end. Other writers wait; other readers see the
+/// object as it was before the block. A job from `WorkQueue.get` is acked at the end of the block. If
+/// the block is undone, the job returns to the queue, and the attempt does not count. A job that the
+/// block puts becomes visible at its end. A lock that the block releases is released at its end; a
+/// lock that it acquired is released if the block is undone. A block inside a block undoes only its
+/// own changes.
 ///
 /// As a decorator, `@coheap.atomic` or `@coheap.atomic(retries=10)`, it runs the function in a
-/// block, and again after a `DeadlockError`, with a short back-off, as old as its first attempt.
-/// After a `WouldBlock` it waits outside of the block, where others get to what the block had, and
-/// then runs the function again. A time-out of the wait that passes meanwhile raises what the call
-/// would have raised: `Empty`, `Full`, `TimeoutError`.
+/// block. After a `DeadlockError` it waits for a moment and runs the function again; the block keeps
+/// the age of its first attempt. After a `WouldBlock` it waits outside of the block, where other
+/// processes can use the objects of the block, and then runs the function again. If the timeout of
+/// the refused call expires meanwhile, it raises what that call would have raised: `Empty`, `Full`
+/// or `TimeoutError`.
 ///
-/// A block belongs to its thread and its context: other threads, other tasks of an event loop,
-/// and finalizers that the garbage collector runs are outside. What they write to an object that
-/// the block has raises `RuntimeError`. A signal handler, and a finalizer that runs because the
-/// block dropped the last reference, run in the block's own context and count as its code; to
-/// keep one outside, run it with `contextvars.Context().run(...)`. In a child that is forked
-/// inside a block, every operation raises until the block is left. An `await` that suspends the
-/// block is refused; one whose result is there at once does not suspend it.
+/// A block belongs to its thread and its context. Other threads, other tasks of an event loop, and
+/// finalizers that the garbage collector runs are outside of it. Their writes to an object that the
+/// block holds wait in another thread, and raise `RuntimeError` in the same thread. A signal handler, and a finalizer that runs because
+/// the block dropped the last reference, run in the context of the block and count as its code; to
+/// run one outside, use `contextvars.Context().run(...)`. In a child that is forked inside a block,
+/// every operation raises until the block is left. An `await` that suspends the block is refused; an
+/// `await` whose result is ready does not suspend it.
 ///
 /// Args:
-///     objects: Dicts and values to lock at once, in one order, so that blocks that name theirs
-///         cannot wait for each other in a circle. A `Lock` or `RLock` that is named is held around
-///         the block; a work queue has no lock. All objects of a block belong to one heap.
+///     objects: Dicts and values to lock when the block is entered, in a fixed order, so that blocks
+///         that name their objects cannot deadlock. A named `Lock` or `RLock` is held around the
+///         block. A work queue has no lock. All objects of a block must belong to one heap.
 ///     retries: How often the decorator runs the function again after a `DeadlockError`.
-///     timeout: Most seconds to wait for locks, in total; None is for ever.
+///     timeout: The number of seconds to wait for locks at most, in total; None is no limit.
 ///
 /// Raises:
-///     DeadlockError: Blocks wait for each other in a circle, and this one gives up.
-///     WouldBlock: The block has something, and would wait for a lock, a job or a place.
-///     TimeoutError: The locks were not free in time.
+///     DeadlockError: Blocks wait for each other in a cycle, and this block is the one to give up.
+///     WouldBlock: The block holds something, and would wait for a lock, a job or room in a queue.
+///     TimeoutError: The timeout expired before the locks were free.
 ///     HeapFull: The heap has no room for the changes.
 ///     LeaseLost: A lease that the block acked was lost meanwhile.
-///     ValueError: Objects of two heaps, or too many changes for one block (some 30,000 short
-///         values fit); or the block makes or removes an object.
+///     ValueError: The objects belong to different heaps; or the block changes too much (about
+///         30,000 short values fit); or it creates or removes an object; or `retries` or `timeout`
+///         is negative.
 ///
-/// The first three give the block up: every operation in it, and its end, raise them again.
+/// The first three give the block up: every later operation in it, and its end, raise them again.
 /// After any exception nothing was changed.
 #[pyfunction]
 #[pyo3(signature = (*objects, retries=None, timeout=None))]
@@ -143,7 +148,7 @@ fn decorate<'py>(
     module.getattr("retrying")?.call1((block, function, block.get().retries.unwrap_or(10)))
 }
 
-/// Runs something in a block of its own that has an object.
+/// Runs something in a block of its own that holds an object.
 pub(crate) fn with_locked<T>(
     object: &Bound<'_, PyAny>,
     work: impl FnOnce() -> PyResult<T>,
@@ -170,7 +175,7 @@ impl Atomic {
         }
     }
 
-    /// Keeps what the block was given up for, and answers what was kept.
+    /// Keeps the wait that gave the block up, and returns the one that was kept before.
     fn keep_blocked(&self, blocked: Option<Blocked>) -> Option<Blocked> {
         let mut kept = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *kept, blocked)
@@ -190,7 +195,7 @@ impl Atomic {
                 None => Err(crate::errors::to_python(py, &Error::ForkedInside, "coheap.atomic")),
             };
         }
-        // What is left of it goes before anyone hears of its end.
+        // The rest of the block is released before its end is reported.
         let doom = block.check().err().and_then(|_| block.doom());
         if let Some(why) = doom {
             let first = block.first.take();
@@ -210,7 +215,7 @@ impl Atomic {
     }
 }
 
-/// Says once more why a block was given up.
+/// Raises the reason why a block was given up once more.
 fn again(
     py: Python<'_>,
     why: Error,
@@ -273,13 +278,13 @@ impl Atomic {
         decorate(slf, function)
     }
 
-    /// A block like this one, for one call of a decorated function.
+    /// Return a block with the same settings, for one call of a decorated function.
     fn _fresh(&self, py: Python<'_>) -> Self {
         Self::new(self.named.again(py), self.timeout, None)
     }
 
-    /// Waits for what the block could not wait for. Answers whether there was anything to wait
-    /// for; None: it was not given up for that.
+    /// Do the wait that the block could not do. Return whether there was anything to wait for, or
+    /// None if the block was not given up because of a wait.
     fn _wait(&self, py: Python<'_>) -> PyResult<Option<bool>> {
         match self.keep_blocked(None) {
             Some(blocked) => blocked.wait(py).map(Some),
@@ -287,13 +292,13 @@ impl Atomic {
         }
     }
 
-    /// Whether it is open inside another block.
+    /// Return whether it is open inside another block.
     fn _is_inner(&self) -> bool {
         block::place_of(self.level.load(Ordering::Acquire)) == Place::Inner
     }
 
-    /// Undoes the block if it is open: Python 3.14 may raise KeyboardInterrupt between `__enter__`
-    /// and the body, and then does not call `__exit__`.
+    /// Undo the block if it is open. Python 3.14 may raise KeyboardInterrupt between `__enter__` and
+    /// the body without calling `__exit__`.
     fn _abandon(&self) {
         self.abandon();
     }
@@ -338,7 +343,7 @@ impl Atomic {
         locked
     }
 
-    /// Ends the level; the locks that were named are let go after that, however it ended.
+    /// Ends the level. The named locks are released after that, however it ended.
     fn leave(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
         let left = self.leave_level(py, level, passing);
         let given = self.named.give_locks(py);
@@ -369,7 +374,7 @@ impl Atomic {
         }
     }
 
-    /// Undoes the level if it is open: nobody will leave it any more.
+    /// Undoes the level if it is open and can no longer be left.
     fn abandon(&self) {
         let level = self.level.swap(0, Ordering::AcqRel);
         match block::place_of(level) {
@@ -380,7 +385,7 @@ impl Atomic {
             _ => drop(block::take()),
         }
         if self.named.has_locks() {
-            // One that was removed meanwhile, or let go by others, needs nothing.
+            // A lock that was removed meanwhile, or released by others, needs nothing.
             let _ = Python::attach(|py| self.named.give_locks(py));
         }
     }

@@ -1,7 +1,7 @@
 //! The objects that a block names: locks, which are held around it, and others, which it locks first.
 //!
-//! What always holds: they are taken in the order of their offsets, so blocks that name what they
-//! need cannot wait for each other in a circle.
+//! What always holds: they are locked in the order of their offsets, so blocks that name all their
+//! objects cannot deadlock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,22 +18,22 @@ use crate::queue::WorkQueue;
 use crate::value::Value;
 use crate::waiting;
 
-/// What a block names.
+/// The objects that a block names.
 #[derive(Default)]
 pub(super) struct Named {
     objects: Vec<Py<PyAny>>,
-    /// Its locks, while the block is open.
+    /// The named locks that are held, while the block is open.
     held: Mutex<Vec<Py<PyAny>>>,
 }
 
 impl Named {
-    /// Refuses what is no object of a heap.
+    /// Returns an error for anything that is not an object of a heap.
     pub(super) fn new<'py>(objects: impl IntoIterator<Item = Bound<'py, PyAny>>) -> PyResult<Self> {
         let objects = objects.into_iter().map(checked).collect::<PyResult<_>>()?;
         Ok(Self { objects, held: Mutex::default() })
     }
 
-    /// The same objects, for another block.
+    /// Returns the same objects, for another block.
     pub(super) fn again(&self, py: Python<'_>) -> Self {
         let objects = self.objects.iter().map(|object| object.clone_ref(py)).collect();
         Self { objects, held: Mutex::default() }
@@ -102,12 +102,12 @@ impl Named {
     }
 }
 
-/// Whether an object is one of a heap.
+/// Returns whether a Python object is an object of a heap.
 pub(super) fn is_ours(object: &Bound<'_, PyAny>) -> bool {
     object_of(object).is_some()
 }
 
-/// The object that a Python object of ours stands on.
+/// Returns the object of a Python handle.
 fn object_of(object: &Bound<'_, PyAny>) -> Option<Object> {
     fn of<T: Handle>(object: &Bound<'_, PyAny>) -> Option<Object> {
         object.cast::<T>().ok().map(|object| object.borrow().object().clone())

@@ -1,11 +1,12 @@
-//! Who is in a block and who is only on the same thread.
+//! Tells code in a block from other code on the same thread.
 //!
-//! A block puts its number into a context variable: other tasks of an event loop have contexts of
-//! their own and do not find it there. Finalizers that the collector runs are told apart by its
-//! callbacks, and an event loop that gets to run while a block is open says that an `await` let it.
+//! A block stores its number in a context variable. Other tasks of an event loop have contexts of
+//! their own and do not find it there. Callbacks of the garbage collector identify its finalizers.
+//! An event loop that runs while a block is open shows that the block was suspended by an `await`.
 //!
-//! Not told apart, for Python gives no sign of them: signal handlers, and finalizers that run
-//! because the block's own code dropped the last reference. They count as the block's code.
+//! Two kinds of code cannot be told from the block, because Python does not report them: signal
+//! handlers, and finalizers that run because the block's own code dropped the last reference. They
+//! count as the block's code.
 
 use std::cell::{Cell, RefCell};
 
@@ -29,10 +30,10 @@ thread_local! {
     static WATCHED: RefCell<Option<Py<PyAny>>> = const { RefCell::new(None) };
 }
 
-/// Why a block that let an event loop go on is given up.
+/// Why a block that an `await` suspended is given up.
 pub(super) const SUSPENDED: Error = Error::BadArgument(
-    "the block of coheap.atomic was suspended by an await, which would let others in: await \
-     before or after the block, or run the block in a thread (asyncio.to_thread)",
+    "the block of coheap.atomic was suspended by an await; await before or after the block, or run \
+     the block in a thread (asyncio.to_thread)",
 );
 
 /// The context variable, as its three methods.
@@ -93,8 +94,8 @@ fn _note_collection(phase: &str, _info: &Bound<'_, PyAny>) {
     IS_COLLECTING.with(|is_collecting| is_collecting.set(phase == "start"));
 }
 
-/// Has a running event loop say when it goes on: then a block that is still open was suspended.
-/// Answers whether there is such a loop.
+/// Asks a running event loop to report when it continues: a block that is still open then was
+/// suspended. Returns whether there is such a loop.
 pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     let modules = first_of(&MODULES, py, || {
         Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
@@ -102,7 +103,7 @@ pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     let Some(asyncio) = modules.bind(py).get_item(intern!(py, "asyncio"))? else {
         return Ok(false);
     };
-    // Half imported, it has no loops either.
+    // A module that is only half imported has no running loop.
     let Ok(running) = asyncio.call_method0(intern!(py, "get_running_loop")) else {
         return Ok(false);
     };
@@ -120,7 +121,7 @@ pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
     Ok(true)
 }
 
-/// Called by an event loop that goes on.
+/// Called by an event loop when it continues.
 #[pyfunction]
 fn _look_at_block() {
     let before = WATCHED.with(|watched| watched.borrow_mut().take());
@@ -132,7 +133,7 @@ fn _look_at_block() {
     });
 }
 
-/// Nobody but the block that is open in this thread may do that.
+/// Returns the error when another block is open in this thread.
 #[cold]
 pub(super) fn another_is_open() -> PyErr {
     PyRuntimeError::new_err(

@@ -1,7 +1,7 @@
-//! The bytes of a value become a Python object.
+//! The decoder: from the bytes of a value to a Python object.
 //!
-//! What always holds: any bytes give an object or an error. They were copied out of the heap
-//! before, so nothing changes under the reader's hands.
+//! What always holds: any bytes decode to an object or to an error. They are a copy of the bytes in
+//! the heap, so they do not change while they are read.
 
 use coheap_core::parcel;
 use coheap_core::wire::{Broken, MAX_DEPTH, Reader, Tag};
@@ -16,7 +16,7 @@ use super::encode::FEW;
 use super::{Rules, Unreadable, number, pickle, text};
 use crate::errors;
 
-/// A tag that has no object in Python.
+/// Why a tag without a Python type cannot be decoded.
 const UNKNOWN: Unreadable = "its type is unknown to this version of coheap";
 
 type Items<'py> = SmallVec<[Bound<'py, PyAny>; FEW]>;

@@ -1,10 +1,10 @@
-//! A Python object becomes the bytes of a value.
+//! The encoder: from a Python object to the bytes of a value.
 //!
-//! What always holds: a container is counted before its items are written, and what runs Python
-//! code meanwhile (a pickle inside of it) cannot change what is written: the items were taken
-//! out first, or, for a list, the count is compared at the end.
+//! What always holds: the items of a container are counted before they are written. Python code that
+//! runs meanwhile (for a pickled item) cannot change what is written: the items were copied first;
+//! for a list, the count is compared at the end.
 //!
-//! A value that is too deep, or goes round in a circle, is given up and pickled as a whole.
+//! A value that is nested too deeply, or contains itself, is pickled as a whole.
 
 use coheap_core::wire::{MAX_DEPTH, Tag, put_bytes, put_complex, put_float, put_head, put_tag};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};

@@ -1,9 +1,9 @@
-//! Keys as bytes: equal keys are equal bytes, whichever type and language they come from.
+//! The encoding of keys: equal keys have equal bytes, whichever type and language they come from.
 //!
-//! Python holds that `1 == 1.0 == True` and `0.0 == -0.0`; a map holds besides that a NaN is
-//! itself. So a key has one form at every depth: bools and whole floats are ints, every NaN is
-//! one, the items of a frozenset lie in the order of their bytes. A subclass of int, float or str
-//! counts as its base.
+//! In Python, `1 == 1.0 == True` and `0.0 == -0.0`; a map also treats every NaN as one key. A key
+//! therefore has one canonical form at every depth: bools and whole floats are ints, every NaN is
+//! the same bytes, and the items of a frozenset are sorted by their bytes. An instance of a subclass
+//! of int, float or str counts as one of its base.
 
 use coheap_core::wire::{
     KEY_NAN, MAX_DEPTH, TWO_TO_63, Tag, put_bytes, put_float, put_head, put_int, put_tag,

@@ -1,12 +1,12 @@
-//! Python objects as bytes and back, by `docs/values.md`; the bytes themselves are those of
-//! `coheap_core::wire`.
+//! The codec: Python objects to bytes and back, as `docs/values.md` specifies. `coheap_core::wire`
+//! has the tags and lengths.
 //!
 //! What always holds:
 //!
-//! - Types are exact: what is written as an int comes back as `int`. A subclass is not its base,
-//!   and goes by pickle, as everything else that the format does not know.
+//! - Types are exact: an int is read back as `int`. An instance of a subclass, like every type that
+//!   the format does not know, is pickled.
 //! - Python code may run here (pickling, hashing), so no turn may be held.
-//! - After an error nothing was appended.
+//! - After an error, nothing was appended.
 //!
 //! # Files
 //!
@@ -30,21 +30,21 @@ pub(crate) use decode::decode;
 pub(crate) use encode::{encode, encode_for_dict, is_plain};
 pub(crate) use key::encode_key;
 
-/// What a heap allows its values.
+/// The rules for the values of a heap.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// Whether what the format does not know may be pickled.
+    /// Whether types that the format does not know may be pickled.
     pub(crate) pickle: bool,
-    /// Most bytes of the heap: no value is larger.
+    /// The limit of the heap in bytes: no value is larger.
     pub(crate) max_bytes: u64,
-    /// Whether a dict takes mutable containers and keeps copies of them.
+    /// Whether a dict accepts mutable containers and stores copies of them.
     pub(crate) copies: bool,
 }
 
-/// What is wrong with bytes that cannot be read.
+/// Why bytes cannot be decoded.
 type Unreadable = &'static str;
 
-/// How messages call the type of an object.
+/// Returns the type of an object, for messages.
 fn type_name(object: &pyo3::Bound<'_, pyo3::PyAny>) -> String {
     use pyo3::types::{PyAnyMethods as _, PyTypeMethods as _};
     let name = object.get_type().qualname().map(|name| name.to_string());

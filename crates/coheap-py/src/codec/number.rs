@@ -1,6 +1,6 @@
 //! Ints beyond 64 bits: two's complement, little endian, in as few bytes as hold the sign.
 //!
-//! What always holds: the methods called are those of `int` itself, so a subclass has no say.
+//! What always holds: only the methods of `int` itself are called, never those of a subclass.
 
 use coheap_core::wire::{self, Tag, put_bytes};
 use pyo3::exceptions::PyOverflowError;

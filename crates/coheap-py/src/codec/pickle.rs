@@ -1,6 +1,6 @@
-//! What the format does not know: pickle protocol 5, where the heap allows it.
+//! Pickle, protocol 5, for the types that the format does not know, where the heap allows it.
 //!
-//! What always holds: a heap opened with `pickle=False` neither writes nor loads one. Pickling
+//! What always holds: a heap opened with `pickle=False` neither writes nor loads a pickle. Pickling
 //! runs code of the object, which may do anything, also to the heap.
 
 use coheap_core::system;
@@ -36,7 +36,7 @@ pub(super) fn put(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) ->
     Ok(())
 }
 
-/// The object in the payload of a `PICKLE`.
+/// Loads the object from the payload of a `PICKLE`.
 #[cold]
 pub(super) fn load<'py>(
     py: Python<'py>,

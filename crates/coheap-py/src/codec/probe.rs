@@ -1,16 +1,16 @@
-//! The codec by itself, for tests: bytes without a heap.
+//! The codec without a heap, for tests.
 //!
-//! What always holds: these do what the objects of a heap do with their values and keys.
+//! What always holds: these functions encode and decode exactly as the objects of a heap do.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::Rules;
 
-/// Bytes that a value or key may have here.
+/// The largest value here, in bytes.
 const MOST: u64 = 1 << 30;
 
-/// The bytes of a value.
+/// Return the bytes of a value.
 #[pyfunction]
 #[pyo3(signature = (value, *, pickle=true))]
 pub(crate) fn _encode<'py>(
@@ -22,7 +22,7 @@ pub(crate) fn _encode<'py>(
     Ok(PyBytes::new(value.py(), &out))
 }
 
-/// The bytes of a key.
+/// Return the bytes of a key.
 #[pyfunction]
 pub(crate) fn _encode_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
@@ -30,7 +30,7 @@ pub(crate) fn _encode_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
     Ok(PyBytes::new(key.py(), &out))
 }
 
-/// The object of bytes.
+/// Return the object that the bytes encode.
 #[pyfunction]
 #[pyo3(signature = (data, *, pickle=true))]
 pub(crate) fn _decode<'py>(

@@ -1,6 +1,6 @@
-//! Strs: UTF-8, and a tag of their own for those with lone surrogates, which UTF-8 cannot say.
+//! Strs: UTF-8. A str with lone surrogates, which UTF-8 cannot encode, has a tag of its own.
 //!
-//! What always holds: the text is that of `str` itself, so a subclass has no say.
+//! What always holds: only the methods of `str` itself are called, never those of a subclass.
 
 use coheap_core::wire::{Tag, put_bytes};
 use pyo3::exceptions::PyUnicodeEncodeError;

@@ -1,7 +1,7 @@
-//! Many entries at once.
+//! Operations on many entries at once.
 //!
-//! What always holds: all entries are bytes before the engine is asked, once, with the interpreter
-//! let go where there are many.
+//! What always holds: all entries are encoded first. Then the engine is called once, without the
+//! interpreter lock if there are many entries.
 
 use coheap_core::Error;
 use coheap_core::Pairs;
@@ -19,10 +19,10 @@ use crate::scratch::{Scratch, ScratchPairs};
 
 static COUNTER: Late = Late::new("collections", "Counter");
 
-/// So many entries are written without the interpreter.
+/// From this number of entries on, they are written without the interpreter lock.
 const MANY: usize = 100;
 
-/// Takes over entries as `dict.update` does.
+/// Adds or replaces entries as `dict.update` does.
 pub(super) fn update(
     dict: &Dict,
     others: &Bound<'_, PyTuple>,
@@ -42,7 +42,7 @@ pub(super) fn update(
     store(others.py(), dict, &entries.pairs)
 }
 
-/// Adds to the ints under many keys.
+/// Adds to the ints of many keys.
 pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult<()> {
     let mut bytes = Scratch::new();
     let mut ends = Vec::new();
@@ -171,7 +171,8 @@ fn for_each_pair(mapping: &Bound<'_, PyAny>, visit: &mut Visit<'_>) -> PyResult<
     Ok(())
 }
 
-/// A dict that is no more than one, or a `collections.Counter`: going through it runs no code.
+/// Returns a mapping that is exactly a `dict` or a `collections.Counter`: iterating over it runs no
+/// user code.
 fn as_dict<'a, 'py>(mapping: &'a Bound<'py, PyAny>) -> PyResult<Option<&'a Bound<'py, PyDict>>> {
     let Ok(dict) = mapping.cast::<PyDict>() else { return Ok(None) };
     let is_plain =

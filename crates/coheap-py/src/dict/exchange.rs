@@ -1,7 +1,8 @@
-//! Changes that depend on what is there.
+//! Changes that depend on the current value.
 //!
-//! What always holds: the caller's code runs between two operations of the engine, never within
-//! one; the second one checks that what the first one read is still there, byte for byte.
+//! What always holds: the caller's code runs between two operations of the engine, never inside
+//! one. The second operation checks that the value is still the one that the first operation read,
+//! byte for byte.
 
 use pyo3::prelude::*;
 
@@ -51,7 +52,8 @@ pub(super) fn update_with<'py>(
     }
 }
 
-/// Removes a key and answers its value, which is loaded before: one that cannot be stays.
+/// Removes a key and returns its value. The value is loaded first: an entry whose value cannot be
+/// loaded is not removed.
 pub(super) fn pop<'py>(
     dict: &Dict,
     key: &Bound<'py, PyAny>,

@@ -1,11 +1,11 @@
-//! Going through a dict.
+//! The iterators over a dict.
 //!
-//! Entries come in batches. As long as nothing was written (the turn's sequence is the same),
-//! what was read is what is there; after a write the iterator says what `dict` says if the size
-//! changed, and reads a value again before it hands it out. In a block of `atomic` it does that at
-//! each step, for only the block itself writes there.
+//! Entries are read in batches. While the turn's sequence is the same, nothing was written and the
+//! batch is current. After a write, the iterator raises what `dict` raises if the size changed, and
+//! reads each value again before it returns it. In a block of `atomic` it does so at each step,
+//! because only the block itself writes to the dict then.
 //!
-//! What always holds: nobody waits for the state: who finds it locked says so.
+//! What always holds: no call waits for the state: a call that finds it locked raises an error.
 
 use std::sync::{Mutex, TryLockError};
 
@@ -25,7 +25,7 @@ use crate::scratch::Scratch;
 const FIRST: u64 = 16;
 const MOST: u64 = 512;
 
-/// What an iterator gives.
+/// What an iterator returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     Keys,
@@ -39,16 +39,16 @@ pub(crate) struct DictIterator {
     object: Object,
     map: Map,
     what: What,
-    /// The block of `atomic` in which it began: it goes through the keys of that moment.
+    /// The block of `atomic` in which it began; it iterates over the keys of that moment.
     block: Option<u64>,
     state: Mutex<State>,
 }
 
 struct State {
     batch: Pairs,
-    /// Which of the batch is the next.
+    /// The index of the next entry in the batch.
     number: usize,
-    /// Where the next batch begins; `None`: there is none.
+    /// The position where the next batch begins; `None` after the last one.
     next: Option<u64>,
     most: u64,
     numbering: Option<u64>,
@@ -61,8 +61,8 @@ struct State {
 }
 
 impl State {
-    /// The next entry of the batch, copied: what becomes of it may run Python code, which may come
-    /// here again.
+    /// Returns a copy of the next entry of the batch. Decoding it may run Python code, which may call
+    /// the iterator again.
     fn take(&mut self) -> Option<(Scratch, Scratch)> {
         let (key, value) = self.batch.get(self.number)?;
         let pair = (Scratch::copy(key), Scratch::copy(value));
@@ -97,12 +97,12 @@ impl DictIterator {
         Ok(Self { object, map, what, block, state: Mutex::new(state) })
     }
 
-    /// The next entry, and whether its value may have been replaced since it was read.
+    /// Returns the next entry, and whether its value may have been replaced since it was read.
     fn advance(&self, py: Python<'_>) -> PyResult<Option<(Scratch, Scratch, bool)>> {
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Raising may run Python code, which may come here again.
+            // Raising may run Python code, which may call the iterator again.
             Err(TryLockError::WouldBlock) => {
                 return Err(PyValueError::new_err("another call is using this iterator"));
             }
@@ -142,12 +142,12 @@ impl DictIterator {
         self.look(py, |access| access.map_len(&self.map))
     }
 
-    /// Replaces `out` by the value that a key has now. `false`: it has none.
+    /// Replaces `out` by the current value of a key. Returns `false` if the key is missing.
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
         self.look(py, |access| access.map_get(&self.map, key, out))
     }
 
-    /// Reads in the block in which it began, or alone if it began in none.
+    /// Reads in the block in which the iterator began, or alone if it began outside of blocks.
     fn look<T>(
         &self,
         py: Python<'_>,
@@ -159,7 +159,7 @@ impl DictIterator {
         }
     }
 
-    /// The sequence of the dict's turn, if nobody writes at the moment.
+    /// Returns the sequence of the dict's turn, if nobody writes at the moment.
     fn sequence(&self) -> Option<u64> {
         self.object.heap.engine.sequence(&self.map)
     }

@@ -1,13 +1,13 @@
-//! The class `Dict`: what Python sees of a map.
+//! The class `Dict`: a map of the engine with the interface of `dict`.
 //!
-//! What always holds: keys and values are bytes before the engine is asked, and become objects
-//! after it has answered. A call is one operation: whole or not at all, whoever else writes.
+//! What always holds: keys and values are encoded before the engine is called, and decoded after it
+//! has returned. A call is one operation: it happens completely or not at all, whoever else writes.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `entries` | many pairs at once: `update`, `increment_many` |
-//! | `exchange` | changes that depend on what is there |
-//! | `iterator` | going through keys, values and items |
+//! | `exchange` | changes that depend on the current value |
+//! | `iterator` | iteration over keys, values and items |
 //! | `plain` | copies as plain dicts, comparison, repr |
 
 mod entries;
@@ -37,23 +37,23 @@ use iterator::What;
 /// A key and its value.
 type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// Looks at a value that is replaced again and again.
+/// How often a value is read that others keep replacing.
 const LOOKS: u32 = 100;
-/// What the pickle of a dict says besides.
+/// The extra text in the pickle of a dict that keeps copies.
 const KEEPS_COPIES: &str = "copies";
 
 /// A dict in a heap.
 ///
-/// `Dict(...)` is a new one in the default heap, with the entries that `dict(...)` would have;
-/// `Heap.dict` makes or finds one in others.
+/// `Dict(...)` creates one in the default heap, with the entries that `dict(...)` would have.
+/// `Heap.dict` creates or finds one in any heap.
 ///
 /// It behaves as `dict` does, with these differences:
 ///
-/// - Keys are None, bool, int, float, str, bytes, and tuples and frozensets of these; `1`, `1.0`
-///   and `True` are one key, which comes back as `1`. A NaN is found again.
-/// - Values are copies. A mutable list, dict, set or bytearray is refused, for changes to the
-///   copy would be lost: store a tuple, or use `Manager().dict()`.
-/// - `copy()`, `copy.copy` and `|` give plain dicts.
+/// - Keys are None, bool, int, float, str, bytes, and tuples and frozensets of these. `1`, `1.0`
+///   and `True` are one key, which is read back as `1`. Every NaN is one key.
+/// - Values are copies. A list, dict, set or bytearray is refused, because changes to the original
+///   would be lost: store a tuple, or use `Manager().dict()`.
+/// - `copy()`, `copy.copy` and `|` return plain dicts.
 ///
 /// Source: the contract of `dict`.
 #[pyclass(frozen, mapping, generic, weakref, module = "coheap")]
@@ -67,7 +67,7 @@ impl Dict {
         Self { object, map }
     }
 
-    /// A dict from a pickle, with what that says besides.
+    /// Returns a dict from a pickle with this extra text.
     pub(crate) fn with_more(map: Map, mut object: Object, more: &str) -> Self {
         object.heap.rules.copies = more == KEEPS_COPIES;
         Self::new(map, object)
@@ -83,13 +83,13 @@ impl Dict {
         codec::decode(py, bytes, self.rules())
     }
 
-    /// The value under a key.
+    /// Returns the value of a key.
     #[inline]
     fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.load(key.py(), &Scratch::key(key)?, &mut Scratch::new())
     }
 
-    /// The value under a key; replaces `out` by its bytes.
+    /// Returns the value of a key, and replaces `out` by its bytes.
     #[inline]
     fn load<'py>(
         &self,
@@ -103,15 +103,15 @@ impl Dict {
         })
     }
 
-    /// Replaces `out` by the bytes of the value under a key. `false`: there is none.
+    /// Replaces `out` by the bytes of the value of a key. Returns `false` if the key is missing.
     #[inline]
     fn read(&self, py: Python<'_>, key: &[u8], out: &mut Vec<u8>) -> PyResult<bool> {
         read!(self.object, py, |access| access.map_get(&self.map, key, out))
     }
 }
 
-/// Reads and loads something, again where what a value refers to ended before it was claimed: then
-/// the value was replaced.
+/// Reads and loads something. If an object that the value refers to ended before it was claimed, the
+/// value was replaced meanwhile: reads again.
 #[inline(always)]
 fn until_claimed<T>(
     py: Python<'_>,
@@ -146,7 +146,7 @@ impl Dict {
         Ok(new)
     }
 
-    /// A new dict in the default heap, with a value under each of the keys.
+    /// Create a dict in the default heap with the given keys, all with the same value.
     #[classmethod]
     #[pyo3(signature = (iterable, value=None, /))]
     fn fromkeys<'py>(
@@ -201,7 +201,7 @@ impl Dict {
         Ok(keys.try_iter()?.into_any())
     }
 
-    /// The value under a key, or `default` if there is none.
+    /// Return the value of a key, or `default` if the key is missing.
     #[pyo3(signature = (key, default=None, /))]
     fn get<'py>(
         &self,
@@ -211,9 +211,9 @@ impl Dict {
         Ok(self.find(key)?.or(default))
     }
 
-    /// The values of those keys that are there, as a plain dict from key to value.
+    /// Return a plain dict with those of the keys that exist, and their values.
     ///
-    /// Each key is looked up by itself.
+    /// Each key is looked up on its own, not all at one moment.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
         system::sleep_when_ended();
         let found = PyDict::new(keys.py());
@@ -226,11 +226,11 @@ impl Dict {
         Ok(found)
     }
 
-    /// Removes a key and returns its value; `default` if there is none. An entry whose value cannot
-    /// be loaded stays.
+    /// Remove a key and return its value; return `default` if the key is missing. An entry whose
+    /// value cannot be loaded is not removed.
     ///
     /// Raises:
-    ///     KeyError: There is no such key and no default.
+    ///     KeyError: The key is missing, and no default was given.
     #[pyo3(signature = (key, /, *default))]
     fn pop<'py>(
         &self,
@@ -247,8 +247,8 @@ impl Dict {
         }
     }
 
-    /// Removes the entry that came last and returns it as `(key, value)`. One whose value cannot be
-    /// loaded stays.
+    /// Remove the entry that was inserted last and return it as `(key, value)`. An entry whose value
+    /// cannot be loaded is not removed.
     ///
     /// Raises:
     ///     KeyError: The dict is empty.
@@ -257,7 +257,7 @@ impl Dict {
         popped.ok_or_else(|| PyKeyError::new_err("popitem(): dictionary is empty"))
     }
 
-    /// The value under a key, which is set to `default` first if there is none.
+    /// Return the value of a key; set it to `default` first if the key is missing.
     #[pyo3(signature = (key, default=None, /))]
     fn setdefault<'py>(
         &self,
@@ -267,22 +267,22 @@ impl Dict {
         exchange::set_default(self, key, default)
     }
 
-    /// Removes everything.
+    /// Remove all entries.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         change!(self.object, py, |access| access.map_clear(&self.map))
     }
 
-    /// Takes over entries, as `dict.update`, all at once or none: nobody sees, and no death leaves,
-    /// a part of them.
+    /// Add or replace entries, as `dict.update`, all at once: no other process sees a part of them,
+    /// and no death leaves a part of them.
     ///
-    /// Short new keys and values (of up to 15 bytes when stored, such as ints, floats and short
-    /// strings) are never too many for that; of all others at least 50,000 fit. More are taken over
-    /// in parts, in order, each of them all at once.
+    /// Any number of short new keys and values (up to 15 bytes when stored, such as ints, floats and
+    /// short strings) is stored at once; of all others, at least 50,000. More entries are stored in
+    /// several parts, in order, each part all at once.
     ///
     /// Raises:
     ///     TypeError: A key or a value cannot be stored. Nothing was changed.
-    ///     HeapFull: There is no room. Nothing was changed, or earlier parts were if they are too
-    ///         many for one.
+    ///     HeapFull: There is no room. Nothing was changed; of several parts, earlier ones may have
+    ///         been stored.
     #[pyo3(signature = (*others, **entries))]
     fn update(
         &self,
@@ -292,36 +292,37 @@ impl Dict {
         entries::update(self, others, entries)
     }
 
-    /// Adds `by` to the int under a key (0 where there is none) and returns the sum.
+    /// Add `by` to the int of a key and return the sum. A missing key counts as 0.
     ///
     /// Raises:
-    ///     TypeError: What is there is no int of 64 bits.
-    ///     OverflowError: The sum is none.
+    ///     TypeError: The stored value is not an int of 64 bits.
+    ///     OverflowError: The sum does not fit in 64 bits, or `by` does not.
+    ///     HeapFull: There is no room for a new key.
     #[pyo3(signature = (key, by=1))]
     fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
         let bytes = Scratch::key(key)?;
         change!(self.object, key.py(), |access| access.map_add(&self.map, &bytes, by))
     }
 
-    /// Adds to the ints under many keys, all at once or none.
+    /// Add to the ints of many keys, all at once or none.
     ///
     /// Args:
-    ///     mapping: From key to what is added, such as a `collections.Counter`. A key that
-    ///         is not there counts as 0. At least 130,000 keys fit.
+    ///     mapping: The number to add for each key, such as a `collections.Counter`. A missing key
+    ///         counts as 0. At least 130,000 keys fit.
     ///
     /// Raises:
-    ///     TypeError: What is under a key is no int of 64 bits. Nothing was changed.
-    ///     OverflowError: A sum is none. Nothing was changed.
-    ///     ValueError: These are too many keys for one change. Nothing was changed.
+    ///     TypeError: A stored value is not an int of 64 bits. Nothing was changed.
+    ///     OverflowError: A sum does not fit in 64 bits. Nothing was changed.
+    ///     ValueError: There are too many keys for one change. Nothing was changed.
     ///     HeapFull: There is no room. Nothing was changed.
     fn increment_many(&self, mapping: &Bound<'_, PyAny>) -> PyResult<()> {
         entries::increment_many(self, mapping)
     }
 
-    /// Replaces the value under a key by `fn(value)` and returns that.
+    /// Replace the value of a key by `fn(value)` and return the new value.
     ///
-    /// Where there is none, `fn` gets `default`. It runs again when somebody else writes to the
-    /// key meanwhile, so it should do nothing but compute.
+    /// If the key is missing, `fn` gets `default`. `fn` runs again if another caller writes to the
+    /// key meanwhile, so it should have no side effects.
     #[pyo3(signature = (key, r#fn, default=None))]
     fn update_with<'py>(
         &self,
@@ -332,10 +333,10 @@ impl Dict {
         exchange::update_with(self, key, r#fn, default)
     }
 
-    /// Puts `new` under a key if what is there equals `expected`, and returns whether it did.
+    /// Set a key to `new` if its value equals `expected`, and return whether it did.
     ///
-    /// `coheap.ABSENT` stands for no value: as `expected` the key must not be there, as `new` it
-    /// is removed.
+    /// `coheap.ABSENT` stands for no value: as `expected`, the key must be missing; as `new`, the
+    /// key is removed.
     fn compare_and_set(
         &self,
         key: &Bound<'_, PyAny>,
@@ -345,7 +346,7 @@ impl Dict {
         exchange::compare_and_set(self, key, expected, new)
     }
 
-    /// All entries as they were at one moment, as a plain dict.
+    /// Return all entries as they were at one moment, as a plain dict.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         plain::snapshot(py, self)
     }
@@ -355,22 +356,22 @@ impl Dict {
         plain::snapshot(py, self)
     }
 
-    /// A view of the keys.
+    /// Return a view of the keys.
     fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         iterator::view(slf, "DictKeys")
     }
 
-    /// A view of the values.
+    /// Return a view of the values.
     fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         iterator::view(slf, "DictValues")
     }
 
-    /// A view of the entries.
+    /// Return a view of the entries.
     fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         iterator::view(slf, "DictItems")
     }
 
-    /// The same dict, but one that takes mutable containers and keeps copies of them.
+    /// Return a handle to the same dict that accepts mutable containers and stores copies of them.
     fn _keeping_copies(&self) -> Self {
         Self::with_more(self.map, self.object.clone(), KEEPS_COPIES)
     }

@@ -1,6 +1,6 @@
-//! A dict as a plain one: copies, comparison, `|`, and how it is shown.
+//! A Dict as a plain dict: copies, comparison, `|`, and the repr.
 //!
-//! What always holds: a copy is of one moment.
+//! What always holds: a copy holds the entries of one moment.
 
 use std::cell::RefCell;
 
@@ -15,12 +15,12 @@ use crate::late::Late;
 use crate::object::Object;
 use crate::{atomic, errors};
 
-/// New in Python 3.15: it is no `dict`, but has its operators.
+/// A type of Python 3.15: it is not a `dict`, but has the operators of one.
 static FROZENDICT: Late = Late::new("builtins", "frozendict");
 
-/// Looks at all of a dict before it is locked.
+/// How often all of a dict is read before it is locked.
 const LOOKS_AT_ALL: u32 = 3;
-/// Entries that a repr shows.
+/// The number of entries that a repr shows.
 const SHOWN: u64 = 20;
 
 /// All entries as they are at one moment.

@@ -1,8 +1,8 @@
-//! The default heap: where objects live that are made without a heap.
+//! The default heap: the heap of objects that are created without a heap.
 //!
-//! What always holds: a process has at most one at a time, made on first use. Children have their
-//! parent's: forked ones by being copies, others by the first handle or process argument that
-//! brings it along.
+//! What always holds: a process has at most one default heap at a time, created on first use. A
+//! child has its parent's: a forked child inherits it, any other gets it with the first handle or
+//! process argument.
 
 use coheap_core::Heap as Engine;
 use coheap_core::system::PrivateMutex;
@@ -13,14 +13,13 @@ use crate::object::OpenHeap;
 
 static DEFAULT: PrivateMutex<Option<Py<Heap>>> = PrivateMutex::new(None);
 
-/// The heap of objects that are made without one, such as `coheap.Dict()`.
+/// Return the heap of objects that are created without a heap, such as `coheap.Dict()`.
 ///
-/// It is made on first use, without a name, and shared with all processes that are started later
-/// by this one; to share it with a process that is started by other means, pass it an object of
-/// the heap, or the heap.
+/// It is created on first use, without a name. All processes that this process starts later share
+/// it. To share it with any other process, pass that process the heap or one of its objects.
 ///
 /// Raises:
-///     HeapFull: The system has no memory for it.
+///     HeapFull: The system has no memory for the heap.
 #[pyfunction]
 pub(crate) fn default_heap(py: Python<'_>) -> PyResult<Py<Heap>> {
     let mut default = DEFAULT.lock();
@@ -32,12 +31,12 @@ pub(crate) fn default_heap(py: Python<'_>) -> PyResult<Py<Heap>> {
     Ok(heap)
 }
 
-/// Makes a heap the default one of this process, and of those that it starts later.
+/// Make a heap the default heap of this process and of all processes that it starts later.
 ///
-/// Objects that were made in another one stay there.
+/// Objects in the previous default heap stay there.
 ///
 /// Raises:
-///     HeapClosed: It is closed in this process.
+///     HeapClosed: The heap is closed in this process.
 #[pyfunction]
 pub(crate) fn set_default_heap(py: Python<'_>, heap: Py<Heap>) -> PyResult<()> {
     heap.get().stats_now(py)?;
@@ -46,13 +45,13 @@ pub(crate) fn set_default_heap(py: Python<'_>, heap: Py<Heap>) -> PyResult<()> {
     Ok(())
 }
 
-/// Lets go of the default heap: when the interpreter ends, nothing else would.
+/// Releases the default heap. Nothing else would when the interpreter ends.
 pub(crate) fn forget() {
     let before = DEFAULT.lock().take();
     drop(before);
 }
 
-/// The default heap, for objects that are made in it.
+/// Returns the default heap, for objects that are created in it.
 pub(crate) fn open_heap(py: Python<'_>) -> PyResult<OpenHeap> {
     Ok(default_heap(py)?.get().heap.clone())
 }
@@ -61,8 +60,8 @@ pub(super) fn is_default(engine: &Engine) -> bool {
     DEFAULT.lock().as_ref().is_some_and(|heap| heap.get().heap.engine.is_same(engine))
 }
 
-/// Takes over what is the default heap of the process that a handle came from, if this one has
-/// none yet.
+/// Adopts the default heap of the process that a handle came from, if this process has no default
+/// heap yet.
 pub(super) fn adopt(py: Python<'_>, open: &OpenHeap) -> PyResult<()> {
     let heap = Py::new(py, Heap { heap: open.clone() })?;
     let mut default = DEFAULT.lock();

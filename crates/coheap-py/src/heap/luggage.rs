@@ -1,9 +1,11 @@
-//! What a child process takes along: the objects whose handles were pickled for its start.
+//! Keeps the objects whose handles are pickled to start a child process.
 //!
-//! Nobody knows where other pickles go, so what is in them is kept until this process ends. A child
-//! is known: what it takes along is kept until it is gone, or nobody has its process object.
+//! The destination of most pickles is unknown, so their objects are kept until this process ends. A
+//! child process is known: its objects are kept until it has ended, or until its process object is
+//! deleted.
 //!
-//! What always holds: it concerns the thread that packs, and between `__enter__` and `__exit__`.
+//! What always holds: only the thread that called `__enter__` packs, and only until `__exit__`.
+//!
 //! Not here: what is kept for all other pickles (`pickling`).
 
 use std::cell::RefCell;
@@ -14,15 +16,15 @@ use pyo3::prelude::*;
 
 use crate::object::Keeper;
 
-/// What keeps objects.
+/// The keepers of objects.
 type Keepers = Vec<Arc<Keeper>>;
 
 thread_local! {
-    /// What this thread packs, one within the other.
+    /// The open luggages of this thread, the innermost last.
     static PACKING: RefCell<Vec<Keepers>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps objects whose handles are pickled within a with-statement, for as long as it lives.
+/// Keep the objects whose handles are pickled within a with-statement, as long as this object lives.
 #[pyclass(frozen, module = "coheap._native")]
 pub(crate) struct Luggage {
     packed: PrivateMutex<Keepers>,
@@ -47,7 +49,7 @@ impl Luggage {
     }
 }
 
-/// Packs an object, if this thread packs.
+/// Packs an object, if this thread has open luggage. Returns whether it did.
 pub(super) fn pack(keeper: &Arc<Keeper>) -> bool {
     let pack = |packing: &RefCell<Vec<Keepers>>| {
         let mut packing = packing.try_borrow_mut().ok()?;

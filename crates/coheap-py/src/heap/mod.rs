@@ -1,14 +1,14 @@
-//! The class `Heap`, and `open`, which finds one by its name.
+//! The class `Heap`, and the function `open`, which opens a heap by its name.
 //!
-//! What always holds: an object has a name and lives until that is removed, or it has none and
-//! lives as long as somebody refers to it.
+//! What always holds: an object with a name lives until the name is removed. An object without a
+//! name lives while a process holds a handle to it, or a value in the heap refers to it.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `default` | the heap of objects that are made without one |
-//! | `pickling` | handles as pickles |
-//! | `luggage` | what a child that is started takes along |
-//! | `opening` | handles out of pickles |
+//! | `default` | the heap of objects that are created without a heap |
+//! | `pickling` | pickles handles |
+//! | `luggage` | the objects that a child process takes along when it is started |
+//! | `opening` | opens pickled handles |
 
 pub(crate) mod default;
 pub(crate) mod luggage;
@@ -33,19 +33,20 @@ use crate::value::Value;
 
 /// A heap that processes share.
 ///
-/// A `Heap()` has no name: it belongs to this process and those it shares it with, by starting
-/// them or by passing them the heap or an object of it, and vanishes with the last of them. A heap with a name comes from `coheap.open`. As a context manager it closes
-/// itself at the end.
+/// `Heap()` creates a heap without a name. Processes that this process starts share it, and so do
+/// processes that are passed the heap or one of its objects. It ends with the last of them.
+/// `coheap.open` opens a heap with a name. As a context manager, a heap closes itself at the end.
 ///
 /// Args:
-///     max_bytes: Most bytes of what is stored; half of the machine's memory if not given.
-///         Memory is taken as it is needed.
-///     pickle: Whether values that the format does not know may be pickled, and pickles in the
-///         heap be loaded.
+///     max_bytes: Limit for the bytes of all objects, from 64 KiB to 4 TiB, rounded up to a
+///         multiple of 16 KiB; by default half of the machine's memory. Memory is allocated when
+///         it is needed.
+///     pickle: Whether values that the format has no type for are pickled, and whether pickled
+///         values in the heap are loaded.
 ///
 /// Raises:
-///     HeapFull: The system has no memory for it.
-///     ValueError: `max_bytes` is too small or too large.
+///     HeapFull: The system has no memory for the heap.
+///     ValueError: `max_bytes` is out of range.
 #[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct Heap {
     heap: OpenHeap,
@@ -84,28 +85,33 @@ impl Heap {
         Self::anonymous(py, max_bytes, pickle)
     }
 
-    /// The dict with this name, made empty if there is none; without a name a new one.
+    /// Return the dict with this name, created empty if there is none; without a name, a new dict.
     ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
-    ///     HeapFull: There is no room for it.
+    ///     ValueError: The name is empty, has more than 255 bytes or contains a NUL.
+    ///     HeapFull: There is no room for a new dict.
     #[pyo3(signature = (name=None))]
     fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
         let (map, object) = self.heap.object(py, name, &MapRecipe)?;
         Ok(Dict::new(map, object))
     }
 
-    /// The work queue with this name, made empty if there is none; without a name a new one.
+    /// Return the work queue with this name, created empty if there is none; without a name, a new
+    /// work queue.
+    ///
+    /// An existing queue keeps its own limits.
     ///
     /// Args:
-    ///     name: Its name.
-    ///     maxsize: Most jobs that wait, when it is made; 0 is any number.
-    ///     max_attempts: Attempts at a job before it is given up, when it is made; None is any
-    ///         number.
+    ///     name: The name, or None.
+    ///     maxsize: The number of jobs that a new queue holds; 0 or less is no limit.
+    ///     max_attempts: The number of attempts after which a new queue gives a job up; None is no
+    ///         limit.
     ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
-    ///     HeapFull: There is no room for it.
+    ///     ValueError: As for `dict`; or `max_attempts` is less than 1 or does not fit in 31 bits.
+    ///     HeapFull: There is no room for a new queue.
     #[pyo3(signature = (name=None, *, maxsize=0, max_attempts=None))]
     fn work_queue(
         &self,
@@ -117,50 +123,54 @@ impl Heap {
         WorkQueue::make(py, &self.heap, name, maxsize, max_attempts)
     }
 
-    /// The lock with this name, made free if there is none; without a name a new one.
+    /// Return the lock with this name, created free if there is none; without a name, a new lock.
     ///
     /// Args:
-    ///     name: Its name.
-    ///     on_death: What the death of a holder means, when it is made: `"warn"` warns the next
-    ///         holder, `"raise"` refuses the lock to everybody until it is recovered.
+    ///     name: The name, or None.
+    ///     on_death: What a new lock does when a holder dies. `"warn"` lets the next caller acquire
+    ///         it with a warning. `"raise"` refuses every caller until `recover` is called.
     ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
-    ///     ValueError: `on_death` is neither; or it is `"raise"` and the lock there only warns.
-    ///     HeapFull: There is no room for it.
+    ///     ValueError: As for `dict`; or `on_death` is neither; or it is `"raise"` and the existing
+    ///         lock was created with `"warn"`.
+    ///     HeapFull: There is no room for a new lock.
     #[pyo3(signature = (name=None, *, on_death="warn"))]
     fn lock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<Lock> {
         Lock::make(py, &self.heap, name, on_death)
     }
 
-    /// The lock with this name that its holder may acquire again, made free if there is none;
-    /// without a name a new one.
+    /// Return the recursive lock with this name, created free if there is none; without a name, a
+    /// new recursive lock.
     ///
     /// Args:
-    ///     name: Its name.
+    ///     name: The name, or None.
     ///     on_death: As for `lock`.
     ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
     ///     ValueError: As for `lock`.
-    ///     HeapFull: There is no room for it.
+    ///     HeapFull: There is no room for a new lock.
     #[pyo3(signature = (name=None, *, on_death="warn"))]
     fn rlock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<RLock> {
         RLock::make(py, &self.heap, name, on_death)
     }
 
-    /// The number with this name, made as `init` if there is none; without a name a new one.
+    /// Return the number with this name, created as `init` if there is none; without a name, a new
+    /// number.
     ///
     /// Args:
-    ///     typecode: One of b B h H i I l L q Q f d, as in `array.array`.
-    ///     init: What it is at first.
-    ///     name: Its name.
+    ///     typecode: One of b B h H i I l L q Q f d, as in `array.array`, or the type of `ctypes`
+    ///         that stands for one.
+    ///     init: The first value of a new number.
+    ///     name: The name, or None.
     ///
     /// Raises:
-    ///     TypeError: The name belongs to an object of another kind, or to a value of another
-    ///         typecode; there is no such typecode.
-    ///     OverflowError: The typecode does not hold `init`.
-    ///     HeapFull: There is no room for it.
+    ///     TypeError: The name belongs to an object of another kind or to a value of another
+    ///         typecode; or the typecode does not exist; or `init` is not a number.
+    ///     OverflowError: `init` is outside the range of the typecode.
+    ///     ValueError: As for `dict`.
+    ///     HeapFull: There is no room for a new number.
     #[pyo3(
         signature = (typecode, init=None, *, name=None),
         text_signature = "($self, typecode, init=0, *, name=None)"
@@ -175,16 +185,18 @@ impl Heap {
         Value::make(py, &self.heap, name, typecode, init)
     }
 
-    /// The names of all objects, oldest first.
+    /// Return the names of all objects, the oldest object first.
     fn names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let names = self.heap.run(py, || self.subject(), |context| Directory.names(context))?;
         Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// Ends the object with this name; handles to it raise `ObjectGone` from now on.
+    /// Remove the object with this name. Every handle to it raises `ObjectGone` from then on.
     ///
     /// Raises:
-    ///     KeyError: There is no such name.
+    ///     KeyError: No object has that name.
+    ///     ValueError: The call is inside a block of `atomic`, which could not undo it.
+    ///     HeapFull: There is no room to note what has to be freed.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         let subject = || format!("object {name:?}");
         atomic::bind(py, &self.heap.engine, subject)?;
@@ -193,49 +205,53 @@ impl Heap {
         removed.map_err(|error| errors::to_python(py, &error, &subject()))
     }
 
-    /// Leaves the heap. Its objects raise `HeapClosed` in this process from now on, and what the
-    /// process had on lease goes back.
+    /// Close the heap in this process. Its objects raise `HeapClosed` in this process from then on,
+    /// and the leases of the process return to their queues.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         pickling::let_go(&self.heap.engine);
         let closed = py.detach(|| self.heap.engine.close());
         closed.map_err(|error| errors::to_python(py, &error, &self.subject()))
     }
 
-    /// Takes the heap's name away: those who have it open go on, nobody new will find it.
+    /// Remove the name of the heap. Nobody can open it any more; processes that have it open
+    /// continue to use it.
     ///
     /// Raises:
-    ///     RuntimeError: Inside a block of `atomic`, with which it could not be undone.
+    ///     RuntimeError: The call is inside a block of `atomic`, which could not undo it.
     fn unlink(&self, py: Python<'_>) -> PyResult<()> {
-        atomic::refuse_inside(py, || self.subject(), "names are taken away")?;
+        atomic::refuse_inside(py, || self.subject(), "names are removed")?;
         self.heap.run(py, || self.subject(), |_| self.heap.engine.unlink())
     }
 
-    /// Bytes in use: objects, and what is kept ready for more.
+    /// Bytes in use: by objects, and by memory that is kept ready for more.
     #[getter]
     fn used_bytes(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(self.stats_now(py)?.used_bytes)
     }
 
-    /// Most bytes of what is stored.
+    /// The limit for the bytes of all objects.
     #[getter]
     fn max_bytes(&self) -> u64 {
         self.heap.rules.max_bytes
     }
 
-    /// The heap's name, or None.
+    /// The name of the heap, or None.
     #[getter]
     fn name(&self) -> Option<&str> {
         let file = self.heap.engine.path()?.file_name()?.to_str()?;
         file.strip_prefix("coheap.")
     }
 
-    /// Settles what the dead left, walks the whole heap, accounts for every block of it, and says
-    /// what it found.
+    /// Recover dead processes, check the integrity of the whole heap, and return what was counted.
     ///
-    /// Everybody else waits meanwhile.
+    /// All other operations wait during the check.
+    ///
+    /// Returns:
+    ///     A dict of ints: `objects`, `blocks`, `pending` (blocks), `used_bytes` and `members`
+    ///     (processes).
     ///
     /// Raises:
-    ///     HeapCorrupt: Something cannot be; the message says what and where.
+    ///     HeapCorrupt: The heap is damaged; the message says what is damaged and where.
     fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.heap.engine;
         let walk = py.detach(|| engine.sweep().and_then(|_| engine.check()));
@@ -252,7 +268,15 @@ impl Heap {
         )
     }
 
-    /// Numbers of the heap, as a dict.
+    /// Return counters and sizes of the heap. They are read one by one, not at one moment.
+    ///
+    /// Returns:
+    ///     A dict of ints: `used_bytes`, `max_bytes` and `allocated_bytes` (memory of all files);
+    ///     `members` (processes that have the heap open); and, counted since the heap was created,
+    ///     `recovered` (dead processes that were recovered), `undone` (unfinished changes that were
+    ///     undone), `abandoned` (transactions whose process died before the commit), `interrupted`
+    ///     (processes that died inside a change or a transaction) and `returned` (leases and
+    ///     promises that were returned for dead processes).
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.stats_now(py)?;
         numbers(
@@ -297,23 +321,26 @@ impl Heap {
     }
 }
 
-/// Opens the heap with this name, or makes it.
+/// Open the heap with this name, or create it.
 ///
-/// It is found by all programs of the same user and lives until `Heap.unlink` or the machine's
-/// next start. Opened twice in a process it is the same heap, and closed once it is closed.
+/// Every program of the same user can open it. It lasts until `Heap.unlink` is called or the machine
+/// restarts. A process that opens a heap twice gets the same heap: closing either closes both.
 ///
 /// Args:
-///     name: Its name: no slash, at most 200 bytes.
-///     create: Whether to make it if it is not there.
-///     max_bytes: As for `Heap`, when it is made.
+///     name: The name: at most 200 bytes, without a slash or a NUL.
+///     create: Whether to create the heap if it does not exist.
+///     max_bytes: As for `Heap`; an existing heap keeps its limit.
 ///     pickle: As for `Heap`.
-///     temporary: Whether a heap that is made goes with the last process that has it open.
-///     folder: Folder of its files; the system's folder for shared memory if not given.
+///     temporary: Whether a new heap ends with the last process that has it open.
+///     folder: The folder of its files; by default `/dev/shm`.
 ///
 /// Raises:
-///     FileNotFoundError: There is none, and `create` is false.
-///     PermissionError: It belongs to another user.
-///     HeapCorrupt: The file is no heap, or is damaged.
+///     FileNotFoundError: The heap does not exist, and `create` is false.
+///     PermissionError: The heap belongs to another user.
+///     HeapCorrupt: The file is not a heap, or is damaged.
+///     OSError: The heap has another format, or the system refused a call.
+///     ValueError: The name is invalid, or `max_bytes` is out of range.
+///     HeapFull: The system has no memory for a new heap.
 #[pyfunction]
 #[pyo3(signature = (
     name, *, create=true, max_bytes=None, pickle=true, temporary=false, folder=None
@@ -338,9 +365,9 @@ pub(crate) fn open(
     }
 }
 
-/// Looks for dead processes now, gives back what they owned, and returns how many there were.
+/// Recover every process that has died, and return how many were recovered.
 ///
-/// Waiting operations do this by themselves; whoever kills measures with it how long it takes.
+/// Operations that wait do this themselves. The demo calls it to measure how long a recovery takes.
 #[pyfunction]
 pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
     let heap = heap.get();

@@ -1,9 +1,9 @@
-//! Handles out of pickles: the heap is found, and the object of it that is meant.
+//! Opens pickled handles: finds the heap, and the object in it.
 //!
-//! What always holds: a pickle that comes too late finds nothing, never something else: heaps are
-//! told apart by their uuids, objects by their generations.
+//! What always holds: a pickle whose object has ended finds nothing, and never another object. Heaps
+//! are identified by their uuids, objects by their generations.
 //!
-//! Not here: how a handle becomes a pickle, and who keeps its object meanwhile (`pickling`).
+//! Not here: how a handle is pickled, and what keeps its object meanwhile (`pickling`).
 
 use std::path::Path;
 
@@ -23,13 +23,13 @@ use crate::object::{Object, OpenHeap};
 use crate::queue::WorkQueue;
 use crate::value::{Typecode, Value};
 
-/// The heap at a place.
+/// Finds the heap at a place.
 fn find(py: Python<'_>, place: Whereabouts) -> PyResult<OpenHeap> {
     let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
     let found = py.detach(|| {
         let address = Address { uuid, pid, descriptors, inodes };
         match path.map(|path| open_named(Path::new(&path), uuid)) {
-            // The name is gone, but whoever pickled the handle may have the heap open.
+            // The name is gone, but the process that pickled the handle may have the heap open.
             Some(Err(Error::ObjectGone)) => Engine::at(&address).map_err(|_| Error::ObjectGone),
             Some(opened) => opened,
             None => Engine::at(&address),
@@ -60,7 +60,7 @@ fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
     }
 }
 
-/// Offset, generation, name and what the class needs besides.
+/// Offset, generation, name, and the extra text of the class.
 type Which = (u64, u64, Option<String>, String);
 
 #[pyfunction]

@@ -1,11 +1,11 @@
-//! Handles as pickles: where the heap is found, and which object of it is meant.
+//! Pickles handles: how to find the heap, and which object of it.
 //!
-//! A value of a heap keeps the objects of the heap that it refers to. Nobody knows where the bytes
-//! of any other pickle go: so an object without a name is kept by the process that pickled a handle
-//! to it, until that process ends or closes the heap, or for a child until that one ends; from the
-//! moment it is unpickled, it is kept by who unpickled it as well.
+//! A value in a heap keeps the objects of that heap that it refers to. The destination of any other
+//! pickle is unknown: the process that pickles a handle to an object without a name keeps the object
+//! until it ends or closes the heap, or, for a child process, until the child ends. The process that
+//! unpickles the handle keeps the object, too.
 //!
-//! Not here: how a handle comes out of a pickle (`opening`).
+//! Not here: how a pickled handle is opened (`opening`).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,18 +22,18 @@ use super::{default, luggage};
 use crate::errors;
 use crate::object::{Keeper, Object, OpenHeap};
 
-/// What `__reduce__` answers: a function and its arguments.
+/// The result of `__reduce__`: a function and its arguments.
 pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
 
 /// Path of a named heap, uuid; a member's process id, descriptors and inodes; whether it is the
 /// default heap, and whether it takes pickles.
 pub(super) type Whereabouts = (Option<String>, [u64; 2], u32, [u32; 3], [u64; 3], bool, bool);
 
-/// What this process keeps because it pickled a handle to it.
-/// By their addresses, so that each is found at once.
+/// The objects that this process keeps because it pickled handles to them, by the addresses of their
+/// keepers.
 static PICKLED: PrivateMutex<BTreeMap<usize, Arc<Keeper>>> = PrivateMutex::new(BTreeMap::new());
 
-/// A handle as a pickle. `more` is what the class needs besides.
+/// Pickles a handle. `more` is the extra text of the class.
 pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
     let place = place(py, &object.heap)?;
     if !meet(object) {
@@ -45,19 +45,19 @@ pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyRes
     Ok((function, (place, which).into_pyobject(py)?))
 }
 
-/// A heap as a pickle.
+/// Pickles a heap.
 pub(super) fn reduce_heap<'py>(py: Python<'py>, heap: &OpenHeap) -> PyResult<Reduced<'py>> {
     let function = py.import("coheap._native")?.getattr("_open_heap")?;
     Ok((function, (place(py, heap)?,).into_pyobject(py)?))
 }
 
 thread_local! {
-    /// The values that this thread is encoding, one within the other: for which heap, and which
-    /// objects without a name were met in it.
+    /// The values that this thread is encoding, the innermost last: the heap of each, and the objects
+    /// without a name that the value refers to.
     static MEETINGS: RefCell<Vec<(Engine, Vec<Object>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs what encodes a value for a heap, and answers the objects that it refers to as well.
+/// Runs `encode`, which encodes a value for a heap, and also returns the objects that it refers to.
 pub(crate) fn meeting<T>(engine: &Engine, encode: impl FnOnce() -> T) -> (T, Vec<Object>) {
     let _ = MEETINGS.try_with(|meetings| {
         meetings.borrow_mut().push((engine.clone(), Vec::new()));
@@ -67,7 +67,7 @@ pub(crate) fn meeting<T>(engine: &Engine, encode: impl FnOnce() -> T) -> (T, Vec
     (done, met.ok().flatten().map(|(_, met)| met).unwrap_or_default())
 }
 
-/// Where the objects are, each once.
+/// Returns the offsets and generations of the objects, each once.
 pub(crate) fn places(met: &[Object]) -> Vec<Target> {
     let mut places: Vec<Target> =
         met.iter().map(|object| (object.handle().at, object.handle().generation)).collect();
@@ -76,8 +76,8 @@ pub(crate) fn places(met: &[Object]) -> Vec<Target> {
     places
 }
 
-/// Notes an object without a name in the value that is being encoded for its heap, if one is: then
-/// that value will keep it.
+/// Notes an object without a name in the value that is being encoded for its heap, if there is one:
+/// that value will keep the object. Returns whether it did.
 fn meet(object: &Object) -> bool {
     let note = |meetings: &RefCell<Vec<(Engine, Vec<Object>)>>| {
         let mut meetings = meetings.try_borrow_mut().ok()?;
@@ -96,7 +96,7 @@ fn keep(keeper: &Arc<Keeper>) {
     }
 }
 
-/// Lets go what was kept in a heap that this process closes.
+/// Releases the objects that were kept in a heap that this process closes.
 pub(super) fn let_go(engine: &Engine) {
     let is_of_it = |keeper: &Arc<Keeper>| match &**keeper {
         Keeper::Reference(known, _) => known.is_same(engine),

@@ -1,17 +1,17 @@
-//! Locks: what the classes `Lock` and `RLock` have in common.
+//! Locks: the common part of the classes `Lock` and `RLock`.
 //!
-//! What always holds: who is free to take a lock takes it without letting the interpreter go; who
-//! has to wait waits without it. What becomes of the lock of a dead holder is said when the lock is
-//! made, and stored with it, so that all processes agree: the next one is warned and has it, or all
-//! are refused until it is recovered. Who is warned by an exception does not have it, and whoever
-//! comes next is warned again.
+//! What always holds: a caller acquires a free lock without releasing the interpreter lock, and
+//! waits without it. `on_death` is chosen when a lock is created and stored with it, so all processes
+//! agree on it: after a death, either the next caller acquires the lock with a warning, or every
+//! caller is refused until the lock is recovered. If the warning is raised as an exception, the
+//! caller does not hold the lock, and the next caller is warned again.
 //!
 //! # Files
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `plain` | `Lock`, which anybody may release |
-//! | `recursive` | `RLock`, which its holder may acquire again, and only it may release |
+//! | `plain` | `Lock`, which any thread or process may release |
+//! | `recursive` | `RLock`, which its holder may acquire again, and which only its holder may release |
 
 mod plain;
 mod recursive;
@@ -33,20 +33,20 @@ use crate::atomic::Awaited;
 use crate::object::{Object, OpenHeap};
 use crate::waiting::{self, Slice};
 
-/// What `holder` answers: process, thread, seconds.
+/// The result of `holder`: process, thread, seconds.
 type Holder = (u32, Option<u32>, Option<f64>);
 
-/// What says in a pickle that of a value's object the lock is meant.
+/// The extra text in the pickle of the lock beside a value.
 pub(crate) const BESIDE: &str = "lock";
 
-/// A lock that user code holds; its holder may take it again if it is recursive.
+/// A lock that user code holds. Its holder may acquire it again if it is recursive.
 struct LongLock<const RECURSIVE: bool> {
     object: Object,
     mutex: Mutex,
 }
 
 impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
-    /// The lock of this name, made if there is none; without a name a new one.
+    /// Returns the lock with this name, created if there is none; without a name, a new one.
     fn make(py: Python<'_>, heap: &OpenHeap, name: Option<&str>, on_death: &str) -> PyResult<Self> {
         let is_strict = match on_death {
             "warn" => false,
@@ -83,8 +83,8 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         Ok(if self.is_strict(py)? { "raise" } else { "warn" })
     }
 
-    /// Takes the lock if it is free, or the caller's own to take again. Who is not going to wait
-    /// asks, too, whether its holder is dead.
+    /// Acquires the lock if it is free, or if the caller may acquire it again. If the caller is not
+    /// going to wait, this also checks whether the holder is dead.
     #[inline]
     fn try_acquire(&self, py: Python<'_>, would_wait: bool) -> PyResult<bool> {
         if self.object.acquire_again(py)? {
@@ -160,13 +160,13 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         }
     }
 
-    /// Tells the block of `atomic` that the caller is in, if it is in one.
+    /// Notes the acquisition in the caller's block of `atomic`, if there is one.
     #[inline]
     fn acquired(&self, py: Python<'_>) -> PyResult<()> {
         self.object.note_acquired(py, self.mutex, RECURSIVE)
     }
 
-    /// Warns of a holder that died.
+    /// Emits the warning about a dead holder.
     #[cold]
     fn warn(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
         system::sleep_when_ended();
@@ -178,14 +178,14 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         let category = py.import("coheap._errors")?.getattr("OwnerDiedWarning")?;
         let warned = PyErr::warn(py, category.cast::<PyType>()?, &message, 1);
         if warned.is_err() {
-            // What was run for the warning may have released it already, or closed the heap.
+            // Code that ran for the warning may have released the lock or closed the heap.
             let engine = &self.object.heap.engine;
             let _ = engine.with(|context| self.mutex.unlock_marked(context, pid));
         }
         warned
     }
 
-    /// Lets the lock go.
+    /// Releases the lock.
     #[inline]
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(kept) = self.object.release_inside(py, self.mutex, RECURSIVE)? {
@@ -201,7 +201,7 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         }
     }
 
-    /// The lock is not the caller's, or there is none.
+    /// Releases a lock that another thread holds, or explains why not.
     #[cold]
     fn release_anothers(&self, py: Python<'_>, error: Error) -> PyResult<()> {
         let released = match error {
@@ -245,36 +245,37 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     }
 }
 
-/// Gives a class of locks what does not depend on who may release them.
+/// Gives a class of locks the methods that do not depend on which thread may release it.
 macro_rules! lock_methods {
     ($class:ident) => {
         #[pyo3::pymethods]
         impl $class {
-            /// Forgets that a holder died, and frees the lock if a dead process holds it.
+            /// Clear the mark of a dead holder, and release the lock if a dead process holds it.
             ///
             /// A lock that a living process holds stays held.
             ///
             /// Returns:
-            ///     Whether there was a death to forget.
+            ///     Whether there was a death to clear.
             fn recover(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
                 self.lock.recover(py)
             }
 
-            /// Whether somebody, perhaps a dead process, holds it.
+            /// Return whether a process, alive or dead, holds the lock.
             fn locked(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
                 Ok(self.lock.holder(py)?.is_some())
             }
 
-            /// Who holds it, dead or alive, as `(pid, thread, seconds)`; None: nobody.
+            /// Return the holder, dead or alive, as `(pid, thread, seconds)`, or None if the lock is
+            /// free.
             ///
-            /// `thread` is what `threading.get_native_id` says there, or None if the holder died
-            /// before it had written it down. `seconds` tells how long it has been held, to about
-            /// 0.01; None if a program that is not Python holds it.
+            /// `thread` is the holder's `threading.get_native_id()`, or None if the holder died
+            /// before it was stored. `seconds` is how long the lock has been held, to about 0.01;
+            /// it is None if a program that is not Python holds the lock.
             fn holder(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<Option<$crate::lock::Holder>> {
                 self.lock.holder(py)
             }
 
-            /// What a holder's death means: `"warn"` or `"raise"`.
+            /// What happens when a holder dies: `"warn"` or `"raise"`.
             #[getter]
             fn on_death(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<&'static str> {
                 self.lock.on_death(py)

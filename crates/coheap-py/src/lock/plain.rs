@@ -1,8 +1,8 @@
-//! The class `Lock`: the lock of `multiprocessing`, which no death can keep.
+//! The class `Lock`: the lock of `multiprocessing`, which is released when its holder dies.
 //!
-//! What always holds: anybody may release it, as that of `multiprocessing`.
+//! What always holds: any thread or process may release it, as with the lock of `multiprocessing`.
 //!
-//! Not here: how it is acquired, and what a death means, which it shares with `RLock` (`mod`).
+//! Not here: how it is acquired, and what happens after a death, which `RLock` shares (`mod`).
 
 use coheap_core::Mutex;
 use pyo3::prelude::*;
@@ -15,13 +15,20 @@ use crate::waiting;
 
 /// A lock that processes and threads share.
 ///
-/// `Lock()` is a new one in the default heap; `Heap.lock` makes or finds one in others.
+/// `Lock()` creates one in the default heap; `Heap.lock` creates or finds one in any heap.
 ///
-/// As that of `multiprocessing` it may be released by another than who acquired it. When its
-/// holder dies, the next who acquires it has it, with an `OwnerDiedWarning` that names the dead
-/// process. Where that warning is made an exception, the lock is not acquired and the next one is
-/// warned again. A lock made with `on_death="raise"` refuses everybody with `OwnerDied` from then
-/// on, until one who has seen to what it guards calls `recover`.
+/// As with the lock of `multiprocessing`, any thread or process may release it. When the holder
+/// dies, the next caller acquires the lock with an `OwnerDiedWarning`, which names the dead process.
+/// If that warning is raised as an exception, the lock is not acquired, and the next caller is
+/// warned again. After a death, a lock created with `on_death="raise"` refuses every caller with
+/// `OwnerDied`, until `recover` is called: repair the data that the lock guards first.
+///
+/// Args:
+///     on_death: `"warn"` or `"raise"`.
+///
+/// Raises:
+///     ValueError: `on_death` is neither.
+///     HeapFull: There is no room for the lock.
 ///
 /// Source: the contract of `multiprocessing.Lock`.
 #[pyclass(frozen, weakref, module = "coheap")]
@@ -30,12 +37,12 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// The lock that an object is.
+    /// Returns the lock of an object.
     pub(crate) fn new(mutex: Mutex, object: Object) -> Self {
         Self { lock: LongLock { object, mutex } }
     }
 
-    /// The lock of this name, made if there is none; without a name a new one.
+    /// Returns the lock with this name, created if there is none; without a name, a new one.
     pub(crate) fn make(
         py: Python<'_>,
         heap: &OpenHeap,
@@ -54,18 +61,21 @@ impl Lock {
         Self::make(py, &default::open_heap(py)?, None, on_death)
     }
 
-    /// Takes the lock.
+    /// Acquire the lock.
     ///
     /// Args:
-    ///     block: Whether to wait for it.
-    ///     timeout: Most seconds to wait; None is for ever, less than 0 is 0.
+    ///     block: Whether to wait until the lock is free.
+    ///     timeout: The number of seconds to wait at most; None is no limit, a negative number is 0.
     ///
     /// Returns:
-    ///     Whether the caller has the lock now.
+    ///     Whether the caller acquired the lock.
     ///
     /// Raises:
-    ///     DeadlockError: All wait for each other in a circle, for a second by now.
-    ///     OwnerDied: A holder died, and the lock was made with `on_death="raise"`.
+    ///     DeadlockError: The caller and the holders of other locks have waited for each other in a
+    ///         cycle for a second. Only a wait without a timeout raises it.
+    ///     OwnerDied: A holder died, and the lock was created with `on_death="raise"`.
+    ///     WouldBlock: The caller is in a block of `atomic` that holds something, and would wait.
+    ///     ValueError: `timeout` is NaN.
     #[pyo3(signature = (block=true, timeout=None))]
     fn acquire(
         &self,
@@ -76,10 +86,10 @@ impl Lock {
         self.lock.acquire(py, block, timeout)
     }
 
-    /// Lets the lock go, whoever holds it.
+    /// Release the lock, whichever thread or process holds it.
     ///
     /// Raises:
-    ///     ValueError: Nobody does.
+    ///     ValueError: The lock is free.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.lock.release(py)
     }

@@ -1,9 +1,10 @@
 //! The class `RLock`: a lock that its holder may acquire again.
 //!
-//! What always holds: its holder is a thread, and nobody else releases it; a forked child is
-//! another thread. The heir of a dead holder has it once, however often that one had it.
+//! What always holds: its holder is a thread, and only that thread releases it; a forked child is
+//! another thread. The caller that acquires it after a death holds it once, however often the dead
+//! holder had acquired it.
 //!
-//! Not here: how it is acquired, and what a death means, which it shares with `Lock` (`mod`).
+//! Not here: how it is acquired, and what happens after a death, which `Lock` shares (`mod`).
 
 use std::borrow::Cow;
 
@@ -18,14 +19,22 @@ use crate::waiting;
 
 /// A lock that processes and threads share and that its holder may acquire again.
 ///
-/// `RLock()` is a new one in the default heap; `Heap.rlock` makes or finds one in others, and
-/// `Value.get_lock` gives the one beside a number.
+/// `RLock()` creates one in the default heap; `Heap.rlock` creates or finds one in any heap, and
+/// `Value.get_lock` returns the lock beside a number.
 ///
-/// As that of `multiprocessing` it belongs to a thread, which releases it as often as it acquired
-/// it. When its holder dies, the next who acquires it has it once, with an `OwnerDiedWarning` that
-/// names the dead process. Where that warning is made an exception, the lock is not acquired and
-/// the next one is warned again. A lock made with `on_death="raise"` refuses everybody with
-/// `OwnerDied` from then on, until one who has seen to what it guards calls `recover`.
+/// As with the lock of `multiprocessing`, it belongs to a thread, which releases it as often as it
+/// acquired it. When the holder dies, the next caller acquires the lock once, with an
+/// `OwnerDiedWarning`, which names the dead process. If that warning is raised as an exception, the
+/// lock is not acquired, and the next caller is warned again. After a death, a lock created with
+/// `on_death="raise"` refuses every caller with `OwnerDied`, until `recover` is called: repair the
+/// data that the lock guards first.
+///
+/// Args:
+///     on_death: `"warn"` or `"raise"`.
+///
+/// Raises:
+///     ValueError: `on_death` is neither.
+///     HeapFull: There is no room for the lock.
 ///
 /// Source: the contract of `multiprocessing.RLock`.
 #[pyclass(frozen, weakref, module = "coheap")]
@@ -34,12 +43,12 @@ pub(crate) struct RLock {
 }
 
 impl RLock {
-    /// The lock that an object is.
+    /// Returns the lock of an object.
     pub(crate) fn new(lock: RecursiveMutex, object: Object) -> Self {
         Self { lock: LongLock { object, mutex: lock.mutex() } }
     }
 
-    /// The lock of this name, made if there is none; without a name a new one.
+    /// Returns the lock with this name, created if there is none; without a name, a new one.
     pub(crate) fn make(
         py: Python<'_>,
         heap: &OpenHeap,
@@ -49,7 +58,7 @@ impl RLock {
         LongLock::make(py, heap, name, on_death).map(|lock| Self { lock })
     }
 
-    /// The lock beside the value that an object is.
+    /// Returns the lock beside a value.
     pub(crate) fn beside(value: Value, object: Object) -> Self {
         let lock = value.lock_beside();
         Self::new(lock, object.lock_beside(lock))
@@ -64,19 +73,21 @@ impl RLock {
         Self::make(py, &default::open_heap(py)?, None, on_death)
     }
 
-    /// Takes the lock, once more if the calling thread has it.
+    /// Acquire the lock, once more if the calling thread holds it already.
     ///
     /// Args:
-    ///     block: Whether to wait for it.
-    ///     timeout: Most seconds to wait; None is for ever, less than 0 is 0.
+    ///     block: Whether to wait until the lock is free.
+    ///     timeout: The number of seconds to wait at most; None is no limit, a negative number is 0.
     ///
     /// Returns:
-    ///     Whether the caller has the lock now.
+    ///     Whether the caller acquired the lock.
     ///
     /// Raises:
-    ///     DeadlockError: All wait for each other in a circle, for a second by now.
-    ///     OwnerDied: A holder died, and the lock was made with `on_death="raise"`.
-    ///     ValueError: The caller has it a million times.
+    ///     DeadlockError: The caller and the holders of other locks have waited for each other in a
+    ///         cycle for a second. Only a wait without a timeout raises it.
+    ///     OwnerDied: A holder died, and the lock was created with `on_death="raise"`.
+    ///     WouldBlock: The caller is in a block of `atomic` that holds something, and would wait.
+    ///     ValueError: `timeout` is NaN, or the caller holds the lock 1,048,575 times already.
     #[pyo3(signature = (block=true, timeout=None))]
     pub(crate) fn acquire(
         &self,
@@ -87,7 +98,7 @@ impl RLock {
         self.lock.acquire(py, block, timeout)
     }
 
-    /// Lets the lock go once; it is free when it was released as often as it was acquired.
+    /// Release the lock once. It is free when it was released as often as it was acquired.
     ///
     /// Raises:
     ///     AssertionError: The calling thread does not hold it.

@@ -1,12 +1,12 @@
 //! The class `Value`: one number that processes share.
 //!
-//! What always holds: a number that the typecode does not hold is refused, never cut off. What
-//! depends on what is there (`add`, `compare_exchange`) is one operation, whoever else writes. The
-//! typecode is stored with the number, so all processes agree on it.
+//! What always holds: a number outside the range of the typecode is refused, never truncated. `add`
+//! and `compare_exchange` are one operation each, whoever else writes. The typecode is stored with
+//! the number, so all processes agree on it.
 //!
-//! The lock is one beside the number, of which the number itself takes no notice.
+//! The lock is beside the number: reading and writing the number ignores it.
 //!
-//! Not here: what a typecode holds (`typecode`).
+//! Not here: the range of each typecode (`typecode`).
 
 mod typecode;
 
@@ -33,15 +33,26 @@ pub(crate) use typecode::Typecode;
 
 /// A number that processes share.
 ///
-/// `Value(typecode, init)` is a new one in the default heap; `Heap.value` makes or finds one in
-/// others.
+/// `Value(typecode, init)` creates one in the default heap; `Heap.value` creates or finds one in any
+/// heap.
 ///
-/// Its typecode is one of those for numbers in `array.array`, or the type of `ctypes` that has it.
-/// `v += n` is atomic; `v.value += n` is two operations, which `with v.get_lock():`, or `with v:`
-/// for short, makes one for all who do the same.
+/// The typecode is one of `array.array`'s for numbers, or the type of `ctypes` that stands for one.
+/// `v += n` is one atomic operation. `v.value += n` is two operations: do it in
+/// `with v.get_lock():`, or `with v:` for short, wherever the number is changed that way.
 ///
-/// The lock excludes only those who take it, too: to read, set and add does not wait for it. It is
-/// there whatever `lock` says, which `multiprocessing` asks for, and costs nothing until it is used.
+/// The lock excludes only callers that acquire it, too. Reading, setting and adding do not wait for
+/// it. Every Value has the lock, whether `lock` is True or False; `multiprocessing` has that
+/// argument. The lock costs nothing until it is used.
+///
+/// Args:
+///     typecode: One of b B h H i I l L q Q f d, or a type of `ctypes`.
+///     init: The first value.
+///     lock: True or False; no other lock can be passed.
+///
+/// Raises:
+///     TypeError: The typecode does not exist, `init` is not a number, or `lock` is not a bool.
+///     OverflowError: `init` is outside the range of the typecode.
+///     HeapFull: There is no room for the number.
 ///
 /// Source: the contract of `multiprocessing.Value`.
 #[pyclass(frozen, weakref, module = "coheap")]
@@ -53,8 +64,8 @@ pub(crate) struct Value {
 }
 
 impl Value {
-    /// The number that an object is, if it was made with the same typecode, or by a program that
-    /// has none.
+    /// Returns the number of an object, if it was created with the same typecode, or by a program
+    /// without typecodes.
     pub(crate) fn new(
         py: Python<'_>,
         engine: Engine,
@@ -74,12 +85,12 @@ impl Value {
         Ok(Self { engine, object, typecode, lock: PyOnceLock::new() })
     }
 
-    /// The lock beside the number.
+    /// Returns the lock beside the number.
     fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
         first_of(&self.lock, py, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
     }
 
-    /// The value of this name, made if there is none; without a name a new one.
+    /// Returns the value with this name, created if there is none; without a name, a new one.
     pub(crate) fn make(
         py: Python<'_>,
         heap: &OpenHeap,
@@ -97,7 +108,7 @@ impl Value {
         Self::new(py, engine, object, typecode)
     }
 
-    /// Replaces the number by one that the typecode holds.
+    /// Replaces the number by one that is within the range of the typecode.
     #[inline]
     fn store(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
         change!(self.object, py, |access| access.value_set(&self.engine, bytes))
@@ -109,7 +120,7 @@ impl Value {
         read!(self.object, py, |access| access.value_get(&self.engine, out))
     }
 
-    /// Replaces the number by `new` if it is still `old`. Answers whether it was.
+    /// Replaces the number by `new` if it is still `old`, and returns whether it was.
     fn replace(&self, py: Python<'_>, old: &[u8], new: &[u8]) -> PyResult<bool> {
         change!(self.object, py, |access| access.value_replace(&self.engine, old, new))
     }
@@ -137,7 +148,8 @@ impl Value {
         change!(self.object, py, |access| access.value_add(&self.engine, by))
     }
 
-    /// Adds to an int of a typecode of less than 64 bits. `None`: the numbers are too large.
+    /// Adds to an int of a typecode with less than 64 bits. Returns `None` if the numbers are too
+    /// large.
     fn add_small(&self, py: Python<'_>, by: i64) -> PyResult<Option<i64>> {
         let (mut old, mut new) = (Scratch::new(), Scratch::new());
         loop {
@@ -155,7 +167,7 @@ impl Value {
         }
     }
 
-    /// Replaces what is there as long as `change` makes something of it, in one step.
+    /// Replaces the number by the result of `change`, in one step. Changes nothing if that is `None`.
     fn exchange<'py>(
         &self,
         py: Python<'py>,
@@ -187,7 +199,7 @@ impl Value {
         init: Option<Bound<'_, PyAny>>,
         lock: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        // There is one in any case: it costs nothing while nobody asks for it.
+        // Every value has its lock: it costs nothing until it is used.
         if let Some(other) = lock.filter(|lock| !lock.is_instance_of::<PyBool>()) {
             return Err(PyTypeError::new_err(format!(
                 "lock must be True or False, not a {}: a Value has its own lock in the heap; \
@@ -198,7 +210,10 @@ impl Value {
         Self::make(py, &default::open_heap(py)?, None, typecode, init)
     }
 
-    /// The number.
+    /// Return the number.
+    ///
+    /// Raises:
+    ///     TypeError: A program without typecodes stored something else.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Typecode::Int(..) = self.typecode {
             let number = read!(self.object, py, |access| access.value_integer(&self.engine))?;
@@ -209,10 +224,11 @@ impl Value {
         self.read(py, &mut Scratch::new())
     }
 
-    /// Replaces the number.
+    /// Replace the number.
     ///
     /// Raises:
-    ///     OverflowError: The typecode does not hold it.
+    ///     OverflowError: `number` is outside the range of the typecode.
+    ///     TypeError: `number` is not a number.
     fn set(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Some(value) = self.typecode.small(number)? {
             self.typecode.check(i128::from(value))?;
@@ -221,7 +237,7 @@ impl Value {
         self.store(number.py(), &self.typecode.encode(number)?)
     }
 
-    /// The number. Reading and writing it are one operation each.
+    /// The number. Reading it and setting it are one operation each.
     #[getter(value)]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.get(py)
@@ -232,10 +248,11 @@ impl Value {
         self.set(number)
     }
 
-    /// Adds a number and returns the sum.
+    /// Add a number and return the sum.
     ///
     /// Raises:
-    ///     OverflowError: The typecode does not hold the sum.
+    ///     OverflowError: The sum is outside the range of the typecode.
+    ///     TypeError: `n` is not a number.
     fn add<'py>(&self, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = n.py();
         if let Some(by) = self.typecode.small(n)? {
@@ -251,7 +268,11 @@ impl Value {
         sum.ok_or_else(|| PyValueError::new_err("no sum"))
     }
 
-    /// Replaces the number by `new` if it equals `expected`, and returns whether it did.
+    /// Replace the number by `new` if it equals `expected`, and return whether it did.
+    ///
+    /// Raises:
+    ///     OverflowError: `new` is outside the range of the typecode.
+    ///     TypeError: `new` is not a number.
     fn compare_exchange<'py>(
         &self,
         expected: &Bound<'py, PyAny>,
@@ -270,14 +291,14 @@ impl Value {
         self.add(&n.neg()?).map(|_| ())
     }
 
-    /// The lock beside the number: always the same `RLock`.
+    /// Return the lock beside the number: always the same `RLock`.
     ///
-    /// `with v.get_lock(): v.value += 1` is exact among all who do so.
+    /// `with v.get_lock(): v.value += 1` loses no update if every caller does the same.
     fn get_lock(&self, py: Python<'_>) -> PyResult<Py<RLock>> {
         Ok(self.lock(py)?.clone_ref(py))
     }
 
-    /// As `RLock.acquire` of the lock beside the number.
+    /// Acquire the lock beside the number, as `RLock.acquire`.
     #[pyo3(signature = (block=true, timeout=None))]
     fn acquire(
         &self,
@@ -288,7 +309,7 @@ impl Value {
         self.lock(py)?.get().acquire(py, block, timeout)
     }
 
-    /// As `RLock.release` of the lock beside the number.
+    /// Release the lock beside the number, as `RLock.release`.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.lock(py)?.get().release(py)
     }

@@ -1,7 +1,7 @@
-//! What the typecodes of numbers hold, and numbers as bytes.
+//! The typecodes: the range of each, and the encoding of its numbers.
 //!
-//! What always holds: a number that the typecode does not hold is refused, never cut off; one that
-//! was read back is of the type that the typecode says.
+//! What always holds: a number outside the range of the typecode is refused, never truncated. A
+//! number that is read back has the type of the typecode.
 
 use coheap_core::wire;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
@@ -12,10 +12,10 @@ use pyo3::types::{PyFloat, PyInt, PyString, PyType};
 use crate::codec;
 use crate::scratch::Scratch;
 
-/// What a typecode holds.
+/// The numbers that a typecode holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Typecode {
-    /// Ints from and to.
+    /// Ints, with the smallest and the largest.
     Int(char, i128, i128),
     /// Floats; whether they are rounded to 32 bits.
     Float(char, bool),
@@ -46,7 +46,7 @@ impl Typecode {
         })
     }
 
-    /// What a typecode holds, or the `ctypes` type that has one.
+    /// Returns the typecode of a str, or of a `ctypes` type.
     pub(super) fn of_object(typecode: &Bound<'_, PyAny>) -> PyResult<Self> {
         let typecode = match typecode.cast::<PyType>() {
             Ok(class) => {
@@ -69,18 +69,18 @@ impl Typecode {
         }
     }
 
-    /// The typecode as a heap stores it.
+    /// Returns the typecode as a heap stores it.
     pub(crate) fn letter(self) -> u8 {
         self.code() as u8
     }
 
-    /// Whether it is for ints, and holds this one.
+    /// Returns whether it is for ints and holds this one.
     #[inline]
     pub(super) fn has_int(self, value: i64) -> bool {
         matches!(self, Self::Int(_, least, most) if (least..=most).contains(&value.into()))
     }
 
-    /// Whether an object is a number that it holds, of exactly the type that it gives.
+    /// Returns whether it holds this number, which must be exactly an int or a float.
     pub(super) fn has(self, number: &Bound<'_, PyAny>) -> bool {
         match self {
             Self::Int(_, least, most) => {
@@ -91,7 +91,7 @@ impl Typecode {
         }
     }
 
-    /// Refuses an int that the typecode does not hold.
+    /// Refuses an int outside the range of the typecode.
     #[inline]
     pub(super) fn check(self, value: i128) -> PyResult<()> {
         match self {
@@ -105,8 +105,8 @@ impl Typecode {
         }
     }
 
-    /// The int of 64 bits that a number is. `None`: it is larger, or no int, or the typecode is for
-    /// floats.
+    /// Returns a number as an int of 64 bits. `None` if it is larger or not an int, or if the typecode
+    /// is for floats.
     #[inline]
     pub(super) fn small(self, number: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         if let Self::Float(..) = self {
@@ -118,7 +118,7 @@ impl Typecode {
         }
     }
 
-    /// The bytes of a number, if the typecode holds it.
+    /// Returns the bytes of a number, if the typecode holds it.
     pub(crate) fn encode(self, number: &Bound<'_, PyAny>) -> PyResult<Scratch> {
         let py = number.py();
         let mut out = Scratch::new();
@@ -156,8 +156,8 @@ impl Typecode {
     }
 }
 
-/// Lets pass that a number is no int of 64 bits. What else user code raised is final: to ask it again
-/// could go on for ever.
+/// Ignores the error that a number is not an int of 64 bits. Any other error of user code is final:
+/// calling that code again could go on for ever.
 #[cold]
 fn pardon(py: Python<'_>, error: PyErr) -> PyResult<()> {
     let is_usual =
