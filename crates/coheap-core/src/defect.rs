@@ -1,10 +1,10 @@
-//! Known mistakes that can be switched on, to prove that the tests see them.
+//! Known mistakes that can be switched on, to prove that the tests detect them.
 //!
 //! Each `defect(Mistake::...)` in the engine marks a place where an earlier draft, or a careless
-//! reader of the design, was wrong. Without the feature `defects` it is a constant `false` and
-//! vanishes. `docs/testing.md` has the table: name, mistake, file.
+//! reader of the design, was wrong. Without the feature `defects` it is a constant `false` and is
+//! compiled out. `docs/testing.md` has the table: name, mistake, file.
 //!
-//! What always holds: a process makes one mistake at most, chosen by name when it first asks.
+//! What always holds: a process makes at most one mistake, chosen by name when it first asks.
 
 /// Declares the mistakes, with their names for whoever chooses one.
 macro_rules! mistakes {

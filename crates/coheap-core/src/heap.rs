@@ -1,14 +1,14 @@
-//! Making a heap, finding one, attaching to it, leaving it.
+//! Creating, finding, attaching to and leaving a heap.
 //!
-//! An anonymous heap is three files in memory: data, life and birth; it vanishes with its last
-//! process. A named heap has them in a folder: life and birth file are named by the heap's uuid
-//! and made first, and the data file gets its name by one `link` when it is whole.
+//! An anonymous heap is three files in memory: data, life and birth; it ends with its last process.
+//! A named heap has them in a folder. The life and birth files are named after the heap's uuid and
+//! are created first; the data file gets its name by one `link` when it is complete.
 //!
 //! What always holds:
 //!
 //! - A process is attached at most once to a heap, however many `Heap`s it has.
-//! - A forked child attaches anew at its first operation, to the slot its parent took for it.
-//! - A thread's context is its own; it is found through the thread.
+//! - A forked child attaches at its first operation, to the slot that its parent took for it.
+//! - A context belongs to one thread and is found through that thread.
 
 mod address;
 mod create;

@@ -1,10 +1,10 @@
-//! The kinds of objects: one line of one table each.
+//! The kinds of objects: one table, with a line for each kind.
 //!
-//! What always holds: a number never means another kind, because it stands in every heap that has
-//! such an object. Everything that depends on a kind is generated from this table, here and on
+//! What always holds: a number never gets another meaning, because it is stored in every heap that
+//! has such an object. All code that depends on the kind is generated from this table, here and on
 //! the floors above: see `objects/kinds/mod.rs`.
 //!
-//! Not here: what a kind is made of, which is the business of its folder.
+//! Not here: the parts of each kind, which are in its folder.
 
 /// Hands the table of kinds to a macro: variant, number, noun, how many turns guard the object, its
 /// folder below `objects/kinds/`, and, where it can be in transactions, the type of that folder

@@ -1,7 +1,7 @@
-//! Numbers of a heap, for people and for tests.
+//! Counters and sizes of a heap, for people and for tests.
 //!
-//! Nothing is pushed: the counters lie in the heap, and whoever wants them reads them. They are
-//! read one by one, so they may belong to slightly different moments.
+//! Nothing is pushed: the counters lie in the heap and are read on demand. They are read one by
+//! one, so they may belong to slightly different moments.
 
 use crate::allocator::span;
 use crate::error::{Error, Result};

@@ -4,8 +4,8 @@
 //!
 //! What always holds: no code here sleeps while it is attached to the interpreter. No Python code
 //! runs while the engine holds a turn. All classes are safe without the GIL, so the module declares
-//! `gil_used = false`. Before a thread calls Python code, it calls `system::sleep_when_ended`, so that
-//! it sleeps if the interpreter ends meanwhile; taking a buffer calls it, too.
+//! `gil_used = false`. Before a thread calls Python code, it calls `system::sleep_when_ended`, so
+//! that it sleeps if the interpreter ends meanwhile; taking a buffer calls it, too.
 //!
 //! Not here: code that works on plain Python objects only (`python/coheap`).
 

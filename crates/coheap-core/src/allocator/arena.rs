@@ -1,12 +1,11 @@
 //! Arenas: spans cut into blocks, and blocks moved to and from pending chains in batches.
 //!
-//! Any thread may use any arena; it prefers its own. A block finds its span by its offset, and
-//! the span its arena.
+//! Any thread may use any arena, and prefers its own. The offset of a block gives its span, and the
+//! span gives its arena.
 //!
 //! What always holds, under an arena's turn:
 //!
-//! - **Arena.1** Every span of the arena with a free block is in the list of its class, others are
-//!   not.
+//! - **Arena.1** The list of a class has exactly those spans of the arena that have a free block.
 //! - **Arena.2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
 
 use crate::allocator::size_class::{

@@ -1,13 +1,13 @@
-//! Blocks on their way between arenas and objects.
+//! Pending blocks: on their way between arenas and objects.
 //!
-//! Before a change begins, `ensure` makes sure that the blocks it will need are pending; the
-//! change then takes them off the chain, and puts those it frees on it when it commits.
+//! Before a change begins, `ensure` makes the blocks that it will need pending. The change takes
+//! them off the chain, and puts the blocks that it frees on the chain when it commits.
 //!
 //! What always holds:
 //!
 //! - **Pending.1** A block is taken off the chain and becomes part of an object in one change.
-//! - **Pending.2** What a change frees becomes available only with its commit: it is never handed
-//!   out again within the same change.
+//! - **Pending.2** A block that a change frees becomes available only with its commit: it is never
+//!   handed out again within the same change.
 
 use crate::allocator::arena::{self, link_of};
 use crate::allocator::size_class::{CLASS_COUNT, Room, batch};

@@ -1,7 +1,8 @@
-//! Sizes that blocks come in.
+//! The size classes of blocks.
 //!
-//! What always holds: sizes are multiples of 16; the class of a size is the smallest that holds
-//! it; object headers have a class of their own, whose spans never serve anything else.
+//! What always holds: sizes are multiples of 16. The class of a size is the smallest class that
+//! holds it. Object headers have a class of their own, whose spans are never used for anything
+//! else.
 
 use crate::memory::layout::{Object, SPAN_BYTES};
 

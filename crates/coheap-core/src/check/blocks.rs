@@ -1,7 +1,7 @@
-//! Every block of the heap, and who claims it.
+//! Every block of the heap, and which ones were claimed.
 //!
-//! What always holds: a block is claimed at most once; at the end every block that its span
-//! counts as used has been claimed, and every run.
+//! What always holds: a block is claimed at most once. At the end, every block that its span counts
+//! as used was claimed, and so was every run.
 
 use std::collections::HashMap;
 

@@ -1,9 +1,9 @@
-//! Everything that can be reached from the directory, from slots and from husks.
+//! The part of the walk that follows every object, slot and husk.
 //!
 //! What always holds: each block on the way is claimed exactly once, and every number that a
-//! structure keeps of itself is counted again.
+//! structure stores about itself is counted again.
 //!
-//! Not here: what an object consists of, which its kind says.
+//! Not here: the parts of an object, which its kind reports.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! Where a heap can be found by a process that did not inherit it.
+//! The address of a heap, for a process that did not inherit the heap.
 //!
-//! The address of a heap names a member that has it open, and the member's descriptors of its
-//! three files. Another process of the same user opens these, as long as that member lives.
+//! It names a member that has the heap open, and the member's descriptors of the three files.
+//! Another process of the same user opens these while that member lives.
 //!
-//! What always holds: a process that is attached already is told so by the uuid, before any file
-//! is opened: closing a life file that is in use would drop the life bytes of the whole process.
+//! What always holds: a process that is already attached is found by the uuid, before any file is
+//! opened. Closing a life file that is in use would drop the life bytes of the whole process.
 
 use super::{Files, Heap, create, registry};
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
-//! Filling a new heap, and checking one that somebody else filled.
+//! Filling a new heap, and checking an existing one.
 //!
-//! What always holds: a heap is whole before anyone can find it; what is read from a file is
-//! checked before the file is mapped.
+//! What always holds: a heap is complete before any other process can find it. Every value that is
+//! read from a file is checked before the file is mapped.
 
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};

@@ -1,7 +1,7 @@
 //! Heaps with a name: files that unrelated programs find.
 //!
-//! What always holds: the data file appears under its name whole; its life file was there before.
-//! A file that lost its name is not attached to.
+//! What always holds: the data file appears under its name complete, after its life and birth
+//! files. A process does not attach to a file that has lost its name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! The named heaps that this process is attached to.
 //!
-//! Opening a life file twice and closing one of the two would drop the life bytes of the whole
-//! process. So a file that is in use here is found by its identity, which is asked without
-//! opening it, and its one descriptor is shared.
+//! Opening a life file twice and closing one descriptor would drop the life bytes of the whole
+//! process. A file that is in use here is therefore found by its identity, which is read without
+//! opening the file, and its one descriptor is shared.
 //!
-//! What always holds: one thread at a time is between the two ends of a fork. What is prepared for
-//! a child is found in the heap by whoever is born next, which has to be that child.
+//! What always holds: one thread at a time is between the two ends of a fork. The slot that is
+//! prepared for a child is found in the heap by the next child that starts, which can only be that
+//! child.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;

@@ -7,8 +7,8 @@
 //! What always holds:
 //!
 //! - **Change.1** A saved word is complete before it counts, and counts before the word is stored.
-//! - **Change.2** The room for all of them is there before the first store, so a change that began
-//!   can always be finished.
+//! - **Change.2** The room for all saved words is there before the first store, so a change that
+//!   began can always be finished.
 //! - **Change.3** Dropping an uncommitted change undoes it.
 //!
 //! Not here: where saved words lie, and how they are undone (`saved`).

@@ -1,4 +1,4 @@
-//! A thread's place in the heap: its row in the table, its journal, the turns it may take.
+//! The context of a thread: its row in the table, its journal, and the turns it may take.
 //!
 //! What always holds:
 //!
@@ -6,7 +6,7 @@
 //!   journal.
 //! - **Context.2** At most one change is open in it.
 //! - **Context.3** Blocks on its pending chains belong to nothing else. They stay there when the
-//!   thread ends, and the next thread to take the row has them.
+//!   thread ends, and the next thread that takes the row gets them.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! Turns that a thread holds, from taking them to letting them go.
+//! The turns that a thread holds, from taking them to releasing them.
 //!
 //! What always holds:
 //!
-//! - Turns are taken in index order, also over several `Held` that live at once.
-//! - Dropping lets them go, whatever happened. A change open under them has closed by then.
+//! - Turns are taken in index order, also across several `Held` that live at once.
+//! - Dropping a `Held` releases its turns in every case. A change under them has been closed by
+//!   then.
 
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};

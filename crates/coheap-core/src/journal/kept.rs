@@ -1,13 +1,14 @@
-//! What the floors above keep for a thread between two operations: one struct for each owner.
+//! State that the floors above keep for a thread between two operations: one struct for each owner.
 //!
-//! It lies in this process's own memory, beside the context that lends it, because a context is all
-//! that an operation is given. No other process sees it, nothing of it outlives the thread, and a
-//! forked child begins with an empty one.
+//! It lies in this process's own memory, beside the context that lends it, because an operation
+//! gets nothing but a context. No other process sees it, it ends with the thread, and a forked
+//! child starts with an empty one.
 //!
-//! What always holds: one struct has one owner, which alone reads and writes it (own locks are also
-//! asked for where a row would pass to another thread). This floor reads none of them.
+//! What always holds: each struct has one owner, and only that owner reads and writes it (except
+//! that the number of held locks is also read before a row passes to another thread). This floor
+//! reads none of them.
 //!
-//! Not here: what is shared, such as pending chains and the age of a transaction (`layout`).
+//! Not here: shared state, such as pending chains and the age of a transaction (`layout`).
 
 use std::cell::{Cell, OnceCell};
 

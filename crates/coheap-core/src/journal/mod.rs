@@ -1,17 +1,17 @@
-//! What was here before: one short change at a time.
+//! The journal: one short change at a time, and what was there before it.
 //!
-//! A *change* saves the old value of each word it is about to store, stores, and commits with one
-//! store. The number of saved words in a context's journal is its whole state:
+//! A *change* saves the old value of each word that it is about to store, stores the new value, and
+//! commits with one store. The number of saved words in a context's journal is its whole state:
 //!
 //! | saved   | meaning                | what recovery does                          |
 //! |---------|------------------------|---------------------------------------------|
-//! | 0       | nothing to undo        | lets go of the turns                        |
-//! | n       | a change is half done  | puts n old values back, last first, stores 0 |
+//! | 0       | nothing to undo        | releases the turns                          |
+//! | n       | a change is half done  | restores n old values, last first, stores 0 |
 //!
-//! So commit and abort are the same store, and after it no old value is ever written again,
-//! whoever recovers, however often.
+//! Commit and abort are therefore the same store. After it, no old value is ever written again, by
+//! any process, however often recovery runs.
 //!
-//! Not here: what the saved words mean, and what the dead still own (`objects::estate`).
+//! Not here: the meaning of the saved words, and the property of the dead (`objects::estate`).
 
 pub mod change;
 pub mod context;

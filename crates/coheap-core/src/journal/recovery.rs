@@ -1,20 +1,23 @@
-//! Phase one: a dead process's half-done changes disappear, and its turns become free.
+//! Phase one of recovery: a dead process's half-done changes are undone, and its turns are
+//! released.
 //!
-//! It takes no lock, no journal and no memory; it may be killed anywhere and run again by anyone.
+//! It takes no lock, no journal and no memory. It may be killed anywhere, and any process may run
+//! it again.
 //!
 //! ```text
 //! byte of the victim taken (one process) -> slot RECOVERING by swap (one thread)
 //!   -> every journal undone, its count stored as 0
 //!   -> every turn of the victim: sequence even, owner word free
 //!   -> chunks and rows of the victim free
-//! -> slot ESTATE -> byte free -> everybody who sleeps is woken
+//! -> slot ESTATE -> byte free -> all sleepers are woken
 //! ```
 //!
-//! What always holds:
+//! # What always holds
 //!
-//! - **Recovery.1** All journals of the victim are undone before the first of its turns is let go.
-//! - **Recovery.2** A turn, chunk or row is touched only where its word names exactly the victim.
-//! - **Recovery.3** A recovery is taken over only when the recoverer is dead by the full test.
+//! - **Recovery.1** All journals of the victim are undone before the first of its turns is
+//!   released.
+//! - **Recovery.2** A turn, chunk or row is touched only if its word names exactly the victim.
+//! - **Recovery.3** A recovery is taken over only if the recoverer is dead by the full test.
 
 use crate::defect::{Mistake, defect};
 use crate::error::Result;

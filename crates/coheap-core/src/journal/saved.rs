@@ -1,15 +1,15 @@
 //! The saved words of a journal: where they lie, and how all of them are undone.
 //!
 //! The first of them lie in the row of the context. A change that saves more words claims overflow
-//! chunks, which its journal lists, and gives them back when it closes.
+//! chunks, which its journal lists, and returns them when it closes.
 //!
 //! What always holds:
 //!
 //! - A chunk is free, or belongs to the context that its owner word names.
-//! - `undo` reads no private memory, so it undoes the journals of others as well.
+//! - `undo` reads no private memory, so it also undoes the journals of other processes.
 //!
-//! Not here: when a word is saved and counted (`change`), and who undoes what the dead left
-//! (`recovery`).
+//! Not here: when a word is saved and counted (`change`), and when the journals of the dead are
+//! undone (`recovery`).
 
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};

@@ -1,10 +1,10 @@
 //! The atomics that a heap is made of: the standard library's, or loom's.
 //!
-//! Loom explores every interleaving, but only of atomics of its own, which do not fit in mapped
-//! bytes. So the lock protocol is written on these names: in a heap the words lie in the region,
+//! Loom explores every interleaving, but only of its own atomics, which do not fit in mapped bytes.
+//! The lock protocol is therefore written on these names: in a heap the words lie in the region;
 //! under `--cfg loom` the same code runs on words on the stack.
 //!
-//! Not here: who may write to what. That is the business of [`Region`](super::Region).
+//! Not here: which code may write to which word, see [`Region`](super::Region).
 
 pub use std::sync::atomic::Ordering;
 

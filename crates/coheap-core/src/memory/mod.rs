@@ -1,8 +1,8 @@
-//! From a mapping to something checked.
+//! From a mapping to checked words.
 //!
-//! Each process maps the heap at an address of its own, so nothing in the heap is an address.
-//! The code above holds *offsets* and asks a [`Region`] for the thing at one. What it gets are
-//! [`Word`]s: atomics, since other processes may change them at any moment.
+//! Each process maps the heap at an address of its own, so nothing in the heap is an address. The
+//! code above holds *offsets* and passes them to a [`Region`], which returns [`Word`]s. These are
+//! atomics, because other processes may change them at any moment.
 //!
 //! There are two doors to memory, both on `Region`: `store` for words, and the named
 //! read-modify-writes for lock words and counters. Nothing else writes to a heap.

@@ -1,7 +1,7 @@
-//! What a type must promise to live in a heap, and the macro that proves it.
+//! The properties of a type that may lie in a heap, and the macro that proves them.
 //!
-//! What always holds: every `Plain` is made of atomics, so it may change while we look at it, and
-//! any bytes are a valid value of it.
+//! What always holds: every `Plain` is made of atomics, so it may change while it is read, and any
+//! bytes are a valid value of it.
 
 /// A type that any bytes are a valid value of, and that others may change under a shared
 /// reference. Structs become `Plain` by `plain!`, which checks what it can.

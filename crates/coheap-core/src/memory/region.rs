@@ -7,10 +7,11 @@
 //!   `data_start` bytes, which are mapped whole, and each begins aligned for its rows (`layout`).
 //! - **Region.3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not
 //!   unsound.
-//! - **Region.4** Tables are committed before the heap can be found; spans, their rows and
-//!   journals are handed out only below what the header says is committed, which only ever grows.
+//! - **Region.4** Tables are committed before the heap can be found. Spans, their rows and journals
+//!   are handed out only below the committed size in the header, which only ever grows.
 //!
-//! Not here: who may write when (`sync`), and how half a write is undone (`journal`).
+//! Not here: which process may write when (`sync`), and how a half-done write is undone
+//! (`journal`).
 
 use super::atomic::{AtomicU64, Ordering, compiler_fence};
 use super::layout::{

@@ -1,7 +1,7 @@
 //! The unit of shared memory: eight bytes that other processes may change at any moment.
 //!
-//! What always holds: a word is read and written whole. Reading is free for everyone; writing is
-//! the business of [`Region`](super::Region), which owns the two doors.
+//! What always holds: a word is read and written as a whole. Any code may read it; only the two
+//! doors of [`Region`](super::Region) write it.
 
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -1,9 +1,10 @@
-//! Making an object and ending one, within a change of the caller's.
+//! Creating an object and ending one, within a change of the caller's.
 //!
-//! Who makes an object also writes down where it can be found: under a name in the directory, or
-//! in the ledger of a process. Both in one change, so that no object is ever lost.
+//! The change that creates an object also stores where it can be found: under a name in the
+//! directory, or in the ledger of a process. Both happen in one change, so no object is ever lost.
 //!
-//! What always holds: the rooms are there before the change begins, so it cannot fail half way.
+//! What always holds: the blocks are allocated before the change begins, so it cannot fail half
+//! way.
 
 use crate::allocator::{self, Room};
 use crate::error::Result;

@@ -1,10 +1,10 @@
-//! Names to objects: a map that every heap has, whose values say where an object is.
+//! The directory: a map in every heap from names to objects.
 //!
-//! A value is a [`DirectoryValue`] of 14 bytes. The directory's own header lies in the heap's
-//! header and has a turn of its own.
+//! A value of the map is a [`DirectoryValue`] of 14 bytes. The directory's own header lies in the
+//! heap's header and has a turn of its own.
 //!
 //! What always holds: a named object is in the directory, under one name, from the change that
-//! makes it to the change that ends it. Those without a name are in ledgers.
+//! creates it to the change that ends it. Objects without a name are in ledgers instead.
 
 use crate::allocator;
 use crate::error::{Corrupt, Error, Result};

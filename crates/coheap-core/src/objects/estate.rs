@@ -1,8 +1,9 @@
-//! Phase two: what the dead owned goes back to where it came from.
+//! Phase two of recovery: everything that a dead process owned is returned.
 //!
-//! Recovery leaves a dead process's slot as an estate: leased items, places promised to its
-//! transactions, references to objects, and on its rows pending blocks and husks. Anyone who passes settles it by
-//! ordinary small changes; it holds nothing while it does and may itself die anywhere.
+//! Recovery leaves the slot of a dead process as an estate: leased items, places promised to its
+//! transactions, references to objects, and, on its rows, pending blocks and husks. Any process may
+//! settle an estate by ordinary small changes. It holds no lock between them, so it may die
+//! anywhere.
 //!
 //! What always holds: a slot becomes free only when its list is empty.
 

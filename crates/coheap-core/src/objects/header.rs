@@ -1,12 +1,12 @@
-//! What every object begins with, and how a handle finds it again.
+//! The header that every object begins with, and the handle that finds it again.
 //!
 //! What always holds:
 //!
-//! - **Header.1** A header's generation is odd while its object lives and only ever goes up, also
-//!   when the header serves another object later. So a handle is good exactly as long as the
-//!   generation it knows is there.
-//! - **Header.2** A header changes its kind, turns or generation only under its turn, or before
-//!   anyone can have a handle.
+//! - **Header.1** The generation of a header is odd while its object lives. It only ever grows,
+//!   also when the header serves another object later. A handle is therefore valid exactly while
+//!   the header has the generation that the handle knows.
+//! - **Header.2** A header changes its kind, its turns or its generation only under its turn, or
+//!   before any handle to it can exist.
 
 use crate::allocator::{self, HEADER_CLASS, Room};
 use crate::defect::{Mistake, defect};

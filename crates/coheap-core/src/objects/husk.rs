@@ -1,12 +1,13 @@
-//! Structures cut loose from their object, taken apart in small steps.
+//! Husks: structures that were cut loose from their object and are taken apart in small steps.
 //!
-//! What is large is cleared, packed or dropped by moving what hangs from its root into a husk, in
-//! one change. The husk hangs on the context's chain; its owner, or whoever has the context's row
-//! later, takes it apart by bounded changes. Nobody else can reach it: the arena's turn that they
-//! hold is only for `check`, which stops all changes by holding every turn.
+//! To clear, pack or drop a large structure, one change moves everything that hangs from its root
+//! into a husk. The husk hangs on the chain of a context. The owner of that context, or the next
+//! owner of its row, takes the husk apart by bounded changes. No other thread can reach the husk;
+//! those changes hold the arena's turn only for `check`, which holds every turn to stop all
+//! changes.
 //!
-//! What always holds: a husk says of which kind it is, and nothing but that kind's folder knows
-//! what is in it. One that is no more has kind 0, should a chain come back to it.
+//! What always holds: a husk stores its kind, and only the folder of that kind knows its other
+//! words. A husk that was taken apart has kind 0, in case a damaged chain leads back to it.
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};

@@ -1,14 +1,14 @@
-//! What users keep: values, maps, queues, locks, and the directory that names them.
+//! The objects of users: values, maps, queues and locks, and the directory that names them.
 //!
-//! An object is a header of 128 bytes that never moves, with a generation that tells a living
-//! object from one that had the same header before. Everything else hangs from the header's root
-//! words. Each object is dealt one turn at birth (a queue two) that guards all of it.
+//! An object is a header of 128 bytes that never moves. Its generation distinguishes a living
+//! object from earlier objects with the same header. All other parts hang from the root words of
+//! the header. Each object gets one turn at birth (a queue two), which guards all of it.
 //!
-//! Every public operation takes the calling thread's `Context`, happens whole or not at all, and
-//! is linearizable. Keys and values are bytes; what they mean is the business of a face, but for
-//! one thing: the integer, which `add` counts with.
+//! Every public operation takes the calling thread's `Context`, happens completely or not at all,
+//! and is linearizable. Keys and values are bytes, and only the faces know their meaning, with one
+//! exception: integers, to which `add` adds.
 //!
-//! Not here: transactions. An object only knows that it may be locked by one.
+//! Not here: transactions. An object only knows that a transaction may lock it.
 
 pub mod cell;
 pub mod header;

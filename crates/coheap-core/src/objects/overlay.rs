@@ -1,15 +1,15 @@
-//! What a transaction keeps to itself of the objects that it touches, until it commits.
+//! Overlays: the private writes of a transaction to one object, until it commits.
 //!
-//! Each kind that can be in transactions has an overlay: its writes, private, in memory of the
-//! process. The transaction, a floor above, owns the overlays, takes the locks and applies all
-//! overlays as one change; it asks every overlay the same questions. What users do to an object
-//! inside a transaction is written once for each kind, on [`Inside`].
+//! Each kind that supports transactions has an overlay, in the memory of the process. The
+//! transaction, a floor above, owns the overlays, takes the locks and applies all overlays as one
+//! change. It calls the same methods of every overlay. Each kind writes the operations of users
+//! inside a transaction once, on [`Inside`].
 //!
 //! What always holds:
 //!
-//! - `prepare` may make changes, but only such that keep every object's content.
-//! - After all overlays were prepared under the turns they named, `apply` fails only in a damaged
-//!   heap.
+//! - `prepare` may make changes, but only changes that keep the content of every object.
+//! - After every overlay was prepared, under the turns that it named, `apply` fails only in a
+//!   damaged heap.
 
 use std::any::Any;
 

@@ -1,9 +1,9 @@
-//! What an integrity walk is told of everything that structures are made of.
+//! The interface between the integrity walk and the kinds of objects.
 //!
-//! The walk itself, a floor above, accounts for every block and counts every number again; each
-//! kind tells it here what an object of its own consists of.
+//! The walk, a floor above, accounts for every block and recounts every number. Each kind reports
+//! to it here which blocks and numbers belong to one of its objects.
 //!
-//! What always holds: nothing that is read is believed. A walk of a damaged heap ends, with an
+//! What always holds: nothing that is read is trusted. The walk of a damaged heap ends, with an
 //! error.
 
 use crate::allocator::Room;

@@ -1,16 +1,16 @@
-//! What the engine asks of an operating system: a dozen calls, named for what they are for.
+//! The contract between the engine and an operating system: a dozen calls, named by their purpose.
 //!
-//! One file (or folder) per system, chosen here and nowhere else; the pretend machine for loom, Miri
-//! and `--cfg sim` is one of them. Above this floor nobody knows which system it is, and nobody
-//! names a system call.
+//! Each system has one file (or folder), chosen here and nowhere else; the pretend machine for
+//! loom, Miri and `--cfg sim` is one of them. The floors above do not know which system it is, and
+//! name no system call.
 //!
 //! What always holds:
 //!
-//! - A file or mapping that this floor hands out stays valid as long as the value lives.
-//! - A wait may end for no reason; callers look again and loop.
-//! - `Identity::is_dead` never says "dead" of a process that still runs.
+//! - A file or mapping that this floor returns stays valid while the value lives.
+//! - A wait may end for no reason; callers check again and loop.
+//! - `Identity::is_dead` never returns "dead" for a process that still runs.
 //!
-//! Not here: what is stored in the mapped bytes, and what a death means.
+//! Not here: the meaning of the mapped bytes, and of a death.
 
 #![expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
 

@@ -1,9 +1,9 @@
-//! Exclusion among the threads of one process, which a forked child is not locked out by.
+//! Exclusion among the threads of one process, which does not lock out a forked child.
 //!
-//! What always holds: the word is the fork generation of the holder's process, or 0. A child whose
-//! parent was forked while another thread held the lock finds a generation that is not its own
-//! and takes the lock: its holder does not exist here. Held for short and rarely, so that waiting
-//! is polite polling.
+//! What always holds: the word is the fork generation of the holder's process, or 0. If another
+//! thread of the parent held the lock during a fork, the child finds a generation that is not its
+//! own and takes the lock: the holder does not exist in the child. The lock is held rarely and for
+//! a short time, so waiters poll.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};

@@ -1,11 +1,11 @@
-//! Owner, what it waits for, who owns that: a way that comes back is a deadlock.
+//! The search for deadlocks: a chain of owners and awaited locks that leads back to its start.
 //!
-//! A thread that sleeps without a deadline on a long lock publishes the lock. Since a lock has
-//! one owner and a thread waits for one lock, the way on is unique. A cycle that reads the same
-//! twice is real, for none of its members can go on by itself.
+//! A thread that sleeps without a deadline on a long lock publishes that lock. A lock has one
+//! owner, and a thread waits for one lock, so each step of the chain is unique. A cycle that is
+//! read twice without a difference is real, because none of its members can continue by itself.
 //!
-//! What always holds: only the member that sees itself youngest gives up, so that two who find
-//! the same cycle do not both do.
+//! What always holds: only the youngest member of the cycle gives up, so that two members that find
+//! the same cycle do not both give up.
 
 use super::owner::SHARED;
 use super::{Member, Owner};

@@ -1,19 +1,19 @@
-//! Who is attached, since when, and whether it still lives.
+//! The members of a heap: which processes are attached, since when, and whether they still live.
 //!
 //! Every process holds the byte of its slot in the life file, by a record lock that the kernel
-//! drops when no thread of the process can run any more. A free byte alone is not a death (user
-//! code may have closed a descriptor), so identity is asked as well.
+//! drops when no thread of the process can run any more. A free byte alone does not prove a death,
+//! because user code may have closed a descriptor; the identity of the process is checked, too.
 //!
 //! State word of a slot: epoch in bits 0..32, state in bits 32..40, and while a recovery runs the
 //! recoverer: slot plus one in bits 40..50, low bits of its epoch in 50..64.
 //!
 //! # What always holds
 //!
-//! - **Life.1** `standing` never answers `Dead` of a process whose threads may still run.
+//! - **Life.1** `standing` never returns `Dead` for a process whose threads may still run.
 //! - **Life.2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
-//!   compare-and-swap; the epoch goes up when a slot is taken.
-//! - **Life.3** An UNBORN slot is alive as long as anyone holds its byte of the birth file: a lock
-//!   on an open description that parent and child share, until the child's own byte stands.
+//!   compare-and-swap; the epoch grows when a slot is taken.
+//! - **Life.3** An UNBORN slot is alive while any process holds its byte of the birth file: a lock
+//!   on an open file description that parent and child share, until the child holds its own byte.
 //! - **Life.4** The life descriptor is never closed while this process is attached.
 
 use std::sync::{Arc, OnceLock};

@@ -1,10 +1,10 @@
 //! Long locks: an owner word and a signal, held as long as the user likes.
 //!
-//! Taken and left with one compare-and-swap when nobody waits. Recovery never touches the word:
-//! whoever waits for it and finds the owner dead takes it over, and is told.
+//! Without waiters, a lock is acquired and released by one compare-and-swap. Recovery never touches
+//! the word: a waiter that finds the owner dead takes the lock over, and is told.
 //!
-//! What always holds: the word changes only by compare-and-swap or swap; who makes it free while
-//! `WAITERS` is up wakes one sleeper; who may have slept puts the flag up again.
+//! What always holds: the word changes only by compare-and-swap or swap. A thread that frees the
+//! word while `WAITERS` is set wakes one sleeper. A thread that may have slept sets the flag again.
 
 use super::owner::{Owner, SHARED, WAITERS};
 use crate::memory::{Region, Signal, Word};

@@ -1,14 +1,14 @@
-//! Whose turn is it, who waits, who is dead.
+//! Exclusion: whose turn it is, which threads wait, and which processes are dead.
 //!
-//! Two kinds of exclusion, never mixed up:
+//! There are two kinds of exclusion:
 //!
-//! - A **turn** is held for microseconds, never while user code runs. A dead holder's turns are
-//!   freed by the recovery of its whole process, and only by that.
-//! - A **long lock** (a user's lock, a transaction's lock on an object) is held as long as the
-//!   user likes. Recovery leaves it alone; a waiter judges its owner lazily.
+//! - A **turn** is held for microseconds, and never while user code runs. A dead holder's turns are
+//!   released by the recovery of its whole process, and only by that.
+//! - A **long lock** (a user's lock, a transaction's lock on an object) is held as long as the user
+//!   likes. Recovery does not touch it; a waiter checks whether its owner lives.
 //!
-//! A waiter that finds the owner of a turn dead answers which [`Incarnation`] it was: recovery
-//! lives above, in `journal`, and is called from there.
+//! A waiter that finds the owner of a turn dead returns the [`Incarnation`] of the owner. Recovery
+//! is in `journal`, a floor above, and is called from there.
 
 pub mod deadlock;
 pub mod life;

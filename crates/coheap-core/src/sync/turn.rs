@@ -1,15 +1,17 @@
 //! Turns: short exclusion from a fixed table.
 //!
-//! Always taken in index order, so they cannot deadlock and need no list of who holds what:
-//! recovery looks through the table. A turn's sequence is odd while a change is open under it, so
-//! that readers who take no turn know when to look again; a change of a single word moves it from
-//! even to even. It only ever goes up.
+//! Turns are always taken in index order, so they cannot deadlock. No list of held turns is needed:
+//! recovery searches the table. A turn's sequence is odd while a change is open under it, so that a
+//! reader without a turn detects the change and retries; a change of a single word moves the
+//! sequence from even to even. It only ever grows.
 //!
 //! What always holds:
 //!
 //! - **Turn.1** The owner word goes from free to a living owner by compare-and-swap, and back to
-//!   free by its owner or by the recovery of its owner's process. Nobody takes it from anyone.
-//! - **Turn.2** Who lets go and sees `WAITERS` wakes one sleeper, which keeps the flag up.
+//!   free by its owner or by the recovery of its owner's process. No other thread takes a held
+//!   turn.
+//! - **Turn.2** A thread that releases a turn and sees `WAITERS` wakes one sleeper, which keeps the
+//!   flag set.
 
 use super::Incarnation;
 use super::life::{Census, Standing};

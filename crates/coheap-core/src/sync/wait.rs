@@ -1,16 +1,16 @@
-//! Waiting for something that another process will do, and noticing when it never will.
+//! Waiting for another process, and detecting that it will never act.
 //!
-//! No sleep is without an end, and there is no storm:
+//! Every sleep has an end, and wakes do not cause a storm:
 //!
 //! - in the first 100 ms a waiter sleeps in slices of a few milliseconds;
-//! - where the thing waited for has an owner, one *watcher* for all who sleep there keeps slices
-//!   of 4 ms and looks whether the owner lives;
-//! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and look at
-//!   a part of all slots at each tick; everybody else sleeps two seconds at a time and is woken by
-//!   whoever recovers a dead process.
+//! - if the awaited thing has an owner, one *watcher* for all its sleepers keeps slices of 4 ms and
+//!   checks whether the owner lives;
+//! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and check a
+//!   part of all slots at each tick; all other waiters sleep two seconds at a time, and the
+//!   recovery of a dead process wakes them.
 //!
-//! What always holds: what is slept on is published, so that a recovery can wake everybody; the
-//! deadline is absolute; a signal ends the wait.
+//! What always holds: a sleeper publishes the signal that it sleeps on, so that a recovery can wake
+//! all of them; deadlines are absolute; a signal of the system interrupts the wait.
 
 use super::life::{Member, Standing};
 use super::{Incarnation, Owner};

@@ -1,12 +1,12 @@
-//! The end of a transaction: get everything ready, then one change.
+//! The end of a transaction: everything is prepared, then one change applies it.
 //!
 //! ```text
-//! take all turns -> validate -> make room (changes that keep state) -> ONE change -> let go
+//! take all turns -> validate -> make room (changes that keep state) -> ONE change -> release
 //! ```
 //!
 //! What always holds: every error comes before the first store of the one change.
 //!
-//! Not here: what is applied, which the overlay of each kind knows.
+//! Not here: the writes that are applied, which the overlay of each kind knows.
 
 use super::touched::TouchedObjects;
 use crate::allocator;

@@ -1,20 +1,22 @@
-//! What a user's block wants to change: private until it commits.
+//! Transactions: the private changes of a user's block, until it commits.
 //!
-//! A transaction takes an object's long lock at first touch and keeps it to the end. What it
-//! writes goes to a private overlay, where its own reads find it; the commit applies everything
-//! as one change. So nobody reads half of it, a death in user code has nothing to undo, and an
-//! error costs nothing.
+//! A transaction takes an object's long lock when it first touches the object, and keeps it to the
+//! end. Its writes go to a private overlay, where its own reads find them. The commit applies all
+//! overlays as one change. No other process sees a part of it, a death in user code leaves nothing
+//! to undo, and an abort only drops the overlays.
 //!
-//! Queues are logical: an item is leased at once and acked by the commit, or given back without
-//! counting the attempt; a put takes its place at once and appears with the commit.
+//! Queues are never locked: an item is leased at once, and acked by the commit or returned without
+//! counting the attempt; a put reserves its place at once and becomes visible with the commit.
 //!
 //! # What always holds
 //!
-//! - **Transaction.1** Locks are taken one by one and given back together, after the commit or the abort.
-//! - **Transaction.2** `Deadlock` and `WouldBlock` doom the whole transaction, also where a single operation
-//!   of the same thread answered them, and whatever [`Transaction::give_up`] is told: every later
-//!   call answers [`Error::Doomed`], and it cannot commit. What it has is given back at once, or
-//!   with its end for a single operation.
+//! - **Transaction.1** Locks are taken one by one and released together, after the commit or the
+//!   abort.
+//! - **Transaction.2** `Deadlock` and `WouldBlock` doom the whole transaction, also if a single
+//!   operation of the same thread returned them, and so does any error passed to
+//!   [`Transaction::give_up`]. Every later call returns [`Error::Doomed`], and the transaction
+//!   cannot commit. Its locks and items are returned at once, or at its end if a single operation
+//!   doomed it.
 //! - **Transaction.3** A copy of a transaction in a forked child touches nothing.
 
 mod touched;

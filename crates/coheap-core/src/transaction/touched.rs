@@ -1,7 +1,8 @@
-//! What a transaction has touched: objects, with what it wants of them.
+//! The objects that a transaction has touched, with their overlays.
 //!
-//! What always holds: what was read is locked; what is only added to unseen is locked by the
-//! commit; what is never locked has nothing but what was taken out of it.
+//! What always holds: an object that was read is locked. A map that only has additions to unread
+//! values is locked by the commit. The overlay of an object that is never locked holds only what
+//! was taken from it or reserved in it.
 
 use std::any::Any;
 

@@ -1,11 +1,11 @@
-//! Buffers that a thread uses again and again, so that an operation asks for no memory.
+//! Buffers that a thread reuses, so that an operation allocates nothing.
 //!
-//! What always holds: a buffer is empty when it is handed out, and goes back to the thread that
-//! drops it; a very large one is let go. Buffers are taken out of their thread, so code of the user
-//! that runs meanwhile and calls back takes others.
+//! What always holds: a new buffer is empty. The thread that drops a buffer keeps it for reuse,
+//! unless it is very large. A buffer is taken out of its thread's store while it is in use, so user
+//! code that runs meanwhile and calls back gets another one.
 //!
-//! What touches `FREE` has no `#[inline]`: copied into another crate, it takes more instructions to
-//! find a thread's own, and every copy of the drop has them.
+//! Functions that use `FREE` have no `#[inline]`: a copy in another crate needs more instructions to
+//! reach the thread-local, and every copy of the drop would need them, too.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

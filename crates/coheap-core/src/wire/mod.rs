@@ -1,17 +1,17 @@
-//! Values as bytes: what all faces agree on, by `docs/values.md`.
+//! Values as bytes: the part that all faces share, as `docs/values.md` specifies.
 //!
 //! A value is a tag of one byte and a payload. All numbers are little endian; a length or a count
 //! is a LEB128 varint of at most ten bytes.
 //!
-//! What always holds: writers use the shortest varint and readers accept padding; every length is
-//! checked against the bytes that are there before anyone makes room for it.
+//! What always holds: writers use the shortest varint, and readers accept padding. Every length is
+//! checked against the number of bytes before memory is allocated for it.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `write` `read` | tags, lengths and scalars, to a `Vec` and from a slice |
-//! | `buffer` | buffers that a thread uses again |
+//! | `buffer` | buffers that a thread reuses |
 //!
-//! Not here: what a language makes of a value, which is the business of its face.
+//! Not here: the types of a language, which its face maps to values.
 
 mod buffer;
 mod read;

@@ -1,6 +1,6 @@
-//! Tags, lengths and scalars, read from bytes that may be anything.
+//! Tags, lengths and scalars, read from untrusted bytes.
 //!
-//! What always holds: any bytes give an answer or [`Broken`]; nothing is read beyond their end.
+//! What always holds: any bytes give a value or [`Broken`]; nothing is read beyond their end.
 
 use super::Tag;
 

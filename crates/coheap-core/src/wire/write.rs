@@ -1,6 +1,6 @@
 //! Tags, lengths and scalars, appended to bytes.
 //!
-//! What always holds: nothing here fails, and what was there stays as it is.
+//! What always holds: nothing here fails, and the earlier bytes stay unchanged.
 
 use super::{MAX_VARINT_BYTES, Tag};
 

@@ -1,7 +1,7 @@
-//! What an object leaves behind that is to be taken apart in small steps: a husk.
+//! The layout of a husk: the remains of an object, which are taken apart in small steps.
 //!
-//! What always holds: a husk lies in a block of the same room as a record, whatever it is left of.
-//! Its first two words are the same for all kinds, so a chain may mix them.
+//! What always holds: a husk lies in a block of the same size as a record, whichever kind it comes
+//! from. Its first two words are the same for all kinds, so a chain may mix them.
 //!
 //! Not here: what a kind keeps in the other words (`map`, `queue`), and how a husk is made and
 //! taken apart (`objects::husk`).

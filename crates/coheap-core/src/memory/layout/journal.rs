@@ -1,4 +1,4 @@
-//! What a context's journal is made of, and the overflow chunks behind long ones.
+//! The layout of a context's journal, and of the overflow chunks behind long journals.
 //!
 //! What always holds: control words and first saved words fill the journal's bytes.
 //!

@@ -1,10 +1,9 @@
-//! What a map is made of: its root words, its entries, its index; and the values of the map that is
-//! the directory.
+//! The layout of a map: its root words, its entries, its index; and the values of the directory.
 //!
-//! What always holds: `entries` leads to a segment, `index` to a leaf, or to a directory of them, which
-//! are plain words with offsets.
+//! What always holds: `entries` leads to a segment. `index` leads to a leaf, or to a directory of
+//! leaves, which consists of plain words with offsets.
 //!
-//! Not here: what the words are used for (`objects::map`).
+//! Not here: how the words are used (`objects::map`).
 
 use super::objects::CellWords;
 use crate::memory::plain::plain;

@@ -1,7 +1,7 @@
-//! What objects of every kind are made of: the header, a cell, a lock, a parcel.
+//! The layout of objects of every kind: the header, a cell, a lock, a parcel.
 //!
-//! What always holds: the kind of an object says which struct its root words are, and
-//! [`Object::root_as`] gives that view of them.
+//! What always holds: the kind of an object determines the struct of its root words, and
+//! [`Object::root_as`] returns that view of them.
 //!
 //! Not here: maps and queues, which have files of their own beside this one.
 

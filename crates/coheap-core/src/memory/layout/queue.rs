@@ -1,9 +1,9 @@
-//! What a queue is made of: its root words, its body, the segments of its chain, and records.
+//! The layout of a queue: its root words, its body, the segments of its chain, and records.
 //!
-//! What always holds: the first line of a body is under the head's turn, the second under the
+//! What always holds: the first cache line of a body is under the head's turn, the second under the
 //! tail's.
 //!
-//! Not here: what the words are used for (`objects::queue`).
+//! Not here: how the words are used (`objects::queue`).
 
 use super::objects::CellWords;
 use crate::memory::plain::plain;

@@ -1,11 +1,11 @@
 //! The kinds of objects, a folder each.
 //!
-//! What always holds: what only one kind has stands in its folder; the floor around it asks all
-//! kinds the same questions. The table of kinds, from which the answers are found, is in
+//! What always holds: code that concerns only one kind is in its folder; the floor around it calls
+//! the same methods of all kinds. The table of kinds, which dispatches these calls, is in
 //! `kind.rs`, on the ground.
 //!
-//! Not here: what every object has, such as its header, its cells and the records that name it;
-//! and what a transaction asks (`objects::overlay`).
+//! Not here: the parts that every object has, such as its header, its cells and the records that
+//! name it; and the methods that a transaction calls (`objects::overlay`).
 
 pub mod value;
 pub mod map;

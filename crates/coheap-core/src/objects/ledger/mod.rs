@@ -1,18 +1,18 @@
-//! References that processes have to objects without a name.
+//! Ledgers: the references of processes to objects without a name.
 //!
 //! A reference is a record on the list of its process's slot, and counts as one in the object's
-//! `references`. The object ends with its last reference, in the same change. What a dead process
-//! had is released by whoever settles its estate.
+//! `references`. The change that removes the last reference also ends the object. The references of
+//! a dead process are released by the process that settles its estate.
 //!
 //! What always holds:
 //!
-//! - **Ledger.1** The references of a nameless object are as many as the records that name it; both
-//!   change in one change, under the turns of object and slot.
-//! - **Ledger.2** A child has a record for each reference of its parent before it runs, with the
-//!   same serial number: so what it inherited as a copy of memory finds its own record.
+//! - **Ledger.1** The number of references of a nameless object equals the number of records that
+//!   name it; both change in one change, under the turns of object and slot.
+//! - **Ledger.2** Before a child runs, it has a record for each reference of its parent, with the
+//!   same serial number. A reference that it inherited as a copy of memory finds its own record.
 //!
-//! Not here: values that refer to objects (`parcel`); who in a process shares a reference (the
-//! faces count that); named objects, which live until their name is removed.
+//! Not here: values that refer to objects (`parcel`); the sharing of a reference inside a process,
+//! which the faces count; named objects, which live until their name is removed.
 
 pub mod parcel;
 pub(crate) mod record;

@@ -1,18 +1,17 @@
-//! Values that refer to objects: as long as a container has the value, the objects live.
+//! Parcels: values that refer to objects. The objects live while a container holds the value.
 //!
-//! A parcel is a block with the value and the references that it holds. It is packed before the
-//! operation that stores it: built on a chain of the thread's row, where each reference is counted
-//! by a change of its own. The operation moves it from there into its cell. A cell that frees a
-//! parcel moves it to another chain, where its references are given up one by one.
+//! A parcel is a block with the value and its references. It is packed before the operation that
+//! stores it: on a chain of the thread's row, where each reference is counted by a change of its
+//! own. The operation moves the parcel from that chain into its cell. A cell that frees a parcel
+//! moves it to another chain, where its references are released one by one.
 //!
-//! What always holds: a reference of a parcel is counted in its object exactly if it is among the
-//! first so many that `counted` says; both change in one change. A parcel is on one chain of one
-//! row, or in one cell.
+//! What always holds: a reference of a parcel is counted in its object exactly if its index is
+//! below `counted`; both change in one change. A parcel is on one chain of one row, or in one cell.
 //!
-//! Not here: what the value means.
+//! Not here: the meaning of the value.
 //!
-//! A block begins with a [`ParcelHead`]; a [`ParcelReference`] for each object follows, then the
-//! value. In private memory it is the same bytes, but `next` says where the block is.
+//! A block begins with a [`ParcelHead`], then has a [`ParcelReference`] for each object, then the
+//! value. In private memory it has the same bytes, but `next` holds the offset of the block.
 
 use std::mem::offset_of;
 

@@ -1,12 +1,12 @@
-//! Records: what a process owns, on the list of its slot.
+//! Records: the property of a process, on the list of its slot.
 //!
-//! A record is a reference to an object, an item that the process has on lease, or a target that is
-//! promised to its transaction. It names its object.
+//! A record is a reference to an object, an item that the process holds on lease, or a place that
+//! is promised to its transaction. It names its object.
 //!
-//! What always holds: a record is on one list, and moves from list to list in one change under
-//! the turns of both: that of the slot, and that of the object's side it belongs to.
+//! What always holds: a record is on one list. It moves from list to list in one change, under the
+//! turns of both lists: the slot's, and that of the object's end to which the record belongs.
 //!
-//! Not here: how what is on lease or promised is taken back (`settle`).
+//! Not here: how leased and promised items are returned (`settle`).
 
 use crate::allocator::{self, Room};
 use crate::error::Result;

@@ -1,9 +1,10 @@
-//! What a process that is gone had of objects goes back to them.
+//! Returning the records of a process that has ended to their objects.
 //!
 //! What always holds: each record is settled by one change, under the turns of its object and of
-//! the slot, so whoever settles may die anywhere, and another may settle at the same time.
+//! the slot. The settling process may die anywhere, and another may settle the same slot at the
+//! same time.
 //!
-//! Not here: references, which are given up as by a living process (`ledger`).
+//! Not here: references, which are released as by a living process (`ledger`).
 
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};

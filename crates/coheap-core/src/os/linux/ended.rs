@@ -1,10 +1,11 @@
-//! Threads that somebody ends while they are in the middle of something.
+//! Threads that the interpreter ends while they are inside the engine.
 //!
-//! Python before 3.14 ends a thread that comes back to it after its own end by `pthread_exit`,
-//! which unwinds the stack. No function of Rust lets that pass: the process would abort. A thread
-//! that asked for it sleeps instead, as in later Pythons, until the process is gone.
+//! When Python has ended, versions before 3.14 end a thread that returns to Python by
+//! `pthread_exit`, which unwinds the stack. Rust functions do not allow that: the process would
+//! abort. A thread that asked for it sleeps instead, as in later Pythons, until the process has
+//! ended.
 //!
-//! What always holds: before [`threads_end`] a thread that calls `pthread_exit` ends.
+//! What always holds: before [`threads_end`], a thread that calls `pthread_exit` ends.
 
 use std::cell::OnceCell;
 use std::ffi::c_void;

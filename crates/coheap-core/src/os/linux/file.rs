@@ -1,10 +1,10 @@
-//! Files that hold a heap: in memory without a name, or in a folder under one.
+//! Files that hold a heap: in memory without a name, or in a folder under a name.
 //!
 //! What always holds:
 //!
-//! - A file grows by `commit`, which makes the pages real: a page that was committed can be
-//!   touched without SIGBUS. Files never shrink while they are mapped.
-//! - A named file appears under its name whole, by one `link`, or not at all.
+//! - A file grows by `commit`, which allocates the pages: a committed page can be touched without
+//!   SIGBUS. Files never shrink while they are mapped.
+//! - A named file appears under its name complete, by one `link`, or not at all.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

@@ -1,8 +1,9 @@
-//! Noticing that this process is a fresh copy of another.
+//! Detecting that this process is a fresh copy of another.
 //!
-//! A page that the kernel wipes on fork holds the number of this process among its ancestors. A
-//! child finds zero there, whichever way it was made (`fork`, raw `clone`), and takes the next
-//! number. So what a parent cached is never taken for the child's own.
+//! The kernel clears one page on fork. The page holds the number of this process among its
+//! ancestors: a child finds zero there, whichever way it was created (`fork`, raw `clone`), and
+//! takes the next number. Cached state of the parent is therefore never mistaken for the child's
+//! own.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};

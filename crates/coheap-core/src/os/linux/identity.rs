@@ -1,8 +1,8 @@
-//! Who a process is, so that a number used again is not taken for the process that had it.
+//! The identity of a process, so that a reused process id is not taken for the earlier process.
 //!
-//! What always holds: `is_dead` answers `true` only when the process can never run again, or has
-//! replaced its program by `exec`. Of a process in another pid namespace it cannot tell: who asks
-//! finds that out by `is_foreign_to`, and lets the life byte decide alone.
+//! What always holds: `is_dead` returns `true` only if the process can never run again, or has
+//! replaced its program by `exec`. It cannot judge a process in another pid namespace: callers
+//! detect that by `is_foreign_to`, and rely on the life byte alone.
 
 use std::os::fd::AsFd;
 

@@ -1,10 +1,10 @@
-//! Life bytes: one byte of a private file for each process, locked as long as it lives.
+//! Life bytes: one byte of a private file for each process, locked while the process lives.
 //!
-//! A POSIX record lock belongs to a process: the kernel drops it only when no thread of the
-//! process can run any more, in whichever pid namespace. But it also drops it when the process
-//! closes *any* descriptor of the same inode, so a free byte alone is not yet a death.
+//! A POSIX record lock belongs to a process. The kernel drops it only when no thread of the process
+//! can run any more, in whichever pid namespace. But it also drops it when the process closes *any*
+//! descriptor of the same inode, so a free byte alone does not prove a death.
 //!
-//! What always holds: `is_held` sees the locks of this process too (it asks as an open file
+//! What always holds: `is_held` also sees the locks of this process (it queries as an open file
 //! description, which conflicts with record locks of every process).
 
 use super::file::HeapFile;

@@ -1,8 +1,8 @@
 //! Shared mappings of a whole heap.
 //!
-//! What always holds: from `new` to `drop` the `len` bytes at `base` are mapped readable and
-//! writable, at one address. Bytes beyond the end of the file may not be touched; who touches
-//! what is the business of the floor above.
+//! What always holds: from `new` to `drop`, the `len` bytes at `base` are mapped readable and
+//! writable, at one address. Bytes beyond the end of the file must not be touched; the floor above
+//! ensures that.
 
 use std::os::fd::AsFd;
 use std::ptr::NonNull;

@@ -1,11 +1,12 @@
-//! Many entries with one change.
+//! Storing many entries with one change.
 //!
-//! New entries lie behind all others, where nobody looks before the number of used positions says
-//! so: they are stored without saving a word. An index for them that is built beside the old one
-//! costs a few words for each of its leaves, so that what is new costs the journal next to
-//! nothing, however many entries there are; a block costs a word. What is replaced is saved.
+//! New entries lie after all others, at positions that no reader reads before the number of used
+//! positions includes them, so they are stored without saving a word. An index for them is built
+//! beside the old one and costs a few saved words per leaf; a block costs one saved word. The
+//! number of saved words therefore hardly grows with the number of new entries. Replaced values are
+//! saved.
 //!
-//! What always holds: everything that can fail comes before the first store of the one change, or
+//! What always holds: every step that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
 use super::buckets::{self, Bucket, leaf_shape};

@@ -1,9 +1,9 @@
 //! Inserting, replacing and deleting one entry within an open change.
 //!
-//! What always holds: cells at positions from `used` on are stored without saving them, for
-//! nobody looks there; everything else is saved first. So within one change no position may be
-//! given back and used again: `delete` gives positions back only where its caller says that
-//! nothing follows.
+//! What always holds: cells at positions from `used` on are stored without being saved, because no
+//! reader reads them; all other words are saved first. Within one change, a position must therefore
+//! not be given back and used again: `delete` gives positions back only if its caller says that no
+//! insertion follows.
 
 use super::buckets::Bucket;
 use super::table::{Found, Table, map_root, put_entry};

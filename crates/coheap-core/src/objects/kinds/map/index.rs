@@ -1,9 +1,9 @@
 //! The index: hash buckets in leaves, chosen by the first bits of the hash.
 //!
-//! A leaf is a power of two of buckets, searched from the last bits of the hash on; `buckets` says
-//! what its words mean. A small map has one leaf that doubles up to 2,048 buckets; after that
-//! leaves are split in two, one at a time, and only the directory of their offsets is ever copied
-//! whole.
+//! A leaf has a power of two of buckets and is searched from the bucket that the last bits of the
+//! hash give; `buckets` defines its words. A small map has one leaf, which doubles up to 2,048
+//! buckets. After that, leaves are split in two, one at a time, and only the directory of their
+//! offsets is ever copied as a whole.
 //!
 //! Not here: making room (`enlarge`), and searching (`table`).
 

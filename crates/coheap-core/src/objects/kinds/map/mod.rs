@@ -1,12 +1,12 @@
-//! Keys to values, in the order of insertion.
+//! Maps: keys to values, in the order of insertion.
 //!
-//! Entries lie in segments in the order they came, as in Python's dict; an index of buckets,
-//! split one leaf at a time, says at which position a key is.
+//! Entries lie in segments in the order they came, as in Python's dict. An index of buckets gives
+//! the position of each key; it is split one leaf at a time.
 //!
 //! The root words are a [`MapRoot`](crate::memory::layout::MapRoot).
 //!
-//! What always holds: keys are canonical bytes (equal keys have equal bytes); the hash is
-//! seeded with the heap's number, has 32 bits, and is XXH3 where a key is too long for its cell.
+//! What always holds: keys are canonical bytes (equal keys have equal bytes). The hash has 32 bits
+//! and is seeded with the heap's number; it is XXH3 for a key that is too long for its cell.
 
 mod bulk;
 mod edit;

@@ -1,6 +1,6 @@
-//! Entries as one piece of memory: keys and values, in order, one behind the other.
+//! Entries in one piece of memory: keys and values, in order, one after the other.
 //!
-//! What always holds: the ends only go up, and the last one is the end of the bytes.
+//! What always holds: the ends only grow, and the last one is the end of the bytes.
 
 use crate::error::Corrupt;
 use crate::memory::Region;

@@ -1,7 +1,7 @@
 //! Reading a map.
 //!
-//! What always holds: reads take no turn unless writers keep them from finishing; what is handed
-//! out was copied into private memory and then found unchanged.
+//! What always holds: a read takes no turn unless writers keep it from finishing. Its result was
+//! copied into private memory, and the map was found unchanged after the copy.
 
 use super::pairs::Pairs;
 use super::table::Table;

@@ -1,8 +1,8 @@
-//! Looking things up in a map, with its turn or without.
+//! Lookups in a map, with its turn or without.
 //!
-//! Without the turn everything read may be torn or stale, so every offset is checked before it is
-//! followed, every walk is bounded, and the caller throws the answer away unless the turn's
-//! sequence is unchanged.
+//! Without the turn, everything that is read may be torn or stale. Every offset is therefore
+//! checked before it is followed, every walk is bounded, and the caller discards the result unless
+//! the turn's sequence is unchanged.
 
 use smallvec::SmallVec;
 

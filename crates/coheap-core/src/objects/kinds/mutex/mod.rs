@@ -1,12 +1,15 @@
 //! A lock that tells its next holder when the last one died, with a value beside it.
 //!
-//! Every value has one beside it, so a handle to a value is one to its lock. Whether the holder may
-//! take a lock again is up to who uses it: `lock_again` and `leave` count, `unlock` does not.
+//! Every value has a lock beside it, so a handle to a value is also a handle to its lock. The
+//! caller decides whether the holder may acquire the lock again: `lock_again` and `leave` count,
+//! `unlock` does not.
 //!
-//! What always holds: the lock word is changed by the rules of `sync::lock`; recovery leaves it
-//! alone, so a dead holder's lock stays held until somebody wants it. What says how often and since
-//! when the holder has it is written by the holder alone, and means nothing while nobody holds it.
-//! Waiting for it is in `waiting`.
+//! What always holds: the lock word changes by the rules of `sync::lock`. Recovery does not touch
+//! it, so the lock of a dead holder stays held until another caller wants it. Only the holder
+//! writes the words that count how often it holds the lock and since when; they mean nothing while
+//! the lock is free.
+//!
+//! Not here: waiting for the lock (`waiting`).
 
 mod shape;
 mod waiting;

@@ -1,6 +1,6 @@
-//! What a mutex answers as every kind does.
+//! The mutex's implementation of the methods that every kind has.
 //!
-//! What always holds: a mutex is built as the value that it guards, so it has the shape of one.
+//! What always holds: a mutex is built as the value that it guards, so it has the shape of a value.
 
 use super::Traits;
 use crate::allocator::Room;

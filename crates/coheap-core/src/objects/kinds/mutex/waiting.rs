@@ -1,7 +1,7 @@
-//! Waiting for a lock that somebody else holds.
+//! Waiting for a lock that another thread holds.
 //!
-//! What always holds: a waiter says that it waits before it sleeps, and is heard of by whoever
-//! looks for circles only while it waits without an end.
+//! What always holds: a waiter sets the lock's `WAITERS` flag before it sleeps. It publishes the
+//! lock to the search for deadlocks only if it waits without a deadline.
 
 use super::{Acquired, Mutex, inherit, taken};
 use crate::error::{Error, Result};

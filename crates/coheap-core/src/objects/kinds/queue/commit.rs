@@ -1,7 +1,7 @@
-//! How what a transaction did to a queue becomes part of the commit.
+//! The commit of a transaction's operations on a queue.
 //!
-//! What always holds: a lease that is not held any more is found by `prepare`, before the first
-//! store of the commit.
+//! What always holds: `prepare` finds a lease that is no longer held, before the first store of the
+//! commit.
 
 use std::any::Any;
 

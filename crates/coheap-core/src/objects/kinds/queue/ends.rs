@@ -1,7 +1,7 @@
 //! The two ends of the chain.
 //!
-//! What always holds: a place from `tail` on is nobody's, so it is written without being saved; a
-//! segment is freed by the getter that moves on to the next one.
+//! What always holds: a place from `tail` on belongs to no item, so it is written without being
+//! saved. The getter that moves on to the next segment frees the previous one.
 
 use crate::allocator::{self, Room};
 use crate::defect::{Mistake, defect};

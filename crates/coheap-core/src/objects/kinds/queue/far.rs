@@ -1,12 +1,13 @@
-//! What one end of a queue may believe of the other.
+//! Reading one end of a queue from the other.
 //!
-//! The ends have a turn each, and a change open at one of them has stored numbers that may be
-//! undone. So who holds only the near turn reads the far end's numbers as readers without a turn
-//! do: while its sequence is even and stays the same. Where that does not come, it takes both
-//! turns, which also recovers a dead owner.
+//! The ends have a turn each, and an open change at one end has stored numbers that may be undone.
+//! A holder of only the near turn therefore reads the numbers of the far end as readers without a
+//! turn do: while the far turn's sequence is even and does not change. If that does not succeed, it
+//! takes both turns, which also recovers a dead owner.
 //!
-//! What was seen is noted on the near side: both ends only grow, so as long as the note leaves an
-//! item to take, or a place to put, nobody looks again, and the ends keep their caches.
+//! The numbers that were read are noted on the near side. Both ends only grow: while the note
+//! leaves an item to take, or a place to put, the far end need not be read again, and both ends
+//! keep their cache lines.
 
 use super::{LOOKS, Queue, check_place};
 use crate::error::Result;

@@ -1,13 +1,13 @@
-//! A queue inside a transaction: leases and puts that end with it.
+//! A queue inside a transaction: leases and puts that take effect with the commit.
 //!
-//! A queue is logical in a transaction: an item is leased at once, and acked by the commit or
-//! given back without counting the attempt; a put takes its place at once and appears with the
-//! commit. So a queue is never locked.
+//! A transaction never locks a queue. An item is leased at once; the commit acks it, and an abort
+//! returns it without counting the attempt. A put reserves its place at once and becomes visible
+//! with the commit.
 //!
-//! What always holds: each item and each place that the overlay names is on the list of this
-//! process's slot, so it comes back if the process dies.
+//! What always holds: each item and each place in the overlay is on the list of this process's
+//! slot, so it is returned if the process dies.
 //!
-//! Not here: how that becomes part of the commit (`commit`).
+//! Not here: the commit (`commit`).
 
 use super::{AppendPlan, Lease, Promise, Queue};
 use crate::defect::{Mistake, defect};

@@ -1,7 +1,7 @@
-//! Leases: an item is taken, and comes back unless it is acked.
+//! Leases: an item is taken, and returns to the queue unless it is acked.
 //!
-//! What always holds: a lease is this process's as long as its record is on the list of the
-//! process's slot and carries the lease's serial number.
+//! What always holds: this process holds a lease while its record is on the list of the process's
+//! slot and has the lease's serial number.
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};

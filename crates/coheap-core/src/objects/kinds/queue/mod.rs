@@ -1,18 +1,18 @@
-//! First in, first out, with leases.
+//! First-in, first-out queues with leases.
 //!
 //! Items lie in a chain of segments between head and tail, which have a turn each, so putting and
-//! getting do not meet. A short item is put by one store, the tail, and taken by one store, the
-//! head; nothing is saved for it. An item that is *leased* moves to a record on the list of its
-//! process, until it is acked or comes back; what came back is given out first.
+//! taking do not contend. A short item is put by one store, to the tail, and taken by one store, to
+//! the head; neither saves a word. A *leased* item moves to a record on the list of its process,
+//! until it is acked or returned; returned items are taken first.
 //!
 //! The root words are a [`QueueRoot`], which leads to a [`QueueBody`].
 //!
 //! # What always holds
 //!
-//! - **Queue.1** Positions below `head` are taken, those from `tail` on are not there yet; both
-//!   only grow.
+//! - **Queue.1** Positions below `head` are taken, and positions from `tail` on are not yet used;
+//!   both only grow.
 //! - **Queue.2** An item is in the chain, or in a record on exactly one list: returned, failed, or
-//!   a slot's leases.
+//!   the leases of a slot.
 
 mod commit;
 mod ends;

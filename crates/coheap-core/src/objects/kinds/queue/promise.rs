@@ -1,8 +1,9 @@
-//! Places promised to transactions: what a transaction puts appears with its commit, but its
-//! place is taken at once, so that the commit cannot find the queue full or closed.
+//! Promises: places in a queue that are reserved for a transaction. An item that it puts becomes
+//! visible with its commit, but its place is taken at once, so that the commit cannot find the
+//! queue full or closed.
 //!
-//! What always holds: a promise is a record on the list of its process's slot, and counts as one
-//! in the queue's `reserved`.
+//! What always holds: a promise is a record on the list of its process's slot, and counts as one in
+//! the queue's `reserved`.
 
 use crate::allocator;
 use crate::error::{Error, Result};

@@ -1,8 +1,7 @@
-//! Items outside the chain that are on the queue's own lists: those that came back, and those that
-//! failed.
+//! Items outside the chain, on the queue's own lists: returned items, and failed items.
 //!
-//! What always holds: an item moves from the list of a slot to one of these in one change under
-//! the turns of both: the queue's head and the slot's.
+//! What always holds: an item moves from the list of a slot to one of these lists in one change,
+//! under the turns of both: the queue's head and the slot's.
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};

@@ -1,9 +1,9 @@
 //! Taking a removed queue apart.
 //!
-//! What always holds: the body hangs from a husk, so nobody else reaches it; every step is one
-//! bounded change after which what is left is whole. What is freed is marked, so that a chain that
-//! comes back to it, in a damaged heap, ends there. Items on lease are not here: they are on the
-//! lists of their slots, and are freed there when it turns out that their queue is gone.
+//! What always holds: the body hangs from a husk, so no other thread reaches it. Every step is one
+//! bounded change that leaves a consistent rest. Freed parts are marked, so that a damaged chain
+//! that leads back to them ends there. Items on lease are not here: they are on the lists of their
+//! slots, and are freed there when their queue is found to be gone.
 
 use crate::allocator;
 use crate::error::Result;

@@ -1,6 +1,7 @@
-//! What a queue answers as every kind does.
+//! The queue's implementation of the methods that every kind has: creation, removal, the integrity
+//! walk.
 //!
-//! Not here: how what is left of a queue is freed (`remains`).
+//! Not here: how the remains of a queue are freed (`remains`).
 
 use super::records;
 use super::{BODY, Segment, create_body, queue_root, remains};

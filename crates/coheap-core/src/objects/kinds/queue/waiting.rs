@@ -1,8 +1,8 @@
-//! Waiting for an item, a place, or the end of all work.
+//! Waiting for an item, for a free place, or for the end of all work.
 //!
-//! Who is about to sleep says so under the turn of the *other* end, and looks once more there: so
-//! who changes that end sees the note or the sleeper sees the change. Who slept passes the note
-//! on, for one wake may stand for many sleepers.
+//! Before a thread sleeps, it sets a note under the turn of the *other* end and checks once more
+//! there: either the thread that changes that end sees the note, or the sleeper sees the change. A
+//! woken sleeper passes the note on, because one wake may stand for many sleepers.
 
 use super::promise::Promise;
 use super::{Lease, Queue, check_place, is_idle, nothing};

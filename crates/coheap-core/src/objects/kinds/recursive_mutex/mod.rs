@@ -1,9 +1,9 @@
-//! A mutex that its holder may take again.
+//! A mutex that its holder may acquire again.
 //!
-//! What always holds: it is built as a mutex, and taken and let go as one; whoever uses it calls
-//! `lock_again` and `leave` of the [`Mutex`], which count.
+//! What always holds: it is built, acquired and released as a mutex. Its callers use `lock_again` and
+//! `leave` of the [`Mutex`], which count.
 //!
-//! Not here: anything else about it (`mutex`).
+//! Not here: its operations (`mutex`).
 
 use crate::allocator::Room;
 use crate::error::Result;
@@ -16,14 +16,14 @@ use crate::objects::value::Value;
 
 pub(crate) use crate::objects::value::Shape;
 
-/// A handle to a lock that its holder may take again.
+/// A handle to a lock that its holder may acquire again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecursiveMutex {
     pub(in crate::objects) handle: Handle,
 }
 
 impl RecursiveMutex {
-    /// All that can be done with it.
+    /// Returns the mutex, which has all operations.
     #[inline]
     pub fn mutex(&self) -> Mutex {
         Mutex { handle: self.handle }

@@ -1,6 +1,6 @@
-//! A value inside a transaction: what it will be, and how that becomes part of the commit.
+//! A value inside a transaction: its overlay, and the commit of it.
 //!
-//! What always holds: a value that was touched is locked.
+//! What always holds: a value that the transaction has touched is locked.
 
 use std::any::Any;
 

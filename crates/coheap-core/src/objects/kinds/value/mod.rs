@@ -1,8 +1,8 @@
 //! One value: a cell in the object's header.
 //!
-//! The root words are a [`MutexRoot`], whose lock stands beside the value.
+//! The root words are a [`MutexRoot`], whose lock is beside the value.
 //!
-//! What always holds: reads take no turn unless writers keep them from finishing.
+//! What always holds: a read takes no turn unless writers keep it from finishing.
 
 mod inside;
 mod shape;

@@ -1,6 +1,6 @@
-//! What a value answers as every kind does.
+//! The value's implementation of the methods that every kind has.
 //!
-//! What always holds: a value is made with a free lock beside it, for every value has one.
+//! What always holds: a value is created with a free lock beside it.
 
 use super::cell_words;
 use crate::allocator::Room;

@@ -1,4 +1,4 @@
-//! Room for more buckets in the index, a leaf at a time.
+//! Room for more buckets in the index, one leaf at a time.
 //!
 //! What always holds: each step is a change of its own that keeps the index's content.
 

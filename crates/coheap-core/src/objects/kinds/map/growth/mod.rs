@@ -1,10 +1,9 @@
 //! Room for more entries.
 //!
-//! A small map has one segment of entries that doubles up to 512; after that segments of 512 are
-//! added one at a time. Where a quarter of the positions belong to removed entries, the map is
-//! packed instead: new segments and a new index are filled beside the old ones, which become a
-//! husk in the same change. Where the heap has no room for that, it is squeezed where it is
-//! (`squeeze`).
+//! A small map has one segment of entries, which doubles up to 512; after that, segments of 512 are
+//! added one at a time. If a quarter of the positions belong to removed entries, the map is packed
+//! instead: new segments and a new index are filled beside the old ones, which become a husk in the
+//! same change. If the heap has no room for that, the map is packed in place (`squeeze`).
 //!
 //! What always holds: each step is a change of its own that keeps the map's content and order.
 

@@ -1,7 +1,7 @@
-//! A map packed where it is, for a heap that has no room for a copy.
+//! Packing a map in place, in a heap that has no room for a copy.
 //!
-//! What always holds: each change moves some entries, in order, and leaves the map whole. No word
-//! is stored twice in one change.
+//! What always holds: each change moves some entries, in order, and leaves the map consistent. No
+//! word is stored twice in one change.
 
 use super::super::buckets::Bucket;
 use super::super::table::{Table, entries_room, hashes_by_position, leaf_of};

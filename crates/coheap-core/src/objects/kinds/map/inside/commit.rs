@@ -1,6 +1,6 @@
-//! How a transaction's writes to a map become part of the commit.
+//! The commit of a transaction's writes to a map.
 //!
-//! What always holds: every error that depends on what is in the map is found by `prepare`.
+//! What always holds: `prepare` finds every error that depends on the content of the map.
 
 use std::any::Any;
 

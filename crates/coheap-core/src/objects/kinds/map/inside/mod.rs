@@ -1,7 +1,7 @@
-//! What users do to a map inside a transaction.
+//! The operations of users on a map inside a transaction.
 //!
-//! What always holds: a map that was read is locked, so the positions that the overlay notes stay
-//! where they are until the commit.
+//! What always holds: a map that was read is locked, so the positions in the overlay stay valid
+//! until the commit.
 //!
 //! Not here: the overlay itself (`writes`), and how it is applied (`commit`).
 

@@ -1,10 +1,10 @@
-//! What a transaction wants to write to a map, before anyone else can see it.
+//! The overlay of a map: the private writes of a transaction.
 //!
-//! Writes are kept in order, for a key that is new, or that was removed and comes back, goes to
-//! the end of the map, as in a dict.
+//! Writes are kept in order, because a key that is new, or that was removed and inserted again,
+//! goes to the end of the map, as in a dict.
 //!
-//! What always holds: the overlay of a map that is not locked has only additions that nobody
-//! looked at; the positions that it notes stay where they are while the map is locked.
+//! What always holds: the overlay of a map that is not locked has only additions whose current
+//! values were not read. The positions in an overlay stay valid while the map is locked.
 //!
 //! Not here: how users fill it (the folder), and how it is applied (`commit`).
 

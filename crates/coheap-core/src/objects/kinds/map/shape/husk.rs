@@ -1,4 +1,4 @@
-//! What is left of a map, taken apart in small steps: first the cells of its entries, then the
+//! The remains of a map, taken apart in small steps: first the cells of its entries, then the
 //! entries, then the index.
 //!
 //! What always holds: each step leaves a husk whose numbers say what is left.

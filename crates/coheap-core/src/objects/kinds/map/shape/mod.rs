@@ -1,6 +1,7 @@
-//! What a map answers as every kind does.
+//! The map's implementation of the methods that every kind has: creation, removal, the integrity
+//! walk.
 //!
-//! Not here: what is left of a map that ended, and how it is taken apart (`husk`).
+//! Not here: how the remains of a map are taken apart (`husk`).
 
 mod husk;
 
