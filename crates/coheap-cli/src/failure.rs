@@ -1,8 +1,7 @@
 //! Why a command did not do what it was asked for, and the exit status that says so.
 //!
 //! What always holds: a failure is reported once, on standard error, as one line for people; a
-//! signal needs no words.
-//! Not here: how a command cleans up, which it does before it answers.
+//! signal needs no words. Not here: how a command cleans up, which it does before it returns.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -19,7 +18,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Says it and answers the exit status.
+    /// Says it and returns the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         let (text, status) = match self {
             Self::Usage(text) => (text, 2),

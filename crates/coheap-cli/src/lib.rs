@@ -21,7 +21,7 @@ use clap::Parser;
 
 use args::{Args, Command};
 
-/// Does what the command line says and answers the exit status.
+/// Does what the command line says and returns the exit status.
 pub fn run() -> ExitCode {
     let done = match Args::parse().command {
         Command::Demo(request) if request.python => Err(python::run(&request)),

@@ -83,7 +83,7 @@ mistakes! {
     SingleWordKeepsSequence,
 }
 
-/// Whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or
+/// Returns whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or
 /// `name-of-mistake`).
 ///
 /// # Panics
@@ -96,7 +96,7 @@ pub(crate) fn defect(mistake: Mistake) -> bool {
         == Some(mistake)
 }
 
-/// The mistake of that name.
+/// Returns the mistake of that name.
 #[cfg(feature = "defects")]
 fn named(name: &str) -> Mistake {
     let joined = name.replace('-', "");
@@ -108,7 +108,7 @@ fn named(name: &str) -> Mistake {
     *mistake
 }
 
-/// Whether `mistake` is switched on: never in this build.
+/// Returns whether `mistake` is switched on: never in this build.
 #[cfg(not(feature = "defects"))]
 #[inline(always)]
 pub(crate) const fn defect(_mistake: Mistake) -> bool {

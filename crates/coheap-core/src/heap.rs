@@ -66,7 +66,7 @@ thread_local! {
 }
 
 impl Heap {
-    /// A heap without a name, for this process and those it hands the heap to.
+    /// Returns a heap without a name, for this process and those it hands the heap to.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Heap {
     /// # Errors
     ///
     /// [`Error::Closed`]; [`Error::TableFull`] when there are too many threads or processes; else
-    /// whatever the operation answers.
+    /// whatever the operation returns.
     #[inline(always)]
     pub fn with<T>(&self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
         let context = self.context()?;
@@ -128,7 +128,7 @@ impl Heap {
         done
     }
 
-    /// The calling thread's context.
+    /// Returns the calling thread's context.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl Heap {
         self.shared.path.as_ref()
     }
 
-    /// Whether both are the same heap of this process.
+    /// Returns whether both are the same heap of this process.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
@@ -264,7 +264,7 @@ fn of_a_closed_heap(error: Error) -> Error {
     }
 }
 
-/// The context that the calling thread used last.
+/// Returns the context that the calling thread used last.
 #[inline(always)]
 fn last() -> Option<Rc<Context>> {
     LAST.try_with(|last| {
@@ -316,7 +316,7 @@ impl Shared {
         self.closed.get().is_some()
     }
 
-    /// Whether a context of the calling thread is one of this heap, and may be used.
+    /// Returns whether a context of the calling thread is one of this heap, and may be used.
     #[inline(always)]
     fn is_usable(&self, context: &Context) -> bool {
         std::ptr::eq(context.region(), &*self.region) && context.is_own() && !self.is_closed()

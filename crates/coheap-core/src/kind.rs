@@ -41,7 +41,7 @@ macro_rules! define_kind {
             /// Every kind there is.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The kind with this number.
+            /// Returns the kind with this number.
             #[inline]
             pub fn of(number: u8) -> Option<Self> {
                 match number {
@@ -57,7 +57,7 @@ macro_rules! define_kind {
                 }
             }
 
-            /// How many turns guard such an object: one, or two where it has two ends.
+            /// Returns how many turns guard such an object: one, or two where it has two ends.
             #[inline]
             pub const fn turns(self) -> u32 {
                 match self {

@@ -67,8 +67,8 @@ impl Crew {
         Ok(())
     }
 
-    /// Replaces workers that somebody else killed, and answers how many. One that gave up by
-    /// itself ends the run, and so do too many deaths while `is_progressing` is false.
+    /// Replaces workers that somebody else killed, and returns how many. One that gave up by itself
+    /// ends the run, and so do too many deaths while `is_progressing` is false.
     pub(crate) fn tend(&mut self, is_progressing: bool, start: Start<'_>) -> Result<u32, Failure> {
         if is_progressing {
             self.deaths = 0;

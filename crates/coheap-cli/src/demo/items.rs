@@ -136,7 +136,7 @@ fn check_is_one_word(bytes: &[u8]) -> Result<(), Trouble> {
     if others > LONGEST_CHARACTERS { Err(Trouble::NotText) } else { Ok(()) }
 }
 
-/// Hands one piece over and answers where the next one starts.
+/// Hands one piece over and returns where the next one starts.
 fn hand_over(
     piece: &[u8],
     start: u64,

@@ -27,7 +27,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The counts of a span.
+    /// Returns the counts of a span.
     pub fn of(span: &Span) -> Self {
         let word = span.counts.get();
         Self { used: word & 0xffff_ffff, cut: word >> 32 }
@@ -38,13 +38,13 @@ impl Counts {
     }
 }
 
-/// The link word of a free block.
+/// Returns the link word of a free block.
 pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt> {
     region.at(block.wrapping_add(link_word(class)))
 }
 
-/// Moves some blocks of a class from an arena to the caller's pending chain. Answers how many: at
-/// least one.
+/// Moves some blocks of a class from an arena to the caller's pending chain, and returns how many:
+/// at least one.
 pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
     let wanted = wanted.max(batch(class));
     let own = context.index() % ARENA_COUNT;
@@ -94,7 +94,7 @@ fn add_span(held: &Held<'_>, arena: u32, class: u8) -> Result<()> {
     Ok(())
 }
 
-/// Moves up to `wanted` blocks from the first span in the list. Answers how many.
+/// Moves up to `wanted` blocks from the first span in the list, and returns how many.
 fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> {
     let context = held.context();
     let region = context.region();
@@ -138,7 +138,7 @@ struct FreeList {
     last: Option<u64>,
 }
 
-/// The first blocks of a span's free list, at most `wanted`.
+/// Returns the first blocks of a span's free list, at most `wanted`.
 fn free_list(region: &Region, span: &Span, class: u8, wanted: u32) -> Result<FreeList> {
     let mut found = FreeList { count: 0, last: None };
     let mut block = span.free.get();
@@ -228,7 +228,7 @@ pub fn drain(context: &Context, owner: u32, class: u8, mut count: u32, keep: u32
     Ok(if head.get() == 0 { 0 } else { count })
 }
 
-/// The span and arena of a block.
+/// Returns the span and arena of a block.
 fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
     let index = span::index_of(region, block)?;
     match Use::of(region.span(index)?, index)? {
@@ -239,8 +239,8 @@ fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
     }
 }
 
-/// Moves up to `most` blocks that lie first in the chain and belong to one span. Answers how many,
-/// and whether the span is empty now.
+/// Moves up to `most` blocks that lie first in the chain and belong to one span, and returns how
+/// many, and whether the span is empty now.
 fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Result<(u32, bool)> {
     let region = held.context().region();
     let (index, _) = home_of(region, class, head.get())?;

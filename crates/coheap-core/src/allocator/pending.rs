@@ -36,7 +36,7 @@ pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
     ensure_slowly(context, room, count)
 }
 
-/// Whether a block of this room is pending; a run never counts.
+/// Returns whether a block of this room is pending; a run never counts.
 #[inline]
 pub(crate) fn is_pending(context: &Context, room: Room) -> bool {
     match room {
@@ -99,7 +99,7 @@ fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
     }
 }
 
-/// How many blocks of a class are pending, counted up to `most`.
+/// Returns how many blocks of a class are pending, counted up to `most`.
 fn chain_length(context: &Context, class: u8, most: u32) -> Result<u32> {
     let region = context.region();
     let mut block = context.control().pending[usize::from(class)].get();

@@ -44,7 +44,7 @@ pub enum Room {
 }
 
 impl Room {
-    /// The smallest room for `bytes`.
+    /// Returns the smallest room for `bytes`.
     #[inline]
     pub const fn of(bytes: usize) -> Self {
         if bytes <= 1024 {
@@ -61,7 +61,7 @@ impl Room {
         Self::Class(class)
     }
 
-    /// How many bytes fit.
+    /// Returns how many bytes fit.
     pub fn bytes(self) -> u64 {
         match self {
             Self::Class(class) => size_of_class(class),
@@ -86,7 +86,7 @@ pub fn batch(class: u8) -> u32 {
     (2048 / size_of_class(class)).clamp(1, 16) as u32
 }
 
-/// Which word of a free block links it to the next: headers keep their generation.
+/// Returns which word of a free block links it to the next: headers keep their generation.
 #[inline]
 pub fn link_word(class: u8) -> u64 {
     if class == HEADER_CLASS { 8 } else { 0 }

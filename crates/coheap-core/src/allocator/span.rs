@@ -41,7 +41,7 @@ pub enum Use {
 }
 
 impl Use {
-    /// The word to store.
+    /// Returns the word to store.
     pub fn word(self) -> u64 {
         match self {
             Self::Free(spans) => spans << 32,
@@ -66,7 +66,7 @@ impl Use {
         }
     }
 
-    /// How many spans it covers.
+    /// Returns how many spans it covers.
     pub fn spans(self) -> u64 {
         match self {
             Self::Free(spans) | Self::Run(spans) => spans,
@@ -80,7 +80,7 @@ pub const CLAIM_WORDS: usize = 6;
 /// Words that `release` saves.
 pub const RELEASE_WORDS: usize = 3;
 
-/// The span that an offset lies in.
+/// Returns the span that an offset lies in.
 pub fn index_of(region: &Region, at: u64) -> Result<u64, Corrupt> {
     match at.checked_sub(region.data_start()) {
         Some(inside) => region.span(inside / SPAN_BYTES).map(|_| inside / SPAN_BYTES),
@@ -88,13 +88,13 @@ pub fn index_of(region: &Region, at: u64) -> Result<u64, Corrupt> {
     }
 }
 
-/// The offset of a span's first byte.
+/// Returns the offset of a span's first byte.
 pub fn start_of(region: &Region, index: u64) -> u64 {
     region.data_start() + index * SPAN_BYTES
 }
 
-/// Finds `wanted` spans in a row, growing the heap if there are none, and answers the first.
-/// They stay free until `claim`, so the turn must be held from here to there.
+/// Finds `wanted` spans in a row, growing the heap if there are none, and returns the first. They
+/// stay free until `claim`, so the turn must be held from here to there.
 pub fn find(held: &Held<'_>, wanted: u64) -> Result<u64> {
     assert!(held.contains(SPAN_TURN));
     let region = held.context().region();
@@ -126,7 +126,7 @@ fn find_below_frontier(region: &Region, wanted: u64) -> Result<Option<u64>> {
     Ok(None)
 }
 
-/// How many spans in a row are free from the head `index`, over neighbouring free runs.
+/// Returns how many spans in a row are free from the head `index`, over neighbouring free runs.
 fn free_from(region: &Region, index: u64) -> Result<u64> {
     let mut end = index;
     while end < region.header().spans.frontier.get() {
@@ -138,7 +138,7 @@ fn free_from(region: &Region, index: u64) -> Result<u64> {
     Ok(end - index)
 }
 
-/// Takes spans that `find` answered, for `purpose`.
+/// Takes spans that `find` returned, for `purpose`.
 pub fn claim(change: &mut Change<'_>, first: u64, purpose: Use) -> Result<()> {
     let region = change.region();
     let map = &region.header().spans;

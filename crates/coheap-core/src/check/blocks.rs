@@ -59,7 +59,7 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// Answers whether the span has a free block.
+    /// Returns whether the span has a free block.
     fn survey_span(&mut self, region: &Region, index: u64, class: u8) -> Result<bool> {
         if usize::from(class) >= CLASS_COUNT {
             return Err(broken("class of a span", index));
@@ -102,7 +102,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Claims what is pending on a row. Answers how many blocks.
+    /// Claims what is pending on a row, and returns how many blocks.
     pub(super) fn claim_pending(&mut self, region: &Region, index: u32) -> Result<u64> {
         if region.context(index).committed.get() != 1 {
             return Ok(0);
@@ -129,7 +129,7 @@ impl Blocks {
         Ok(count)
     }
 
-    /// Everything must have been claimed. Answers how many blocks that was.
+    /// Everything must have been claimed, and returns how many blocks that was.
     pub(super) fn finish(self) -> Result<u64> {
         match self.unclaimed.keys().min() {
             Some(at) => Err(broken("block that nobody owns", *at)),

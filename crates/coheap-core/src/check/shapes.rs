@@ -54,7 +54,7 @@ impl<'r> Found<'r> {
         Self { region, blocks, objects, owed, places }
     }
 
-    /// Claims all objects. Answers how many there are.
+    /// Claims all objects, and returns how many there are.
     pub(super) fn claim_objects(&mut self) -> Result<u64> {
         let region = self.region;
         kinds::shape(Kind::Map).walk(region, &region.header().directory, self)?;

@@ -24,14 +24,14 @@ pub struct Address {
 }
 
 impl Heap {
-    /// The heap's own name: no other heap has it.
+    /// Returns the heap's own name: no other heap has it.
     pub fn uuid(&self) -> [u64; 2] {
         let header = self.region().header();
         [header.uuid[0].get(), header.uuid[1].get()]
     }
 
-    /// Where others find the heap, as long as this process is attached. One with a name is better
-    /// found by that, as long as it has it.
+    /// Returns where others find the heap, as long as this process is attached. One with a name is
+    /// better found by that, as long as it has it.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Heap {
         Ok(Address { uuid: self.uuid(), pid: std::process::id(), descriptors, inodes })
     }
 
-    /// The heap with this number, if this process is attached to it.
+    /// Returns the heap with this number, if this process is attached to it.
     pub fn attached(uuid: [u64; 2]) -> Option<Self> {
         registry::with_uuid(uuid).filter(|heap| !heap.shared.is_closed())
     }

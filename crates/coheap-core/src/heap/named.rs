@@ -39,7 +39,7 @@ impl Options {
         self.folder.clone().unwrap_or_else(|| PathBuf::from("/dev/shm"))
     }
 
-    /// The data file.
+    /// Returns the data file.
     ///
     /// # Errors
     ///

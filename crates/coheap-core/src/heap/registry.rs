@@ -32,14 +32,14 @@ fn known() -> PrivateGuard<'static, Vec<Known>> {
     known
 }
 
-/// The heap with this data file, if the process is attached to it.
+/// Returns the heap with this data file, if the process is attached to it.
 pub(super) fn attached(data: FileId) -> Option<Heap> {
     let known = known();
     let shared = known.iter().find(|known| known.data == data)?.heap.upgrade()?;
     (!shared.is_closed()).then_some(Heap { shared })
 }
 
-/// The life file of a heap: the descriptor in use, or a new one.
+/// Returns the life file of a heap: the descriptor in use, or a new one.
 pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
     let mut known = known();
     let in_use =
@@ -65,7 +65,8 @@ pub(super) fn watch_forks(heap: &Heap) {
     all.push(Arc::downgrade(&heap.shared));
 }
 
-/// The heaps with this uuid that this process has files of: the one it is attached to first.
+/// Returns the heaps with this uuid that this process has files of: the one it is attached to
+/// first.
 pub(super) fn with_uuid(uuid: [u64; 2]) -> Option<Heap> {
     let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
     let heaps = all.into_iter().map(|shared| Heap { shared });

@@ -22,7 +22,7 @@ use crate::memory::layout::{ContextRow, FIRST_SAVED};
 use crate::memory::{Region, Word};
 use crate::sync::turn;
 
-/// A change that is open.
+/// An open change.
 #[derive(Debug)]
 pub struct Change<'a> {
     held: &'a Held<'a>,
@@ -58,13 +58,13 @@ impl<'a> Change<'a> {
         Ok(Self { held, context, row, len: 0, room, has_chained: false, is_done: false })
     }
 
-    /// The thread.
+    /// Returns the thread.
     #[inline(always)]
     pub fn context(&self) -> &'a Context {
         self.context
     }
 
-    /// The heap's bytes.
+    /// Returns the heap's bytes.
     #[inline(always)]
     pub fn region(&self) -> &'a Region {
         self.context.region()
@@ -93,13 +93,13 @@ impl<'a> Change<'a> {
         Region::store(word, value);
     }
 
-    /// Stores a word that nobody else can see yet, or that is saved already.
+    /// Stores a word that no other process can reach yet, or that is saved already.
     #[inline(always)]
     pub fn put(&self, word: &Word, value: u64) {
         Region::build(word, value);
     }
 
-    /// Puts a block on a chain when the change commits. Costs two words of room.
+    /// Puts a block on a chain when the change commits. Needs room for two saved words.
     pub fn chain(&mut self, head: &'a Word, link: &'a Word, block: u64) {
         if defect(Mistake::FreeAtOnce) {
             Region::store(link, head.get());
@@ -113,7 +113,7 @@ impl<'a> Change<'a> {
         self.has_chained = true;
     }
 
-    /// Makes everything real with one store.
+    /// Commits the change with one store.
     #[inline(always)]
     pub fn commit(mut self) {
         if self.has_chained {
@@ -134,8 +134,8 @@ impl<'a> Change<'a> {
         let region = self.region();
         let mut chained = self.context.chained.take();
         for [head, link, block] in chained.drain(..) {
-            // The offsets are those of words that `chain` was given, so they resolve, unless
-            // others have damaged the table of contexts: then the block is lost.
+            // The offsets come from words that were passed to `chain`, so they resolve, unless
+            // another process has damaged the table of contexts: then the block is lost.
             let (Ok(head), Ok(link)) = (region.journaled_word(head), region.journaled_word(link))
             else {
                 continue;
@@ -165,7 +165,8 @@ impl Drop for Change<'_> {
             return;
         }
         if self.len > 0 {
-            // The words are this process's own, so they resolve, unless others have damaged them.
+            // The words are this process's own, so they resolve, unless another process has damaged
+            // them.
             let _ = undo(self.region(), self.context.index(), self.row, false);
         }
         if self.has_chained {

@@ -19,10 +19,10 @@ use crate::memory::layout::{CONTEXT_COUNT, ContextRow, Control};
 use crate::os;
 use crate::sync::{Member, Owner};
 
-/// Offsets of a head word and a link word, and the block that comes on the chain.
+/// The offsets of a head word and of a link word, and the block that is put on the chain.
 pub(crate) type Chained = [u64; 3];
 
-/// What a thread needs for every operation on a heap.
+/// The state that a thread needs for every operation on a heap.
 pub struct Context {
     region: Arc<Region>,
     member: Arc<Member>,
@@ -34,11 +34,11 @@ pub struct Context {
     signature: u64,
     /// Highest turn held, plus one: turns are taken in index order.
     pub(super) highest: Cell<u32>,
-    /// Blocks that the open change puts on a chain just before its commit.
+    /// The blocks that the open change puts on a chain just before its commit.
     pub(super) chained: Cell<Vec<Chained>>,
     /// Whether a change is open.
     pub(crate) is_changing: Cell<bool>,
-    /// What the floors above keep for the thread.
+    /// The state that the floors above keep for the thread.
     pub(crate) kept: Kept,
 }
 
@@ -80,58 +80,60 @@ impl Context {
         Err(Error::TableFull { table: "threads", rows: u64::from(CONTEXT_COUNT) })
     }
 
-    /// The heap's bytes.
+    /// Returns the heap's bytes.
     #[inline(always)]
     pub(crate) fn region(&self) -> &Region {
         &self.region
     }
 
-    /// The process.
+    /// Returns the process.
     #[inline(always)]
     pub(crate) fn member(&self) -> &Arc<Member> {
         &self.member
     }
 
-    /// The row.
+    /// Returns the row.
     #[inline(always)]
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
-    /// How this thread signs what it takes.
+    /// Returns the owner value of this thread.
     #[inline(always)]
     pub(crate) fn me(&self) -> Owner {
         self.me
     }
 
-    /// This thread for people: its process id in the low half, its thread id in the high half.
+    /// Returns this thread's ids, for people: its process id in the low half, its thread id in the
+    /// high half.
     #[inline(always)]
     pub(crate) fn signature(&self) -> u64 {
         self.signature
     }
 
-    /// The row's shared words.
+    /// Returns the row's shared words.
     #[inline(always)]
     pub(crate) fn row(&self) -> &ContextRow {
         self.region().context(self.index)
     }
 
-    /// The control words before the journal.
+    /// Returns the control words before the journal.
     #[inline(always)]
     pub(crate) fn control(&self) -> &Control {
         self.region().control(self.index)
     }
 
-    /// Whether the calling process is the one that claimed, and not a forked copy of it.
+    /// Returns whether the calling process is the one that claimed the row, and not a forked copy
+    /// of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
         self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
-    /// Runs an operation that answers [`Error::WouldBlock`](crate::Error::WouldBlock), with nothing
-    /// changed, where it would still wait for a transaction to end at `deadline`, in nanoseconds of
-    /// [`os::now`]; where that is 0, it never waits: for callers who hold what that transaction may
-    /// need.
+    /// Runs an operation that waits for a transaction until `deadline`, in nanoseconds of
+    /// [`os::now`], and then returns [`Error::WouldBlock`](crate::Error::WouldBlock) with nothing
+    /// changed. With a deadline of 0 it never waits: for callers that hold something that the
+    /// transaction may need.
     #[inline]
     pub fn waiting_until<T>(&self, deadline: u64, operation: impl FnOnce(&Self) -> T) -> T {
         self.kept.write_deadline.during(deadline, || operation(self))
@@ -150,8 +152,8 @@ fn make_real(region: &Region, index: u32, row: &ContextRow) -> Result<()> {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // A forked copy must not touch what belongs to its parent's thread; a row whose thread
-        // still signs locks must not be signed for by another thread.
+        // A forked copy must not touch the row of its parent's thread. While locks still name the
+        // row's thread, no other thread may take the row.
         if self.is_own() && !self.kept.locks.is_any() && !self.is_changing.get() {
             let _ = Region::compare_exchange(&self.row().owner, self.me.bits(), 0);
         }

@@ -15,11 +15,11 @@ use crate::memory::{Region, Word};
 use crate::sync::Owner;
 use crate::sync::turn::{self, Taken};
 
-/// Some turns, held. Small, for it is moved about in every operation.
+/// Some turns that are held. Small, because every operation moves it.
 #[derive(Debug)]
 pub struct Held<'a> {
     context: &'a Context,
-    /// All of them, where they are more than `few` takes.
+    /// All of them, if they are more than `few` takes.
     #[allow(clippy::box_collection, reason = "a thin pointer, and rarely there")]
     many: Option<Box<Vec<u16>>>,
     few: [u16; FEW],
@@ -27,13 +27,13 @@ pub struct Held<'a> {
     below: u16,
 }
 
-/// Turns that need no memory of their own.
+/// The number of turns that need no allocation.
 const FEW: usize = 4;
 
 const _: () = assert!(TURN_COUNT <= u16::MAX as u32);
 
 impl Context {
-    /// Takes one turn, recovering whoever died with it.
+    /// Takes one turn, and recovers a process that died while it held it.
     #[inline(always)]
     pub(crate) fn hold(&self, turn: u32) -> Result<Held<'_>> {
         Held::one(self, turn)
@@ -68,7 +68,7 @@ impl<'a> Held<'a> {
         held.numbers()[..wanted.len()].sort_unstable();
         for number in 0..wanted.len() {
             let index = u32::from(held.numbers()[number]);
-            // Wanted twice, held once.
+            // A turn that is wanted twice is held once.
             if held.count > 0 && index + 1 == context.highest.get() {
                 continue;
             }
@@ -98,28 +98,28 @@ impl<'a> Held<'a> {
         &all[..usize::from(self.count)]
     }
 
-    /// The thread that holds them.
+    /// Returns the thread that holds them.
     #[inline(always)]
     pub fn context(&self) -> &'a Context {
         self.context
     }
 
-    /// Stores a word as a whole change under one turn: it is saved nowhere, for there is no half
-    /// of it.
+    /// Stores a word as a whole change under one turn. The word is not saved, because one store
+    /// cannot be half done.
     #[inline(always)]
     pub fn store_one(&self, word: &Word, value: u64) {
         assert!(self.count == 1 && !self.context.is_changing.get(), "one turn, and no change open");
         turn::store_one(self.context.region().turn(u32::from(self.few[0])), word, value);
     }
 
-    /// The turns, in index order.
+    /// Returns the turns, in index order.
     #[inline(always)]
     pub fn turns(&self) -> impl Iterator<Item = &'a Turn> + '_ {
         let region = self.context.region();
         self.indices().iter().map(|index| region.turn(u32::from(*index)))
     }
 
-    /// Whether `index` is among them.
+    /// Returns whether `index` is among them.
     pub fn contains(&self, index: u32) -> bool {
         self.indices().iter().any(|held| u32::from(*held) == index)
     }
@@ -156,7 +156,7 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
         match turn::wait_for(turn, context.me(), member.census())? {
             Taken::Yes => return Ok(()),
             Taken::OwnerDead(_) if defect(Mistake::TakeTurnOfDead) => {
-                // The lock is stolen, and what it guards stays half done.
+                // The turn is stolen, and the half-done change under it stays.
                 let word = turn.owner.acquire();
                 if Region::compare_exchange(&turn.owner, word, context.me().bits()).is_ok() {
                     return Ok(());
@@ -166,7 +166,8 @@ fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
                 let done = recovery::recover(member.census(), Some(member.incarnation()), dead)?;
                 let word = Owner::of(turn.owner.acquire());
                 if done == Recovered::Done && word.is_of(dead) {
-                    // Recovery frees every turn of the dead: this word was never theirs.
+                    // Recovery releases every turn of a dead process, so this word was never its
+                    // turn.
                     return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
                 }
             }

@@ -15,7 +15,7 @@ use std::cell::{Cell, OnceCell};
 use crate::error::{Error, Result};
 use crate::memory::layout::CLASS_ROWS;
 
-/// All that is kept for a thread.
+/// All state that is kept for a thread.
 #[derive(Default)]
 pub(crate) struct Kept {
     /// The allocator's.
@@ -26,13 +26,13 @@ pub(crate) struct Kept {
     pub(crate) inherited: Inherited,
     /// The mutexes'.
     pub(crate) locks: OwnLocks,
-    /// Single writes': what they do while a transaction has their object.
+    /// Single writes': what they do while a transaction holds their object.
     pub(crate) write_deadline: WriteDeadline,
-    /// The transaction's, of which a thread has one at a time.
+    /// The transaction's; a thread has one at a time.
     pub(crate) transaction: OwnTransaction,
 }
 
-/// About how many blocks of each class are pending, which decides when to give some back.
+/// Roughly how many blocks of each class are pending, which decides when to return some.
 #[derive(Default)]
 pub(crate) struct PendingCounts {
     counts: [Cell<u32>; CLASS_ROWS],
@@ -50,12 +50,12 @@ impl PendingCounts {
         self.counts[usize::from(class)].set(count);
     }
 
-    /// Nothing is pending any more.
+    /// Notes that nothing is pending any more.
     pub(crate) fn clear(&self) {
         self.counts.iter().for_each(|count| count.set(0));
     }
 
-    /// Whether more is pending than should be.
+    /// Returns whether more blocks are pending than should be.
     #[inline(always)]
     pub(crate) fn is_untidy(&self) -> bool {
         self.is_untidy.get()
@@ -67,34 +67,35 @@ impl PendingCounts {
     }
 }
 
-/// Parcels of this very thread.
+/// The parcels of this thread.
 #[derive(Default)]
 pub(crate) struct OwnParcels {
-    /// Those that the open transaction may still store, by offset and serial number.
+    /// The parcels that the open transaction may still store, by offset and serial number.
     put_off: Cell<Vec<[u64; 2]>>,
     has_packed: Cell<bool>,
 }
 
 impl OwnParcels {
-    /// Leaves a parcel, by its offset and serial number, to the end of the transaction.
+    /// Postpones a parcel, by its offset and serial number, to the end of the transaction.
     pub(crate) fn put_off(&self, at: u64, serial: u64) {
         let mut put_off = self.put_off.take();
         put_off.push([at, serial]);
         self.put_off.set(put_off);
     }
 
-    /// Offsets and serial numbers of the parcels that were put off, which are none any more.
+    /// Takes the offsets and serial numbers of the postponed parcels.
     pub(crate) fn take_put_off(&self) -> Vec<[u64; 2]> {
         self.put_off.take()
     }
 
-    /// From now on the parcels on the row's chain are the thread's own. Answers whether they were.
+    /// Marks the parcels on the row's chain as the thread's own, and returns whether they were
+    /// before.
     pub(crate) fn begin_packing(&self) -> bool {
         self.has_packed.replace(true)
     }
 }
 
-/// The records of what a forked process inherited at its birth, once it has looked them up.
+/// The records of the references that a forked process inherited, once it has looked them up.
 #[derive(Default)]
 pub(crate) struct Inherited {
     /// Serial numbers and records, sorted.
@@ -102,7 +103,7 @@ pub(crate) struct Inherited {
 }
 
 impl Inherited {
-    /// The record with a serial number, among those that `find` finds at the first call.
+    /// Returns the record with a serial number, among those that `find` returned at the first call.
     pub(crate) fn record(
         &self,
         serial: u64,
@@ -121,7 +122,7 @@ impl Inherited {
     }
 }
 
-/// How many locks this very thread holds: its row must not pass to another meanwhile.
+/// How many locks this thread holds. Its row must not pass to another thread meanwhile.
 #[derive(Default)]
 pub(crate) struct OwnLocks(Cell<u32>);
 
@@ -141,7 +142,7 @@ impl OwnLocks {
     }
 }
 
-/// When a single write gives up that waits for a transaction. `None`: never.
+/// When a single write that waits for a transaction gives up; `None` for never.
 #[derive(Default)]
 pub(crate) struct WriteDeadline(Cell<Option<u64>>);
 
@@ -160,23 +161,23 @@ impl WriteDeadline {
     }
 }
 
-/// The transaction that this thread has open, and what it still knows of the last one.
+/// The open transaction of this thread, and the age of its last one.
 #[derive(Default)]
 pub(crate) struct OwnTransaction {
     is_open: Cell<bool>,
-    /// Why it must not commit, where it was no call of its own that failed.
+    /// Why it must not commit, if the failed call was not one of its own.
     doom: Cell<Option<&'static Error>>,
     last_age: Cell<u64>,
 }
 
 impl OwnTransaction {
-    /// Whether one is open.
+    /// Returns whether a transaction is open.
     #[inline(always)]
     pub(crate) fn is_open(&self) -> bool {
         self.is_open.get()
     }
 
-    /// Opens one. `false`: one is open already.
+    /// Opens a transaction. Returns `false` if one is open already.
     pub(crate) fn begin(&self) -> bool {
         if self.is_open.replace(true) {
             return false;
@@ -185,13 +186,13 @@ impl OwnTransaction {
         true
     }
 
-    /// Closes it, at this age.
+    /// Closes the transaction, and keeps its age.
     pub(crate) fn end(&self, age: u64) {
         self.last_age.set(age);
         self.is_open.set(false);
     }
 
-    /// Runs an operation that takes the open transaction for closed unless `is_open`.
+    /// Runs an operation that treats the open transaction as closed unless `is_open`.
     #[inline]
     pub(crate) fn shown<T>(&self, is_open: bool, operation: impl FnOnce() -> T) -> T {
         self.is_open.set(is_open);
@@ -200,7 +201,7 @@ impl OwnTransaction {
         answer
     }
 
-    /// An error that dooms it, if one is open.
+    /// Dooms the open transaction, if there is one, and returns the error.
     pub(crate) fn doomed_by(&self, error: &'static Error) -> Error {
         if self.is_open.get() {
             self.doom.set(Some(error));
@@ -208,12 +209,12 @@ impl OwnTransaction {
         error.clone()
     }
 
-    /// What dooms it.
+    /// Returns the error that dooms the transaction.
     pub(crate) fn doom(&self) -> Option<&'static Error> {
         self.doom.get()
     }
 
-    /// How old the last one was when it ended.
+    /// Returns the age of the last transaction when it ended.
     pub(crate) fn last_age(&self) -> u64 {
         self.last_age.get()
     }

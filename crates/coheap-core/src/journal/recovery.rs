@@ -28,18 +28,18 @@ use crate::os;
 use crate::sync::life::{Standing, State, StateWord};
 use crate::sync::{Census, Incarnation, Owner, turn};
 
-/// What became of an attempt to recover.
+/// The result of an attempt to recover a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovered {
     /// Its turns and journals are in order.
     Done,
-    /// Another process is at it; wait a little.
+    /// Another process is recovering it; wait a moment.
     Busy,
-    /// It lives.
+    /// The process lives.
     Alive,
 }
 
-/// Recovers a dead process: `by` is the recoverer, or `None` for one that has no slot yet.
+/// Recovers a dead process. `by` is the recoverer, or `None` for a process without a slot.
 pub fn recover(census: &Census, by: Option<Incarnation>, victim: Incarnation) -> Result<Recovered> {
     let _elected = census.byte_calls();
     let region = census.region();
@@ -61,12 +61,13 @@ pub fn recover(census: &Census, by: Option<Incarnation>, victim: Incarnation) ->
     }
     let ours = StateWord::new(victim.epoch, State::Recovering, by);
     if Region::compare_exchange(&slot.state, seen.0, ours.0).is_err() {
-        // Somebody was done with it before we had the byte.
+        // Another process finished the recovery before this one got the byte.
         census.release_unless_siblings(victim.slot)?;
         return Ok(Recovered::Busy);
     }
     if let Err(error) = put_in_order(region, victim) {
-        // A damaged journal: the next one shall find the process dead, not for ever in our hands.
+        // The journal is damaged. The next process must find the victim dead, and not in recovery
+        // for ever.
         let _ = Region::compare_exchange(&slot.state, ours.0, seen.0);
         census.release_byte(victim.slot)?;
         return Err(error);
@@ -93,7 +94,7 @@ fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Incarnation>) ->
     Ok(census.standing(Incarnation { slot, epoch })? == Standing::Alive)
 }
 
-/// The work itself. Every step may be the last one before the recoverer dies.
+/// Does the recovery. Each step may be the last one before the recoverer dies.
 fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
     if defect(Mistake::FreeTurnsBeforeUndo) {
         free_turns(region, victim);
@@ -160,7 +161,7 @@ fn free_if_victims(word: &crate::memory::Word, victim: Incarnation) {
     }
 }
 
-/// A death may be what somebody waits for without knowing: let all look.
+/// Wakes all sleepers, because any of them may wait for something that the dead process held.
 pub fn wake_everybody(region: &Region) {
     for index in 0..CONTEXT_COUNT {
         let at = region.context(index).sleeps_on.acquire();
@@ -174,7 +175,8 @@ pub fn wake_everybody(region: &Region) {
     }
 }
 
-/// Looks at one of `parts` parts of all slots and recovers the dead. Answers how many.
+/// Checks one of `parts` parts of all slots, recovers the dead processes in it, and returns how
+/// many.
 pub fn sweep(census: &Census, by: Option<Incarnation>, part: u32, parts: u32) -> Result<u32> {
     let mut recovered = 0;
     for index in (part..SLOT_COUNT).step_by(parts as usize) {

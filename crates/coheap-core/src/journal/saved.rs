@@ -19,7 +19,7 @@ use crate::memory::layout::{
     CHUNK_COUNT, CHUNK_SAVED, CHUNKS_PER_CHANGE, ContextRow, FIRST_SAVED, SavedWord,
 };
 
-/// Most words that one change can save.
+/// The limit of words that one change can save.
 pub const MAX_WORDS: usize = FIRST_SAVED + CHUNKS_PER_CHANGE * CHUNK_SAVED;
 
 /// Saved word number `index` of a context.
@@ -38,9 +38,9 @@ fn overflow_saved(region: &Region, context: u32, index: usize) -> &SavedWord {
     region.chunk_saved(chunk % CHUNK_COUNT, beyond % CHUNK_SAVED)
 }
 
-/// Puts every saved word back, last first, then declares the journal empty with one store.
+/// Restores every saved word, last first, then empties the journal with one store.
 ///
-/// May be cut off anywhere and run again: what it writes does not depend on what it wrote.
+/// May be interrupted anywhere and run again: its stores do not depend on its earlier stores.
 pub(super) fn undo(region: &Region, index: u32, row: &ContextRow, is_recovery: bool) -> Result<()> {
     let count = row.saved.get() as usize;
     let count =
@@ -60,7 +60,7 @@ pub(super) fn undo(region: &Region, index: u32, row: &ContextRow, is_recovery: b
     Ok(())
 }
 
-/// Claims overflow chunks until `words` saved words fit.
+/// Claims overflow chunks until there is room for `words` saved words.
 #[cold]
 pub(super) fn make_room(context: &Context, words: usize) -> Result<usize> {
     let chunks = (words - FIRST_SAVED).div_ceil(CHUNK_SAVED);
@@ -93,7 +93,7 @@ pub(super) fn make_room(context: &Context, words: usize) -> Result<usize> {
     Ok(FIRST_SAVED + chunks * CHUNK_SAVED)
 }
 
-/// Gives the overflow chunks of a context back.
+/// Returns the overflow chunks of a context.
 pub(super) fn give_chunks_back(context: &Context) {
     let region = context.region();
     let count = (context.row().chunks.get() as usize).min(CHUNKS_PER_CHANGE);

@@ -49,12 +49,12 @@ impl Region {
         Ok(Self { mapping, file, file_id, data_start, span_limit, known_end })
     }
 
-    /// The file behind the mapping.
+    /// Returns the file behind the mapping.
     pub fn file(&self) -> &HeapFile {
         &self.file
     }
 
-    /// The file, or an error if user code closed the descriptor or put another file there.
+    /// Returns the file, or an error if user code closed the descriptor or put another file there.
     fn checked_file(&self) -> Result<&HeapFile> {
         match self.file.id() {
             Ok(id) if id == self.file_id => Ok(&self.file),
@@ -87,14 +87,14 @@ impl Region {
         unsafe { self.mapping.base().add(at as usize).cast::<T>().as_ref() }
     }
 
-    /// The first page.
+    /// Returns the first page.
     #[inline(always)]
     pub fn header(&self) -> &Header {
         // SAFETY: the first page is mapped (Region.2), and an offset of 0 is aligned.
         unsafe { self.resolve(0) }
     }
 
-    /// A turn. `index` must be below `TURN_COUNT`.
+    /// Returns a turn. `index` must be below `TURN_COUNT`.
     #[inline(always)]
     pub fn turn(&self, index: u32) -> &Turn {
         assert!(index < layout::TURN_COUNT);
@@ -102,7 +102,7 @@ impl Region {
         unsafe { self.resolve(layout::TURNS + u64::from(index) * size_of::<Turn>() as u64) }
     }
 
-    /// A slot. `index` must be below `SLOT_COUNT`.
+    /// Returns a slot. `index` must be below `SLOT_COUNT`.
     #[inline(always)]
     pub fn slot(&self, index: u32) -> &Slot {
         assert!(index < layout::SLOT_COUNT);
@@ -110,7 +110,7 @@ impl Region {
         unsafe { self.resolve(layout::SLOTS + u64::from(index) * size_of::<Slot>() as u64) }
     }
 
-    /// A context. `index` must be below `CONTEXT_COUNT`.
+    /// Returns a context. `index` must be below `CONTEXT_COUNT`.
     #[inline(always)]
     pub fn context(&self, index: u32) -> &ContextRow {
         assert!(index < CONTEXT_COUNT);
@@ -126,14 +126,14 @@ impl Region {
         unsafe { self.resolve(CHUNK_OWNERS + u64::from(index) * 8) }
     }
 
-    /// An arena. `index` must be below `ARENA_COUNT`.
+    /// Returns an arena. `index` must be below `ARENA_COUNT`.
     pub fn arena(&self, index: u32) -> &Arena {
         assert!(index < layout::ARENA_COUNT);
         // SAFETY: a row of the arenas (`index` was checked above, Region.2).
         unsafe { self.resolve(layout::ARENAS + u64::from(index) * size_of::<Arena>() as u64) }
     }
 
-    /// The control words of a context whose journal is committed.
+    /// Returns the control words of a context whose journal is committed.
     #[inline(always)]
     pub fn control(&self, context: u32) -> &Control {
         assert!(context < CONTEXT_COUNT);
@@ -196,7 +196,7 @@ impl Region {
         (self.known_end.load(Ordering::Relaxed) - self.data_start) / SPAN_BYTES
     }
 
-    /// The table row of a span.
+    /// Returns the table row of a span.
     pub fn span(&self, index: u64) -> Result<&Span, Corrupt> {
         if index >= self.known_spans() && index >= self.committed_spans() {
             return Err(Corrupt { what: "span number", at: index });
@@ -206,7 +206,7 @@ impl Region {
         Ok(unsafe { self.resolve(at) })
     }
 
-    /// The thing at an offset in a span.
+    /// Returns the thing at an offset in a span.
     #[inline(always)]
     pub fn at<T: Plain>(&self, at: u64) -> Result<&T, Corrupt> {
         const { assert!(align_of::<T>() <= 8) };
@@ -282,14 +282,14 @@ impl Region {
         Ok(unsafe { self.resolve(at) })
     }
 
-    /// A signal that a sleeper published.
+    /// Returns a signal that a sleeper published.
     pub fn published_signal(&self, at: u64) -> Result<&Signal, Corrupt> {
         self.journaled_word(at)?;
         // SAFETY: a signal is as long and as aligned as the word that is there (asserted above).
         Ok(unsafe { self.resolve(at) })
     }
 
-    /// The offset of something in this region.
+    /// Returns the offset of something in this region.
     #[inline(always)]
     pub fn offset_of<T: Plain>(&self, thing: &T) -> u64 {
         (std::ptr::from_ref(thing) as usize - self.mapping.base().as_ptr() as usize) as u64
@@ -325,7 +325,8 @@ impl Region {
         Ok(())
     }
 
-    /// Whether `at..at + bytes.len()` holds exactly `bytes` followed by zeros to a full word.
+    /// Returns whether `at..at + bytes.len()` holds exactly `bytes` followed by zeros to a full
+    /// word.
     #[inline]
     pub fn equals(&self, at: u64, bytes: &[u8]) -> Result<bool, Corrupt> {
         let words = self.words(at, bytes.len().div_ceil(8))?;
@@ -363,14 +364,14 @@ impl Region {
         word.0.store(value, Ordering::Release);
     }
 
-    /// Door two: replaces `old` by `new`, or answers what is there.
+    /// Door two: replaces `old` by `new`, or returns what is there.
     #[inline(always)]
     pub fn compare_exchange(word: &Word, old: u64, new: u64) -> Result<u64, u64> {
         failpoint::hit();
         word.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
     }
 
-    /// Door two: puts `new` and answers what was there.
+    /// Door two: puts `new` and returns what was there.
     #[inline(always)]
     pub fn swap(word: &Word, new: u64) -> u64 {
         failpoint::hit();
@@ -378,7 +379,7 @@ impl Region {
         word.0.swap(new, Ordering::AcqRel)
     }
 
-    /// Door two: adds, and answers what was there.
+    /// Door two: adds, and returns what was there.
     #[inline(always)]
     pub fn add(word: &Word, more: u64) -> u64 {
         failpoint::hit();

@@ -11,13 +11,13 @@ use super::atomic::{AtomicU32, AtomicU64, Ordering};
 pub struct Word(pub(super) AtomicU64);
 
 impl Word {
-    /// The value, in no order with other words.
+    /// Returns the value, in no order with other words.
     #[inline(always)]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The value; what its writer stored before is seen after.
+    /// Returns the value; what its writer stored before is seen after.
     #[inline(always)]
     pub fn acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
@@ -36,18 +36,18 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// How often it was woken: to be read *before* the last look at what is waited for.
+    /// Returns how often it was woken: to be read *before* the last look at what is waited for.
     #[inline(always)]
     pub fn seen(&self) -> u32 {
         self.word.load(Ordering::Acquire)
     }
 
-    /// The word, for the kernel.
+    /// Returns the word, for the kernel.
     pub fn futex(&self) -> &AtomicU32 {
         &self.word
     }
 
-    /// The time of the last watcher.
+    /// Returns the time of the last watcher.
     pub fn watched(&self) -> u32 {
         self.watcher.load(Ordering::Relaxed)
     }
@@ -55,7 +55,7 @@ impl Signal {
 
 #[cfg(loom)]
 impl Word {
-    /// A word outside of every heap.
+    /// Returns a word outside of every heap.
     pub fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
     }
@@ -63,7 +63,7 @@ impl Word {
 
 #[cfg(loom)]
 impl Signal {
-    /// A signal outside of every heap.
+    /// Returns a signal outside of every heap.
     pub fn never_woken() -> Self {
         Self { word: AtomicU32::new(0), watcher: AtomicU32::new(0) }
     }

@@ -34,13 +34,13 @@ pub(super) fn make<R: Recipe>(change: &mut Change<'_>, recipe: &R) -> Result<R::
 /// Words that `end` saves at most.
 pub(super) const END_WORDS: usize = header::DESTROY_WORDS + DETACH_WORDS;
 
-/// Makes sure that `end` has what it needs. The object's turns are held.
+/// Prepares `end`. The object's turns are held.
 pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Result<()> {
     kinds::shape(kind).prepare_removal(context, handle.object(context.region())?)
 }
 
-/// Ends an object, whose turns are held: moves away what hangs from it. `husk::dismantle` does
-/// the rest once the turns are free.
+/// Ends an object, whose turns are held: moves everything that hangs from it into a husk.
+/// `husk::dismantle` does the rest once the turns are free.
 pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()> {
     kinds::shape(kind).detach(change, handle.object(change.region())?)?;
     header::destroy(change, handle)

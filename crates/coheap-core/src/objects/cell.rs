@@ -34,12 +34,12 @@ const INTEGER: u64 = INT_BYTES as u64 | (INT_TAG as u64) << 8;
 const BLOCK: u64 = 0xff;
 /// Bit of a cell whose block is a parcel.
 const PARCEL: u64 = 1 << 56;
-/// Longest value that is overwritten where it lies.
+/// Longest value that is overwritten in place.
 const IN_PLACE: u64 = 256;
-/// Words that `replace` saves at most, not counting blocks taken and given.
+/// Words that `replace` saves at most, without those for blocks that are taken and freed.
 pub const REPLACE_WORDS: usize = 2 + IN_PLACE as usize / 8;
 
-/// The integer that bytes are.
+/// Returns the integer that the bytes encode.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn decode_integer(bytes: &[u8]) -> Result<i64> {
 pub struct Cell(pub u64, pub u64);
 
 impl Cell {
-    /// The cell with nothing in it.
+    /// The empty cell.
     pub const NOTHING: Self = Self(0, 0);
 
     /// Reads two words.
@@ -63,7 +63,7 @@ impl Cell {
         Self(words[0].get(), words[1].get())
     }
 
-    /// A short value as a cell.
+    /// Returns a short value as a cell.
     #[inline]
     pub fn inline(bytes: &[u8]) -> Option<Self> {
         let len = bytes.len();
@@ -80,14 +80,14 @@ impl Cell {
         Some(Self(len as u64 | low << 8, high))
     }
 
-    /// An integer as a cell.
+    /// Returns an integer as a cell.
     #[inline]
     pub fn integer(value: i64) -> Self {
         let bits = value as u64;
         Self(INTEGER | bits << 16, bits >> 48)
     }
 
-    /// An integer as the bytes of a value.
+    /// Returns an integer as the bytes of a value.
     #[inline]
     pub fn integer_bytes(value: i64) -> [u8; INT_BYTES] {
         let mut bytes = [INT_TAG; INT_BYTES];
@@ -95,32 +95,32 @@ impl Cell {
         bytes
     }
 
-    /// The integer in the cell, if that is what it holds.
+    /// Returns the integer in the cell, if it holds one.
     #[inline]
     pub fn as_integer(self) -> Option<i64> {
         let is_integer = self.0 & 0xffff == INTEGER;
         is_integer.then_some((self.0 >> 16 | self.1 << 48) as i64)
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the cell is empty.
     #[inline(always)]
     pub fn is_nothing(self) -> bool {
         self.0 & 0xff == 0
     }
 
-    /// Whether it is the key cell of a removed entry.
+    /// Returns whether it is the key cell of a removed entry.
     #[inline(always)]
     pub fn is_removed(self) -> bool {
         self.0 & 0xff == REMOVED
     }
 
-    /// The block behind a long value: its length and offset.
+    /// Returns the length of a long value and the offset of its block.
     #[inline]
     pub fn block(self) -> Option<(u64, u64)> {
         (self.0 & 0xff == BLOCK).then_some((self.0 >> 8 & 0xffff_ffff_ffff, self.1))
     }
 
-    /// Whether the block is a parcel, which refers to objects.
+    /// Returns whether the block is a parcel, which refers to objects.
     #[inline]
     pub fn is_parcel(self) -> bool {
         self.0 & (0xff | PARCEL) == BLOCK | PARCEL
@@ -150,7 +150,7 @@ impl Cell {
         self.append_to(region, out)
     }
 
-    /// Adds the value's bytes to `out`.
+    /// Appends the value's bytes to `out`.
     #[inline]
     pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         if let Some((len, at)) = self.block() {
@@ -167,7 +167,7 @@ impl Cell {
         Ok(())
     }
 
-    /// Whether the value is exactly `bytes`, whose short form is `inline`.
+    /// Returns whether the value is exactly `bytes`, whose short form is `inline`.
     #[inline(always)]
     pub fn is(self, region: &Region, bytes: &[u8], inline: Option<Self>) -> Result<bool, Corrupt> {
         if let Some(inline) = inline {
@@ -180,12 +180,12 @@ impl Cell {
     }
 }
 
-/// The room that a value needs outside its cell.
+/// Returns the room that a value needs outside its cell.
 pub fn room_of(bytes: &[u8]) -> Option<Room> {
     (bytes.len() > INLINE).then(|| Room::of(bytes.len()))
 }
 
-/// Makes sure that `make` finds its block. Call it before the change begins.
+/// Makes the block that `make` needs pending. Call it before the change begins.
 pub fn ensure(context: &Context, bytes: &[u8]) -> Result<()> {
     match room_of(bytes) {
         Some(room) => allocator::ensure(context, room, 1),
@@ -194,7 +194,7 @@ pub fn ensure(context: &Context, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Builds a cell for a value, in a block taken from the pending ones where it is long.
+/// Builds a cell for a value; a long value is stored in a pending block.
 pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
     if let Some(inline) = Cell::inline(bytes) {
         return Ok(inline);
@@ -206,7 +206,7 @@ pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
     Ok(build(change.region(), at, bytes)?)
 }
 
-/// The cell of a parcel that this thread has packed.
+/// Returns the cell of a parcel that this thread has packed.
 #[inline]
 pub fn packed(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<Cell>> {
     if bytes.first() != Some(&parcel::TAG) {
@@ -216,7 +216,7 @@ pub fn packed(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<Cell>> {
     Ok(block.map(|at| Cell(BLOCK | PARCEL | (bytes.len() as u64) << 8, at)))
 }
 
-/// The cell of a long value that is written to a block nobody else can see yet.
+/// Returns the cell of a long value, written to a block that no other process can reach yet.
 pub fn build(region: &Region, at: u64, bytes: &[u8]) -> Result<Cell, Corrupt> {
     region.copy_in(at, bytes)?;
     Ok(Cell(BLOCK | (bytes.len() as u64) << 8, at))
@@ -231,7 +231,8 @@ pub fn free(change: &mut Change<'_>, cell: Cell) -> Result<()> {
     }
 }
 
-/// Whether `replace` needs no block of its own: the new value fits where the old one lies.
+/// Returns whether `replace` needs no new block, because the new value fits in place of the old
+/// one.
 pub fn fits(region: &Region, old: Cell, bytes: &[u8]) -> Result<bool, Corrupt> {
     if bytes.len() <= INLINE {
         return Ok(true);
@@ -243,7 +244,7 @@ pub fn fits(region: &Region, old: Cell, bytes: &[u8]) -> Result<bool, Corrupt> {
     Ok(old.room(region)?.is_some_and(same))
 }
 
-/// Stores a value in the cell at `words` instead of what is there.
+/// Replaces the value of the cell at `words`.
 pub fn replace(change: &mut Change<'_>, words: &CellWords, bytes: &[u8]) -> Result<()> {
     let old = Cell::load(words);
     if bytes.len() > INLINE && fits(change.region(), old, bytes)? {
@@ -255,21 +256,21 @@ pub fn replace(change: &mut Change<'_>, words: &CellWords, bytes: &[u8]) -> Resu
     Ok(())
 }
 
-/// Stores a cell's two words, saving what was there.
+/// Saves and stores a cell's two words.
 #[inline]
 pub fn store(change: &mut Change<'_>, words: &CellWords, cell: Cell) {
     change.set(&words[0], cell.0);
     change.set(&words[1], cell.1);
 }
 
-/// Stores a cell that nobody else can see yet, or whose words are saved already.
+/// Stores a cell that no other process can reach yet, or whose words are saved already.
 #[inline(always)]
 pub fn put(change: &Change<'_>, words: &CellWords, cell: Cell) {
     change.put(&words[0], cell.0);
     change.put(&words[1], cell.1);
 }
 
-/// As [`store`], without saving a word that stays what it is.
+/// As [`store`], without saving a word that does not change.
 #[inline]
 pub fn update(change: &mut Change<'_>, words: &CellWords, cell: Cell) {
     for (word, value) in words.iter().zip([cell.0, cell.1]) {
@@ -279,8 +280,8 @@ pub fn update(change: &mut Change<'_>, words: &CellWords, cell: Cell) {
     }
 }
 
-/// Stores a short value instead of a short one, as a change of its own: it takes no block and
-/// leaves none. Where one word tells them apart, one store is the whole change.
+/// Replaces a short value by a short one, as a change of its own: no block is taken or freed. If
+/// the two differ in one word only, one store is the whole change.
 #[inline]
 pub fn exchange(held: &Held<'_>, words: &CellWords, old: Cell, new: Cell) -> Result<()> {
     if old.1 == new.1 {

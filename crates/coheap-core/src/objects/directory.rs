@@ -28,12 +28,12 @@ pub const LONGEST_NAME: usize = 255;
 pub struct Directory;
 
 impl Directory {
-    /// The object of a name, made from the recipe if there is none.
+    /// Returns the object with this name, created from the recipe if there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`] when the name has another kind of object; [`Error::BadName`];
-    /// [`Error::HeapFull`]; [`Error::BadArgument`] when it would be made inside a transaction;
+    /// [`Error::WrongKind`] when the object with that name is of another kind; [`Error::BadName`];
+    /// [`Error::HeapFull`]; [`Error::BadArgument`] when it would be created inside a transaction;
     /// nothing was changed.
     pub fn get_or_create<R: Recipe>(
         &self,
@@ -56,7 +56,7 @@ impl Directory {
         Ok(object)
     }
 
-    /// The object of a name.
+    /// Returns the object with this name.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Directory {
         }
     }
 
-    /// All names with the kinds of their objects, oldest first.
+    /// Returns all names with the kinds of their objects, the oldest object first.
     ///
     /// # Errors
     ///
@@ -88,19 +88,19 @@ impl Directory {
         kinds.collect()
     }
 
-    /// Ends the object of a name. Its handles answer [`Error::ObjectGone`] from now on.
+    /// Removes the object with this name. Its handles return [`Error::ObjectGone`] from then on.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchName`]; [`Error::HeapFull`] when there is no room for the note of what is to
-    /// be taken apart; nothing was changed.
+    /// [`Error::NoSuchName`]; [`Error::HeapFull`] when there is no room for the husk;
+    /// [`Error::BadArgument`] inside a transaction; nothing was changed.
     pub fn remove(&self, context: &Context, name: &str) -> Result<()> {
         check_name(name)?;
         refuse_inside(context)?;
         let region = context.region();
         loop {
             let (handle, kind) = self.look_up(context, name)?;
-            // A transaction that has the object ends first.
+            // Waits until a transaction that holds the object has ended.
             drop(handle.hold(context)?);
             let turns = [handle.turn, handle.second_turn, DIRECTORY_TURN];
             let held = context.hold_all(&turns)?;
@@ -121,7 +121,7 @@ impl Directory {
             birth::end(&mut change, &handle, kind)?;
             change.commit();
             drop(held);
-            // Whoever sleeps on the object must learn that it is gone.
+            // Threads that sleep on the object must learn that it is gone.
             recovery::wake_everybody(region);
             husk::dismantle(context)?;
             return allocator::tidy(context);
@@ -142,7 +142,8 @@ impl Directory {
 
 const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
 
-/// What a transaction makes or removes could not be undone with it.
+/// Returns an error inside a transaction, which could not undo the creation or removal of an
+/// object.
 fn refuse_inside(context: &Context) -> Result<()> {
     if context.kept.transaction.is_open() {
         return Err(Error::BadArgument(
@@ -152,7 +153,7 @@ fn refuse_inside(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Whether a string may name an object.
+/// Checks that a string may name an object.
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::BadName("is empty"));
@@ -166,7 +167,8 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// All names, and where their objects are, oldest first. The directory's turn is held.
+/// Returns all names and the places of their objects, the oldest first. The directory's turn is
+/// held.
 pub(crate) fn entries(region: &Region) -> Result<Vec<(String, DirectoryValue)>> {
     let table = Table::new(region, &region.header().directory);
     let mut entries = Vec::new();
@@ -184,7 +186,7 @@ pub(crate) fn entries(region: &Region) -> Result<Vec<(String, DirectoryValue)>> 
     Ok(entries)
 }
 
-/// Where the object of a name is.
+/// Returns the place of the object with this name.
 fn value_in(region: &Region, cell: Cell) -> Result<DirectoryValue> {
     let mut bytes = Vec::new();
     cell.read(region, &mut bytes)?;
@@ -200,7 +202,7 @@ fn object_in<T: Typed>(region: &Region, cell: Cell) -> Result<T> {
     }
 }
 
-/// What the directory leads to lives.
+/// Checks that an object in the directory lives, as all of them must.
 fn living<T>(found: Result<T>, at: u64) -> Result<T> {
     match found {
         Err(Error::ObjectGone) => Err(Corrupt { what: "entry of the directory", at }.into()),

@@ -20,13 +20,15 @@ use crate::sync::Incarnation;
 use crate::sync::life::{State, StateWord};
 use crate::sync::wait::PARTS;
 
-/// An answer like "empty" is not given when the last look at all slots is older than this.
+/// A result like "empty" is not returned if the last check of all slots is older than this, in
+/// nanoseconds.
 const FRESH: u64 = 20_000_000;
 
-/// How old the last look may be where something was found, but the dead may have more.
+/// How old the last check may be if something was found, but dead processes may hold more.
 const SELDOM: u64 = 50_000_000;
 
-/// Recovers whoever died and settles every estate.
+/// Recovers all dead processes, settles every estate, and returns how many processes were
+/// recovered.
 pub fn sweep(context: &Context) -> Result<u32> {
     let member = context.member();
     let recovered = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
@@ -34,7 +36,7 @@ pub fn sweep(context: &Context) -> Result<u32> {
     Ok(recovered)
 }
 
-/// Sweeps unless somebody did within the last 20 ms. Answers whether it did.
+/// Sweeps unless a sweep took place within the last 20 ms, and returns whether it did.
 pub fn sweep_if_due(context: &Context) -> Result<bool> {
     let swept = &context.region().header().swept;
     let (last, now) = (swept.get(), os::now());
@@ -46,7 +48,7 @@ pub fn sweep_if_due(context: &Context) -> Result<bool> {
     Ok(false)
 }
 
-/// Sweeps unless somebody did within the last 50 ms, for those who come by often.
+/// Sweeps unless a sweep took place within the last 50 ms, for callers that run often.
 #[inline]
 pub(crate) fn sweep_in_passing(context: &Context) -> Result<()> {
     let last = context.region().header().swept.get();
@@ -56,8 +58,8 @@ pub(crate) fn sweep_in_passing(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Runs an operation again if it found nothing, no place or no room, and the dead may have what
-/// it looked for. No turn may be held.
+/// Runs an operation again if it found no item, no place or no room, and dead processes may hold
+/// what it needs. No turn may be held.
 #[inline(always)]
 pub(crate) fn or_after_sweep<T>(
     context: &Context,
@@ -65,7 +67,7 @@ pub(crate) fn or_after_sweep<T>(
 ) -> Result<T> {
     match operation() {
         Err(Error::Empty | Error::Full) if sweep_if_due(context)? => operation(),
-        // Nobody polls for room, and what the dead left may be all there is.
+        // No waiter polls for room, and the estates of the dead may be the only room there is.
         Err(Error::HeapFull { .. }) => {
             sweep(context)?;
             husk::dismantle_abandoned(context)?;
@@ -75,14 +77,14 @@ pub(crate) fn or_after_sweep<T>(
     }
 }
 
-/// A ticker's look at a part of the slots.
+/// Checks a part of the slots, as a ticker.
 pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     settle_part(context, part, PARTS)
 }
 
-/// Recovers a process that was found dead, and settles what it owned.
+/// Recovers a process that was found dead, and settles its estate.
 pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
     let member = context.member();
     recovery::recover(member.census(), Some(member.incarnation()), dead)?;
@@ -93,14 +95,14 @@ pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
     Ok(())
 }
 
-/// Settles what this process itself owns, which is about to leave, and what the dead left.
+/// Settles the property of this process, which is about to leave, and all estates.
 pub fn leave(context: &Context) -> Result<()> {
     while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Dropped)? {}
     sweep(context)?;
     allocator::reclaim(context)
 }
 
-/// Settles every estate there is.
+/// Settles every estate.
 pub fn settle_all(context: &Context) -> Result<()> {
     settle_part(context, 0, 1)
 }

@@ -20,10 +20,10 @@ use crate::sync::owner::{Owner, WAITERS};
 use crate::sync::wait::{self, Pause};
 use crate::sync::{Patience, deadlock, lock};
 
-/// Looks before a transaction goes to sleep: most are over in less than a microsecond.
+/// How often a caller checks before it sleeps: most transactions end in less than a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 200 };
 
-/// Where an object is, and which one it was when the handle was made.
+/// The place of an object, and the object's generation when the handle was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Handle {
     /// Offset of the header.
@@ -54,7 +54,7 @@ impl Handle {
         Ok(Self { at, generation, turn, second_turn })
     }
 
-    /// The header, if the object still lives. The answer holds as long as its turn is held.
+    /// Returns the header, if the object still lives. It cannot end while its turn is held.
     #[inline(always)]
     pub(crate) fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
         let object: &Object = region.at(self.at)?;
@@ -65,7 +65,7 @@ impl Handle {
         }
     }
 
-    /// Takes the object's turn for a single write: waits while a transaction has the object.
+    /// Takes the object's turn for a single write: waits while a transaction holds the object.
     #[inline(always)]
     pub(crate) fn hold<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
         let held = context.hold(self.turn)?;
@@ -84,7 +84,7 @@ impl Handle {
             return Err(Error::WouldBlock);
         }
         let answer = self.wait_while_locked(context, Patience::new(deadline), |object, word| {
-            // Others may sleep still, and this writer will not pass the lock on.
+            // Other threads may still sleep, and this writer does not pass the lock on.
             if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
                 wait::wake(&object.signal, u32::MAX);
             }
@@ -99,7 +99,7 @@ impl Handle {
     }
 
     /// Takes the object's transaction lock for the calling thread, if it is free or about to be.
-    /// `false`: somebody has it, perhaps this very thread.
+    /// Returns `false` if a thread holds it, perhaps this one.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Handle {
         Ok(false)
     }
 
-    /// Takes the object's transaction lock for the calling thread, waiting for others.
+    /// Takes the object's transaction lock for the calling thread, and waits until it is free.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Handle {
         answer.map(|_| ())
     }
 
-    /// Holds the turn at a moment when no transaction has the object and `settle` agrees.
+    /// Takes the turn at a moment when no transaction holds the object and `settle` agrees.
     fn wait_while_locked<'a>(
         &self,
         context: &'a Context,
@@ -194,7 +194,7 @@ impl Handle {
     }
 }
 
-/// The shape word of a living object. An offset may come from anywhere.
+/// Returns the shape word of a living object. The offset is untrusted.
 fn shape_of(region: &Region, at: u64, generation: u64) -> Result<u64> {
     let object: &Object = region.at(at)?;
     let shape = object.shape.get();
@@ -204,7 +204,7 @@ fn shape_of(region: &Region, at: u64, generation: u64) -> Result<u64> {
     Ok(shape)
 }
 
-/// The age of a transaction is told from its first wait on: who never waits needs none.
+/// Sets the age of a transaction at its first wait: one that never waits needs none.
 fn date_transaction(context: &Context) {
     let age = &context.row().age;
     if context.kept.transaction.is_open() && age.get() <= 1 {
@@ -212,7 +212,7 @@ fn date_transaction(context: &Context) {
     }
 }
 
-/// Frees a transaction lock whose owner is dead: its changes were private and died with it.
+/// Releases a transaction lock whose owner is dead: the changes were private and are lost with it.
 pub(crate) fn break_dead_lock(object: &Object, dead: Owner) {
     let word = object.lock.acquire();
     if Owner::of(word) == dead && Region::compare_exchange(&object.lock, word, 0).is_ok() {
@@ -223,7 +223,7 @@ pub(crate) fn break_dead_lock(object: &Object, dead: Owner) {
 /// Words that `create` saves besides those of its caller.
 pub const CREATE_WORDS: usize = allocator::TAKE_WORDS + 2;
 
-/// The next turn in the round.
+/// Returns the next turn, in rotation.
 pub fn deal_turn(region: &Region) -> u32 {
     (Region::add(&region.header().dealt, 1) % u64::from(OBJECT_TURNS)) as u32
 }
@@ -231,8 +231,8 @@ pub fn deal_turn(region: &Region) -> u32 {
 /// The room of a header.
 pub const ROOM: Room = Room::Class(HEADER_CLASS);
 
-/// Makes a new object from a pending header. Nobody can have a handle to it before the change
-/// commits; `fill` puts those root words that are not zero.
+/// Creates an object in a pending header. No handle to it can exist before the change commits.
+/// `fill` stores the root words that are not zero.
 pub fn create(
     change: &mut Change<'_>,
     kind: Kind,
@@ -256,8 +256,8 @@ pub fn create(
     Ok(Handle { at, generation, turn, second_turn })
 }
 
-/// Ends an object's life: handles answer `ObjectGone` once the change commits. What hangs from
-/// its root words must have been moved away in the same change.
+/// Ends an object's life: handles return `ObjectGone` once the change commits. Everything that
+/// hangs from its root words must have been moved away in the same change.
 pub fn destroy(change: &mut Change<'_>, handle: &Handle) -> Result<()> {
     let object = handle.object(change.region())?;
     if !defect(Mistake::KeepGenerationOfRemoved) {

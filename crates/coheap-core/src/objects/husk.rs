@@ -25,7 +25,7 @@ pub(crate) const ROOM: Room = Room::of(size_of::<Husk>());
 /// Words that `hang` saves at most.
 pub(crate) const HANG_WORDS: usize = allocator::TAKE_WORDS + 1;
 const _: () = assert!(HANG_WORDS <= kinds::DETACH_WORDS, "an object that ends leaves a husk");
-/// Things that a kind frees in one step at most.
+/// The number of things that a kind frees in one step at most.
 pub(crate) const STEP: u64 = 32;
 /// Words that a step saves at most.
 const STEP_WORDS: usize = 2 * STEP as usize * allocator::GIVE_WORDS + 8;
@@ -34,22 +34,22 @@ const KIND: u32 = 16;
 /// First bit of the stage in the info word.
 const STAGE: u32 = 8;
 
-/// The info word of a husk: what it is left of, which stage of being taken apart, and flags.
+/// Returns the info word of a husk: its kind, the stage of taking it apart, and flags.
 pub(crate) fn info(kind: Kind, stage: u8, flags: u8) -> u64 {
     (kind as u64) << KIND | u64::from(stage) << STAGE | u64::from(flags)
 }
 
-/// Stage and flags in an info word.
+/// Returns the stage and the flags in an info word.
 pub(crate) fn stage_and_flags(info: u64) -> (u8, u8) {
     ((info >> STAGE) as u8, info as u8)
 }
 
-/// Makes sure that `hang` finds its block.
+/// Makes the block that `hang` needs pending.
 pub(crate) fn ensure(context: &Context) -> Result<()> {
     allocator::ensure(context, ROOM, 1)
 }
 
-/// Makes sure that `hang` finds a block: the one in reserve, where the heap has no other.
+/// Makes a block for `hang` pending, or leaves the reserve block to it if the heap has no other.
 pub(crate) fn ensure_or_reserve(context: &Context, reserve: &Word) -> Result<()> {
     match ensure(context) {
         Err(Error::HeapFull { .. }) if reserve.get() != 0 => Ok(()),
@@ -57,7 +57,7 @@ pub(crate) fn ensure_or_reserve(context: &Context, reserve: &Word) -> Result<()>
     }
 }
 
-/// Hangs a husk on the context's chain, whose words from the third on are put by `fill`.
+/// Hangs a husk on the context's chain. `fill` stores its words from the third on.
 pub(crate) fn hang<H: Plain>(
     change: &mut Change<'_>,
     info: u64,
@@ -74,7 +74,7 @@ pub(crate) fn hang<H: Plain>(
     Ok(())
 }
 
-/// Walks the block in reserve, if there is one.
+/// Walks the reserve block, if there is one.
 pub(crate) fn walk_reserve(walk: &mut dyn Walk, reserve: &Word) -> Result<()> {
     match reserve.get() {
         0 => Ok(()),
@@ -82,7 +82,7 @@ pub(crate) fn walk_reserve(walk: &mut dyn Walk, reserve: &Word) -> Result<()> {
     }
 }
 
-/// Takes a block of this room from the pending ones, or else the one in reserve.
+/// Takes a pending block of this room, or else the reserve block.
 pub(crate) fn take_or_reserve(change: &mut Change<'_>, reserve: &Word) -> Result<u64> {
     let kept = reserve.get();
     if kept == 0 || allocator::is_pending(change.context(), ROOM) {
@@ -92,14 +92,14 @@ pub(crate) fn take_or_reserve(change: &mut Change<'_>, reserve: &Word) -> Result
     Ok(kept)
 }
 
-/// Takes the caller's husks apart, and the parcels that were in them. Call it with no turn held.
+/// Takes the caller's husks apart, and the parcels in them. Call it with no turn held.
 #[inline]
 pub(crate) fn dismantle(context: &Context) -> Result<()> {
     dismantle_only(context)?;
     parcel::let_go(context)
 }
 
-/// As [`dismantle`], but for the parcels.
+/// As [`dismantle`], without the parcels.
 pub(super) fn dismantle_only(context: &Context) -> Result<()> {
     let head = &context.control().husks;
     while head.get() != 0 {
@@ -108,7 +108,7 @@ pub(super) fn dismantle_only(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Takes apart what threads left behind that have no row any more.
+/// Takes apart the husks of threads that no longer have a row.
 pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
     let region = context.region();
     for index in 0..CONTEXT_COUNT {
@@ -133,7 +133,7 @@ pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// One bounded change.
+/// Does one step, which is one bounded change.
 fn step(context: &Context, head: &Word) -> Result<()> {
     let region = context.region();
     let at = head.get();
@@ -150,8 +150,8 @@ fn step(context: &Context, head: &Word) -> Result<()> {
     allocator::tidy(context)
 }
 
-/// The husk at an offset, whose numbers are none that a heap of this size cannot have: so nobody
-/// counts down from them for ever.
+/// Returns the husk at an offset, after checking that its numbers are possible in a heap of this
+/// size: a countdown from a wrong number could take for ever.
 pub(crate) fn find(region: &Region, at: u64) -> Result<(&Husk, &'static dyn Shape), Corrupt> {
     let husk: &Husk = region.at(at)?;
     let shape = Kind::of((husk.info.get() >> KIND) as u8).map(kinds::shape);

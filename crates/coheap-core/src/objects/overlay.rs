@@ -26,22 +26,22 @@ use crate::objects::header::Handle;
 use crate::objects::kinds;
 use crate::sync::Owner;
 
-/// Turns that a commit takes.
+/// The turns that a commit takes.
 pub(crate) type Turns = SmallVec<[u32; 8]>;
-/// Who is woken after a commit, and how many of them.
+/// The signals to wake after a commit, and how many sleepers each.
 pub(crate) type Wakes<'a> = SmallVec<[(&'a Signal, u32); 4]>;
 
-/// What the one change of a commit needs.
+/// The resources that the one change of a commit needs.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
-    /// Blocks it takes.
+    /// The blocks it takes.
     pub(crate) rooms: SmallVec<[Room; 8]>,
-    /// Words it saves at most.
+    /// The number of words it saves at most.
     pub(crate) words: usize,
 }
 
 impl Needs {
-    /// Adds what it takes to replace the value in a cell.
+    /// Adds the resources for replacing the value in a cell.
     pub(in crate::objects) fn replacement(
         &mut self,
         region: &Region,
@@ -59,55 +59,57 @@ impl Needs {
     }
 }
 
-/// What every overlay answers.
+/// The interface of every overlay.
 pub(crate) trait Overlaid {
-    /// Whether the transaction has nothing of the object that others could wait for.
+    /// Returns whether the transaction holds nothing of the object that other threads could wait
+    /// for.
     fn holds_nothing(&self) -> bool;
 
-    /// Whether the commit must have the object locked.
+    /// Returns whether the object must be locked for the commit.
     fn needs_lock(&self) -> bool;
 
-    /// The present state, to go back to.
+    /// Returns the current state, to which `roll_back` can return.
     fn mark(&self) -> Box<dyn Any>;
 
-    /// Goes back to a mark; without one, to the moment when the object was touched first. What was
-    /// taken from the object since is given back.
+    /// Goes back to a mark; without a mark, to the moment when the object was first touched.
+    /// Everything that was taken from the object since is returned.
     fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()>;
 
-    /// Gives back what was taken from the object: the transaction ends, and did not commit.
+    /// Returns everything that was taken from the object: the transaction ends without a commit.
     fn give_back(&mut self, _: &Context) {}
 
-    /// Adds the turns that the commit must hold. None: there is nothing to apply.
+    /// Adds the turns that the commit must hold. Adds none if there is nothing to apply.
     fn turns(&self, context: &Context, turns: &mut Turns);
 
-    /// Looks everything up, finds every error, and says what `apply` needs. The turns are held.
+    /// Looks everything up, finds every error, and adds the resources that `apply` needs. The turns
+    /// are held.
     fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()>;
 
-    /// Stores everything, within the one change.
+    /// Stores all writes, within the one change.
     fn apply(&self, change: &mut Change<'_>) -> Result<()>;
 
-    /// Adds those to be woken once the turns are let go, which are still held.
+    /// Adds the signals to wake once the turns are released. They are still held.
     fn wakes<'a>(&self, region: &'a Region, wakes: &mut Wakes<'a>);
 }
 
 macro_rules! define_overlay {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
         $folder:ident $(, $overlay:ident)?;)*) => {
-        /// The overlay of an object, of whichever kind.
+        /// The overlay of an object of any kind.
         #[derive(Debug)]
         pub(crate) enum Overlay {
             $($($variant(kinds::$folder::$overlay),)?)*
         }
 
         impl Overlay {
-            /// What all overlays have in common.
+            /// Returns the common interface of the overlay.
             pub(crate) fn get(&self) -> &dyn Overlaid {
                 match self {
                     $($(Self::$variant(overlay @ kinds::$folder::$overlay { .. }) => overlay,)?)*
                 }
             }
 
-            /// As [`get`](Self::get), to be changed.
+            /// As [`get`](Self::get), mutable.
             pub(crate) fn get_mut(&mut self) -> &mut dyn Overlaid {
                 match self {
                     $($(Self::$variant(overlay @ kinds::$folder::$overlay { .. }) => overlay,)?)*
@@ -118,7 +120,7 @@ macro_rules! define_overlay {
 }
 for_each_kind!(define_overlay);
 
-/// A kind that can be in transactions.
+/// A kind that supports transactions.
 pub trait Transactional: Copy {
     #[doc(hidden)]
     fn lockable(&self) -> Lockable;
@@ -127,14 +129,14 @@ pub trait Transactional: Copy {
 /// An object that a transaction can touch.
 #[derive(Debug, Clone, Copy)]
 pub struct Lockable {
-    /// The object.
+    /// The handle of the object.
     pub handle: Handle,
-    /// Makes an overlay without any writes.
+    /// Creates an overlay without writes.
     fresh: fn(Handle, &Region) -> Overlay,
 }
 
 impl Lockable {
-    /// This object.
+    /// Returns this object.
     pub fn of(object: &impl Transactional) -> Self {
         object.lockable()
     }
@@ -143,7 +145,7 @@ impl Lockable {
         Self { handle, fresh }
     }
 
-    /// An overlay for it.
+    /// Returns a new overlay for the object.
     pub(crate) fn overlay(&self, region: &Region) -> Overlay {
         (self.fresh)(self.handle, region)
     }
@@ -154,32 +156,32 @@ impl Lockable {
 pub(crate) enum Locking {
     /// Before the object is read.
     Now,
-    /// By the commit: nothing in the object is read before.
+    /// By the commit: nothing in the object is read before that.
     Later,
-    /// Never: what the transaction has of it, it has taken out.
+    /// Never: the transaction has taken its items out of the object.
     Never,
 }
 
-/// What an object sees of the transaction that it is in.
+/// The interface of a transaction that its objects use.
 pub(crate) trait Intent {
-    /// The overlay of an object, and the thread.
+    /// Returns the overlay of an object, and the context.
     fn overlay(&mut self, object: &Lockable, locking: Locking) -> Result<(&mut Overlay, &Context)>;
 
-    /// As `overlay`, of an object that may be touched whatever happened meanwhile.
+    /// As `overlay`, without checking the transaction again.
     fn entered(&mut self, object: &Lockable) -> &mut Overlay;
 
-    /// Runs what may wait, which it does while the transaction holds nothing.
+    /// Runs an operation that may wait; it waits only while the transaction holds nothing.
     fn run_beside(&mut self, operation: &mut dyn FnMut(&Context) -> Result<()>) -> Result<()>;
 }
 
-/// An object inside a transaction: what is done here happens when the transaction commits.
+/// An object inside a transaction: operations on it take effect when the transaction commits.
 pub struct Inside<'t, T> {
     pub(in crate::objects) intent: &'t mut dyn Intent,
     pub(in crate::objects) object: T,
 }
 
 impl<'t, T: Transactional> Inside<'t, T> {
-    /// This object, for this transaction.
+    /// Returns this object inside a transaction.
     pub(crate) fn new(intent: &'t mut dyn Intent, object: &T) -> Self {
         Self { intent, object: *object }
     }
@@ -191,7 +193,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Inside<'_, T> {
     }
 }
 
-/// The object, which this thread must have locked.
+/// Returns the object, which this thread must have locked.
 pub(in crate::objects) fn locked<'a>(held: &Held<'a>, handle: &Handle) -> Result<&'a Object> {
     let object = handle.object(held.context().region())?;
     let owner = Owner::of(object.lock.get());

@@ -15,24 +15,24 @@ use crate::objects::cell::Cell;
 use crate::objects::ledger::record::RECORD;
 use crate::objects::parcel::{self, Target};
 
-/// Records that name an object, which the object counts itself.
+/// The numbers of records that name an object; the object stores them, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Owed {
-    /// Items of it that are on lease.
+    /// Its items on lease.
     pub(crate) leases: u64,
-    /// Places of it that are promised.
+    /// Its promised places.
     pub(crate) promises: u64,
 }
 
-/// Who accounts for everything.
+/// The walk, which accounts for everything.
 pub(crate) trait Walk {
-    /// A block is part of what is walked: of nothing else, and not free.
+    /// Claims a block for the walked structure: it must be part of nothing else, and not free.
     fn claim(&mut self, at: u64, room: Room) -> Result<()>;
 
-    /// A value refers to an object.
+    /// Notes that a value refers to an object.
     fn refer(&mut self, target: Target);
 
-    /// An object counts so many records, which slots have.
+    /// Notes how many records of slots an object counts.
     fn owe(&mut self, object: &Object, owed: Owed);
 }
 
@@ -51,14 +51,14 @@ pub(crate) fn cell(walk: &mut dyn Walk, region: &Region, cell: Cell) -> Result<(
     Ok(())
 }
 
-/// Walks a parcel; what it refers to is met later.
+/// Walks a parcel. The objects that it refers to are walked later.
 pub(crate) fn parcel(walk: &mut dyn Walk, region: &Region, at: u64) -> Result<()> {
     let (room, targets) = parcel::counted(region, at)?;
     targets.into_iter().for_each(|target| walk.refer(target));
     walk.claim(at, room)
 }
 
-/// Walks a list of records with their values. Answers how many there are, and which is the last.
+/// Walks a list of records with their values, and returns their number and the last one.
 pub(crate) fn records(walk: &mut dyn Walk, region: &Region, first: &Word) -> Result<(u64, u64)> {
     let (mut at, mut last, mut count) = (first.get(), 0, 0);
     while at != 0 {
@@ -72,7 +72,7 @@ pub(crate) fn records(walk: &mut dyn Walk, region: &Region, first: &Word) -> Res
     Ok((count, last))
 }
 
-/// What a walk says of something that cannot be.
+/// Returns the error of a walk for something invalid.
 pub(crate) fn broken(what: &'static str, at: u64) -> Error {
     Corrupt { what, at }.into()
 }

@@ -29,7 +29,7 @@ pub struct PrivateGuard<'a, T> {
 }
 
 impl<T> PrivateMutex<T> {
-    /// A lock that is free.
+    /// Returns a lock that is free.
     pub const fn new(value: T) -> Self {
         Self { holder: AtomicU64::new(0), value: UnsafeCell::new(value) }
     }
@@ -58,7 +58,7 @@ impl<T> PrivateMutex<T> {
         }
     }
 
-    /// The value, for the only one who has the lock at all.
+    /// Returns the value, for the only one who has the lock at all.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }

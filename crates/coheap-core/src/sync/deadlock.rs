@@ -19,19 +19,20 @@ pub fn publish(region: &Region, context: u32, lock: u64) {
     Region::store(&row.waits_for, lock);
 }
 
-/// The wait is over.
+/// Withdraws the published lock, because the wait is over.
 pub fn withdraw(region: &Region, context: u32) {
     Region::store(&region.context(context).waits_for, 0);
 }
 
-/// Whether `context` waits in a cycle and is the one to give up.
+/// Returns whether `context` waits in a cycle and is the member that gives up.
 pub fn is_victim(member: &Member, context: u32) -> bool {
     let region = member.region();
     let first = walk(region, context);
     first.is_some() && first == walk(region, context) && is_youngest(region, context, &first)
 }
 
-/// One step of a cycle: a thread, its wait number, the lock, and what the lock's word said.
+/// One step of a cycle: a thread, the number of its wait, the lock, and the value of the lock's
+/// word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     context: u32,
@@ -40,7 +41,7 @@ struct Step {
     owner: Owner,
 }
 
-/// The cycle through `start`, if there is one.
+/// Returns the cycle through `start`, if there is one.
 fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut context = start;
@@ -73,7 +74,7 @@ fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
     None
 }
 
-/// Ages are start times: larger is younger. Equal ages are told apart by row.
+/// Ages are start times: larger is younger. The row decides between equal ages.
 fn is_youngest(region: &Region, context: u32, cycle: &Option<Vec<Step>>) -> bool {
     let age = |context: u32| (region.context(context).age.get(), context);
     let mine = age(context);

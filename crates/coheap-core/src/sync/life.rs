@@ -25,10 +25,10 @@ use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
 use crate::os::{self, FileId, HeapFile, Identity, PrivateGuard, PrivateMutex, life};
 
-/// What a slot is in.
+/// The state of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nobody's.
+    /// No process owns the slot.
     Free,
     /// A process is attached.
     Live,
@@ -36,16 +36,16 @@ pub enum State {
     Unborn,
     /// A dead process is being recovered.
     Recovering,
-    /// Recovered, but what it owned is not settled yet.
+    /// Recovered, but the estate of the process is not settled yet.
     Estate,
 }
 
-/// A slot's state word, taken apart.
+/// A slot's state word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateWord(pub u64);
 
 impl StateWord {
-    /// Puts a word together.
+    /// Builds a word from its parts.
     pub fn new(epoch: u32, state: State, by: Option<Incarnation>) -> Self {
         let state = match state {
             State::Free => 0u64,
@@ -58,12 +58,12 @@ impl StateWord {
         Self(u64::from(epoch) | state << 32 | by)
     }
 
-    /// The epoch.
+    /// Returns the epoch.
     pub fn epoch(self) -> u32 {
         self.0 as u32
     }
 
-    /// The state; unknown numbers count as free, which nobody owns anything by.
+    /// Returns the state. An unknown number counts as free, because nothing belongs to a free slot.
     pub fn state(self) -> State {
         match self.0 >> 32 & 0xff {
             1 => State::Live,
@@ -74,25 +74,26 @@ impl StateWord {
         }
     }
 
-    /// Who recovers it: slot, and the low 14 bits of its epoch.
+    /// Returns the recoverer: its slot, and the low 14 bits of its epoch.
     pub fn recoverer(self) -> Option<(u32, u32)> {
         let slot = (self.0 >> 40 & 0x3ff) as u32;
         slot.checked_sub(1).map(|slot| (slot, (self.0 >> 50) as u32))
     }
 }
 
-/// What is known of a process.
+/// What is known about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Its threads may run.
     Alive,
-    /// It can never run again, and nobody recovered it yet.
+    /// It can never run again, and was not recovered yet.
     Dead,
     /// It is dead, and its turns and journals are in order.
     Settled,
 }
 
-/// What a process needs to judge others: the region, the life file, and who it is itself.
+/// What a process needs to judge whether others live: the region, the life file, and its own
+/// identity.
 #[derive(Debug)]
 pub struct Census {
     region: Arc<Region>,
@@ -101,12 +102,12 @@ pub struct Census {
     birth: Arc<HeapFile>,
     data_inode: u64,
     me: Identity,
-    /// The kernel grants a byte to every thread of a process: this elects one.
+    /// The kernel grants a byte to every thread of a process; this lock elects one thread.
     byte_calls: PrivateMutex<()>,
 }
 
 impl Census {
-    /// Takes the life file into use. It must not have been open in this process before.
+    /// Starts to use the life file. This process must not have opened it before.
     pub fn new(region: Arc<Region>, life: Arc<HeapFile>, birth: Arc<HeapFile>) -> Result<Self> {
         let life_id = life.id()?;
         let data_inode = region.file().inode()?;
@@ -114,7 +115,7 @@ impl Census {
         Ok(Self { region, life, life_id, birth, data_inode, me, byte_calls: PrivateMutex::new(()) })
     }
 
-    /// The heap's bytes.
+    /// Returns the heap's bytes.
     #[inline(always)]
     pub fn region(&self) -> &Arc<Region> {
         &self.region
@@ -128,14 +129,14 @@ impl Census {
         }
     }
 
-    /// What is known of a process.
+    /// Returns what is known about a process.
     pub fn standing(&self, who: Incarnation) -> Result<Standing> {
         let slot = self.region.slot(who.slot);
         let word = StateWord(slot.state.acquire());
         if word.epoch() != who.epoch || matches!(word.state(), State::Free | State::Estate) {
             return Ok(Standing::Settled);
         }
-        // Whose byte is held lives. That it is not says something only in the right file.
+        // A process whose byte is held lives. A free byte means something only in the right file.
         let byte = u64::from(who.slot);
         if life::is_held(&self.life, byte).unwrap_or(false)
             || life::is_held(self.checked_life()?, byte)?
@@ -144,13 +145,13 @@ impl Census {
         }
         if word.state() == State::Unborn {
             let is_held = life::is_held(&self.birth, u64::from(who.slot))?;
-            // A child that is born while we look gives the birth byte up: then it has the other.
+            // A child that starts meanwhile releases the birth byte; it holds its life byte then.
             let was_born = slot.state.acquire() != word.0;
             let lives = is_held || was_born || life::is_held(&self.life, u64::from(who.slot))?;
             return Ok(if lives { Standing::Alive } else { Standing::Dead });
         }
         let identity = identity_in(slot);
-        // The slot may have changed hands while we read: then the answer is about somebody else.
+        // The slot may have got another owner during the read; the result is about that owner then.
         if StateWord(slot.state.acquire()).epoch() != who.epoch {
             return Ok(Standing::Settled);
         }
@@ -168,14 +169,14 @@ impl Census {
         self.byte_calls.lock()
     }
 
-    /// Takes the byte of a dead process. `false`: somebody has it.
+    /// Takes the byte of a dead process. Returns `false` if another process holds it.
     pub fn claim_byte(&self, slot: u32) -> Result<bool> {
         let file = self.checked_life()?;
         Ok(!life::is_held(file, u64::from(slot))? && life::claim(file, u64::from(slot))?)
     }
 
-    /// Gives back the byte of a slot that turned out to be somebody's: unless that somebody is a
-    /// second copy of the engine in this process, for then the byte is the sibling's as well.
+    /// Releases the byte of a slot that turned out to have an owner. If the owner is a second copy
+    /// of the engine in this process, the byte belongs to that copy, too, and is kept.
     pub fn release_unless_siblings(&self, index: u32) -> Result<()> {
         let pid_in = |index: u32| self.region.slot(index).pid.get();
         let word = StateWord(self.region.slot(index).state.acquire());
@@ -190,7 +191,7 @@ impl Census {
         self.release_byte(index)
     }
 
-    /// Gives a byte back.
+    /// Releases a byte.
     pub fn release_byte(&self, slot: u32) -> Result<()> {
         life::release(self.checked_life()?, u64::from(slot))
     }
@@ -210,8 +211,8 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// [`Error::TableFull`] when every slot is taken, by living processes or by dead ones that
-    /// nobody recovered yet.
+    /// [`Error::TableFull`] when every slot is taken, by living processes or by dead ones that were
+    /// not recovered yet.
     pub fn enter(census: Census) -> Result<Self, Box<(Census, Error)>> {
         match take_slot(&census) {
             Ok(Some(incarnation)) => Ok(Self {
@@ -228,7 +229,8 @@ impl Member {
         }
     }
 
-    /// Takes the slot that the parent prepared before it forked this process. `None`: it is lost.
+    /// Takes the slot that the parent prepared before it forked this process. Returns `None` if the
+    /// slot is lost.
     pub fn be_born(census: Census, unborn: Unborn) -> Option<Self> {
         match take_unborn(&census, &unborn) {
             Ok(true) => {
@@ -244,8 +246,8 @@ impl Member {
         }
     }
 
-    /// Takes a slot for a child that is about to be forked. `None`: there is none, and the child
-    /// will look for one itself.
+    /// Takes a slot for a child that is about to be forked. Returns `None` if there is none; the
+    /// child looks for one itself then.
     pub fn expect_child(&self) -> Result<Option<Unborn>> {
         let held = self.census.birth.reopened()?;
         for slot in 0..SLOT_COUNT {
@@ -265,19 +267,19 @@ impl Member {
         Ok(None)
     }
 
-    /// The heap's bytes.
+    /// Returns the heap's bytes.
     #[inline(always)]
     pub fn region(&self) -> &Region {
         &self.census.region
     }
 
-    /// What this process judges others by.
+    /// Returns what this process needs to judge others.
     #[inline(always)]
     pub fn census(&self) -> &Census {
         &self.census
     }
 
-    /// Row of this process.
+    /// Returns the row of this process.
     #[inline(always)]
     pub fn slot(&self) -> u32 {
         self.incarnation.slot
@@ -289,33 +291,33 @@ impl Member {
         self.census.me.pid
     }
 
-    /// This process, as others would name it.
+    /// Returns the incarnation of this process.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// Whether the calling process is the one that entered, and not a forked copy of it.
+    /// Returns whether the calling process is the one that entered, and not a forked copy of it.
     #[inline(always)]
     pub fn is_own(&self) -> bool {
         self.generation == os::generation()
     }
 
-    /// From now on what is still open in this process answers that the heap is closed.
+    /// Marks the heap as closed: operations that are under way in this process return `Closed`.
     pub fn close(&self) {
         let _ = self.closed.set(());
     }
 
-    /// Whether this process has closed the heap.
+    /// Returns whether this process has closed the heap.
     pub fn is_closed(&self) -> bool {
         self.closed.get().is_some()
     }
 
-    /// The fork generation this membership belongs to.
+    /// Returns the fork generation of this membership.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Before a sleep: makes sure that the kernel still shows this process as alive.
+    /// Checks, before a sleep, that this process holds its life byte, and claims it again if not.
     pub fn hold_byte(&self) -> Result<()> {
         let file = self.census.checked_life()?;
         if !life::is_held(file, u64::from(self.slot()))? {
@@ -325,7 +327,7 @@ impl Member {
     }
 
     fn leave(&self) -> Result<()> {
-        // Rows of threads that ended with a lock of their own in hand.
+        // Rows of threads that ended while they held a lock.
         for index in 0..CONTEXT_COUNT {
             let owner = &self.region().context(index).owner;
             let word = owner.acquire();
@@ -345,18 +347,18 @@ impl Member {
     }
 }
 
-/// The last thread that used the heap gives the slot back. What the process owned was settled
-/// before; a forked copy has nothing to give.
+/// The last thread that used the heap releases the slot. The property of the process was settled
+/// before; a forked copy has nothing to release.
 impl Drop for Member {
     fn drop(&mut self) {
         if self.generation == os::generation() {
-            // A slot that stays is recovered by others once this process is dead.
+            // A slot that is not released is recovered by others once this process is dead.
             let _ = self.leave();
         }
     }
 }
 
-/// A slot for a child that is not there yet; dropping it leaves it to the child alone.
+/// A slot for a child that does not run yet. Dropping it leaves the slot to the child alone.
 #[derive(Debug)]
 pub struct Unborn {
     incarnation: Incarnation,
@@ -365,7 +367,7 @@ pub struct Unborn {
 }
 
 impl Unborn {
-    /// The child, as others will name it.
+    /// Returns the incarnation of the child.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
@@ -392,7 +394,7 @@ fn take_slot(census: &Census) -> Result<Option<Incarnation>> {
         if word.state() != State::Free || !census.claim_byte(index)? {
             continue;
         }
-        // Held for a child that another process is forking just now.
+        // The byte is held for a child that another process is forking.
         if life::is_held(&census.birth, u64::from(index))? {
             census.release_byte(index)?;
             continue;
@@ -420,7 +422,7 @@ fn write_identity(slot: &Slot, census: &Census) {
     Region::store(&slot.data_descriptor, census.region.file().number() as u64);
 }
 
-/// The identity written in a slot.
+/// Returns the identity written in a slot.
 pub fn identity_in(slot: &Slot) -> Identity {
     Identity {
         pid: slot.pid.get() as u32,

@@ -21,27 +21,28 @@ pub fn try_take(word: &Word, me: Owner) -> bool {
         && Region::compare_exchange(word, seen, me.bits() | (seen & (WAITERS | SHARED))).is_ok()
 }
 
-/// Announces a sleeper on a lock that is held. `false`: it changed, look again.
+/// Announces a sleeper on a held lock. Returns `false` if the word has changed: check again.
 pub fn announce(word: &Word, seen: u64) -> bool {
     seen & WAITERS != 0 || Region::compare_exchange(word, seen, seen | WAITERS).is_ok()
 }
 
-/// Takes a free lock as one who may have slept: others may sleep still.
+/// Takes a free lock for a thread that may have slept. Others may still sleep, so `WAITERS` stays
+/// set.
 pub fn try_take_after_sleep(word: &Word, me: Owner) -> bool {
     let seen = word.acquire();
     Owner::of(seen).is_nobody()
         && Region::compare_exchange(word, seen, me.bits() | WAITERS | (seen & SHARED)).is_ok()
 }
 
-/// Takes a lock over from an owner that is dead. `false`: somebody was faster.
+/// Takes a lock over from a dead owner. Returns `false` if another thread was faster.
 pub fn take_over(word: &Word, dead: Owner, me: Owner) -> bool {
     let seen = word.acquire();
     Owner::of(seen) == dead
         && Region::compare_exchange(word, seen, me.bits() | WAITERS | (seen & SHARED)).is_ok()
 }
 
-/// Lets go of a lock that `me` has, who is the caller or dead. `false`: somebody else has it, or
-/// nobody.
+/// Releases a lock that `me` holds, which is the caller or dead. Returns `false` if `me` does not
+/// hold it.
 #[inline(always)]
 pub fn give(word: &Word, signal: &Signal, me: Owner) -> bool {
     Region::compare_exchange(word, me.bits(), 0).is_ok() || give_slowly(word, signal, me)
@@ -63,7 +64,8 @@ fn give_slowly(word: &Word, signal: &Signal, me: Owner) -> bool {
     }
 }
 
-/// Lets go of a lock whoever has it, as `multiprocessing` allows. `false`: nobody has it.
+/// Releases a lock, whichever thread holds it, as `multiprocessing` allows. Returns `false` if it
+/// is free.
 pub fn give_for_another(word: &Word, signal: &Signal) -> bool {
     loop {
         let seen = word.acquire();

@@ -10,9 +10,9 @@
 //!
 //! A word that is zero but for `shared` and `waiters` is free.
 
-/// Someone may sleep on the signal beside the word.
+/// A thread may sleep on the signal beside the word.
 pub const WAITERS: u64 = 1 << 63;
-/// The lock is used as a signal: no edge for deadlock detection.
+/// The lock is used as a signal: the search for deadlocks ignores it.
 pub const SHARED: u64 = 1 << 53;
 
 /// One process that has or had a slot, living, dead or unborn.
@@ -24,7 +24,7 @@ pub struct Incarnation {
     pub epoch: u32,
 }
 
-/// A value of an owner word, flags aside.
+/// The value of an owner word, without its flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner(u64);
 
@@ -36,25 +36,25 @@ impl Owner {
         Self(u64::from(epoch) | u64::from(slot + 1) << 32 | u64::from(context + 1) << 42)
     }
 
-    /// Who a word names.
+    /// Returns the owner that a word names.
     #[inline(always)]
     pub fn of(word: u64) -> Self {
         Self(word & !(WAITERS | SHARED))
     }
 
-    /// The bits to store.
+    /// Returns the bits to store.
     #[inline(always)]
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// Whether nobody is named.
+    /// Returns whether the word names no owner.
     #[inline(always)]
     pub fn is_nobody(self) -> bool {
         self.0 == 0
     }
 
-    /// The process. `None`: nobody, or no such slot (a damaged word).
+    /// Returns the process. `None` if there is no owner, or no such slot (a damaged word).
     #[inline]
     pub fn process(self) -> Option<Incarnation> {
         let slot = ((self.0 >> 32) as u32 & 0x3ff).checked_sub(1)?;
@@ -62,13 +62,14 @@ impl Owner {
         (slot < crate::memory::layout::SLOT_COUNT).then_some(Incarnation { slot, epoch })
     }
 
-    /// Row of the thread. `None`: not said, or no such row.
+    /// Returns the row of the thread. `None` if the word does not name one, or if there is no such
+    /// row.
     pub fn context(self) -> Option<u32> {
         let context = (self.0 >> 42) as u32 & 0x7ff;
         context.checked_sub(1).filter(|context| *context < crate::memory::layout::CONTEXT_COUNT)
     }
 
-    /// Whether it is a thread of `process`.
+    /// Returns whether it is a thread of `process`.
     pub fn is_of(self, process: Incarnation) -> bool {
         self.process() == Some(process)
     }

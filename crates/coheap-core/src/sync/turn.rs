@@ -22,32 +22,32 @@ use crate::memory::layout::Turn;
 use crate::memory::{Ordering, Region, Word, fence};
 use crate::os;
 
-/// Looks before a waiter goes to sleep.
+/// How often a waiter checks before it sleeps.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 60 };
-/// Longest sleep between two looks whether the owner lives, in nanoseconds.
+/// The longest sleep between two checks whether the owner lives, in nanoseconds.
 const SLICE: u64 = 4_000_000;
 
-/// What waiting for a turn came to.
+/// The result of waiting for a turn.
 pub enum Taken {
-    /// The turn is ours.
+    /// The caller holds the turn.
     Yes,
     /// Its owner is dead: recover the process, then try again.
     OwnerDead(Incarnation),
 }
 
-/// Takes a free turn. `false`: somebody has it.
+/// Takes a free turn. Returns `false` if another thread holds it.
 #[inline(always)]
 pub fn try_take(turn: &Turn, me: Owner) -> bool {
     Region::compare_exchange(&turn.owner, 0, me.bits()).is_ok()
 }
 
-/// Waits for a turn until it is ours or its owner is found dead.
+/// Waits until the caller holds the turn, or until its owner is found dead.
 #[cold]
 pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
     wait_judging(turn, me, |turn| dead_owner(turn, me, census))
 }
 
-/// As [`wait_for`], with any way to find that the owner is dead.
+/// As [`wait_for`], with any test for a dead owner.
 #[inline]
 pub fn wait_judging(
     turn: &Turn,
@@ -82,7 +82,7 @@ pub fn wait_judging(
     }
 }
 
-/// Takes a turn as one who may have slept: others may sleep still, so the flag stays up.
+/// Takes a turn for a thread that may have slept. Others may still sleep, so the flag stays set.
 fn try_take_with_flag(turn: &Turn, me: Owner) -> bool {
     let word = turn.owner.get();
     let free = word & !WAITERS == 0;
@@ -95,7 +95,7 @@ fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnat
         return Ok(None);
     }
     let owner = Owner::of(word);
-    // Whoever takes a turn says its thread, and no thread waits for what it has.
+    // The word of a held turn names a thread, and no thread waits for a turn that it holds.
     let process = owner.process().filter(|_| owner.context().is_some() && owner != me);
     let Some(process) = process else {
         return Err(Corrupt { what: "owner of a turn", at: word }.into());
@@ -106,7 +106,7 @@ fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnat
     }
 }
 
-/// Lets a turn go.
+/// Releases a turn.
 #[inline(always)]
 pub fn give(turn: &Turn) {
     let word = Region::swap(&turn.owner, 0);
@@ -115,7 +115,7 @@ pub fn give(turn: &Turn) {
     }
 }
 
-/// Lets a turn go for its owner, which is dead: so only a waiter's flag can come between.
+/// Releases the turn of a dead owner. Only a waiter's flag can change the word meanwhile.
 pub fn free_of_dead(turn: &Turn, dead: Owner) {
     let mut seen = turn.owner.acquire();
     while Owner::of(seen) == dead {
@@ -133,7 +133,7 @@ fn wake_one(turn: &Turn) {
     os::wake(turn.signal.futex(), 1);
 }
 
-/// Makes the sequence odd: readers without the turn will look again.
+/// Makes the sequence odd: readers without the turn will retry.
 #[inline(always)]
 pub fn open(turn: &Turn) {
     let sequence = turn.sequence.get();
@@ -141,21 +141,21 @@ pub fn open(turn: &Turn) {
     fence(Ordering::Release);
 }
 
-/// Makes the sequence even again, past every value it had.
+/// Makes the sequence even again, greater than every earlier value.
 #[inline(always)]
 pub fn close(turn: &Turn) {
     let sequence = turn.sequence.get();
     Region::publish(&turn.sequence, (sequence | 1).wrapping_add(1));
 }
 
-/// Stores one word that the turn guards, whole by itself, and moves the sequence to the next even
-/// number: who reads without the turn and met the word before it will look again.
+/// Stores one word that the turn guards, as a change of its own, and moves the sequence to the next
+/// even number: a reader without the turn that saw the old word detects the change and retries.
 ///
-/// A death between the two stores costs nothing: whoever read so far saw the word before or after
+/// A death between the two stores does no harm: every reader so far saw the word before or after
 /// it, and the next change moves the sequence.
 #[inline(always)]
 pub fn store_one(turn: &Turn, word: &Word, value: u64) {
-    // Who sees this word sees what the sequence was before.
+    // A reader that sees this word also sees the earlier store to the sequence.
     fence(Ordering::Release);
     Region::store(word, value);
     if !defect(Mistake::SingleWordKeepsSequence) {
@@ -163,14 +163,14 @@ pub fn store_one(turn: &Turn, word: &Word, value: u64) {
     }
 }
 
-/// Begins a read without the turn. `None`: a change is open.
+/// Begins a read without the turn. Returns `None` if a change is open.
 #[inline(always)]
 pub fn begin_read(turn: &Turn) -> Option<u64> {
     let sequence = turn.sequence.acquire();
     (sequence & 1 == 0).then_some(sequence)
 }
 
-/// Whether nothing changed since `begin_read` answered `sequence`.
+/// Returns whether nothing changed since `begin_read` returned `sequence`.
 #[inline(always)]
 pub fn is_unchanged(turn: &Turn, sequence: u64) -> bool {
     fence(Ordering::Acquire);

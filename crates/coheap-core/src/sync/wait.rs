@@ -19,31 +19,31 @@ use crate::memory::{Region, Signal, Word};
 use crate::os::{self, Wake};
 
 const MILLISECOND: u64 = 1_000_000;
-/// A waiter is new for this long.
+/// How long a waiter counts as new, in nanoseconds.
 const NEW: u64 = 100 * MILLISECOND;
 /// The watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
 /// A ticker's slice.
 const TICK: u64 = 50 * MILLISECOND;
-/// Everybody else's slice.
+/// The slice of all other waiters.
 const LONG: u64 = 2_000 * MILLISECOND;
-/// A ticker that was not seen for this long is replaced.
+/// A ticker that was not seen for this time is replaced.
 const TICKER_LOST: u64 = 2 * TICK;
-/// Each tick looks at one of this many parts of the slots.
+/// The number of parts of the slots; each tick checks one part.
 pub const PARTS: u32 = 2;
 
 /// Why a waiter should act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// Look again at what is waited for.
+    /// Check the awaited thing again.
     Look,
-    /// The deadline passed: look one last time.
+    /// The deadline has passed: check one last time.
     TimedOut,
     /// A signal handler ran.
     Interrupted,
-    /// The owner of what is waited for is dead.
+    /// The owner of the awaited thing is dead.
     OwnerDead(Incarnation),
-    /// This waiter is a ticker: look at part `0..PARTS` of the slots, then at what is waited for.
+    /// This waiter is a ticker: check part `0..PARTS` of the slots, then the awaited thing.
     Tick(u32),
 }
 
@@ -52,25 +52,26 @@ pub enum Pause {
 pub struct Patience {
     started: u64,
     deadline: Option<u64>,
-    /// Whether the deadline is only that of a slice of a wait that has none.
+    /// Whether the deadline is that of a slice, in a wait without a deadline.
     is_endless: bool,
     ticks: u32,
-    /// When a ticker is to look next, whatever wakes it before. 0: it is none.
+    /// When a ticker checks next, even if it is woken before. 0 if this waiter is not a ticker.
     next_tick: u64,
-    /// When the owner is to be looked at next, whatever wakes it before: others may wake it all the
-    /// time.
+    /// When the owner is checked next, even if the waiter is woken before: others may wake it all
+    /// the time.
     next_watch: u64,
     watched_at: Option<u32>,
 }
 
 impl Patience {
-    /// A wait that begins now and ends at `deadline` (nanoseconds of [`os::now`]), or never.
+    /// Returns a wait that begins now and ends at `deadline` (nanoseconds of [`os::now`]), or
+    /// never.
     pub fn new(deadline: Option<u64>) -> Self {
         Self::new_or_again(os::now(), deadline, deadline.is_none())
     }
 
-    /// A wait without an end that began at `started` and comes back at `until`, for who has to
-    /// look at something else now and then.
+    /// Returns a wait without a deadline that began at `started` and returns at `until`, for a
+    /// caller that has to check something else from time to time.
     pub fn until(started: u64, until: u64) -> Self {
         Self::new_or_again(started, Some(until), true)
     }
@@ -80,22 +81,22 @@ impl Patience {
         Self { started, deadline, is_endless, ticks: 0, next_tick: 0, next_watch, watched_at: None }
     }
 
-    /// Whether this wait has slept through its first short slices.
+    /// Returns whether this wait has slept through its first short slices.
     pub fn is_settled_in(&self) -> bool {
         os::now() - self.started >= WATCH
     }
 
-    /// Whether this wait is too short to count on a ticker.
+    /// Returns whether this wait is too short to rely on a ticker.
     pub fn is_new(&self) -> bool {
         os::now() - self.started < NEW
     }
 
-    /// Whether the wait ends by itself.
+    /// Returns whether the wait has a deadline.
     pub fn has_deadline(&self) -> bool {
         !self.is_endless
     }
 
-    /// Ends the wait: a watcher leaves its place to another who sleeps here.
+    /// Ends the wait. A watcher leaves its role to another thread that sleeps here.
     pub fn leave(&mut self, signal: &Signal) {
         if let Some(stamp) = self.watched_at.take() {
             if Region::watch(signal, stamp, stamp.wrapping_sub(1_000_000)) {
@@ -104,14 +105,14 @@ impl Patience {
         }
     }
 
-    /// How long this wait has lasted, in nanoseconds.
+    /// Returns how long this wait has lasted, in nanoseconds.
     pub fn age(&self) -> u64 {
         os::now() - self.started
     }
 
     /// Sleeps one slice on `signal`, unless it was woken since the caller saw `seen`.
     ///
-    /// `owner` is who has what is waited for, if it can be had by one.
+    /// `owner` is the owner of the awaited thing, if it can have one.
     pub fn pause(
         &mut self,
         member: &Member,
@@ -122,7 +123,7 @@ impl Patience {
     ) -> Result<Pause> {
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
-            // A wait of no time is not to be one for the dead.
+            // A wait with no time left must still detect a dead owner.
             let dead = owner.map_or(Ok(None), |owner| dead_owner_of(member, owner))?;
             return Ok(dead.map_or(Pause::TimedOut, Pause::OwnerDead));
         }
@@ -154,7 +155,7 @@ impl Patience {
         }
     }
 
-    /// Looks whether the owner lives, where that is this waiter's part.
+    /// Checks whether the owner lives, if that is the task of this waiter.
     fn watch(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
         self.next_watch = os::now() + WATCH;
         if let (Role::Watcher | Role::New, Some(owner)) = (role, owner) {
@@ -225,12 +226,13 @@ pub struct Elected {
     pub is_new: bool,
 }
 
-/// Makes the thread with row `context` a ticker, or lets it stay one. `None`: two others are, and
-/// were seen lately.
+/// Makes the thread with row `context` a ticker, or keeps it one. Returns `None` if there are two
+/// others that were seen recently.
 pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elected> {
     let own = u64::from(context + 1);
     let stamp = (now & !0xfff) | own;
-    // Who has a row keeps it: were it to move to a lost one, its own would look alive for long.
+    // A ticker keeps its row: if it moved to the row of a lost ticker, its old row would look alive
+    // for long.
     for keeps in [true, false] {
         for (which, ticker) in (0..).zip(tickers) {
             let last = ticker.get();
@@ -246,9 +248,9 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
     None
 }
 
-/// Whether the owner of something can never let it go.
+/// Returns whether an owner can never release what it holds.
 pub fn dead_owner_of(member: &Member, owner: Owner) -> Result<Option<Incarnation>> {
-    // Whoever takes a lock says its thread.
+    // The word of a held lock names a thread.
     let Some(process) = owner.process().filter(|_| owner.context().is_some()) else {
         return Err(Corrupt { what: "owner of a lock", at: owner.bits() }.into());
     };
@@ -256,7 +258,7 @@ pub fn dead_owner_of(member: &Member, owner: Owner) -> Result<Option<Incarnation
     Ok((standing != Standing::Alive).then_some(process))
 }
 
-/// Wakes up to `count` who sleep on the signal.
+/// Wakes up to `count` threads that sleep on the signal.
 pub fn wake(signal: &Signal, count: u32) {
     Region::bump(signal);
     os::wake(signal.futex(), count);

@@ -15,7 +15,7 @@ use crate::journal::{Change, Context};
 use crate::objects::overlay::{Needs, Turns, Wakes};
 use crate::sync::wait;
 
-/// Applies everything as one change.
+/// Applies all writes as one change.
 pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<()> {
     let mut turns = Turns::new();
     touched.overlays().for_each(|overlay| overlay.turns(context, &mut turns));

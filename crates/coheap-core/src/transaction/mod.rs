@@ -35,7 +35,7 @@ use crate::sync::{Patience, lock};
 
 use touched::{Marks, TouchedObjects};
 
-/// A transaction that is open.
+/// An open transaction.
 #[derive(Debug)]
 pub struct Transaction {
     context: Rc<Context>,
@@ -44,12 +44,12 @@ pub struct Transaction {
     is_over: bool,
 }
 
-/// A moment of a transaction that it can go back to. The default is its beginning.
+/// A state to which a transaction can go back. The default is its beginning.
 #[derive(Debug, Default)]
 pub struct Savepoint(Marks);
 
 impl Transaction {
-    /// Begins a transaction of the calling thread. `age`: that of the attempt before this one.
+    /// Begins a transaction of the calling thread. `age` is the age of the previous attempt.
     ///
     /// # Errors
     ///
@@ -62,22 +62,23 @@ impl Transaction {
         Ok(Self { context, touched: TouchedObjects::default(), doomed: None, is_over: false })
     }
 
-    /// How old it is, for the next attempt.
+    /// Returns the age of the transaction, for the next attempt.
     pub fn age(&self) -> u64 {
         self.context.row().age.get()
     }
 
-    /// How old the thread's last transaction was, for the next attempt. `None`: it never waited.
+    /// Returns the age of the thread's last transaction, for the next attempt. Returns `None` if it
+    /// never waited.
     pub fn last_age(context: &Context) -> Option<u64> {
         Some(context.kept.transaction.last_age()).filter(|age| *age > 1)
     }
 
-    /// Why it was given up, if it was.
+    /// Returns why the transaction was given up, if it was.
     pub fn doom(&self) -> Option<&Error> {
         self.doomed.as_ref().or(self.context.kept.transaction.doom())
     }
 
-    /// Whether this transaction may go on at all.
+    /// Checks that the transaction may continue.
     fn check(&self) -> Result<()> {
         if !self.context.is_own() {
             return Err(Error::ForkedInside);
@@ -91,7 +92,7 @@ impl Transaction {
         }
     }
 
-    /// Gives everything back when `answer` is an error that nobody may ignore.
+    /// Gives the transaction up if `answer` is an error that must not be ignored.
     fn or_doom<T>(&mut self, answer: Result<T>) -> Result<T> {
         if let (Err(error @ (Error::Deadlock | Error::WouldBlock)), false) =
             (&answer, defect(Mistake::GoOnAfterDeadlock))
@@ -101,7 +102,8 @@ impl Transaction {
         answer
     }
 
-    /// Gives everything back: the transaction cannot go on, and `why` is what it says from now on.
+    /// Gives the transaction up: its locks and items are returned, and every later call returns
+    /// `why` in [`Error::Doomed`].
     pub fn give_up(&mut self, why: Error) {
         self.doomed = Some(why);
         self.give_everything_back();
@@ -112,13 +114,13 @@ impl Transaction {
         self.or_doom(locked)
     }
 
-    /// What is done to an object in this transaction.
+    /// Returns an object inside this transaction, for operations on it.
     #[inline]
     pub fn on<T: Transactional>(&mut self, object: &T) -> Inside<'_, T> {
         Inside::new(self, object)
     }
 
-    /// Locks an object without waiting. `false`: another has it.
+    /// Locks an object without waiting. Returns `false` if another thread holds it.
     ///
     /// # Errors
     ///
@@ -133,7 +135,7 @@ impl Transaction {
         Ok(is_locked)
     }
 
-    /// Locks an object in a wait that began at `started`, and comes back at `until`.
+    /// Locks an object, in a wait that began at `started` and returns at `until`.
     ///
     /// # Errors
     ///
@@ -157,17 +159,18 @@ impl Transaction {
         number
     }
 
-    /// Whether nobody waits for anything that this transaction has.
+    /// Returns whether the transaction holds nothing that other threads could wait for.
     pub fn holds_nothing(&self) -> bool {
         self.touched.overlays().all(|overlay| overlay.holds_nothing())
     }
 
-    /// Runs an operation of a lock or a queue that may wait, which it does while this transaction
-    /// holds nothing. It is no part of the transaction.
+    /// Runs an operation of a lock or a queue that may wait. It waits only while this transaction
+    /// holds nothing, and is not part of the transaction.
     ///
     /// # Errors
     ///
-    /// [`Error::WouldBlock`] where it would wait otherwise; what the operation answers.
+    /// [`Error::WouldBlock`] if it would wait while the transaction holds something; else the error
+    /// of the operation.
     pub fn beside<T>(&mut self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
         self.check()?;
         let holds_any = !self.holds_nothing();
@@ -176,27 +179,28 @@ impl Transaction {
         self.or_doom(answer)
     }
 
-    /// A moment to go back to.
+    /// Returns a savepoint, to which the transaction can go back.
     pub fn savepoint(&self) -> Savepoint {
         Savepoint(self.touched.marks())
     }
 
-    /// Forgets everything since a savepoint. Locks taken since are kept.
+    /// Drops all writes since a savepoint. Locks that were taken since are kept.
     ///
     /// # Errors
     ///
-    /// [`Error::Doomed`] when there is nothing to go back to.
+    /// [`Error::Doomed`] when the transaction was given up.
     pub fn roll_back_to(&mut self, savepoint: Savepoint) -> Result<()> {
         self.check()?;
         self.touched.roll_back_to(&self.context, savepoint.0)
     }
 
-    /// Makes everything real, at once, and ends the transaction.
+    /// Applies all writes at once, and ends the transaction.
     ///
     /// # Errors
     ///
     /// [`Error::HeapFull`], [`Error::TransactionTooLarge`], [`Error::LeaseLost`],
-    /// [`Error::ObjectGone`], [`Error::Doomed`]; nothing was changed and the transaction is over.
+    /// [`Error::ObjectGone`], [`Error::Doomed`]; nothing was changed, and the transaction has
+    /// ended.
     pub fn commit(mut self) -> Result<()> {
         self.check()?;
         for number in 0..self.touched.len() {
@@ -213,7 +217,7 @@ impl Transaction {
         done.and(tidied)
     }
 
-    /// Forgets everything and ends the transaction.
+    /// Drops all writes and ends the transaction.
     pub fn abort(mut self) {
         self.give_everything_back();
     }
@@ -222,7 +226,7 @@ impl Transaction {
         self.end(false);
     }
 
-    /// Lets every lock go, and what was taken, unless the commit has done it.
+    /// Releases every lock, and returns every taken item unless the commit has acked it.
     fn end(&mut self, has_committed: bool) {
         if self.is_over || !self.context.is_own() {
             return;

@@ -21,24 +21,24 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    /// Whether it is to be locked for the commit.
+    /// Returns whether it must still be locked for the commit.
     pub(super) fn misses_lock(&self) -> bool {
         !self.is_locked && self.overlay.get().needs_lock()
     }
 }
 
-/// Everything that was touched, by the offset of its header.
+/// All touched objects, sorted by the offset of their headers.
 #[derive(Debug, Default)]
 pub(super) struct TouchedObjects {
     sorted: Vec<Touched>,
 }
 
-/// What the overlays were at some moment, by the offsets of their objects.
+/// The states of the overlays at one moment, by the offsets of their objects.
 #[derive(Debug, Default)]
 pub(super) struct Marks(Vec<(u64, Box<dyn Any>)>);
 
 impl TouchedObjects {
-    /// The number of an object, entered if it is not there.
+    /// Returns the index of an object, which is inserted if it is missing.
     #[inline]
     pub(super) fn enter(&mut self, object: &Lockable, region: &Region) -> usize {
         self.enter_at(self.number(object.handle.at), object, region)
@@ -62,7 +62,7 @@ impl TouchedObjects {
         }
     }
 
-    /// The number of the object at an offset, or that which it would have.
+    /// Returns the index of the object at an offset, or the index at which it would be inserted.
     #[inline]
     pub(super) fn number(&self, at: u64) -> Result<usize, usize> {
         self.sorted.binary_search_by_key(&at, |touched| touched.handle.at)
@@ -72,7 +72,7 @@ impl TouchedObjects {
         self.sorted.len()
     }
 
-    /// Whether an object is locked.
+    /// Returns whether an object is locked.
     #[inline]
     pub(super) fn is_locked(&self, object: &Lockable) -> bool {
         self.number(object.handle.at).is_ok_and(|number| self.sorted[number].is_locked)
@@ -92,23 +92,23 @@ impl TouchedObjects {
         self.sorted.iter()
     }
 
-    /// All overlays.
+    /// Returns all overlays.
     pub(super) fn overlays(&self) -> impl Iterator<Item = &dyn Overlaid> {
         self.sorted.iter().map(|touched| touched.overlay.get())
     }
 
-    /// All overlays, to be changed.
+    /// Returns all overlays, mutable.
     pub(super) fn overlays_mut(&mut self) -> impl Iterator<Item = &mut dyn Overlaid> {
         self.sorted.iter_mut().map(|touched| touched.overlay.get_mut())
     }
 
-    /// What all overlays are now.
+    /// Returns the current states of all overlays.
     pub(super) fn marks(&self) -> Marks {
         let mark = |touched: &Touched| (touched.handle.at, touched.overlay.get().mark());
         Marks(self.sorted.iter().map(mark).collect())
     }
 
-    /// Makes all overlays what they were. Locks are kept.
+    /// Restores all overlays. Locks are kept.
     pub(super) fn roll_back_to(&mut self, context: &Context, marks: Marks) -> Result<()> {
         let mut marks = marks.0.into_iter().peekable();
         let mut done = Ok(());

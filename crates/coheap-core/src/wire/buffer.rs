@@ -25,13 +25,13 @@ thread_local! {
 pub struct Buffer(Vec<u8>);
 
 impl Buffer {
-    /// A buffer, one that this thread has used before if there is any.
+    /// Returns a buffer, one that this thread has used before if there is any.
     pub fn new() -> Self {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
         Self(free.ok().flatten().unwrap_or_default())
     }
 
-    /// A buffer that this thread has used before.
+    /// Returns a buffer that this thread has used before.
     pub fn used() -> Option<Self> {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
         free.ok().flatten().map(Self)

@@ -52,7 +52,7 @@ macro_rules! define_tags {
         }
 
         impl Tag {
-            /// The tag that a byte is.
+            /// Returns the tag that a byte is.
             #[inline]
             pub fn of(byte: u8) -> Result<Self, Broken> {
                 Ok(match byte {
@@ -61,7 +61,7 @@ macro_rules! define_tags {
                 })
             }
 
-            /// The kind of value, as messages call it.
+            /// Returns the kind of value, as messages call it.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$tag => $name,)*

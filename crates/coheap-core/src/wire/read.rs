@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether the next value is `None`. Reads nothing.
+    /// Returns whether the next value is `None`. Reads nothing.
     #[inline]
     pub fn is_none_next(&self) -> bool {
         self.rest.first() == Some(&(Tag::None as u8))
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The integer that the bytes of a whole value are, if they are an `Int`.
+/// Returns the integer that the bytes of a whole value are, if they are an `Int`.
 #[inline]
 pub fn int_in(bytes: &[u8]) -> Option<i64> {
     match bytes.split_first() {
@@ -165,7 +165,8 @@ pub fn int_in(bytes: &[u8]) -> Option<i64> {
     }
 }
 
-/// Whether the payload of a `BigInt` holds what needs more than 64 bits, and no byte too many.
+/// Returns whether the payload of a `BigInt` holds what needs more than 64 bits, and no byte too
+/// many.
 pub fn is_minimal(payload: &[u8]) -> bool {
     match payload {
         [.., _, _, _, _, _, _, _, before, last] => {

@@ -10,7 +10,7 @@ pub fn put_tag(out: &mut Vec<u8>, tag: Tag) {
     out.push(tag as u8);
 }
 
-/// The bytes of an `Int`: always nine, so that it can be changed where it lies.
+/// Returns the bytes of an `Int`: always nine, so that it can be changed where it lies.
 #[inline]
 pub fn int_bytes(value: i64) -> [u8; 9] {
     with_word(Tag::Int, value.to_le_bytes())

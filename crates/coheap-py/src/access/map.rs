@@ -46,7 +46,7 @@ impl Access<'_> {
         }
     }
 
-    /// Writes all entries, or answers an error and none.
+    /// Writes all entries, or returns an error and none.
     pub(crate) fn map_set_many(self, map: &Map, entries: &Pairs) -> Result<()> {
         match (self, entries.get(0)) {
             (Alone(context), Some((key, value))) if entries.len() == 1 => {
@@ -59,7 +59,7 @@ impl Access<'_> {
         }
     }
 
-    /// Puts a value under a key that has none, and answers whether it did; else replaces `out` by
+    /// Puts a value under a key that has none, and returns whether it did; else replaces `out` by
     /// what is there.
     #[inline(always)]
     pub(crate) fn map_set_default(
@@ -143,7 +143,7 @@ impl Access<'_> {
         }
     }
 
-    /// Adds to the integer under a key, and answers the sum.
+    /// Adds to the integer under a key, and returns the sum.
     #[inline(always)]
     pub(crate) fn map_add(self, map: &Map, key: &[u8], more: i64) -> Result<i64> {
         match self {
@@ -152,7 +152,7 @@ impl Access<'_> {
         }
     }
 
-    /// Adds to all integers, or answers an error and to none.
+    /// Adds to all integers, or returns an error and to none.
     pub(crate) fn map_add_many(self, map: &Map, additions: &[(&[u8], i64)]) -> Result<()> {
         match self {
             Alone(context) => map.add_many(context, additions),

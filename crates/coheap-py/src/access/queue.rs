@@ -30,8 +30,8 @@ impl Access<'_> {
         }
     }
 
-    /// Puts the first of some items at the back, and as many of the others as one change takes
-    /// with it. Answers how many.
+    /// Puts the first of some items at the back, and as many of the others as one change takes with
+    /// it, and returns how many.
     pub(crate) fn queue_put_many(self, queue: &Queue, items: &[&[u8]]) -> Result<usize> {
         match (self, items.first()) {
             (Alone(context), _) => queue.put_many(context, items),

@@ -42,7 +42,8 @@ impl Access<'_> {
         }
     }
 
-    /// Replaces the value, which was `old` when it was read, if it still is. Answers whether it was.
+    /// Replaces the value, which was `old` when it was read, if it still is, and returns whether it
+    /// was.
     #[inline(always)]
     pub(crate) fn value_replace(self, value: &Value, old: &[u8], new: &[u8]) -> Result<bool> {
         match self {
@@ -51,7 +52,7 @@ impl Access<'_> {
         }
     }
 
-    /// Adds to an int of 64 bits, and answers the sum.
+    /// Adds to an int of 64 bits, and returns the sum.
     #[inline(always)]
     pub(crate) fn value_add(self, value: &Value, more: i64) -> Result<i64> {
         match self {

@@ -274,7 +274,7 @@ impl Block {
         self.leases.drain(..).rev().for_each(lease::InBlock::abort);
     }
 
-    /// Makes an object part of the block. Answers its transaction.
+    /// Makes an object part of the block. Returns its transaction.
     pub(super) fn touch(&mut self, object: &Object) -> Result<&mut Transaction> {
         self.check()?;
         let transaction = bind(&mut self.transaction, &object.heap.engine, self.age)?;
@@ -328,7 +328,7 @@ impl Block {
         outside::unmark(py, &self.mark)
     }
 
-    /// Makes everything real, or answers why not; then nothing was changed.
+    /// Makes everything real, or returns why not; then nothing was changed.
     pub(super) fn commit(&mut self) -> Result<()> {
         if let Some((_, transaction)) = self.transaction.take() {
             transaction.commit()?;

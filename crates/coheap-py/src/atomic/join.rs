@@ -85,7 +85,7 @@ impl Object {
     }
 
     /// As [`join`](Self::join), for what may wait: it does as long as the block has nothing. The
-    /// operation answers that `awaited` is late when its time is up.
+    /// operation returns that `awaited` is late when its time is up.
     #[cold]
     pub(crate) fn wait_inside<T: Send>(
         &self,

@@ -22,7 +22,7 @@ plain! {
 }
 
 impl Husk {
-    /// The same words as the struct of the husk's kind.
+    /// Returns the same words as the struct of the husk's kind.
     #[inline(always)]
     pub fn view_as<H: Plain>(&self) -> &H {
         view(self)

@@ -92,7 +92,7 @@ impl DirectoryValue {
     /// Offsets fit 48 bits.
     const AT_BYTES: usize = 6;
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         let (at, generation) = bytes.split_at_mut(Self::AT_BYTES);

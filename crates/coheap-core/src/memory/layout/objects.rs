@@ -76,7 +76,7 @@ plain! {
 }
 
 impl Object {
-    /// The root words as the struct of the object's kind.
+    /// Returns the root words as the struct of the object's kind.
     #[inline(always)]
     pub fn root_as<R: Plain>(&self) -> &R {
         view(&self.root)

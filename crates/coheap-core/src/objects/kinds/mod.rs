@@ -25,7 +25,7 @@ use crate::objects::header::Handle;
 use crate::objects::ledger::record::{self, ReturnReason};
 use crate::objects::walk::Walk;
 
-/// Everything in an object that somebody may sleep on.
+/// All signals of an object that a thread may sleep on.
 pub(crate) type Signals<'a> = SmallVec<[&'a Signal; 3]>;
 
 /// A handle that says by its type what the object is.
@@ -49,50 +49,51 @@ pub trait Recipe {
     /// What it will be.
     type Object: Typed;
 
-    /// Names the blocks that `fill` takes, and finds every error that the arguments have.
+    /// Adds the blocks that `fill` takes, and finds every error in the arguments.
     #[doc(hidden)]
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()>;
 
-    /// Puts the root words of an object that nobody else can see, and that are zero.
+    /// Stores the root words of an object, which are zero and which no other process can reach yet.
     #[doc(hidden)]
     fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()>;
 }
 
-/// What every kind answers for its objects.
+/// The methods that every kind has for its objects.
 pub(crate) trait Shape: Sync {
-    /// Makes sure that `detach` finds what it takes. The object's turns are held.
+    /// Prepares the blocks that `detach` takes. The object's turns are held.
     fn prepare_removal(&self, _: &Context, _: &Object) -> Result<()> {
         Ok(())
     }
 
-    /// Frees what hangs from an object that ends, or moves it into a husk, within a change under
-    /// the object's turns that has room for [`DETACH_WORDS`].
+    /// Frees everything that hangs from an object that ends, or moves it into a husk, within a
+    /// change under the object's turns that has room for [`DETACH_WORDS`].
     fn detach(&self, change: &mut Change<'_>, object: &Object) -> Result<()>;
 
-    /// Claims everything that an object consists of, but its header, and counts what it counts.
+    /// Claims every part of an object except its header, and recounts its numbers.
     fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()>;
 
-    /// Everything that can be waited for, but the transaction lock, which every object has.
+    /// Returns all signals of an object, except that of the transaction lock, which every object
+    /// has.
     fn signals<'a>(&self, region: &'a Region, object: &'a Object) -> Result<Signals<'a>>;
 
-    /// Whether a husk has numbers that can be in a heap of this size.
+    /// Returns whether the numbers in a husk are possible in a heap of this size.
     fn is_possible(&self, _: &Region, _: &Husk) -> bool {
         false
     }
 
-    /// Frees some of what a husk has, in one bounded step. `false`: nothing was left.
+    /// Frees a part of a husk, in one bounded step. Returns `false` if nothing was left.
     fn dismantle(&self, _: &mut Change<'_>, husk: &Husk) -> Result<bool> {
         Err(no_husk(husk))
     }
 
-    /// Claims everything that is left in a husk.
+    /// Claims every part that is left in a husk.
     fn walk_husk(&self, _: &Region, husk: &Husk, _: &mut dyn Walk) -> Result<()> {
         Err(no_husk(husk))
     }
 
-    /// Takes back a lease of an item, or a promise of a place, of a process that is gone. The
-    /// record is off the list of its slot, and the change is under the turns of the object and
-    /// the slot.
+    /// Takes back a lease of an item, or a promise of a place, from a process that has ended. The
+    /// record is off the list of its slot, and the change is under the turns of the object and the
+    /// slot.
     fn take_back(
         &self,
         change: &mut Change<'_>,
@@ -100,7 +101,7 @@ pub(crate) trait Shape: Sync {
         record: &Record,
         _: ReturnReason,
     ) -> Result<()> {
-        // No object of this kind has such records: what it named is gone.
+        // No object of this kind has such records: the object that it named is gone.
         record::free(change, record)
     }
 }
@@ -113,7 +114,7 @@ pub(crate) const DETACH_WORDS: usize = allocator::TAKE_WORDS + 11;
 macro_rules! define_objects {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
         $folder:ident $(, $overlay:ident)?;)*) => {
-        /// Who answers for the objects of a kind.
+        /// Returns the methods for the objects of a kind.
         pub(crate) fn shape(kind: Kind) -> &'static dyn Shape {
             match kind {
                 $(Kind::$variant => &$folder::Shape,)*

@@ -39,7 +39,7 @@ pub struct Reference {
     handle: Handle,
     record: u64,
     serial: u64,
-    /// The process that has the record.
+    /// The process that owns the record.
     owner: u64,
 }
 
@@ -55,7 +55,7 @@ const LINK_WORDS: usize = allocator::TAKE_WORDS + MOVE_WORDS;
 /// Words that releasing one saves at most.
 const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 
-/// Makes an object without a name, and the first reference to it.
+/// Creates an object without a name, and the first reference to it.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Re
     Ok((object, Reference { handle, record, serial, owner }))
 }
 
-/// One more reference to the object whose header is at `at`.
+/// Adds a reference to the object whose header is at `at`.
 ///
 /// # Errors
 ///
@@ -102,22 +102,22 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
     Ok((AnyObject::of(kind, handle), Reference { handle, record, serial, owner }))
 }
 
-/// Gives a reference up. The object ends with its last one.
+/// Releases a reference. The object ends with its last one.
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] only: a reference that this process does not have is none to give up.
+/// [`Error::Corrupt`] only. A reference that this process does not hold is ignored.
 pub fn release(context: &Context, reference: &Reference) -> Result<()> {
     let Some(record) = own_record(context, reference)? else { return Ok(()) };
     let expected = Expected { slot: context.member().slot(), serial: Some(reference.serial) };
     drop_reference(context, record, &reference.handle, &expected).map(|_| ())
 }
 
-/// Enters in the slot of a child that is about to be forked what this process refers to.
+/// Enters the references of this process in the slot of a child that is about to be forked.
 ///
 /// # Errors
 ///
-/// [`Error::HeapFull`] when there is no room for all; those before it are entered.
+/// [`Error::HeapFull`] when there is no room for all of them; the ones before that are entered.
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let region = context.region();
     for (serial, at) in own_references(context)? {
@@ -126,7 +126,7 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
         let Ok((handle, _)) = found else { continue };
         allocator::ensure(context, RECORD, 1)?;
         let held = context.hold_all(&[handle.turn, SLOT_TURNS + child.slot])?;
-        // Another thread may have given it up meanwhile.
+        // Another thread may have released it meanwhile.
         let Ok(object) = handle.object(region) else { continue };
         let mut change = Change::begin(&held, LINK_WORDS)?;
         change.set(&object.references, object.references.get().wrapping_add(1));
@@ -136,8 +136,8 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     Ok(())
 }
 
-/// Settles the first thing on the list of a process that is dead, or leaving. `false`: the list is
-/// empty.
+/// Settles the first record on the list of a process that is dead or leaving. Returns `false` if
+/// the list is empty.
 pub(crate) fn settle_first(
     context: &Context,
     owner: Incarnation,
@@ -163,7 +163,7 @@ pub(crate) fn settle_first(
     }
 }
 
-/// Whose record it must be, and which.
+/// The required owner of a record, and the record's serial number.
 struct Expected {
     slot: u32,
     serial: Option<u64>,
@@ -180,8 +180,8 @@ impl Expected {
     }
 }
 
-/// Takes a reference out of a ledger, and ends the object if it was the last one. Answers `true`:
-/// if it is not there any more, somebody else did it.
+/// Removes a reference from a ledger, and ends the object if it was the last one. Returns `true`,
+/// also if another thread has removed it before.
 fn drop_reference(
     context: &Context,
     at: u64,
@@ -215,8 +215,8 @@ fn drop_reference(
     Ok(true)
 }
 
-/// Leaves an object with so many references, or ends it. Its turns are held, and `ensure_end` was
-/// called for the last one.
+/// Sets the number of references of an object, or ends the object if there are none. Its turns are
+/// held, and `ensure_end` was called for the last one.
 pub(super) fn count_down(
     change: &mut Change<'_>,
     handle: &Handle,
@@ -250,7 +250,7 @@ pub(super) fn next_serial(region: &Region) -> u64 {
     Region::add(&region.header().serial, 1).wrapping_add(1)
 }
 
-/// Where the calling process has the record of a reference, which may be its parent's.
+/// Returns the offset of the calling process's record of a reference, which may be its parent's.
 fn own_record(context: &Context, reference: &Reference) -> Result<Option<u64>> {
     if context.member().generation() == reference.owner {
         return Ok(Some(reference.record));
@@ -258,7 +258,7 @@ fn own_record(context: &Context, reference: &Reference) -> Result<Option<u64>> {
     context.kept.inherited.record(reference.serial, || own_references(context))
 }
 
-/// Serial numbers and records of all references of the calling process.
+/// Reads the serial numbers and records of all references of the calling process.
 fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
     let region = context.region();
     let own = context.member().slot();

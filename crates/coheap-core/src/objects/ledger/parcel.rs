@@ -30,7 +30,7 @@ pub const TAG: u8 = wire::PARCEL;
 const HEAD_BYTES: usize = size_of::<ParcelHead>();
 const REFERENCE_BYTES: usize = size_of::<ParcelReference>();
 
-/// A parcel that was packed and is to be stored.
+/// A packed parcel that is to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parcel {
     at: u64,
@@ -40,7 +40,7 @@ pub struct Parcel {
 /// Offset and generation of an object that a parcel refers to.
 pub type Target = (u64, u64);
 
-/// The value in the bytes of a parcel; other bytes are a value themselves.
+/// Returns the value in the bytes of a parcel; other bytes are a value themselves.
 #[inline]
 pub fn value_in(bytes: &[u8]) -> &[u8] {
     if bytes.first() != Some(&TAG) {
@@ -55,19 +55,19 @@ pub fn value_in(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// The word of a head in private memory that has this offset in a [`ParcelHead`].
+/// Returns the word of a head in private memory that has this offset in a [`ParcelHead`].
 #[inline]
 fn number_at(head: &[u8; HEAD_BYTES], offset: usize) -> u64 {
     head[offset..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-/// The number of references in the first word of a head.
+/// Returns the number of references in the first word of a head.
 #[inline]
 fn count_in(info: u64) -> u64 {
     info >> 32
 }
 
-/// The bytes of a head.
+/// Returns the bytes of a head.
 fn head_bytes(
     count: usize,
     next: u64,
@@ -89,11 +89,13 @@ fn head_bytes(
     bytes
 }
 
-/// Makes a parcel of a value, which its bytes replace in `value`. Store these, or [`discard`] it.
+/// Packs a value into a parcel, and replaces `value` by the parcel's bytes. Store these, or
+/// [`discard`] the parcel.
 ///
 /// # Errors
 ///
-/// [`Error::ObjectGone`] when one of the objects ended; [`Error::HeapFull`]; nothing is left.
+/// [`Error::ObjectGone`] when one of the objects has ended; [`Error::HeapFull`]; no parcel is left
+/// then.
 pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Result<Parcel> {
     let region = context.region();
     clear_built_by_the_dead(context)?;
@@ -128,8 +130,8 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Resul
     }
 }
 
-/// Gives up a parcel that was packed, unless it was stored. Within a transaction, which may store
-/// it with its commit, it is given up at the end.
+/// Releases a packed parcel, unless it was stored. Within a transaction, which may store it with
+/// its commit, it is released at the end.
 ///
 /// # Errors
 ///
@@ -153,16 +155,16 @@ pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
     let_go(context)
 }
 
-/// Gives up what was put off until the end of the transaction that is over.
+/// Releases the parcels that were postponed until the end of the transaction.
 pub(crate) fn discard_put_off(context: &Context) {
     for [at, serial] in context.kept.parcels.take_put_off() {
-        // In a damaged heap it stays where it is.
+        // In a damaged heap the parcel stays where it is.
         let _ = discard(context, &Parcel { at, serial });
     }
     let _ = let_go(context);
 }
 
-/// Gives up the references of all parcels that this thread has freed. Call it with no turn held.
+/// Releases the references of all parcels that this thread has freed. Call it with no turn held.
 ///
 /// # Errors
 ///
@@ -182,14 +184,15 @@ pub fn has_freed(context: &Context) -> bool {
     context.control().freed.get() != 0
 }
 
-/// Lets go what a thread without a row any more left on its chains. The row is the caller's.
+/// Releases the parcels that the previous thread of a row left on its chains. The row is the
+/// caller's.
 pub(in crate::objects) fn let_go_of_row(context: &Context, index: u32) -> Result<()> {
     let control = context.region().control(index);
     empty(context, &control.built)?;
     empty(context, &control.freed)
 }
 
-/// The first use of a row finds what the last thread that had it was building when it died.
+/// The first use of a row finds the parcels that its previous thread was packing when it died.
 fn clear_built_by_the_dead(context: &Context) -> Result<()> {
     if context.kept.parcels.begin_packing() || context.control().built.get() == 0 {
         return Ok(());
@@ -215,8 +218,8 @@ fn count_all(context: &Context, at: u64, targets: &[Target]) -> Result<()> {
 // Taking a parcel, and freeing one, may save as many words as a block.
 const _: () = assert!(allocator::TAKE_WORDS >= 2 && allocator::GIVE_WORDS >= 2);
 
-/// Where the block of a parcel is that this thread has packed, taken off the chain. `None`: the
-/// bytes are no such parcel.
+/// Takes the block of a parcel that this thread has packed off the chain, and returns its offset.
+/// Returns `None` if the bytes are not such a parcel.
 pub(in crate::objects) fn take_built(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<u64>> {
     let context = change.context();
     if context.control().built.get() == 0 {
@@ -243,7 +246,7 @@ pub(in crate::objects) fn free(change: &mut Change<'_>, at: u64) -> Result<()> {
     Ok(())
 }
 
-/// The word that leads to a parcel on the chain of those that are built.
+/// Returns the word that leads to a parcel on the chain of parcels that are being packed.
 fn find_built(
     context: &Context,
     at: u64,
@@ -265,7 +268,7 @@ fn find_built(
     Err(broken(at))
 }
 
-/// Parcels that fit a span.
+/// The number of parcels that fit in a span.
 const SPAN_PARCELS: u64 = SPAN_BYTES / HEAD_BYTES as u64;
 
 /// Takes all parcels of a chain apart.
@@ -276,7 +279,7 @@ fn empty(context: &Context, chain: &Word) -> Result<()> {
     allocator::tidy(context)
 }
 
-/// Gives up one reference of the first parcel, or its block.
+/// Releases one reference of the first parcel, or its block.
 fn step(context: &Context, chain: &Word) -> Result<()> {
     let region = context.region();
     let at = chain.get();
@@ -325,7 +328,7 @@ pub(crate) fn counted(region: &Region, at: u64) -> Result<(Room, Vec<Target>)> {
     Ok((room, targets.collect()))
 }
 
-/// The next parcel of a chain.
+/// Returns the next parcel of a chain.
 pub(crate) fn next(region: &Region, at: u64) -> Result<u64> {
     Ok(region.at::<ParcelHead>(at)?.next.get())
 }
@@ -337,7 +340,7 @@ fn room(region: &Region, len: u64) -> Result<Room> {
     Ok(Room::of(len as usize))
 }
 
-/// The first references of the parcel whose head is at `at`.
+/// Returns the first references of the parcel whose head is at `at`.
 fn references(region: &Region, at: u64, count: u64) -> Result<&[ParcelReference]> {
     Ok(region.rows(at + HEAD_BYTES as u64, count as usize)?)
 }

@@ -20,23 +20,23 @@ use crate::sync::life::{State, StateWord};
 pub(crate) const RECORD: Room = Room::of(size_of::<Record>());
 /// Words that moving a record saves at most.
 pub(crate) const MOVE_WORDS: usize = 12;
-/// Bit of a record's state: a target promised to a transaction.
+/// Bit of a record's state: a place promised to a transaction.
 pub(crate) const RESERVED: u64 = 1 << 40;
 /// Bit of a record's state: a reference to an object.
 pub(crate) const REFERENCE: u64 = 1 << 41;
 
-/// First bit of the slot that has a record on its list, plus one.
+/// First bit of the slot plus one, for the slot whose list has the record.
 pub(crate) const SIGNED: u32 = 48;
 
-/// Why an item came back.
+/// Why an item was returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ReturnReason {
-    /// It was given back on purpose.
+    /// The holder returned it with `nack`.
     Nacked = 1,
-    /// The process that had it died.
+    /// The process that held it died.
     Died = 2,
-    /// The lease was dropped without a word.
+    /// The lease was dropped without `ack` or `nack`.
     Dropped = 3,
 }
 
@@ -65,7 +65,8 @@ pub(crate) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> R
     Ok(())
 }
 
-/// Puts a record on the list of slot `own`, and signs it. `is_fresh`: nobody else knows it yet.
+/// Puts a record on the list of slot `own`, and signs it. `is_fresh` means that no other process
+/// can reach it yet.
 pub(crate) fn link(
     change: &mut Change<'_>,
     own: u32,
@@ -99,8 +100,9 @@ pub(crate) fn free(change: &mut Change<'_>, record: &Record) -> Result<()> {
     allocator::give(change, RECORD, at)
 }
 
-/// Whether what is on the slot's list is still the owner's: settled by another, the slot may serve
-/// a living process by now. The slot's turn is held, without which no slot becomes free.
+/// Returns whether the list of a slot still belongs to this owner. If another process has settled
+/// the slot, it may belong to a living process by now. The slot's turn is held, without which no
+/// slot becomes free.
 pub(crate) fn is_still_to_settle(context: &Context, owner: Incarnation) -> bool {
     let word = StateWord(context.region().slot(owner.slot).state.acquire());
     let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;

@@ -18,8 +18,8 @@ use super::record::{
     MOVE_WORDS, REFERENCE, ReturnReason, SIGNED, free, is_still_to_settle, unlink,
 };
 
-/// Settles the lease or promise that is first on the list of a process that is dead, or leaving.
-/// `false`: the list is empty.
+/// Settles the first lease or promise on the list of a process that is dead or leaving. Returns
+/// `false` if the list is empty.
 pub(super) fn settle_first(
     context: &Context,
     owner: Incarnation,
@@ -46,12 +46,12 @@ pub(super) fn settle_first(
     });
     let held = context.hold_all(&turns)?;
     if slot.leases.get() != at || !is_still_to_settle(context, owner) {
-        // Somebody else settled it between our two looks.
+        // Another process has settled it since the first read.
         return Ok(true);
     }
     let record: &Record = region.at(at)?;
     if record.state.get() >> SIGNED != u64::from(dead + 1) {
-        // Not on this list: the list of a damaged heap may come back to what was settled.
+        // Not on this list: in a damaged heap, the list may lead back to a settled record.
         return Err(Corrupt { what: "list of a slot", at }.into());
     }
     let object = match found {
@@ -78,7 +78,7 @@ pub(super) fn settle_first(
     Ok(true)
 }
 
-/// What was found, unless it is gone.
+/// Returns the found object, or `None` if it is gone.
 fn living<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),

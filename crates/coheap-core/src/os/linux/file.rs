@@ -45,7 +45,7 @@ pub struct HeapFile {
 }
 
 impl HeapFile {
-    /// A file in memory without a name: it vanishes with its last user.
+    /// Returns a file in memory without a name: it vanishes with its last user.
     pub fn anonymous(name: &str) -> Result<Self> {
         let quiet = MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL;
         let made = fs::memfd_create(name, quiet)
@@ -54,7 +54,7 @@ impl HeapFile {
         Self::moved_high(made)
     }
 
-    /// A file in `folder` that has no name yet; only its owner may open it.
+    /// Returns a file in `folder` that has no name yet; only its owner may open it.
     pub fn unnamed_in(folder: &Path) -> Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let made = fs::open(folder, flags, Mode::RUSR | Mode::WUSR).map_err(refused("open"))?;
@@ -68,7 +68,8 @@ impl HeapFile {
         Self::moved_high(opened)
     }
 
-    /// The same file with a description of its own: locks on it are apart from those on `self`.
+    /// Returns the same file with a description of its own: locks on it are apart from those on
+    /// `self`.
     pub fn reopened(&self) -> Result<Self> {
         Self::open_of_process(std::process::id(), self.number().unsigned_abs())
     }
@@ -81,14 +82,15 @@ impl HeapFile {
         Self::moved_high(opened)
     }
 
-    /// The inode of a descriptor of another process of the same user, without opening it.
+    /// Returns the inode of a descriptor of another process of the same user, without opening it.
     pub fn inode_of_process(pid: u32, number: u32) -> Result<u64> {
         let path = format!("/proc/{pid}/fd/{number}");
         let stat = fs::stat(&path).map_err(refused("stat"))?;
         Ok(stat.st_ino)
     }
 
-    /// Which file a path names, without opening it (opening and closing would drop record locks).
+    /// Returns which file a path names, without opening it (opening and closing would drop record
+    /// locks).
     pub fn identify(path: &Path) -> Result<(FileId, Ownership)> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let handle = fs::open(path, flags, Mode::empty()).map_err(refused("open"))?;
@@ -112,13 +114,13 @@ impl HeapFile {
         Ok(Self { descriptor: unsafe { OwnedFd::from_raw_fd(high) } })
     }
 
-    /// Which file this is.
+    /// Returns which file this is.
     pub fn id(&self) -> Result<FileId> {
         let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
         Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
     }
 
-    /// The inode number, as `/proc/PID/maps` shows it.
+    /// Returns the inode number, as `/proc/PID/maps` shows it.
     pub fn inode(&self) -> Result<u64> {
         Ok(self.id()?.inode)
     }
@@ -196,12 +198,12 @@ impl HeapFile {
         }
     }
 
-    /// The descriptor, for those who hand it on.
+    /// Returns the descriptor, for those who hand it on.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
 
-    /// The descriptor's number.
+    /// Returns the descriptor's number.
     pub fn number(&self) -> i32 {
         self.descriptor.as_raw_fd()
     }
@@ -216,12 +218,12 @@ fn within_file_limit(len: u64) -> Result<()> {
     }
 }
 
-/// The effective user.
+/// Returns the effective user.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// A number that nobody can guess, from the kernel.
+/// Returns a number that nobody can guess, from the kernel.
 pub(super) fn random_u64() -> Result<u64> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer has the stated length.

@@ -14,7 +14,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 static LAST: AtomicU64 = AtomicU64::new(0);
 static STAMP: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The number of this process in its line of forks: differs from that of every ancestor.
+/// Returns the number of this process in its line of forks: differs from that of every ancestor.
 #[inline]
 pub fn generation() -> u64 {
     let known = STAMP.load(Ordering::Acquire);

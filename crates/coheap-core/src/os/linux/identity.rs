@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of this process.
+    /// Returns the identity of this process.
     pub fn mine() -> Self {
         let pid = std::process::id();
         Self {
@@ -39,12 +39,12 @@ impl Identity {
         }
     }
 
-    /// Whether `self` is seen from another pid namespace than that of `me`.
+    /// Returns whether `self` is seen from another pid namespace than that of `me`.
     pub fn is_foreign_to(&self, me: &Self) -> bool {
         self.pid_namespace != me.pid_namespace
     }
 
-    /// Whether the process that had this identity is dead. Both must share a pid namespace.
+    /// Returns whether the process that had this identity is dead. Both must share a pid namespace.
     pub fn is_dead(&self, me: &Self) -> bool {
         let Some(pid) = pid_of(self.pid) else { return true };
         let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -70,8 +70,8 @@ impl Identity {
         self.time_namespace == me.time_namespace && start_time(self.pid) != Some(self.start_time)
     }
 
-    /// Whether the process still has a mapping of the file with inode number `inode`. `None`:
-    /// we may not look.
+    /// Returns whether the process still has a mapping of the file with inode number `inode`.
+    /// `None`: we may not look.
     pub fn maps_inode(&self, inode: u64) -> Option<bool> {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).ok()?;
         let wanted = inode.to_string();
@@ -79,12 +79,12 @@ impl Identity {
     }
 }
 
-/// A process id as the kernel takes it. `None`: no process can have this number.
+/// Returns a process id as the kernel takes it. `None`: no process can have this number.
 fn pid_of(number: u32) -> Option<Pid> {
     i32::try_from(number).ok().and_then(Pid::from_raw)
 }
 
-/// A readable pidfd means that the process has ended, reaped or not.
+/// Returns a readable pidfd means that the process has ended, reaped or not.
 fn has_ended(handle: &impl AsFd) -> bool {
     let mut interest = [rustix::event::PollFd::new(handle, rustix::event::PollFlags::IN)];
     let none = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -106,7 +106,7 @@ fn namespace(kind: &str) -> u64 {
     rustix::fs::stat(format!("/proc/self/ns/{kind}")).map_or(0, |stat| stat.st_ino)
 }
 
-/// The machine's present run: another after each reboot.
+/// Returns the machine's present run: another after each reboot.
 pub fn boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
@@ -115,7 +115,7 @@ pub fn boot_id() -> [u64; 2] {
     [half(0..16), half(16..32)]
 }
 
-/// A number that nobody can guess.
+/// Returns a number that nobody can guess.
 pub fn random_u64() -> Result<u64> {
     file::random_u64()
 }

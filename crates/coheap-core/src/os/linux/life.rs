@@ -21,7 +21,7 @@ fn byte_range(kind: i32, byte: u64) -> libc::flock {
     range
 }
 
-/// Whether any process holds the byte, this one included.
+/// Returns whether any process holds the byte, this one included.
 pub fn is_held(file: &HeapFile, byte: u64) -> Result<bool> {
     let mut range = byte_range(libc::F_WRLCK, byte);
     // SAFETY: the range is a valid `flock` that outlives the call.

@@ -15,13 +15,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::error::{Error, Result};
 
-/// The last error of the C library as ours.
+/// Returns the last error of the C library as ours.
 #[cold]
 fn last_error(call: &'static str) -> Error {
     Error::Os { call, code: std::io::Error::last_os_error().raw_os_error().unwrap_or(0) }
 }
 
-/// An error of rustix as ours.
+/// Returns an error of rustix as ours.
 fn refused(call: &'static str) -> impl FnOnce(rustix::io::Errno) -> Error {
     move |errno| Error::Os { call, code: errno.raw_os_error() }
 }
@@ -40,7 +40,7 @@ pub fn now_roughly() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// The number that the system gives the calling thread, in its own pid namespace.
+/// Returns the number that the system gives the calling thread, in its own pid namespace.
 pub fn thread_id() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }

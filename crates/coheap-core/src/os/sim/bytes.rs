@@ -44,7 +44,7 @@ impl Bytes {
         self.parts.iter().map(|(from, to)| to - from).sum()
     }
 
-    /// Where the first `len` bytes are: allocated by the first who asks, for all.
+    /// Returns where the first `len` bytes are: allocated by the first who asks, for all.
     pub(super) fn mapped(&mut self, len: usize) -> Result<NonNull<u8>> {
         if let Some(base) = self.base {
             assert!(len <= self.room, "a mapping is as large as the first one");

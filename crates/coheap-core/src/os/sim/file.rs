@@ -66,7 +66,7 @@ impl Record {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the first `len` bytes are.
+    /// Returns where the first `len` bytes are.
     pub(super) fn mapped(&self, len: usize) -> Result<NonNull<u8>> {
         self.bytes().mapped(len)
     }
@@ -121,7 +121,7 @@ impl HeapFile {
         Self { record, description: Arc::new(()) }
     }
 
-    /// A file in memory without a name: it vanishes with its last user.
+    /// Returns a file in memory without a name: it vanishes with its last user.
     pub fn anonymous(_name: &str) -> Result<Self> {
         let mut disk = disk();
         let record = Arc::new(Record {
@@ -134,7 +134,7 @@ impl HeapFile {
         Ok(Self::of(record))
     }
 
-    /// A file in `folder` that has no name yet.
+    /// Returns a file in `folder` that has no name yet.
     pub fn unnamed_in(_folder: &Path) -> Result<Self> {
         Self::anonymous("")
     }
@@ -145,7 +145,8 @@ impl HeapFile {
         found.map(Self::of).ok_or_else(|| refused("open", NO_ENTRY))
     }
 
-    /// The same file with a description of its own: locks on it are apart from those on `self`.
+    /// Returns the same file with a description of its own: locks on it are apart from those on
+    /// `self`.
     pub fn reopened(&self) -> Result<Self> {
         Ok(Self::of(self.record()))
     }
@@ -155,12 +156,12 @@ impl HeapFile {
         Ok(Self::from_descriptor(adopt(i32::try_from(number).unwrap_or(-1))?))
     }
 
-    /// The inode of a descriptor of another process, without opening it.
+    /// Returns the inode of a descriptor of another process, without opening it.
     pub fn inode_of_process(_pid: u32, number: u32) -> Result<u64> {
         Ok(Self::open_of_process(0, number)?.id()?.0)
     }
 
-    /// Which file a path names, without opening it.
+    /// Returns which file a path names, without opening it.
     pub fn identify(path: &Path) -> Result<(FileId, Ownership)> {
         let found = disk().names.get(path).cloned();
         let record = found.ok_or_else(|| refused("open", NO_ENTRY))?;
@@ -172,12 +173,12 @@ impl HeapFile {
         Self::of(descriptor.0)
     }
 
-    /// Which file this is.
+    /// Returns which file this is.
     pub fn id(&self) -> Result<FileId> {
         Ok(FileId(self.record.number))
     }
 
-    /// The file's number among all files.
+    /// Returns the file's number among all files.
     pub fn inode(&self) -> Result<u64> {
         Ok(self.record.number)
     }
@@ -228,12 +229,12 @@ impl HeapFile {
         Ok(())
     }
 
-    /// The descriptor, for those who hand it on.
+    /// Returns the descriptor, for those who hand it on.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor(Arc::clone(&self.record))
     }
 
-    /// The descriptor's number.
+    /// Returns the descriptor's number.
     pub fn number(&self) -> i32 {
         i32::try_from(self.record.number).unwrap_or(-1)
     }
@@ -263,7 +264,7 @@ fn ownership(record: &Record) -> Ownership {
     Ownership { user: user(), links, len: record.bytes().len(), is_file: true }
 }
 
-/// The user of every peer.
+/// Returns the user of every peer.
 pub fn user() -> u32 {
     1000
 }

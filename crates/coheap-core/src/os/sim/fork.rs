@@ -4,7 +4,7 @@
 
 use super::machine;
 
-/// The number of this peer: differs from that of every other.
+/// Returns the number of this peer: differs from that of every other.
 pub fn generation() -> u64 {
     u64::from(machine::current())
 }

@@ -113,7 +113,7 @@ pub(super) fn look_again() {
     CALL.notify_all();
 }
 
-/// Whether a thread of the peer sleeps.
+/// Returns whether a thread of the peer sleeps.
 pub(super) fn is_asleep(pid: u32) -> bool {
     beds().sleepers.iter().any(|sleeper| sleeper.pid == pid && sleeper.ended.is_none())
 }

@@ -24,7 +24,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of the calling peer.
+    /// Returns the identity of the calling peer.
     pub fn mine() -> Self {
         let pid = machine::current();
         let number = u64::from(pid);
@@ -32,29 +32,29 @@ impl Identity {
         Self { pid, pidfd_inode, start_time, pid_namespace: 1, time_namespace: 1 }
     }
 
-    /// Whether `self` is seen from another pid namespace than that of `me`.
+    /// Returns whether `self` is seen from another pid namespace than that of `me`.
     pub fn is_foreign_to(&self, me: &Self) -> bool {
         self.pid_namespace != me.pid_namespace
     }
 
-    /// Whether the process that had this identity is dead.
+    /// Returns whether the process that had this identity is dead.
     pub fn is_dead(&self, _me: &Self) -> bool {
         machine::is_dead(self.pid)
     }
 
-    /// Whether the process still has a mapping of the file with inode number `inode`. `None`:
-    /// we may not look.
+    /// Returns whether the process still has a mapping of the file with inode number `inode`.
+    /// `None`: we may not look.
     pub fn maps_inode(&self, _inode: u64) -> Option<bool> {
         None
     }
 }
 
-/// The machine's present run.
+/// Returns the machine's present run.
 pub fn boot_id() -> [u64; 2] {
     [0x0070_7265_7465_6e64, 0x006d_6163_6869_6e65]
 }
 
-/// A number that looks random, and is the same in every run.
+/// Returns a number that looks random, and is the same in every run.
 pub fn random_u64() -> Result<u64> {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
     static STATE: AtomicU64 = AtomicU64::new(STEP);

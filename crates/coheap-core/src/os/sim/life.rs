@@ -7,7 +7,7 @@ use super::file::{HeapFile, Holder};
 use super::machine;
 use crate::error::Result;
 
-/// Whether any process holds the byte, this one included.
+/// Returns whether any process holds the byte, this one included.
 pub fn is_held(file: &HeapFile, byte: u64) -> Result<bool> {
     Ok(file.locks().get(&byte).is_some_and(Holder::is_there))
 }

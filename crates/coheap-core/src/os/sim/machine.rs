@@ -65,28 +65,28 @@ pub(super) fn pid() -> u32 {
     CURRENT.get()
 }
 
-/// Whether the process is to stop.
+/// Returns whether the process is to stop.
 #[cfg(not(loom))]
 pub(super) fn is_killed(pid: u32) -> bool {
     with(pid, |process| process.is_killed)
 }
 
-/// Whether the process can never run again. Unknown ones never ran.
+/// Returns whether the process can never run again. Unknown ones never ran.
 pub(super) fn is_dead(pid: u32) -> bool {
     processes().get(pid as usize).is_none_or(|process| process.is_dead)
 }
 
-/// The time as the calling peer sees it.
+/// Returns the time as the calling peer sees it.
 pub(super) fn now() -> u64 {
     now_of(current())
 }
 
-/// The time as a peer sees it.
+/// Returns the time as a peer sees it.
 pub(super) fn now_of(pid: u32) -> u64 {
     with(pid, |process| process.stopped_clock).unwrap_or_else(true_now)
 }
 
-/// The machine's time, whatever a peer's clock says.
+/// Returns the machine's time, whatever a peer's clock says.
 fn true_now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     if cfg!(loom) {
@@ -97,7 +97,7 @@ fn true_now() -> u64 {
     STARTED + u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
-/// Whether the calling peer's next wake shall get lost.
+/// Returns whether the calling peer's next wake shall get lost.
 #[cfg(not(loom))]
 pub(super) fn loses_wake() -> bool {
     with(current(), |process| {
@@ -149,7 +149,7 @@ impl Default for Peer {
 }
 
 impl Peer {
-    /// A process without a thread.
+    /// Returns a process without a thread.
     pub fn new() -> Self {
         let mut all = processes();
         let pid = all.len().max(FIRST as usize + 1);
@@ -157,7 +157,7 @@ impl Peer {
         Self { pid: pid as u32 }
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -211,7 +211,7 @@ impl Peer {
         with(self.pid, |process| process.wakes_to_lose = count);
     }
 
-    /// How many of its wakes got lost.
+    /// Returns how many of its wakes got lost.
     pub fn wakes_lost(&self) -> u32 {
         with(self.pid, |process| process.wakes_lost)
     }
@@ -221,7 +221,7 @@ impl Peer {
         super::futex::interrupt(self.pid);
     }
 
-    /// Whether a thread of it sleeps on a word now.
+    /// Returns whether a thread of it sleeps on a word now.
     #[cfg(not(loom))]
     pub fn is_asleep(&self) -> bool {
         super::futex::is_asleep(self.pid)

@@ -44,7 +44,7 @@ pub fn now_roughly() -> u64 {
     now()
 }
 
-/// A number for the calling thread: that of its peer, for threads play processes here.
+/// Returns a number for the calling thread: that of its peer, for threads play processes here.
 pub fn thread_id() -> u32 {
     machine::current()
 }

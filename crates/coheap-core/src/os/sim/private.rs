@@ -15,7 +15,7 @@ pub struct PrivateMutex<T>(Mutex<T>);
 pub struct PrivateGuard<'a, T>(MutexGuard<'a, T>);
 
 impl<T> PrivateMutex<T> {
-    /// A lock that is free.
+    /// Returns a lock that is free.
     pub const fn new(value: T) -> Self {
         Self(Mutex::new(value))
     }
@@ -25,7 +25,7 @@ impl<T> PrivateMutex<T> {
         PrivateGuard(self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The value, for the only one who has the lock at all.
+    /// Returns the value, for the only one who has the lock at all.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }

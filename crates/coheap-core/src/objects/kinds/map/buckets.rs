@@ -57,7 +57,7 @@ impl Bucket {
         (self.0 >> 32) as u32
     }
 
-    /// A bucket whose entry was removed: searches go on past it.
+    /// Returns a bucket whose entry was removed: searches go on past it.
     pub(super) fn removed(self) -> Self {
         Self(self.0 | REMOVED)
     }
@@ -81,7 +81,7 @@ impl Shape {
     }
 }
 
-/// The shape of the leaf at an offset.
+/// Returns the shape of the leaf at an offset.
 #[inline(always)]
 pub(crate) fn leaf_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
     let word = region.at::<LeafHead>(at)?.shape.get();
@@ -93,23 +93,23 @@ pub(crate) fn leaf_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
     Ok(Shape { filled: word & 0xffff_ffff, bits, depth })
 }
 
-/// The words of the leaf at an offset, the head among them.
+/// Returns the words of the leaf at an offset, the head among them.
 #[inline]
 pub(super) fn leaf_words(region: &Region, at: u64, shape: Shape) -> Result<&[Word], Corrupt> {
     region.words(at, 1 << shape.bits)
 }
 
-/// The buckets of the leaf at an offset.
+/// Returns the buckets of the leaf at an offset.
 pub(crate) fn buckets(region: &Region, at: u64, shape: Shape) -> Result<&[Word], Corrupt> {
     Ok(&leaf_words(region, at, shape)?[HEAD + 1..])
 }
 
-/// The room of a leaf with so many words, as their log2.
+/// Returns the room of a leaf with so many words, as their log2.
 pub(crate) fn leaf_room(bits: u32) -> Room {
     Room::of(size_of::<Word>() << bits)
 }
 
-/// The words of a leaf with these buckets.
+/// Returns the words of a leaf with these buckets.
 pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Vec<u64> {
     let mut image = vec![0u64; 1 << shape.bits];
     let mask = image.len() - 1;

@@ -29,9 +29,9 @@ const OVERWRITTEN: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
 
 /// What a call is about: keys and values by their numbers.
 trait Batch {
-    /// A key and a value.
+    /// Returns a key and a value.
     fn pair(&self, name: u32, value: u32) -> (&[u8], &[u8]);
-    /// Whether there may be a key or a value that does not fit into its cell.
+    /// Returns whether there may be a key or a value that does not fit into its cell.
     fn has_long(&self) -> bool;
 }
 
@@ -126,7 +126,7 @@ impl<'a> Values<'a> {
         Ok(Self { pairs, has_long, writes })
     }
 
-    /// Stores all of them. Answers how many keys are new. The turn is held, no change is open.
+    /// Stores all of them, and returns how many keys are new. The turn is held, no change is open.
     pub(super) fn store(&mut self, held: &Held<'_>, object: &Object) -> Result<u64> {
         let mut writes = std::mem::take(&mut self.writes);
         let table = Table::new(held.context().region(), object);
@@ -207,7 +207,7 @@ impl Seen {
         Self { buckets: vec![0; (count * 2).next_power_of_two()] }
     }
 
-    /// The number of a key that was entered before. Otherwise enters it as `number`.
+    /// Returns the number of a key that was entered before. Otherwise enters it as `number`.
     #[inline]
     fn enter(
         &mut self,
@@ -302,7 +302,7 @@ impl Buckets {
     }
 }
 
-/// The buckets of new entries.
+/// Returns the buckets of new entries.
 fn fresh_buckets(table: &Table<'_>, writes: &[Write]) -> impl Iterator<Item = Bucket> + Clone {
     let fresh = writes.iter().filter(|write| write.is_new());
     (table.used()..).zip(fresh).map(|(position, write)| Bucket::new(position, write.hash))
@@ -369,8 +369,8 @@ impl Need {
         }
     }
 
-    /// Whether an index that is built anew is the better one for so many new entries: it is where
-    /// they are many beside those that are there, or would fill half of a journal.
+    /// Returns whether an index that is built anew is the better one for so many new entries: it is
+    /// where they are many beside those that are there, or would fill half of a journal.
     fn is_index_built(&self, table: &Table<'_>, new: usize) -> bool {
         new > 0 && (new as u64 * 2 >= table.live() || self.words + 2 * new > MAX_WORDS / 2)
     }
@@ -428,8 +428,8 @@ fn apply(
     Ok(())
 }
 
-/// Whether a value is written over the one that is there, in its block: where that saves no more
-/// words than a new block would.
+/// Returns whether a value is written over the one that is there, in its block: where that saves no
+/// more words than a new block would.
 fn is_overwritten(region: &Region, old: Cell, value: &[u8]) -> Result<bool, Corrupt> {
     Ok(value.len() > cell::INLINE && value.len() <= OVERWRITTEN && cell::fits(region, old, value)?)
 }
@@ -454,7 +454,7 @@ fn replace(
     Ok(())
 }
 
-/// The cell of something new.
+/// Returns the cell of something new.
 #[inline(always)]
 fn make(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell> {
     match Cell::inline(bytes) {
@@ -479,7 +479,7 @@ struct Fresh<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    /// The entry of the next one.
+    /// Returns the entry of the next one.
     #[inline]
     fn next(&mut self) -> Result<&'a MapEntry, Corrupt> {
         if self.rest.is_empty() {

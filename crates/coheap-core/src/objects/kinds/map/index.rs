@@ -51,8 +51,8 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// The first bucket for a key that is not there: one whose entry was removed is used again, so that
-/// who adds and removes the same key over and over leaves no trail for others to search.
+/// Returns the first bucket for a key that is not there: one whose entry was removed is used again,
+/// so that who adds and removes the same key over and over leaves no trail for others to search.
 #[inline]
 fn open_bucket(words: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
     let mask = words.len() - 1;
@@ -114,7 +114,7 @@ pub(super) fn plan(hashes: impl Iterator<Item = u32> + Clone, more: u64) -> Plan
     Plan { bits: if depth > 0 { MOST_BITS } else { bits }, depth }
 }
 
-/// How many of these hashes each leaf gets when `depth` bits choose it.
+/// Returns how many of these hashes each leaf gets when `depth` bits choose it.
 fn shares(hashes: impl Iterator<Item = u32>, depth: u64) -> Vec<usize> {
     let mut shares = vec![0; 1 << depth];
     for hash in hashes {
@@ -129,7 +129,7 @@ impl Plan {
         leaf_room(self.bits)
     }
 
-    /// How many leaves.
+    /// Returns how many leaves.
     pub(super) fn leaves(self) -> u64 {
         1 << self.depth
     }
@@ -140,8 +140,8 @@ impl Plan {
     }
 }
 
-/// Builds an index that nobody can see yet. Answers where it is: its leaf, or the directory of
-/// its leaves.
+/// Builds an index that nobody can see yet. Returns where it is: its leaf, or the directory of its
+/// leaves.
 pub(super) fn build(
     change: &mut Change<'_>,
     plan: Plan,

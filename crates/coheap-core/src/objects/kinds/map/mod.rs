@@ -61,21 +61,21 @@ impl<'a> Key<'a> {
         Ok(Self::seeded(bytes, region.header().seed.get()))
     }
 
-    /// A key of a heap with this seed.
+    /// Returns a key of a heap with this seed.
     #[inline]
     pub(crate) fn seeded(bytes: &'a [u8], seed: u64) -> Self {
         let inline = Cell::inline(bytes);
         Self { bytes, inline, hash: hash(bytes, inline, seed) }
     }
 
-    /// A key whose hash is known.
+    /// Returns a key whose hash is known.
     #[inline]
     pub(crate) fn hashed(bytes: &'a [u8], hash: u32) -> Self {
         Self { bytes, inline: Cell::inline(bytes), hash }
     }
 }
 
-/// The hash of a key, with its cell if it is short.
+/// Returns the hash of a key, with its cell if it is short.
 #[inline(always)]
 fn hash(bytes: &[u8], inline: Option<Cell>, seed: u64) -> u32 {
     match inline {
@@ -84,7 +84,7 @@ fn hash(bytes: &[u8], inline: Option<Cell>, seed: u64) -> u32 {
     }
 }
 
-/// The hash of a key that is its cell: two rounds of multiply and fold, all in registers.
+/// Returns the hash of a key that is its cell: two rounds of multiply and fold, all in registers.
 #[inline]
 fn hash_short(cell: Cell, seed: u64) -> u32 {
     let fold = |left: u64, right: u64| {
@@ -99,7 +99,7 @@ fn hash_short(cell: Cell, seed: u64) -> u32 {
 const SECRETS: [u64; 3] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
 
 impl Map {
-    /// Stores a value under a key. Answers whether the key is new.
+    /// Stores a value under a key, and returns whether the key is new.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Map {
         Ok(true)
     }
 
-    /// Adds to the integer under a key, which counts as 0 when there is none. Answers the sum.
+    /// Adds to the integer under a key, which counts as 0 when there is none. Returns the sum.
     ///
     /// # Errors
     ///
@@ -156,9 +156,9 @@ impl Map {
         value::add(&held, &found.entry.value, more)
     }
 
-    /// Stores a value under each of these keys, all of them or none: a key that comes twice gets the
-    /// value that comes last, and new keys stand in the order in which they first come. Answers how
-    /// many keys are new.
+    /// Stores a value under each of these keys, all of them or none: a key that comes twice gets
+    /// the value that comes last, and new keys stand in the order in which they first come, and
+    /// returns how many keys are new.
     ///
     /// New keys and values of up to 15 bytes are never too many. A longer one costs one of the
     /// [`MAX_WORDS`](crate::journal::MAX_WORDS) words that a change can save, a value that is
@@ -198,8 +198,8 @@ impl Map {
         self.tidy(context).and(done)
     }
 
-    /// Puts `new` under a key if what is there is exactly `expected`; `None` stands for nothing.
-    /// Answers whether it did.
+    /// Puts `new` under a key if what is there is exactly `expected`; `None` stands for nothing,
+    /// and returns whether it did.
     ///
     /// # Errors
     ///
@@ -276,7 +276,7 @@ impl Map {
         self.take_out(held, object, &found)
     }
 
-    /// Removes an entry if it is exactly the one that came last. Answers whether it was.
+    /// Removes an entry if it is exactly the one that came last, and returns whether it was.
     ///
     /// # Errors
     ///
@@ -336,7 +336,7 @@ impl Map {
         Ok(())
     }
 
-    /// Removes an entry that was found with the turn held, and lets the turn go. Answers `true`.
+    /// Removes an entry that was found with the turn held, and lets the turn go. Returns `true`.
     fn take_out(&self, held: Held<'_>, object: &Object, found: &Found<'_>) -> Result<bool> {
         let context = held.context();
         let mut change = Change::begin(&held, DELETE_WORDS)?;

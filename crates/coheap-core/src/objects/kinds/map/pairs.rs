@@ -18,25 +18,25 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// How many there are.
+    /// Returns how many there are.
     #[inline]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The key and the value of one of them, counted from 0.
+    /// Returns the key and the value of one of them, counted from 0.
     #[inline]
     pub fn get(&self, number: usize) -> Option<(&[u8], &[u8])> {
         (number < self.len()).then(|| self.at(number))
     }
 
-    /// The key and the value of one that is there.
+    /// Returns the key and the value of one that is there.
     #[inline]
     pub(super) fn at(&self, number: usize) -> (&[u8], &[u8]) {
         let (middle, end) = self.ends[number];
@@ -85,7 +85,7 @@ impl Pairs {
         self.bytes.truncate(self.ends.last().map_or(0, |end| end.1));
     }
 
-    /// All of them.
+    /// Returns all of them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         let mut start = 0;
         self.ends.iter().map(move |(middle, end)| {
@@ -95,7 +95,7 @@ impl Pairs {
         })
     }
 
-    /// All of them, each in memory of its own.
+    /// Returns all of them, each in memory of its own.
     pub fn to_vec(&self) -> Vec<Pair> {
         self.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }

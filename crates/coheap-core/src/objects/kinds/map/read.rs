@@ -46,7 +46,7 @@ impl Map {
         })
     }
 
-    /// The position of a key and the cell of its value, for who has the map locked.
+    /// Returns the position of a key and the cell of its value, for who has the map locked.
     #[inline]
     pub(crate) fn find(&self, context: &Context, key: &Key<'_>) -> Result<Option<(u64, Cell)>> {
         self.read(context, |_, table| {
@@ -70,7 +70,7 @@ impl Map {
         })
     }
 
-    /// Whether a key is there.
+    /// Returns whether a key is there.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Map {
         self.read(context, |_, table| Ok(table.find(&key)?.is_some()))
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Map {
         self.read(context, |_, table| Ok(table.live()))
     }
 
-    /// Whether there are no entries.
+    /// Returns whether there are no entries.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Map {
         Ok(self.len(context)? == 0)
     }
 
-    /// All entries as they were at one moment, in order.
+    /// Returns all entries as they were at one moment, in order.
     ///
     /// # Errors
     ///

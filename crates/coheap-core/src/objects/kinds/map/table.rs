@@ -34,7 +34,7 @@ pub(crate) struct Found<'a> {
     pub(crate) bucket: &'a Word,
 }
 
-/// The root words of a map.
+/// Returns the root words of a map.
 #[inline(always)]
 pub(crate) fn map_root(object: &Object) -> &MapRoot {
     object.root_as()
@@ -71,7 +71,7 @@ impl<'a> Table<'a> {
         Err(Corrupt { what: "numbers of a map", at: used })
     }
 
-    /// The entry of a key.
+    /// Returns the entry of a key.
     #[inline]
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Option<Found<'a>>, Corrupt> {
         let Some(buckets) = leaf_of(self, key.hash)? else { return Ok(None) };
@@ -122,7 +122,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The entry at a position.
+    /// Returns the entry at a position.
     #[inline(always)]
     pub(crate) fn entry(&self, position: u64) -> Result<&'a MapEntry, Corrupt> {
         if position >= self.capacity() {
@@ -166,17 +166,17 @@ pub(super) fn copy_entry(change: &Change<'_>, to: &MapEntry, from: &MapEntry) {
     put_entry(change, to, Cell::load(&from.key), Cell::load(&from.value));
 }
 
-/// The room of a segment with so many entries.
+/// Returns the room of a segment with so many entries.
 pub(crate) fn entries_room(entries: u64) -> Room {
     Room::of((entries * ENTRY_BYTES) as usize)
 }
 
-/// The room of a directory with so many offsets of segments.
+/// Returns the room of a directory with so many offsets of segments.
 pub(crate) fn directory_room(directory_len: u64) -> Room {
     Room::of((directory_len * WORD_BYTES) as usize)
 }
 
-/// Where the leaf for a hash is. 0: there is none yet.
+/// Returns where the leaf for a hash is. 0: there is none yet.
 #[inline(always)]
 pub(super) fn leaf_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
     let depth = table.root.depth.get();
@@ -191,7 +191,7 @@ pub(super) fn leaf_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
     Ok(table.region.at::<Word>(first.wrapping_add(number * WORD_BYTES))?.get())
 }
 
-/// The words of the leaf for a hash, the head among them.
+/// Returns the words of the leaf for a hash, the head among them.
 #[inline(always)]
 pub(super) fn leaf_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Word]>, Corrupt> {
     let at = leaf_at(table, hash)?;
@@ -206,7 +206,7 @@ pub(super) fn leaf_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Wo
     Ok(Some(table.region.words(at, 1 << bits)?))
 }
 
-/// The hash of each position, from the index; 0 for removed ones.
+/// Returns the hash of each position, from the index; 0 for removed ones.
 pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
     let mut hashes = vec![0; table.used() as usize];
     for leaf in index_leaves(table)? {
@@ -222,7 +222,7 @@ pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt>
     Ok(hashes)
 }
 
-/// The offsets of all leaves of the index, each once.
+/// Returns the offsets of all leaves of the index, each once.
 pub(crate) fn index_leaves(table: &Table<'_>) -> Result<Vec<u64>, Corrupt> {
     let depth = table.root.depth.get();
     let first = table.root.index.get();

@@ -29,7 +29,8 @@ use crate::os;
 use crate::sync::life::StateWord;
 use crate::sync::{Owner, Patience, lock, wait};
 
-/// The part of `held` that says how often; above it, the time in units of as many nanoseconds.
+/// The part of `held` that counts how often the holder has the lock. The bits above it are the
+/// time, in units of this many nanoseconds.
 const DEPTH: u64 = (1 << 20) - 1;
 
 /// A handle to a lock.
@@ -38,24 +39,24 @@ pub struct Mutex {
     pub(in crate::objects) handle: Handle,
 }
 
-/// How a lock came to its new holder.
+/// How a caller acquired a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acquired {
-    /// The last holder let it go.
+    /// The previous holder released it.
     Clean,
-    /// The process with this id died holding it: what it guards may be half done.
+    /// The process with this id died while it held the lock: the guarded data may be incomplete.
     OwnerDied(u32),
 }
 
-/// Who holds a lock.
+/// The holder of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
     /// Process id.
     pub pid: u32,
-    /// The system's number of the thread. `None`: it died before it wrote that down.
+    /// The system's id of the thread; `None` if it died before the id was stored.
     pub thread: Option<u32>,
-    /// When it took the lock, in nanoseconds of [`os::now`], to some milliseconds. `None`: it did
-    /// not say.
+    /// When it acquired the lock, in nanoseconds of [`os::now`], to some milliseconds; `None` if
+    /// the time was not stored.
     pub since: Option<u64>,
 }
 
@@ -66,12 +67,12 @@ impl Mutex {
         Ok(object.root_as())
     }
 
-    /// The value that the lock guards. Reading and writing it takes no notice of the lock.
+    /// Returns the value that the lock guards. Reading and writing it ignores the lock.
     pub fn value(&self) -> Value {
         Value { handle: self.handle }
     }
 
-    /// What it was made with.
+    /// Returns the properties that the lock was created with.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl Mutex {
         self.try_lock_at(context, 0)
     }
 
-    /// As [`try_lock`](Self::try_lock), and writes down that the holder has it since `now`, in
+    /// As [`try_lock`](Self::try_lock), and stores `now` as the time of the acquisition, in
     /// nanoseconds of [`os::now`].
     ///
     /// # Errors
@@ -106,8 +107,8 @@ impl Mutex {
         self.try_lock_slowly(root, context)
     }
 
-    /// As [`try_lock_at`](Self::try_lock_at), for who is going to wait if need be: looks for a
-    /// moment whether the lock becomes free, and not whether its holder lives.
+    /// As [`try_lock_at`](Self::try_lock_at), for a caller that waits afterwards: checks for some
+    /// microseconds whether the lock becomes free, but not whether its holder lives.
     ///
     /// # Errors
     ///
@@ -132,18 +133,18 @@ impl Mutex {
             }
         }
         match root.died.get() {
-            // Another who is refused it has it for the moment.
+            // Another caller, which is being refused, holds the lock for a moment.
             died if died != 0 && is_strict(root) => Err(refusal(died)),
             _ => Ok(None),
         }
     }
 
-    /// Takes the lock, waiting until `deadline` or for ever.
+    /// Takes the lock, and waits for it until `deadline` or for ever.
     ///
     /// # Errors
     ///
     /// [`Error::OwnerDied`] as [`try_lock`](Self::try_lock); [`Error::TimedOut`];
-    /// [`Error::Deadlock`] when every holder in a circle has waited for the next one for a second;
+    /// [`Error::Deadlock`] when every member of a cycle has waited for a second;
     /// [`Error::Interrupted`]; [`Error::ObjectGone`].
     #[inline(always)]
     pub fn lock(&self, context: &Context, deadline: Option<u64>) -> Result<Acquired> {
@@ -154,12 +155,12 @@ impl Mutex {
         self.lock_slowly(root, context, Patience::new(deadline))
     }
 
-    /// As [`lock`](Self::lock) without a deadline, but comes back at `until`, for callers that
-    /// have to look at something else now and then; `started` is when the whole wait began.
+    /// As [`lock`](Self::lock) without a deadline, but returns at `until`, for callers that have to
+    /// check something else from time to time. `started` is when the whole wait began.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] when it is time to look; else as [`lock`](Self::lock).
+    /// [`Error::TimedOut`] at `until`; else as [`lock`](Self::lock).
     pub fn lock_until(&self, context: &Context, started: u64, until: u64) -> Result<Acquired> {
         let root = self.root(context.region())?;
         if lock::try_take(&root.lock, context.me()) {
@@ -168,7 +169,7 @@ impl Mutex {
         self.lock_slowly(root, context, Patience::until(started, until))
     }
 
-    /// How often this thread has the lock.
+    /// Returns how often this thread has acquired the lock.
     ///
     /// # Errors
     ///
@@ -179,11 +180,12 @@ impl Mutex {
         Ok(if is_own { (root.held.get() & DEPTH).max(1) } else { 0 })
     }
 
-    /// Takes the lock once more if this thread has it already. Answers whether it does.
+    /// Takes the lock once more if this thread holds it already, and returns whether it does.
     ///
     /// # Errors
     ///
-    /// [`Error::BadArgument`] when it has it a million times; [`Error::ObjectGone`].
+    /// [`Error::BadArgument`] when this thread holds it 1,048,575 times already;
+    /// [`Error::ObjectGone`].
     #[inline]
     pub fn lock_again(&self, context: &Context) -> Result<bool> {
         let root = self.root(context.region())?;
@@ -200,7 +202,7 @@ impl Mutex {
         Ok(true)
     }
 
-    /// Lets the lock go that this thread holds.
+    /// Releases the lock, which this thread holds.
     ///
     /// # Errors
     ///
@@ -215,7 +217,8 @@ impl Mutex {
         Ok(())
     }
 
-    /// As [`unlock`](Self::unlock), but only when this thread has let go as often as it took it.
+    /// As [`unlock`](Self::unlock), but the lock stays held until this thread has released it as
+    /// often as it acquired it.
     ///
     /// # Errors
     ///
@@ -234,8 +237,8 @@ impl Mutex {
         Ok(())
     }
 
-    /// As [`unlock`](Self::unlock), and the next holder is told once more that process `pid` died,
-    /// for whoever was told would not hear of it.
+    /// As [`unlock`](Self::unlock), and marks the lock again, so that the next holder is told that
+    /// process `pid` died: this caller could not handle it.
     ///
     /// # Errors
     ///
@@ -249,8 +252,8 @@ impl Mutex {
         self.unlock(context)
     }
 
-    /// Forgets that a holder died, and frees the lock if a dead process holds it. One whom a living
-    /// process holds stays held. Answers whether there was a death to forget.
+    /// Clears the mark of a dead holder, releases the lock if a dead process holds it, and returns
+    /// whether there was a death to clear. A lock that a living process holds stays held.
     ///
     /// # Errors
     ///
@@ -265,15 +268,15 @@ impl Mutex {
         if let Some(dead) = dead {
             estate::bury(context, dead)?;
         }
-        // In this order a death between the two leaves the news of the holder's.
+        // In this order, a death between the two steps keeps the report of the holder's death.
         let was_marked = Region::swap(&root.died, 0) != 0;
         let was_held = dead.is_some() && lock::give(&root.lock, &root.signal, owner);
         Ok(was_held || was_marked)
     }
 
-    /// Writes down that the holder, who is the caller, has it since now.
+    /// Stores the current time as that of the acquisition. The caller is the holder.
     ///
-    /// Not part of taking it, for looking at the clock takes as long.
+    /// Not part of the acquisition, because reading the clock takes as long as that.
     ///
     /// # Errors
     ///
@@ -284,11 +287,11 @@ impl Mutex {
         Ok(())
     }
 
-    /// Lets the lock go, whoever holds it.
+    /// Releases the lock, whichever thread holds it.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOwner`] when nobody does, [`Error::ObjectGone`]; nothing was changed.
+    /// [`Error::NotOwner`] when the lock is free, [`Error::ObjectGone`]; nothing was changed.
     pub fn unlock_for_another(&self, context: &Context) -> Result<()> {
         let root = self.root(context.region())?;
         let was_own = Owner::of(root.lock.acquire()) == context.me();
@@ -301,7 +304,7 @@ impl Mutex {
         Ok(())
     }
 
-    /// Who holds it, dead or alive.
+    /// Returns the holder, dead or alive, or `None` if the lock is free.
     ///
     /// # Errors
     ///
@@ -324,7 +327,7 @@ fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
     taken_at(root, context, 0)
 }
 
-/// The lock is this thread's: signs it, and looks for the mark of a death.
+/// Signs a lock that this thread has just acquired, and checks for the mark of a death.
 #[inline(always)]
 fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
     context.kept.locks.one_more();
@@ -336,7 +339,7 @@ fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
     }
 }
 
-/// A holder died: who has the lock now is told, or refused it.
+/// Handles the mark of a dead holder: the new holder is told, or, for a strict lock, is refused.
 #[cold]
 fn tell(root: &MutexRoot, context: &Context, died: u64) -> Result<Acquired> {
     if is_strict(root) {
@@ -352,13 +355,13 @@ fn is_strict(root: &MutexRoot) -> bool {
     root.traits.get() & STRICT != 0
 }
 
-/// What a mark says to who is refused the lock.
+/// Returns the error for a caller that is refused because of a mark.
 fn refusal(died: u64) -> Error {
     Error::OwnerDied { pid: (died - 1) as u32 }
 }
 
-/// Process id of a holder. It may have died between taking the lock and writing the number down:
-/// then its slot says it, as long as nobody else has the slot.
+/// Returns the process id of a holder. If the holder died before it stored its id, its slot has the
+/// id, until another process takes the slot.
 fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
     let noted = root.holder.get() as u32;
     let Some(process) = holder.process() else { return noted };
@@ -367,13 +370,13 @@ fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
     if StateWord(slot.state.acquire()).epoch() == process.epoch { pid } else { noted }
 }
 
-/// Takes the lock over from a dead holder. `None`: somebody was faster.
+/// Takes the lock over from a dead holder. Returns `None` if another thread was faster.
 fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Result<Option<Acquired>> {
     let pid = pid_of(root, dead, context.region());
     if !lock::take_over(&root.lock, dead, context.me()) {
         return Ok(None);
     }
-    // Should this heir die before it is back in user code, the next one is still told.
+    // If this new holder dies before it returns to user code, the next one is still told.
     Region::store(&root.died, u64::from(pid) + 1);
     taken(root, context).map(Some)
 }

@@ -14,21 +14,21 @@ pub(crate) use crate::objects::value::Shape;
 /// A mutex, and the value that it guards.
 #[derive(Debug, Clone, Copy)]
 pub struct Recipe<'a> {
-    /// What the value is at first.
+    /// The first value.
     pub value: &'a [u8],
     /// Whether the death of a holder closes it to everybody until it is recovered.
     pub is_strict: bool,
 }
 
 impl Default for Recipe<'_> {
-    /// A mutex that guards nothing in the heap.
+    /// Returns a mutex that guards nothing in the heap.
     fn default() -> Self {
         Self { value: &[0], is_strict: false }
     }
 }
 
 impl<'a> Recipe<'a> {
-    /// A mutex around a value, and what that is at first.
+    /// Returns a mutex around a value, with this first value.
     pub fn around(value: &'a [u8]) -> Self {
         Self { value, ..Self::default() }
     }

@@ -11,17 +11,18 @@ use crate::objects::estate;
 use crate::sync::wait::{self, Pause};
 use crate::sync::{Owner, Patience, deadlock, lock};
 
-/// Looks before a waiter goes to sleep.
+/// How often a waiter checks before it sleeps.
 const LOOKS: u32 = 3;
-/// Pauses before each look, some microseconds: a waiter that looks all the time takes the lock's
-/// cache line from its holder, and takes the lock itself away after a single use.
+/// Pauses before each check, some microseconds. A waiter that checks all the time takes the lock's
+/// cache line from its holder, and takes the lock after a single use.
 const PAUSES: u32 = if cfg!(any(loom, sim)) { 1 } else { 200 };
-/// How long a plain lock must stand still in a cycle before it is called a deadlock.
+/// How long a cycle of plain locks must stay unchanged before it counts as a deadlock, in
+/// nanoseconds.
 const STABLE: u64 = 1_000_000_000;
 
 impl Mutex {
-    /// Waits until the lock is free, or its holder is dead, and leaves it. Comes back at `until`, and
-    /// looks for deadlocks, as [`lock_until`](Self::lock_until) does.
+    /// Waits until the lock is free or its holder is dead, without acquiring it. Returns at
+    /// `until`, and looks for deadlocks, as [`lock_until`](Self::lock_until) does.
     ///
     /// # Errors
     ///
@@ -32,7 +33,7 @@ impl Mutex {
         let answer = self.sleep_until_free(root, context, &mut patience);
         deadlock::withdraw(context.region(), context.index());
         patience.leave(&root.signal);
-        // Others may sleep whom the wake was for.
+        // The wake may have been for another sleeper, so it is passed on.
         wait::wake(&root.signal, 1);
         answer
     }
@@ -88,7 +89,7 @@ impl Mutex {
             return taken(root, context);
         }
         if context.kept.transaction.is_open() {
-            // Nobody has to wait for the dead.
+            // The lock of a dead holder needs no wait.
             let acquired = self.try_lock_slowly(root, context)?;
             return acquired.ok_or_else(|| context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
@@ -150,7 +151,7 @@ impl Mutex {
     }
 }
 
-/// Takes the lock if it becomes free within a moment.
+/// Takes the lock if it becomes free within some microseconds.
 #[cold]
 pub(super) fn is_taken_soon(root: &MutexRoot, context: &Context) -> bool {
     (0..LOOKS).any(|_| {
@@ -159,7 +160,8 @@ pub(super) fn is_taken_soon(root: &MutexRoot, context: &Context) -> bool {
     })
 }
 
-/// Whether a wait without an end stands still in a circle, and this thread is the one to give up.
+/// Returns whether a wait without a deadline is in a stable cycle, and this thread is the one to
+/// give up.
 fn is_deadlocked(context: &Context, patience: &Patience) -> bool {
     let is_stable = !patience.has_deadline() && patience.age() > STABLE;
     is_stable && deadlock::is_victim(context.member(), context.index())

@@ -28,7 +28,7 @@ pub(crate) struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// The segment at an offset.
+    /// Returns the segment at an offset.
     #[inline(always)]
     pub(crate) fn at(region: &'a Region, at: u64) -> Result<Self, Corrupt> {
         let head: &QueueSegment = region.at(at)?;
@@ -40,17 +40,17 @@ impl<'a> Segment<'a> {
         Ok(Self { head, cells })
     }
 
-    /// How many places it has, as it was looked at.
+    /// Returns how many places it has, as it was looked at.
     pub(crate) fn places(self) -> u64 {
         self.cells.len() as u64
     }
 
-    /// The room it takes.
+    /// Returns the room it takes.
     pub(crate) fn room(self) -> Room {
         room(self.places())
     }
 
-    /// The cell of a position, if it lies here.
+    /// Returns the cell of a position, if it lies here.
     #[inline(always)]
     pub(crate) fn cell(self, position: u64) -> Option<&'a CellWords> {
         self.cells.get(position.wrapping_sub(self.head.first.get()) as usize)
@@ -120,13 +120,13 @@ impl AppendPlan {
         Ok(Self { places, segments: count.saturating_sub(left).div_ceil(places) })
     }
 
-    /// The rooms to make sure of; blocks for long items come on top.
+    /// Returns the rooms to make sure of; blocks for long items come on top.
     pub(crate) fn rooms(self) -> Vec<Room> {
         vec![room(self.places); self.segments as usize]
     }
 }
 
-/// How many places the next segment gets: a backlog makes them larger.
+/// Returns how many places the next segment gets: a backlog makes them larger.
 fn next_size(body: &QueueBody, places: u64) -> u64 {
     let backlog = body.tail.get().saturating_sub(body.head.acquire());
     if backlog > places && places < MOST { (places * 4).min(MOST) } else { places.min(MOST) }
@@ -167,8 +167,8 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// The cell at the head, moving on to the next segment where one is used up. There is an item,
-/// and the head's turn is held.
+/// Returns the cell at the head, moving on to the next segment where one is used up. There is an
+/// item, and the head's turn is held.
 #[inline]
 pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
     let region = held.context().region();

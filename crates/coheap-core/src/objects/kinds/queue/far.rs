@@ -142,16 +142,16 @@ impl Queue {
         Ok((held, body, seen))
     }
 
-    /// The tail as it was between two changes. `None`: one is open all the time. The head's turn
-    /// is held.
+    /// Returns the tail as it was between two changes. `None`: one is open all the time. The head's
+    /// turn is held.
     #[inline(always)]
     pub(super) fn look_at_tail(&self, region: &Region, body: &QueueBody) -> Option<Far> {
         let read = || Far::of_tail(body);
         look_and_note(region, self.handle.second_turn, read, &body.tail_seen)
     }
 
-    /// The head as it was between two changes. `None`: one is open all the time. The tail's turn
-    /// is held.
+    /// Returns the head as it was between two changes. `None`: one is open all the time. The tail's
+    /// turn is held.
     #[inline(always)]
     pub(super) fn look_at_head(&self, region: &Region, body: &QueueBody) -> Option<Far> {
         let read = || Far::of_head(body);

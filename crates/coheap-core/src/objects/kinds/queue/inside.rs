@@ -146,7 +146,7 @@ impl Inside<'_, Queue> {
         }
     }
 
-    /// Runs what may wait, and is done once it answers.
+    /// Runs what may wait, and is done once it returns.
     fn beside<T>(&mut self, mut operation: impl FnMut(&Context) -> Result<T>) -> Result<T> {
         let mut answer = None;
         self.intent.run_beside(&mut |context| {
@@ -166,7 +166,7 @@ impl Inside<'_, Queue> {
     }
 }
 
-/// The header serves another object: one of the two handles is of the past.
+/// Returns the header serves another object: one of the two handles is of the past.
 #[cold]
 fn another() -> Error {
     Error::ObjectGone

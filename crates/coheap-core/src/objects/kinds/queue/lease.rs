@@ -132,7 +132,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The items that were given up, oldest first.
+    /// Returns the items that were given up, oldest first.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Queue {
     }
 }
 
-/// The record of a lease, if this process still has it. The slot's turn is held.
+/// Returns the record of a lease, if this process still has it. The slot's turn is held.
 pub(crate) fn find_lease<'a>(
     context: &'a Context,
     queue: &Queue,

@@ -75,14 +75,14 @@ pub struct Failed {
     pub why: ReturnReason,
 }
 
-/// The root words of a queue.
+/// Returns the root words of a queue.
 #[inline(always)]
 pub(crate) fn queue_root(object: &Object) -> &QueueRoot {
     object.root_as()
 }
 
 impl Queue {
-    /// The body. The answer holds as long as one of the queue's turns is held.
+    /// Returns the body. The answer holds as long as one of the queue's turns is held.
     #[inline(always)]
     pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
         let object: &Object = self.handle.object(region)?;
@@ -160,7 +160,7 @@ impl Queue {
         is_taken
     }
 
-    /// Puts items at the back, in order, as many as there are places for. Answers how many.
+    /// Puts items at the back, in order, as many as there are places for, and returns how many.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ impl Queue {
         }
     }
 
-    /// How many items wait to be taken.
+    /// Returns how many items wait to be taken.
     ///
     /// # Errors
     ///
@@ -259,7 +259,7 @@ impl Queue {
         Ok(tail.moved.saturating_sub(body.head.get()).saturating_add(body.returned_count.get()))
     }
 
-    /// Whether no item waits to be taken.
+    /// Returns whether no item waits to be taken.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl Queue {
         Ok(self.len(context)? == 0)
     }
 
-    /// How many items are on lease.
+    /// Returns how many items are on lease.
     ///
     /// # Errors
     ///
@@ -293,7 +293,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether nothing more may be put.
+    /// Returns whether nothing more may be put.
     ///
     /// # Errors
     ///
@@ -326,7 +326,7 @@ pub(crate) fn check_place(body: &QueueBody, head: Far, count: u64) -> Result<()>
     Ok(())
 }
 
-/// Whether everything that was put is done. The head's turn is held.
+/// Returns whether everything that was put is done. The head's turn is held.
 pub(crate) fn is_idle(body: &QueueBody, tail: Far) -> bool {
     body.head.get() == tail.moved
         && body.returned.get() == 0
@@ -335,8 +335,9 @@ pub(crate) fn is_idle(body: &QueueBody, tail: Far) -> bool {
 }
 
 impl Queue {
-    /// Whether somebody must hear now that everything is done: who asked for it, and who waits
-    /// for an item that will never come. In doubt they hear it and look. The head's turn is held.
+    /// Returns whether somebody must hear now that everything is done: who asked for it, and who
+    /// waits for an item that will never come. In doubt they hear it and look. The head's turn is
+    /// held.
     pub(crate) fn is_over(&self, region: &Region, body: &QueueBody) -> bool {
         let is_asked = || body.wants_done.get() != 0 || body.closed.acquire() != 0;
         body.leased.get() == 0

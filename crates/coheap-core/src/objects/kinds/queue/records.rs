@@ -72,7 +72,7 @@ pub(super) fn give_back(
     Ok(())
 }
 
-/// The corrupt-list error of this file.
+/// Returns the corrupt-list error of this file.
 pub(super) fn broken(at: u64) -> Error {
     Corrupt { what: "list of a queue", at }.into()
 }

@@ -24,8 +24,8 @@ fn look_at_others(context: &Context, patience: &Patience) -> Result<()> {
     Ok(())
 }
 
-/// The last attempt of a wait. What the dead had may just have come back; in a wait that goes on
-/// after it, the tickers see to that.
+/// Returns the last attempt of a wait. What the dead had may just have come back; in a wait that
+/// goes on after it, the tickers see to that.
 fn last_look<T>(
     context: &Context,
     patience: &Patience,
@@ -151,7 +151,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether an item seems to be there, seen without a turn.
+    /// Returns whether an item seems to be there, seen without a turn.
     #[inline(always)]
     fn seems_ready(&self, context: &Context) -> Result<bool> {
         let body = self.body(context.region())?;

@@ -13,11 +13,11 @@ use crate::objects::overlay::{
     Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, locked,
 };
 
-/// What a transaction wants a value to be.
+/// The new value that a transaction sets.
 #[derive(Debug)]
 pub(crate) struct NewValue {
     value: Value,
-    /// `None`: as it is.
+    /// `None` if the value is unchanged.
     new: Option<Vec<u8>>,
 }
 
@@ -30,7 +30,7 @@ impl Transactional for Value {
 }
 
 impl Inside<'_, Value> {
-    /// As [`Value::get`], through the transaction's own writes.
+    /// As [`Value::get`], including the transaction's own writes.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Inside<'_, Value> {
     fn overlay(&mut self) -> Result<(&mut NewValue, &Context)> {
         match self.intent.overlay(&self.object.lockable(), Locking::Now)? {
             (Overlay::Value(overlay), context) => Ok((overlay, context)),
-            // The header serves another object: one of the two handles is of the past.
+            // The header serves another object by now: one of the two handles is stale.
             _ => Err(Error::ObjectGone),
         }
     }

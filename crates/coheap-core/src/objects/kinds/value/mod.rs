@@ -21,7 +21,7 @@ use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::sync::turn;
 
-/// Looks without the turn before a reader takes it.
+/// How often a reader tries without the turn before it takes the turn.
 pub(crate) const LOOKS: u32 = 8;
 
 /// A handle to a value.
@@ -30,7 +30,7 @@ pub struct Value {
     pub(in crate::objects) handle: Handle,
 }
 
-/// The cell of an object that has a value.
+/// Returns the cell of an object that has a value.
 #[inline(always)]
 pub(crate) fn cell_words(object: &Object) -> &CellWords {
     &object.root_as::<MutexRoot>().cell
@@ -56,7 +56,7 @@ impl Value {
         self.read(region, out)
     }
 
-    /// The value, if it is an integer.
+    /// Returns the value, if it is an integer.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Value {
         tidy(context, held, stored)
     }
 
-    /// Adds to an integer and answers the sum.
+    /// Adds to an integer and returns the sum.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Value {
         add(&held, cell_words(object), more)
     }
 
-    /// Replaces the value if it is exactly `expected`. Answers whether it did.
+    /// Replaces the value if it is exactly `expected`, and returns whether it did.
     ///
     /// # Errors
     ///
@@ -129,13 +129,13 @@ const SET_WORDS: usize = cell::REPLACE_WORDS + allocator::TAKE_WORDS + allocator
 /// How a value was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// Within its cell.
+    /// In its cell.
     Inline,
-    /// By a change, which may have taken and given blocks.
+    /// By a change, which may have taken and freed blocks.
     Changed,
 }
 
-/// Stores a value in the place of `old`. The turn is held and no change is open.
+/// Replaces `old` by a value. The turn is held and no change is open.
 #[inline]
 pub(crate) fn store(held: &Held<'_>, words: &CellWords, old: Cell, bytes: &[u8]) -> Result<Stored> {
     if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
@@ -151,7 +151,7 @@ pub(crate) fn store(held: &Held<'_>, words: &CellWords, old: Cell, bytes: &[u8])
     Ok(Stored::Changed)
 }
 
-/// Adds to the integer in a cell and answers the sum. The turn is held and no change is open.
+/// Adds to the integer in a cell and returns the sum. The turn is held and no change is open.
 #[inline]
 pub(crate) fn add(held: &Held<'_>, words: &CellWords, more: i64) -> Result<i64> {
     let old = Cell::load(words);
@@ -160,7 +160,7 @@ pub(crate) fn add(held: &Held<'_>, words: &CellWords, more: i64) -> Result<i64> 
     cell::exchange(held, words, old, Cell::integer(sum)).map(|()| sum)
 }
 
-/// Lets the turn go, and puts away what a change left.
+/// Releases the turn, and tidies up after a change.
 #[inline]
 fn tidy(context: &Context, held: Held<'_>, stored: Stored) -> Result<()> {
     drop(held);

@@ -15,26 +15,26 @@ use crate::objects::walk::{self, Walk};
 /// The bit of `traits` that makes a lock strict.
 pub(in crate::objects) const STRICT: u64 = 1 << 8;
 
-/// What a lock, or the value beside it, was made with.
+/// The properties that a lock, or the value beside it, was created with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traits {
-    /// The letter of the value's typecode; 0 where it may be anything.
+    /// The letter of the value's typecode; 0 if it may be anything.
     pub typecode: u8,
-    /// Whether the death of a holder closes the lock to everybody until it is recovered.
+    /// Whether the lock refuses every caller after a holder's death, until it is recovered.
     pub is_strict: bool,
 }
 
 /// A value, and the lock beside it.
 #[derive(Debug, Clone, Copy)]
 pub struct Recipe<'a> {
-    /// What it is at first.
+    /// The first value.
     pub bytes: &'a [u8],
-    /// The letter of a typecode, for faces that have numbers of such; 0: it may be anything.
+    /// The letter of a typecode, for faces that have typecodes; 0 if it may be anything.
     pub typecode: u8,
 }
 
 impl<'a> Recipe<'a> {
-    /// A value that may be anything, and what it is at first.
+    /// Returns a value without a typecode, with this first value.
     pub fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, typecode: 0 }
     }
@@ -52,7 +52,7 @@ impl kinds::Recipe for Recipe<'_> {
     }
 }
 
-/// Names the blocks of a value and the lock around it.
+/// Adds the blocks of a value and the lock beside it.
 pub(in crate::objects) fn prepare(
     context: &Context,
     bytes: &[u8],
@@ -63,7 +63,7 @@ pub(in crate::objects) fn prepare(
     Ok(())
 }
 
-/// Puts a value and the lock around it.
+/// Stores a value and the lock beside it.
 pub(in crate::objects) fn fill(
     change: &mut Change<'_>,
     object: &Object,
@@ -78,7 +78,7 @@ pub(in crate::objects) fn fill(
     Ok(())
 }
 
-/// The shape of a value, and of every kind that is a lock around one.
+/// The shape of a value, and of every kind that is a lock around a value.
 pub(crate) struct Shape;
 
 impl kinds::Shape for Shape {

@@ -192,7 +192,7 @@ fn sum(entry: &MapEntry, more: i64) -> Result<i64> {
     before.checked_add(more).ok_or(Error::Overflow)
 }
 
-/// The entry of a key that the transaction knows to be there, and nobody else may remove.
+/// Returns the entry of a key that the transaction knows to be there, and nobody else may remove.
 fn find<'a>(region: &'a Region, object: &'a Object, key: &Key<'_>) -> Result<Found<'a>> {
     let found = Table::new(region, object).find(key)?;
     found.ok_or(Error::Corrupt(Corrupt { what: "entry under a lock", at: u64::from(key.hash) }))

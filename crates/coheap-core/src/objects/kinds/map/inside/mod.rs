@@ -140,7 +140,7 @@ impl<'t> Inside<'t, Map> {
         Ok(writes.map.len(context)?.wrapping_add_signed(writes.growth()))
     }
 
-    /// Whether the map has no entry, with the transaction's own writes.
+    /// Returns whether the map has no entry, with the transaction's own writes.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl<'t> Inside<'t, Map> {
         Ok(writes.applied_to(writes.map.snapshot(context)?.to_vec()))
     }
 
-    /// The writes to the map, which is locked, and every addition looked at.
+    /// Returns the writes to the map, which is locked, and every addition looked at.
     #[inline]
     fn seen(&mut self) -> Result<(&mut Writes, &Context)> {
         let (overlay, context) = self.intent.overlay(&self.object.lockable(), Locking::Now)?;
@@ -170,7 +170,7 @@ impl<'t> Inside<'t, Map> {
         Ok((writes, context))
     }
 
-    /// The writes to the map, which may not be locked.
+    /// Returns the writes to the map, which may not be locked.
     fn unseen(&mut self) -> Result<(&mut Writes, &Context)> {
         let (overlay, context) = self.intent.overlay(&self.object.lockable(), Locking::Later)?;
         Ok((writes_of(overlay)?, context))

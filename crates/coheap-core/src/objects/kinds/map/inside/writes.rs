@@ -33,7 +33,7 @@ pub(super) struct Write {
 }
 
 impl Write {
-    /// The key, as the map knows it.
+    /// Returns the key, as the map knows it.
     #[inline]
     pub(super) fn key(&self) -> Key<'_> {
         Key::hashed(&self.name, self.hash)
@@ -122,7 +122,7 @@ struct Index {
 }
 
 impl Index {
-    /// The bucket of a key: where its last write is noted, or is to be.
+    /// Returns the bucket of a key: where its last write is noted, or is to be.
     #[inline]
     fn bucket(&self, writes: &[Write], key: &[u8], hash: u32) -> usize {
         let mask = self.buckets.len() - 1;
@@ -197,22 +197,22 @@ impl Writes {
         Self::new(self.map, self.seed)
     }
 
-    /// The writes in order.
+    /// Returns the writes in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Write> {
         self.writes.iter()
     }
 
-    /// Whether there are additions that nobody looked at.
+    /// Returns whether there are additions that nobody looked at.
     pub(super) fn has_unseen(&self) -> bool {
         self.has_unseen
     }
 
-    /// Whether nothing was written or learnt.
+    /// Returns whether nothing was written or learnt.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 
-    /// The last write to a key.
+    /// Returns the last write to a key.
     #[inline]
     fn last(&self, key: &Key<'_>) -> Option<usize> {
         if self.writes.len() > FEW {
@@ -346,7 +346,7 @@ impl Writes {
             .sum()
     }
 
-    /// A map's pairs as they will be.
+    /// Returns a map's pairs as they will be.
     pub(super) fn applied_to(&self, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut pairs: Vec<Option<(Vec<u8>, Vec<u8>)>> = pairs.into_iter().map(Some).collect();
         let mut numbers: HashMap<Vec<u8>, usize> = pairs

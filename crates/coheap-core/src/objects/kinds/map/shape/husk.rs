@@ -41,7 +41,7 @@ pub(in super::super) fn cut_loose(
     })
 }
 
-/// Whether a husk has numbers that a map in a heap of this size can have.
+/// Returns whether a husk has numbers that a map in a heap of this size can have.
 pub(super) fn is_possible(region: &Region, husk: &Husk) -> bool {
     let husk: &MapHusk = husk.view_as();
     let (capacity, directory_len) = (husk.capacity.get(), husk.directory_len.get());
@@ -85,17 +85,17 @@ fn stage_of(husk: &MapHusk) -> u8 {
     husk::stage_and_flags(husk.info.get()).0
 }
 
-/// How many bits of the hash choose a leaf of the index: no shift by it goes too far.
+/// Returns how many bits of the hash choose a leaf of the index: no shift by it goes too far.
 fn depth_of(husk: &MapHusk) -> u64 {
     husk.depth.get() & 31
 }
 
-/// How many entries of a husk have cells that are still to be freed.
+/// Returns how many entries of a husk have cells that are still to be freed.
 fn cells_left(husk: &MapHusk) -> u64 {
     if husk::stage_and_flags(husk.info.get()) == (CELLS, WITH_CELLS) { husk.left.get() } else { 0 }
 }
 
-/// The blocks that still hang from the husk of a map, cells aside.
+/// Returns the blocks that still hang from the husk of a map, cells aside.
 fn parts(region: &Region, husk: &MapHusk) -> Result<Vec<(u64, Room)>> {
     let mut parts = Vec::new();
     let (entries, capacity, offsets) =
@@ -128,12 +128,12 @@ fn parts(region: &Region, husk: &MapHusk) -> Result<Vec<(u64, Room)>> {
     Ok(parts)
 }
 
-/// The room of the leaf at an offset.
+/// Returns the room of the leaf at an offset.
 fn room_of_leaf(region: &Region, at: u64) -> Result<Room, Corrupt> {
     Ok(room_of(leaf_shape(region, at)?.bits))
 }
 
-/// The entry at a position of the map that a husk is left of.
+/// Returns the entry at a position of the map that a husk is left of.
 fn entry_at<'a>(region: &'a Region, husk: &MapHusk, position: u64) -> Result<&'a MapEntry> {
     let segment = match husk.directory_len.get() {
         0 => husk.entries.get(),

@@ -96,7 +96,7 @@ fn walk_segments(table: &Table<'_>, walk: &mut dyn Walk) -> Result<()> {
     segments.iter().try_for_each(|word| walk.claim(word.get(), entries_room(SEGMENT_ENTRIES)))
 }
 
-/// Walks the entries, each of which the index must find. Answers how many live.
+/// Walks the entries, each of which the index must find, and returns how many live.
 fn walk_entries(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
     let region = table.region;
     let mut living = 0;
@@ -122,7 +122,7 @@ fn walk_entries(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
     Ok(living)
 }
 
-/// Walks the index. Answers how many entries it leads to.
+/// Walks the index, and returns how many entries it leads to.
 fn walk_index(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
     let depth = table.root.depth.get();
     if depth > 0 {
