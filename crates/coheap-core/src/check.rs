@@ -17,18 +17,18 @@ use crate::sync::life::{State, StateWord};
 use blocks::Blocks;
 use shapes::Found;
 
-/// What the walk found in a heap that is whole.
+/// The result of a walk that found no damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
     /// Living objects.
     pub objects: u64,
     /// Blocks that are part of something.
     pub blocks: u64,
-    /// Blocks that wait in some context.
+    /// Blocks that are pending in a context.
     pub pending: u64,
     /// Bytes of spans in use.
     pub used_bytes: u64,
-    /// Processes attached, dead ones that nobody noticed yet included.
+    /// Attached processes, including dead ones that were not detected yet.
     pub members: u64,
 }
 
@@ -47,7 +47,7 @@ impl Heap {
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] with what is wrong and where.
+/// [`Error::Corrupt`], which says what is damaged and where.
 pub fn check(context: &Context) -> Result<Report> {
     let all: Vec<u32> = (0..TURN_COUNT).collect();
     let _held = context.hold_all(&all)?;
@@ -69,7 +69,7 @@ pub fn check(context: &Context) -> Result<Report> {
     Ok(report)
 }
 
-/// No change is open, and whatever is owned is owned by somebody who may.
+/// Checks that no change is open, and that no row without an owner has journal chunks.
 fn check_tables(region: &Region, context: &Context) -> Result<()> {
     for index in 0..TURN_COUNT {
         let turn = region.turn(index);

@@ -66,11 +66,13 @@ thread_local! {
 }
 
 impl Heap {
-    /// Returns a heap without a name, for this process and those it hands the heap to.
+    /// Creates a heap without a name, for this process and the processes to which it passes the
+    /// heap.
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`] or [`Error::Os`] when the system has no room for it.
+    /// [`Error::HeapFull`] or [`Error::Os`] when the system has no room for it;
+    /// [`Error::BadArgument`] when `max_bytes` is out of range.
     pub fn anonymous(max_bytes: u64) -> Result<Self> {
         let data = HeapFile::anonymous("coheap")?;
         let life = HeapFile::anonymous("coheap-life")?;
@@ -79,12 +81,13 @@ impl Heap {
         Self::attach(Files::new(region, life, birth), None)
     }
 
-    /// Opens or makes a named heap.
+    /// Opens or creates a named heap.
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`], [`Error::NotYours`], [`Error::NotAHeap`], [`Error::OtherFormat`],
-    /// [`Error::Corrupt`], [`Error::Os`]; nothing was written.
+    /// [`Error::BadName`], [`Error::NoSuchName`], [`Error::NotYours`], [`Error::NotAHeap`],
+    /// [`Error::OtherFormat`], [`Error::Corrupt`], [`Error::TableFull`], [`Error::Os`]; for a new
+    /// heap as [`anonymous`](Self::anonymous).
     pub fn open(options: &Options) -> Result<Self> {
         named::open(options)
     }
@@ -107,7 +110,7 @@ impl Heap {
         let shared = Shared { region, life, birth, member, unborn, closed, path };
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
-        // Whoever died before us is settled by us, so that dead rows do not pile up.
+        // A new member settles the earlier dead, so that rows of dead processes do not accumulate.
         heap.with(|context| estate::sweep(context).map(|_| ()))?;
         Ok(heap)
     }
@@ -117,7 +120,7 @@ impl Heap {
     /// # Errors
     ///
     /// [`Error::Closed`]; [`Error::TableFull`] when there are too many threads or processes; else
-    /// whatever the operation returns.
+    /// the error of the operation.
     #[inline(always)]
     pub fn with<T>(&self, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
         let context = self.context()?;
@@ -152,14 +155,14 @@ impl Heap {
             Some(context) if self.shared.is_usable(&context) => context,
             _ => self.new_context()?,
         };
-        // A thread that is ending keeps nothing.
+        // A thread that is ending caches nothing.
         let _ = LAST.try_with(|last| last.set(Some(Rc::clone(&context))));
         Ok(context)
     }
 
     #[cold]
     fn new_context(&self) -> Result<Rc<Context>> {
-        // Rows of heaps that are gone, and of this process's parent, go at this occasion.
+        // Rows of heaps that have ended, and of this process's parent, are dropped here.
         take_rows(|row| row.shared.strong_count() == 0 || row.belongs_to(&self.shared));
         let context = Rc::new(Context::claim(self.member()?)?);
         let row = Row { shared: Arc::downgrade(&self.shared), context: Rc::clone(&context) };
@@ -167,7 +170,7 @@ impl Heap {
         Ok(context)
     }
 
-    /// This process's membership; a forked child gets one of its own.
+    /// Returns this process's membership; a forked child gets one of its own.
     fn member(&self) -> Result<Arc<Member>> {
         let shared = &self.shared;
         let mut member = shared.member.lock();
@@ -228,7 +231,7 @@ impl Heap {
         [self.shared.region.file(), &self.shared.life, &self.shared.birth]
     }
 
-    /// File of a named heap.
+    /// Returns the path of the data file of a named heap.
     pub fn path(&self) -> Option<&PathBuf> {
         self.shared.path.as_ref()
     }
@@ -238,8 +241,8 @@ impl Heap {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Leaves the heap. Handles and other `Heap`s of it answer [`Error::Closed`] from now on.
-    /// Leases of this process go back to their queues.
+    /// Leaves the heap. Handles and other `Heap`s of it return [`Error::Closed`] from then on. The
+    /// leases of this process return to their queues.
     ///
     /// # Errors
     ///
@@ -254,8 +257,8 @@ impl Heap {
     }
 }
 
-/// What an operation says that was under way when its heap was closed: what it was about is not
-/// gone, this process has let go of it.
+/// Converts the error of an operation that was under way when its heap was closed: its object is
+/// not gone, but this process has left the heap.
 #[cold]
 fn of_a_closed_heap(error: Error) -> Error {
     match error {
@@ -282,10 +285,10 @@ impl Row {
     }
 }
 
-/// Takes rows of the calling thread away, and drops them when nothing is borrowed any more.
+/// Removes rows of the calling thread, and drops them once nothing is borrowed any more.
 fn take_rows(mut is_going: impl FnMut(&Row) -> bool) {
     drop(LAST.try_with(Cell::take));
-    // A thread that is ending may have no rows any more.
+    // A thread that is ending may have lost its rows already.
     let going: Option<Vec<Row>> = ROWS
         .try_with(|rows| {
             let mut rows = rows.try_borrow_mut().ok()?;
@@ -305,7 +308,7 @@ impl Drop for Shared {
         }
         let member = self.member.lock().clone().filter(|member| member.is_own());
         let context = member.and_then(|member| Context::claim(member).ok()).map(Rc::new);
-        // Nobody is left to hear of an error; what stays behind is settled by others.
+        // No caller is left to report an error to; other processes settle the rest.
         let _ = self.leave(context);
     }
 }
@@ -316,7 +319,7 @@ impl Shared {
         self.closed.get().is_some()
     }
 
-    /// Returns whether a context of the calling thread is one of this heap, and may be used.
+    /// Returns whether a context of the calling thread belongs to this heap and may be used.
     #[inline(always)]
     fn is_usable(&self, context: &Context) -> bool {
         std::ptr::eq(context.region(), &*self.region) && context.is_own() && !self.is_closed()
@@ -330,7 +333,8 @@ impl Shared {
         }
     }
 
-    /// Gives back what this process owns; its slot goes with the last thread that used the heap.
+    /// Returns everything that this process owns. Its slot is released with the last thread that
+    /// used the heap.
     fn leave(&self, context: Option<Rc<Context>>) -> Result<()> {
         if let Some(member) = self.member.lock().as_ref() {
             member.close();
@@ -352,8 +356,8 @@ impl Shared {
         self.unlink_if_last(context)
     }
 
-    /// A temporary heap goes with its last member. Under the directory's turn nobody else can
-    /// attach: who attaches looks, under it, whether the file still has its name.
+    /// Unlinks a temporary heap with its last member. Under the directory's turn no other process
+    /// can attach: an attaching process checks, under that turn, that the file still has its name.
     fn unlink_if_last(&self, context: &Context) -> Result<()> {
         let region = context.region();
         if region.header().flags.get() & create::TEMPORARY == 0 {
@@ -370,13 +374,14 @@ impl Shared {
         }
     }
 
-    /// Before this process forks: takes a slot for the child, and enters the references in it that
-    /// the child will have. Without a slot it takes its own later, and has none.
+    /// Takes a slot for a child, before this process forks, and enters the child's references in
+    /// it. Without a slot, the child takes one later, without references.
     fn expect_child(self: &Arc<Self>) {
         let member = self.member.lock().clone();
         let Some(member) = member.filter(|member| member.is_own()) else { return };
         let heap = Heap { shared: Arc::clone(self) };
-        // What earlier children left is settled here, for nobody else may ever look.
+        // The estates of earlier children are settled here, because no other process may ever do
+        // so.
         let _ = heap.with(estate::sweep_if_due);
         let mut unborn = member.expect_child().ok().flatten();
         if unborn.is_none() && heap.with(estate::sweep).is_ok() {
@@ -386,7 +391,7 @@ impl Shared {
         let child = unborn.incarnation();
         *self.unborn.lock() = Some(unborn);
         if self.region.slot(member.slot()).leases.get() != 0 {
-            // A full heap is no reason not to fork: the child finds the object gone, at worst.
+            // A full heap must not prevent the fork: at worst, the child finds the object gone.
             let _ = heap.with(|context| ledger::bequeath(context, child));
         }
     }
@@ -410,7 +415,7 @@ impl Files {
     }
 }
 
-/// Takes a slot, recovering the dead first where every slot is taken.
+/// Takes a slot. If every slot is taken, dead processes are recovered first.
 fn enter(files: &Files) -> Result<Member> {
     let (census, full) = match Member::enter(files.census()?).map_err(|refused| *refused) {
         Ok(member) => return Ok(member),

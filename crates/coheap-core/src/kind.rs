@@ -6,9 +6,9 @@
 //!
 //! Not here: the parts of each kind, which are in its folder.
 
-/// Hands the table of kinds to a macro: variant, number, noun, how many turns guard the object, its
-/// folder below `objects/kinds/`, and, where it can be in transactions, the type of that folder
-/// which is a transaction's private view of such an object.
+/// Passes the table of kinds to a macro: variant, number, noun, number of turns, folder below
+/// `objects/kinds/`, and, if the kind supports transactions, the type of its overlay in that
+/// folder.
 macro_rules! for_each_kind {
     ($consumer:ident) => {
         $consumer! {
@@ -30,7 +30,7 @@ pub(crate) use for_each_kind;
 macro_rules! define_kind {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
         $folder:ident $(, $overlay:ident)?;)*) => {
-        /// What an object is.
+        /// The kind of an object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Kind {
@@ -38,7 +38,7 @@ macro_rules! define_kind {
         }
 
         impl Kind {
-            /// Every kind there is.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// Returns the kind with this number.
@@ -50,14 +50,14 @@ macro_rules! define_kind {
                 }
             }
 
-            /// What such an object is called, in lower case.
+            /// Returns the noun for such an object, in lower case.
             pub const fn noun(self) -> &'static str {
                 match self {
                     $(Self::$variant => $noun,)*
                 }
             }
 
-            /// Returns how many turns guard such an object: one, or two where it has two ends.
+            /// Returns how many turns guard such an object: one, or two if it has two ends.
             #[inline]
             pub const fn turns(self) -> u32 {
                 match self {

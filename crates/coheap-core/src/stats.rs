@@ -12,23 +12,23 @@ use crate::sync::life::{State, StateWord};
 /// Numbers of a heap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Bytes of spans in use: objects, and what is kept ready for more.
+    /// Bytes of spans in use: by objects, and by memory that is kept ready for more.
     pub used_bytes: u64,
-    /// Most bytes of spans.
+    /// The limit of the bytes of spans.
     pub max_bytes: u64,
-    /// Bytes of memory behind all files.
+    /// Bytes of memory that all files use.
     pub allocated_bytes: u64,
-    /// Processes attached.
+    /// Attached processes.
     pub members: u64,
-    /// Processes recovered since the heap was made.
+    /// Processes that were recovered since the heap was created.
     pub recovered: u64,
-    /// Half-done changes undone for the dead.
+    /// Half-done changes of dead processes that were undone.
     pub undone: u64,
-    /// Transactions that died before they committed.
+    /// Transactions whose process died before the commit.
     pub abandoned: u64,
     /// Processes that died inside a change or a transaction.
     pub interrupted: u64,
-    /// Leases and promises given back for the dead.
+    /// Leases and promises that were returned for dead processes.
     pub returned: u64,
 }
 

@@ -17,7 +17,7 @@ use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, Arena, SPAN_TURN, Span};
 use crate::memory::{Region, Word};
 
-/// Blocks in use and blocks ever cut.
+/// The numbers of blocks in use, and of blocks ever cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Blocks that are not free.
@@ -43,8 +43,8 @@ pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt>
     region.at(block.wrapping_add(link_word(class)))
 }
 
-/// Moves some blocks of a class from an arena to the caller's pending chain, and returns how many:
-/// at least one.
+/// Moves some blocks of a class, at least one, from an arena to the caller's pending chain, and
+/// returns how many.
 pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
     let wanted = wanted.max(batch(class));
     let own = context.index() % ARENA_COUNT;
@@ -75,7 +75,7 @@ fn refill_from_others(context: &Context, class: u8, wanted: u32, full: Error) ->
     Err(full)
 }
 
-/// Gives the arena a fresh span, unless it got one meanwhile.
+/// Adds a fresh span to the arena, unless it got one meanwhile.
 fn add_span(held: &Held<'_>, arena: u32, class: u8) -> Result<()> {
     let region = held.context().region();
     let head = &region.arena(arena).partial[usize::from(class)];
@@ -149,7 +149,7 @@ fn free_list(region: &Region, span: &Span, class: u8, wanted: u32) -> Result<Fre
     Ok(found)
 }
 
-/// Cuts fresh blocks and links them before `next`. Nobody can see them yet.
+/// Cuts fresh blocks and links them before `next`. No other thread can reach them yet.
 fn cut(
     change: &Change<'_>,
     index: u64,
@@ -204,12 +204,12 @@ fn list(change: &mut Change<'_>, head: &Word, index: u64, span: &Span) -> Result
     Ok(())
 }
 
-/// Moves blocks of a class from the pending chain of row `owner` back to their arenas until
-/// `keep` are left, as far as `count` is right.
+/// Moves blocks of a class from the pending chain of row `owner` back to their arenas, until `keep`
+/// are left if `count` is right.
 pub fn drain(context: &Context, owner: u32, class: u8, mut count: u32, keep: u32) -> Result<u32> {
     let region = context.region();
     let head = &region.control(owner).pending[usize::from(class)];
-    // More than there can be: a chain that is a circle is not walked for ever.
+    // More than a heap can have: a chain that leads back to itself is not walked for ever.
     let mut most_moves = region.committed_spans() * blocks_per_span(class);
     while count > keep && head.get() != 0 {
         let (index, arena) = home_of(region, class, head.get())?;
@@ -228,7 +228,7 @@ pub fn drain(context: &Context, owner: u32, class: u8, mut count: u32, keep: u32
     Ok(if head.get() == 0 { 0 } else { count })
 }
 
-/// Returns the span and arena of a block.
+/// Returns the span and the arena of a block.
 fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
     let index = span::index_of(region, block)?;
     match Use::of(region.span(index)?, index)? {
@@ -239,8 +239,8 @@ fn home_of(region: &Region, class: u8, block: u64) -> Result<(u64, u32)> {
     }
 }
 
-/// Moves up to `most` blocks that lie first in the chain and belong to one span, and returns how
-/// many, and whether the span is empty now.
+/// Moves up to `most` blocks from the front of the chain that belong to one span. Returns how many,
+/// and whether the span is empty now.
 fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Result<(u32, bool)> {
     let region = held.context().region();
     let (index, _) = home_of(region, class, head.get())?;
@@ -271,13 +271,13 @@ fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Re
     Ok((moved, counts.used == 0))
 }
 
-/// Gives an empty span back to the span map, unless it is the last of its list.
+/// Returns an empty span to the span map, unless it is the last one of its list.
 fn release_if_spare(context: &Context, arena: u32, class: u8, index: u64) -> Result<()> {
     let held = context.hold_all(&[ARENA_TURNS + arena, SPAN_TURN])?;
     let region = context.region();
     let span = region.span(index)?;
     let blocks = Use::Blocks { class, arena: arena as u16 };
-    // Another thread may have used it, or given it back, before we had the turns.
+    // Another thread may have used or returned the span before this one got the turns.
     if Use::of(span, index).ok() != Some(blocks)
         || Counts::of(span).used != 0
         || span.links.get() == 0

@@ -22,12 +22,12 @@ pub const TAKE_WORDS: usize = 2;
 /// Words that one `give` saves at most.
 pub const GIVE_WORDS: usize = 2;
 
-/// Makes sure that `count` blocks of this room are pending. Call it before the change begins.
+/// Makes at least `count` blocks of this room pending. Call it before the change begins.
 ///
 /// # Errors
 ///
-/// [`Error::HeapFull`] when there is no room even after everything pending elsewhere that has no
-/// owner was given back.
+/// [`Error::HeapFull`] when there is no room, even after all pending blocks of rows without an
+/// owner were returned.
 #[inline]
 pub fn ensure(context: &Context, room: Room, count: u32) -> Result<()> {
     if count == 1 && is_pending(context, room) {
@@ -45,7 +45,7 @@ pub(crate) fn is_pending(context: &Context, room: Room) -> bool {
     }
 }
 
-/// Makes sure that all these rooms are pending at once.
+/// Makes blocks of all these rooms pending at once.
 ///
 /// # Errors
 ///
@@ -53,7 +53,8 @@ pub(crate) fn is_pending(context: &Context, room: Room) -> bool {
 pub fn ensure_all(context: &Context, rooms: &mut [Room]) -> Result<()> {
     rooms.sort_unstable();
     match try_ensure_all(context, rooms) {
-        // What is pending here goes back, too, so all of them are asked for once more.
+        // The caller's own pending blocks are returned, too, so all of them are allocated once
+        // more.
         Err(Error::HeapFull { .. }) => {
             reclaim(context)?;
             try_ensure_all(context, rooms)
@@ -90,7 +91,7 @@ fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
                 there += arena::refill(context, class, count - there)?;
             }
             if chain_length(context, class, count)? < count {
-                // What was moved is no chain: it loses blocks, or one of them is in it twice.
+                // The moved blocks are not a chain: one of them is lost, or is in it twice.
                 return Err(Corrupt { what: "pending chain", at: u64::from(class) }.into());
             }
             Ok(())
@@ -111,7 +112,7 @@ fn chain_length(context: &Context, class: u8, most: u32) -> Result<u32> {
     Ok(count)
 }
 
-/// Takes a pending block into the caller's hands; `ensure` made sure that there is one.
+/// Takes a pending block off its chain; `ensure` has made one pending.
 #[inline]
 pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
     match room {
@@ -120,8 +121,8 @@ pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
     }
 }
 
-/// What one change has taken, when it takes many: the head of a chain is saved once, so that a
-/// block costs one word instead of [`TAKE_WORDS`].
+/// The blocks that one change has taken, if it takes many. The head of a chain is saved once, so a
+/// block costs one saved word instead of [`TAKE_WORDS`].
 #[derive(Debug, Default)]
 pub struct Taken {
     /// A bit for each class whose head is saved.
@@ -131,7 +132,7 @@ pub struct Taken {
 const _: () = assert!(CLASS_COUNT <= 32);
 
 impl Taken {
-    /// Words that are saved besides one for each block: a head for each class.
+    /// Words that are saved in addition to one for each block: a head for each class.
     pub const HEADS: usize = CLASS_COUNT;
 
     /// As [`take`].
@@ -183,12 +184,12 @@ pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     Ok(())
 }
 
-/// Blocks of a class that may be pending before some are given back.
+/// The number of blocks of a class that may be pending before some are returned.
 fn most(class: u8) -> u32 {
     4 * batch(class) + 4
 }
 
-/// Gives back what the caller has too much of. Call it with no turn held.
+/// Returns the blocks of which the caller has too many pending. Call it with no turn held.
 #[inline]
 pub fn tidy(context: &Context) -> Result<()> {
     if context.kept.pending.is_untidy() { tidy_slowly(context) } else { Ok(()) }
@@ -208,7 +209,7 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Gives back everything pending that belongs to the caller or to no thread at all.
+/// Returns all pending blocks of the caller, and of rows without an owner.
 #[cold]
 pub fn reclaim(context: &Context) -> Result<()> {
     let region = context.region();

@@ -11,7 +11,7 @@ const SIZES: [u16; 30] = [
     16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024,
     1280, 1536, 1792, 2048, 2560, 3264, 4096, 5456, 8192, 128,
 ];
-/// How many classes there are.
+/// The number of classes.
 pub const CLASS_COUNT: usize = SIZES.len();
 /// The class of object headers.
 pub const HEADER_CLASS: u8 = CLASS_COUNT as u8 - 1;
@@ -34,7 +34,7 @@ const fn small_table() -> [u8; 65] {
     table
 }
 
-/// Where something of a given size lives.
+/// The kind of memory for a given size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Room {
     /// A block of this class.
@@ -61,7 +61,7 @@ impl Room {
         Self::Class(class)
     }
 
-    /// Returns how many bytes fit.
+    /// Returns the number of bytes that fit.
     pub fn bytes(self) -> u64 {
         match self {
             Self::Class(class) => size_of_class(class),
@@ -86,7 +86,7 @@ pub fn batch(class: u8) -> u32 {
     (2048 / size_of_class(class)).clamp(1, 16) as u32
 }
 
-/// Returns which word of a free block links it to the next: headers keep their generation.
+/// Returns the word of a free block that links it to the next one: headers keep their generation.
 #[inline]
 pub fn link_word(class: u8) -> u64 {
     if class == HEADER_CLASS { 8 } else { 0 }

@@ -93,8 +93,8 @@ pub fn start_of(region: &Region, index: u64) -> u64 {
     region.data_start() + index * SPAN_BYTES
 }
 
-/// Finds `wanted` spans in a row, growing the heap if there are none, and returns the first. They
-/// stay free until `claim`, so the turn must be held from here to there.
+/// Finds `wanted` spans in a row, grows the heap if there are none, and returns the first one. They
+/// stay free until `claim`, so the turn must be held until then.
 pub fn find(held: &Held<'_>, wanted: u64) -> Result<u64> {
     assert!(held.contains(SPAN_TURN));
     let region = held.context().region();
@@ -160,7 +160,7 @@ pub fn claim(change: &mut Change<'_>, first: u64, purpose: Use) -> Result<()> {
     Ok(())
 }
 
-/// Gives spans back.
+/// Returns spans to the span map.
 pub fn release(change: &mut Change<'_>, first: u64, spans: u64) -> Result<()> {
     let region = change.region();
     let map = &region.header().spans;
@@ -172,7 +172,7 @@ pub fn release(change: &mut Change<'_>, first: u64, spans: u64) -> Result<()> {
     Ok(())
 }
 
-/// Makes at least `needed` spans real, and some more while that is cheap.
+/// Commits at least `needed` spans, and some more while that is cheap.
 #[cold]
 fn grow(held: &Held<'_>, needed: u64) -> Result<()> {
     const LEAST: u64 = 16;
@@ -227,7 +227,7 @@ pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
     Ok(())
 }
 
-/// Takes a pending run of exactly `spans` spans into the caller's hands.
+/// Takes a pending run of exactly `spans` spans off its chain.
 pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
     let region = change.region();
     let mut link = &change.context().control().runs;
@@ -243,7 +243,7 @@ pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
     Err(Corrupt { what: "pending runs", at: u64::from(spans) }.into())
 }
 
-/// Leaves a run pending when the change commits.
+/// Makes a run pending when the change commits.
 pub fn give_run(change: &mut Change<'_>, at: u64) -> Result<()> {
     let region = change.region();
     let index = index_of(region, at)?;
@@ -252,7 +252,7 @@ pub fn give_run(change: &mut Change<'_>, at: u64) -> Result<()> {
     Ok(())
 }
 
-/// Gives the pending runs of row `owner` back to the span map, each in a change of its own.
+/// Returns the pending runs of row `owner` to the span map, each in a change of its own.
 pub fn drain_runs(context: &Context, owner: u32) -> Result<()> {
     let region = context.region();
     let head = &region.control(owner).runs;

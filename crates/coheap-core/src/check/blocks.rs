@@ -14,16 +14,17 @@ use crate::error::Result;
 use crate::memory::Region;
 use crate::memory::layout::{ARENA_COUNT, SPAN_BYTES};
 
-/// What is known of each span and of each block in use.
+/// The state of each span and of each block in use.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
-    /// Blocks in use and not claimed yet, with their room.
+    /// The blocks that are in use and not claimed yet, with their room.
     unclaimed: HashMap<u64, Room>,
     claimed: u64,
 }
 
 impl Blocks {
-    /// Looks at all spans: they tile the heap, their lists and counts are right.
+    /// Reads all spans, and checks that they tile the heap and that their lists and counts are
+    /// right.
     pub(super) fn survey(region: &Region) -> Result<Self> {
         let mut blocks = Self::default();
         let map = &region.header().spans;
@@ -92,7 +93,7 @@ impl Blocks {
         Ok(counts.used < total)
     }
 
-    /// Takes a block off the list of those that nobody claimed.
+    /// Claims a block: takes it off the list of unclaimed blocks.
     pub(super) fn claim(&mut self, at: u64, room: Room) -> Result<()> {
         if self.unclaimed.get(&at) != Some(&room) {
             return Err(broken("block that is free, owned twice, or of another size", at));
@@ -102,7 +103,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Claims what is pending on a row, and returns how many blocks.
+    /// Claims the pending blocks of a row, and returns how many there are.
     pub(super) fn claim_pending(&mut self, region: &Region, index: u32) -> Result<u64> {
         if region.context(index).committed.get() != 1 {
             return Ok(0);
@@ -129,7 +130,7 @@ impl Blocks {
         Ok(count)
     }
 
-    /// Everything must have been claimed, and returns how many blocks that was.
+    /// Checks that everything was claimed, and returns the number of claimed blocks.
     pub(super) fn finish(self) -> Result<u64> {
         match self.unclaimed.keys().min() {
             Some(at) => Err(broken("block that nobody owns", *at)),
@@ -138,7 +139,7 @@ impl Blocks {
     }
 }
 
-/// Every span with a free block is in its arena's list, once, and no other is.
+/// Checks that every span with a free block is once in its arena's list, and no other span is.
 fn check_lists(region: &Region, mut partial: Vec<(u32, u8, u64)>) -> Result<()> {
     let mut listed = Vec::new();
     for arena in 0..ARENA_COUNT {

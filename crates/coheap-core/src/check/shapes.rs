@@ -21,15 +21,15 @@ use crate::objects::parcel::{self, Target};
 use crate::objects::walk::{self, Owed, Walk};
 use crate::objects::{directory, husk};
 
-/// Everything on the way.
+/// Everything that the walk has found so far.
 pub(super) struct Found<'r> {
     region: &'r Region,
     pub(super) blocks: Blocks,
-    /// Objects, with the references that were not met yet.
+    /// The objects, with the number of references that were not found yet.
     objects: BTreeMap<u64, u64>,
-    /// Objects that others lease from, with the leases and promises that were not met yet.
+    /// The objects with leases or promises, with the numbers of those that were not found yet.
     owed: BTreeMap<u64, Owed>,
-    /// Objects that values refer to, still to be met.
+    /// The objects that values refer to and that were not walked yet.
     places: Vec<Target>,
 }
 
@@ -48,13 +48,13 @@ impl Walk for Found<'_> {
 }
 
 impl<'r> Found<'r> {
-    /// Nothing is found yet but blocks.
+    /// Begins with the blocks only.
     pub(super) fn new(region: &'r Region, blocks: Blocks) -> Self {
         let (objects, owed, places) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         Self { region, blocks, objects, owed, places }
     }
 
-    /// Claims all objects, and returns how many there are.
+    /// Claims all objects, and returns their number.
     pub(super) fn claim_objects(&mut self) -> Result<u64> {
         let region = self.region;
         kinds::shape(Kind::Map).walk(region, &region.header().directory, self)?;
@@ -101,7 +101,7 @@ impl<'r> Found<'r> {
         Ok(())
     }
 
-    /// Claims what hangs from the husks of a row.
+    /// Claims everything that hangs from the husks of a row.
     pub(super) fn claim_husks(&mut self, index: u32) -> Result<()> {
         let region = self.region;
         if region.context(index).committed.get() != 1 {
@@ -117,8 +117,8 @@ impl<'r> Found<'r> {
         Ok(())
     }
 
-    /// Claims what all slots have, and takes it off the numbers of objects: references first, for
-    /// they lead to more.
+    /// Claims the records of all slots, and subtracts them from the numbers of the objects:
+    /// references first, because they lead to more objects.
     fn claim_slots(&mut self) -> Result<()> {
         let region = self.region;
         let mut others = Vec::new();
@@ -136,7 +136,7 @@ impl<'r> Found<'r> {
         others.into_iter().try_for_each(|record| self.take_off(record))
     }
 
-    /// Claims the records of a slot. Those that are no references go to `others`.
+    /// Claims the records of a slot. Records that are not references go to `others`.
     fn claim_slot(&mut self, index: u32, others: &mut Vec<&'r Record>) -> Result<()> {
         let slot = self.region.slot(index);
         let (mut at, mut before, mut count) = (slot.leases.get(), 0, 0);
@@ -161,7 +161,7 @@ impl<'r> Found<'r> {
         Ok(())
     }
 
-    /// Claims the object of a reference when it is met for the first time.
+    /// Claims the object of a reference when it is found for the first time.
     fn meet_reference(&mut self, (at, generation): Target) -> Result<()> {
         let object: &Object = self.region.at(at)?;
         if object.generation.get() != generation {
@@ -176,7 +176,7 @@ impl<'r> Found<'r> {
         Ok(())
     }
 
-    /// Takes a lease or a promise off what its object counts.
+    /// Subtracts a lease or a promise from the numbers of its object.
     fn take_off(&mut self, record: &Record) -> Result<()> {
         let at = record.object.get();
         let object: &Object = self.region.at(at)?;

@@ -10,7 +10,7 @@ use super::{Files, Heap, create, registry};
 use crate::error::{Error, Result};
 use crate::os::{HeapFile, PrivateMutex};
 
-/// Where a heap can be found.
+/// The address of a heap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
     /// The heap's own name.
@@ -19,7 +19,7 @@ pub struct Address {
     pub pid: u32,
     /// Its descriptors of the data, life and birth file.
     pub descriptors: [u32; 3],
-    /// Their inodes, so that no other files are taken for them.
+    /// Their inodes, so that other files are not mistaken for them.
     pub inodes: [u64; 3],
 }
 
@@ -30,8 +30,8 @@ impl Heap {
         [header.uuid[0].get(), header.uuid[1].get()]
     }
 
-    /// Returns where others find the heap, as long as this process is attached. One with a name is
-    /// better found by that, as long as it has it.
+    /// Returns the address at which others find the heap while this process is attached. A heap
+    /// with a name is better found by its name.
     ///
     /// # Errors
     ///
@@ -46,23 +46,23 @@ impl Heap {
         Ok(Address { uuid: self.uuid(), pid: std::process::id(), descriptors, inodes })
     }
 
-    /// Returns the heap with this number, if this process is attached to it.
+    /// Returns the heap with this uuid, if this process is attached to it.
     pub fn attached(uuid: [u64; 2]) -> Option<Self> {
         registry::with_uuid(uuid).filter(|heap| !heap.shared.is_closed())
     }
 
-    /// Attaches to the heap at an address; if this process is attached to it, that is the answer.
+    /// Attaches to the heap at an address. If this process is attached already, returns that heap.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchHeap`] when the member of the address is gone or may not be asked; as
-    /// [`open`](Self::open) otherwise.
+    /// [`Error::NoSuchHeap`] when the member of the address has ended or denies access; else as
+    /// [`open`](Self::open).
     pub fn at(address: &Address) -> Result<Self> {
         static ONE_BY_ONE: PrivateMutex<()> = PrivateMutex::new(());
         let _elected = ONE_BY_ONE.lock();
         let files = match registry::with_uuid(address.uuid) {
             Some(heap) if !heap.shared.is_closed() => return Ok(heap),
-            // It was closed, and its files are open still: they are not to be opened twice.
+            // The heap was closed, but its files are still open: they must not be opened twice.
             Some(closed) => closed.shared.files(),
             None => open_files(address)?,
         };

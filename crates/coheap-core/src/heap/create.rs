@@ -18,10 +18,10 @@ pub(super) const TEMPORARY: u64 = 1;
 /// Smallest and largest `max_bytes`.
 const LEAST_BYTES: u64 = 4 * SPAN_BYTES;
 const MOST_BYTES: u64 = 1 << 42;
-/// Spans that are real from the start.
+/// The number of spans that are committed from the start.
 const FIRST_SPANS: u64 = 16;
 
-/// What tells a new heap from others.
+/// The properties that distinguish a new heap from others.
 #[derive(Debug)]
 pub(super) struct Birth {
     pub(super) uuid: [u64; 2],
@@ -34,7 +34,7 @@ impl Birth {
     }
 }
 
-/// Turns an empty file into a heap that nobody is attached to.
+/// Turns an empty file into a heap without members.
 pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Region> {
     if !(LEAST_BYTES..=MOST_BYTES).contains(&max_bytes) {
         return Err(Error::BadArgument("max_bytes must be from 64 KiB to 4 TiB"));
@@ -44,7 +44,7 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
     let first = FIRST_SPANS.min(spans);
     file.set_len(layout::data_start(spans))?;
     let full = |error| match error {
-        // A system without room is the same as a heap without room.
+        // A system without room counts as a heap without room.
         Error::Os { call: "fallocate", .. } => Error::HeapFull { wanted: FIXED_END, used: 0, max },
         other => other,
     };
@@ -73,10 +73,10 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
     Ok(region)
 }
 
-/// How often numbers that do not fit each other are looked at.
+/// How often inconsistent numbers are read again.
 const LOOKS: u32 = 10;
 
-/// Maps a heap that was found, after looking whether it is one and whether it is ours.
+/// Maps an existing heap, after checking that the file is a heap of the calling user.
 pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     let owner = file.ownership()?;
     if !owner.is_file {
@@ -127,7 +127,7 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     let region = Region::open(file, spans)?;
     let mut looks = 1;
     while let Err(error) = check_committed(&region, owner.len) {
-        // A recovery may have undone a change between two of our reads: then look again.
+        // A recovery may have undone a change between two of the reads: read again.
         if looks == LOOKS {
             return Err(error);
         }
@@ -136,8 +136,9 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     Ok(region)
 }
 
-/// The heap may grow while it is looked at, so what follows is read first: each of these numbers
-/// stays below the next one, and below the length of the file, whatever grows in between.
+/// Checks the committed size. The heap may grow meanwhile, so the smaller numbers are read first:
+/// each of them stays below the next one, and below the length of the file, even if the heap grows
+/// in between.
 fn check_committed(region: &Region, len_before: u64) -> Result<()> {
     let map = &region.header().spans;
     let (hint, frontier) = (map.hint.acquire(), map.frontier.acquire());
@@ -155,7 +156,7 @@ fn check_committed(region: &Region, len_before: u64) -> Result<()> {
     Ok(())
 }
 
-/// Frees slots of the dead who owned nothing: all that can be done without a slot of one's own.
+/// Frees the slots of dead processes with empty estates. A process without a slot cannot do more.
 pub(super) fn free_empty_estates(census: &Census) -> Result<()> {
     for index in 0..SLOT_COUNT {
         let slot = census.region().slot(index);

@@ -13,23 +13,23 @@ use crate::memory::Region;
 use crate::memory::layout::DIRECTORY_TURN;
 use crate::os::{self, HeapFile};
 
-/// How to open or make a named heap.
+/// Options for opening or creating a named heap.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The name: no slash, no NUL, at most 200 bytes.
     pub name: String,
-    /// Folder of the files; `None`: the system's folder for shared memory.
+    /// The folder of the files; `None` for the system's folder for shared memory.
     pub folder: Option<PathBuf>,
-    /// Most bytes of objects, for a new heap; `None`: half of the memory there is.
+    /// The limit of a new heap in bytes; `None` for half of the machine's memory.
     pub max_bytes: Option<u64>,
-    /// Whether to make it if it is not there.
+    /// Whether to create the heap if it does not exist.
     pub create: bool,
-    /// Whether a new heap goes with its last member.
+    /// Whether a new heap ends with its last member.
     pub temporary: bool,
 }
 
 impl Options {
-    /// Opens or makes the heap of this name.
+    /// Returns the default options for a heap with this name.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         Self { name, folder: None, max_bytes: None, create: true, temporary: false }
@@ -39,7 +39,7 @@ impl Options {
         self.folder.clone().unwrap_or_else(|| PathBuf::from("/dev/shm"))
     }
 
-    /// Returns the data file.
+    /// Returns the path of the data file.
     ///
     /// # Errors
     ///
@@ -56,12 +56,12 @@ impl Options {
             return Err(Error::BadName("contains a slash or a NUL"));
         }
         let path = self.folder().join(format!("coheap.{name}"));
-        // Handles take it along to where the current folder is another one.
+        // Absolute, because pickled handles are opened in processes with another current folder.
         Ok(std::path::absolute(&path).unwrap_or(path))
     }
 }
 
-/// Half of the memory there is, when nothing else is said.
+/// Returns the default limit: half of the machine's memory, from 1 MiB to 1 TiB.
 pub(super) fn default_max_bytes() -> u64 {
     (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40)
 }
@@ -91,7 +91,7 @@ pub(super) fn open(options: &Options) -> Result<Heap> {
     Err(Error::Os { call: "open", code: 11 })
 }
 
-/// Attaches to the file under a name. `None`: it lost its name meanwhile.
+/// Attaches to the file with a name. Returns `None` if the file lost its name meanwhile.
 fn attach(path: &Path) -> Result<Option<Heap>> {
     let data = match HeapFile::open(path) {
         Ok(data) => data,
@@ -102,7 +102,7 @@ fn attach(path: &Path) -> Result<Option<Heap>> {
     let region = create::map_checked(data)?;
     let life = match registry::life_file(id, &life_path(path, &region)) {
         Ok(life) => life,
-        // The life file goes just before the data file does.
+        // The life file is removed just before the data file.
         Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
         Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its life file is missing")),
         Err(other) => return Err(other),
@@ -127,7 +127,7 @@ fn attach(path: &Path) -> Result<Option<Heap>> {
     Ok(Some(heap))
 }
 
-/// Makes the two files. Somebody else may be faster; then their heap is the one.
+/// Creates the files. If another process is faster, its heap is used.
 fn make(options: &Options, path: &Path) -> Result<()> {
     let folder = options.folder();
     let birth = Birth {
@@ -160,7 +160,7 @@ fn beside(path: &Path, region: &Region, what: &str) -> PathBuf {
     path.with_file_name(format!(".coheap-{:016x}{:016x}.{what}", first.get(), second.get()))
 }
 
-/// Takes the names away. The heap goes on for those who are attached.
+/// Removes the names of the files. Attached processes continue to use the heap.
 pub(super) fn unlink_files(path: &Path, region: &Region) -> Result<()> {
     let is_same = match HeapFile::identify(path) {
         Ok((id, _)) => id == region.file().id()?,
@@ -174,7 +174,8 @@ pub(super) fn unlink_files(path: &Path, region: &Region) -> Result<()> {
 }
 
 impl Heap {
-    /// Takes a named heap's name away. Those who are attached may go on; nobody else will find it.
+    /// Removes the name of a heap. Attached processes continue to use it; no other process finds
+    /// it.
     ///
     /// # Errors
     ///

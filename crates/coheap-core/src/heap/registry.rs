@@ -53,10 +53,10 @@ pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
     Ok(life)
 }
 
-/// All heaps that a fork would copy.
+/// All heaps that a fork copies.
 static ALL: PrivateMutex<Vec<Weak<Shared>>> = PrivateMutex::new(Vec::new());
 
-/// From now on a fork of this process takes a slot in the heap for the child.
+/// Registers the heap, so that every fork of this process takes a slot in it for the child.
 pub(super) fn watch_forks(heap: &Heap) {
     static HOOK: OnceLock<()> = OnceLock::new();
     HOOK.get_or_init(|| os::on_fork(expect_children, leave_to_children));
@@ -65,8 +65,8 @@ pub(super) fn watch_forks(heap: &Heap) {
     all.push(Arc::downgrade(&heap.shared));
 }
 
-/// Returns the heaps with this uuid that this process has files of: the one it is attached to
-/// first.
+/// Returns the heaps with this uuid whose files this process has open; the one it is attached to
+/// comes first.
 pub(super) fn with_uuid(uuid: [u64; 2]) -> Option<Heap> {
     let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
     let heaps = all.into_iter().map(|shared| Heap { shared });
@@ -81,33 +81,34 @@ fn for_all(act: impl Fn(&Arc<Shared>)) {
 static FORK: PrivateMutex<()> = PrivateMutex::new(());
 
 thread_local! {
-    /// What the calling thread holds while it forks. A child has a copy, which is not its to drop.
+    /// The locks that the calling thread holds while it forks. A child has a copy, which it must
+    /// not drop.
     static FORKING: Cell<Option<ManuallyDrop<PrivateGuard<'static, ()>>>> =
         const { Cell::new(None) };
 }
 
-/// Before a fork.
+/// Called before a fork.
 extern "C" fn expect_children() {
     FORKING.set(Some(ManuallyDrop::new(FORK.lock())));
     for_all(Shared::expect_child);
 }
 
-/// After a fork, in the parent: the child has its own copy of what holds the slot.
+/// Called after a fork, in the parent: the child has its own copy of the slot's lock.
 extern "C" fn leave_to_children() {
     for_all(|shared| drop(shared.unborn.lock().take()));
     drop(FORKING.take().map(ManuallyDrop::into_inner));
 }
 
-/// From now on `attached` finds this heap.
+/// Registers the heap, so that `attached` finds it.
 pub(super) fn remember(data: FileId, heap: &Heap) {
     for known in known().iter_mut().filter(|known| known.data == data) {
         known.heap = Arc::downgrade(&heap.shared);
     }
 }
 
-/// Opens a file beside a heap's data file, which must be ours as well.
+/// Opens a file beside a heap's data file, which must belong to the calling user, too.
 pub(super) fn open_own(path: &Path) -> Result<HeapFile> {
-    // Asked before it is opened: closing a life file that is in use would drop life bytes.
+    // Checked before the file is opened: closing a life file that is in use would drop life bytes.
     let (_, owner) = HeapFile::identify(path)?;
     if owner.user != os::user() {
         return Err(Error::NotYours { owner: owner.user, user: os::user() });

@@ -21,7 +21,7 @@ pub(super) const LEAST_BITS: u32 = 4;
 pub(super) const MOST_BITS: u32 = 11;
 /// Deepest index.
 pub(super) const MOST_DEPTH: u64 = 21;
-/// The word of a leaf that is its head and no bucket.
+/// The index of the head word of a leaf, which is not a bucket.
 pub(super) const HEAD: usize = 0;
 const REMOVED: u64 = 0xffff_ffff;
 
@@ -57,13 +57,13 @@ impl Bucket {
         (self.0 >> 32) as u32
     }
 
-    /// Returns a bucket whose entry was removed: searches go on past it.
+    /// Returns a bucket whose entry was removed: searches continue past it.
     pub(super) fn removed(self) -> Self {
         Self(self.0 | REMOVED)
     }
 }
 
-/// How a leaf is filled.
+/// The shape of a leaf: its size, its depth, and how many buckets are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) filled: u64,

@@ -22,12 +22,12 @@ use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_B
 use crate::objects::cell::{self, Cell};
 use crate::objects::parcel;
 
-/// Position of an entry that is not there yet.
+/// The position of an entry that does not exist yet.
 const NEW: u32 = u32::MAX;
-/// Longest value that is written over another.
+/// The longest value that is written over another.
 const OVERWRITTEN: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
 
-/// What a call is about: keys and values by their numbers.
+/// The arguments of a call: keys and values by their numbers.
 trait Batch {
     /// Returns a key and a value.
     fn pair(&self, name: u32, value: u32) -> (&[u8], &[u8]);
@@ -35,7 +35,7 @@ trait Batch {
     fn has_long(&self) -> bool;
 }
 
-/// A key that comes in a call, once, and where its value is in it.
+/// A key of a call, once, and the place of its value in the call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Write {
     name: u32,
@@ -56,7 +56,7 @@ impl Write {
     }
 }
 
-/// Each key once, where it comes first. `again` is told of a key that came before.
+/// Lists each key once, where it first comes. Calls `again` for a key that came before.
 #[inline]
 fn each_once<'a>(
     region: &Region,
@@ -108,7 +108,7 @@ impl Batch for Values<'_> {
 }
 
 impl<'a> Values<'a> {
-    /// Each key has the value that comes last.
+    /// Each key gets its last value.
     pub(super) fn new(region: &Region, pairs: &'a Pairs) -> Result<Self> {
         let mut has_long = false;
         for (key, value) in pairs.iter() {
@@ -126,7 +126,8 @@ impl<'a> Values<'a> {
         Ok(Self { pairs, has_long, writes })
     }
 
-    /// Stores all of them, and returns how many keys are new. The turn is held, no change is open.
+    /// Stores all of them, and returns how many keys are new. The turn is held and no change is
+    /// open.
     pub(super) fn store(&mut self, held: &Held<'_>, object: &Object) -> Result<u64> {
         let mut writes = std::mem::take(&mut self.writes);
         let table = Table::new(held.context().region(), object);
@@ -137,13 +138,13 @@ impl<'a> Values<'a> {
     }
 }
 
-/// What is added to integers.
+/// Additions to integers.
 pub(super) struct Additions<'a, K> {
     keys: &'a [(K, i64)],
     writes: Vec<Write>,
-    /// What is added in all to a key, under the number of its first entry.
+    /// The total addition to each key, under the number of its first entry.
     sums: Vec<i64>,
-    /// The integers as they will be.
+    /// The new integers.
     after: Vec<[u8; cell::INT_BYTES]>,
 }
 
@@ -228,7 +229,7 @@ impl Seen {
     }
 }
 
-/// Notes where the keys are.
+/// Notes the positions of the keys.
 fn find_all(table: &Table<'_>, batch: &impl Batch, writes: &mut [Write]) -> Result<()> {
     if table.live() == 0 {
         writes.iter_mut().for_each(|write| write.position = NEW);
@@ -270,11 +271,11 @@ fn store_found(
     Ok(new as u64)
 }
 
-/// How the index learns of new positions.
+/// How new positions are entered in the index.
 enum Buckets {
-    /// By an index that is built anew, with the buckets that are there, too.
+    /// By a new index, which also gets the existing buckets.
     Built(Plan, Vec<Bucket>),
-    /// By buckets of the index that is there, in the order of their hashes.
+    /// By buckets of the existing index, in the order of their hashes.
     Inserted(Vec<Bucket>),
 }
 
@@ -308,7 +309,7 @@ fn fresh_buckets(table: &Table<'_>, writes: &[Write]) -> impl Iterator<Item = Bu
     (table.used()..).zip(fresh).map(|(position, write)| Bucket::new(position, write.hash))
 }
 
-/// What the change needs: words to save, and blocks.
+/// The resources of the change: words to save, and blocks.
 #[derive(Default)]
 struct Need {
     words: usize,
@@ -316,11 +317,11 @@ struct Need {
 }
 
 impl Need {
-    /// What all these need, but for the index.
+    /// Computes the resources of all these entries, without the index.
     ///
     /// # Errors
     ///
-    /// [`Error::TransactionTooLarge`], before anything grows for it.
+    /// [`Error::TransactionTooLarge`], before anything is allocated for it.
     fn of(table: &Table<'_>, batch: &impl Batch, writes: &[Write]) -> Result<Self> {
         // Heads of chains; entries, positions, and where the index is.
         let mut need = Self { words: Taken::HEADS + 4, rooms: Vec::new() };
@@ -341,7 +342,7 @@ impl Need {
     #[inline]
     fn add(&mut self, table: &Table<'_>, batch: &impl Batch, write: &Write) -> Result<()> {
         let (name, value) = batch.pair(write.name, write.value);
-        // A parcel is taken off a chain that is not saved once for all.
+        // A parcel is taken off a chain whose head is saved each time.
         self.words += usize::from(value.first() == Some(&parcel::TAG));
         if write.is_new() {
             self.block(cell::room_of(name));
@@ -369,8 +370,8 @@ impl Need {
         }
     }
 
-    /// Returns whether an index that is built anew is the better one for so many new entries: it is
-    /// where they are many beside those that are there, or would fill half of a journal.
+    /// Returns whether building a new index is better for this number of new entries: it is if they
+    /// are many compared with the existing ones, or if they would fill half of a journal.
     fn is_index_built(&self, table: &Table<'_>, new: usize) -> bool {
         new > 0 && (new as u64 * 2 >= table.live() || self.words + 2 * new > MAX_WORDS / 2)
     }
@@ -384,14 +385,14 @@ impl Need {
                 self.rooms.extend(std::iter::repeat_n(plan.leaf_room(), leaves));
                 self.rooms.extend(plan.directory_room());
             }
-            // A bucket, and at most as often the first word of a leaf.
+            // Each entry needs a bucket, and at most one first word of a leaf.
             Buckets::Inserted(buckets) => self.words += 2 * buckets.len(),
         }
         Ok(())
     }
 }
 
-/// The change itself.
+/// Makes the change.
 fn apply(
     change: &mut Change<'_>,
     object: &Object,
@@ -428,8 +429,8 @@ fn apply(
     Ok(())
 }
 
-/// Returns whether a value is written over the one that is there, in its block: where that saves no
-/// more words than a new block would.
+/// Returns whether a value is written over the old one, in its block: it is if that saves no more
+/// words than a new block would.
 fn is_overwritten(region: &Region, old: Cell, value: &[u8]) -> Result<bool, Corrupt> {
     Ok(value.len() > cell::INLINE && value.len() <= OVERWRITTEN && cell::fits(region, old, value)?)
 }
@@ -454,7 +455,7 @@ fn replace(
     Ok(())
 }
 
-/// Returns the cell of something new.
+/// Returns the cell of a new key or value.
 #[inline(always)]
 fn make(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell> {
     match Cell::inline(bytes) {
@@ -471,7 +472,7 @@ fn make_long(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result
     Ok(cell::build(change.region(), at, bytes)?)
 }
 
-/// Positions behind all entries, one after the other.
+/// The positions after all entries, one after the other.
 struct Fresh<'a> {
     table: Table<'a>,
     position: u64,
@@ -479,7 +480,7 @@ struct Fresh<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    /// Returns the entry of the next one.
+    /// Returns the entry at the next position.
     #[inline]
     fn next(&mut self) -> Result<&'a MapEntry, Corrupt> {
         if self.rest.is_empty() {

@@ -18,7 +18,7 @@ use crate::journal::Change;
 use crate::memory::Word;
 use crate::memory::layout::Object;
 
-/// Writes a whole leaf that nobody can see yet.
+/// Writes a whole leaf that no reader can reach yet.
 pub(super) fn fill(
     change: &Change<'_>,
     at: u64,
@@ -32,7 +32,7 @@ pub(super) fn fill(
     Ok(())
 }
 
-/// Puts a position into a bucket; `reserve` made sure that there is one.
+/// Puts a position into a bucket; `reserve` has made room for it.
 pub(super) fn insert(
     change: &mut Change<'_>,
     object: &Object,
@@ -51,8 +51,8 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Returns the first bucket for a key that is not there: one whose entry was removed is used again,
-/// so that who adds and removes the same key over and over leaves no trail for others to search.
+/// Returns the first bucket for a missing key. A bucket whose entry was removed is used again, so
+/// that adding and removing the same key repeatedly leaves no trail that searches must pass.
 #[inline]
 fn open_bucket(words: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
     let mask = words.len() - 1;
@@ -66,8 +66,8 @@ fn open_bucket(words: &[Word], at: u64, hash: u32) -> Result<&Word, Corrupt> {
     Err(Corrupt { what: "index without a free bucket", at })
 }
 
-/// Puts positions into buckets, those of one leaf next to each other: the first word of a
-/// leaf is saved once. `reserve` made sure that there are enough.
+/// Puts positions into buckets, those of one leaf next to each other: the first word of a leaf is
+/// saved once. `reserve` has made room for them.
 pub(super) fn insert_many(
     change: &mut Change<'_>,
     object: &Object,
@@ -92,7 +92,7 @@ pub(super) fn insert_many(
     Ok(())
 }
 
-/// What an index looks like that was built for so many entries at once.
+/// The plan of an index that is built for many entries at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub(super) bits: u32,
@@ -140,8 +140,8 @@ impl Plan {
     }
 }
 
-/// Builds an index that nobody can see yet. Returns where it is: its leaf, or the directory of its
-/// leaves.
+/// Builds an index that no reader can reach yet. Returns the offset of its leaf, or of the
+/// directory of its leaves.
 pub(super) fn build(
     change: &mut Change<'_>,
     plan: Plan,
@@ -176,7 +176,7 @@ pub(super) fn build(
     Ok(directory)
 }
 
-/// Puts an index with these buckets instead of the one that is there.
+/// Replaces the index by one with these buckets.
 pub(super) fn replace(
     change: &mut Change<'_>,
     object: &Object,

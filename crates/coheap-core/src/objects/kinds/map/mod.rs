@@ -44,7 +44,7 @@ pub struct Map {
     pub(in crate::objects) handle: Handle,
 }
 
-/// A key with what is computed from it.
+/// A key with its cell and its hash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key<'a> {
     pub(crate) bytes: &'a [u8],
@@ -99,7 +99,7 @@ fn hash_short(cell: Cell, seed: u64) -> u32 {
 const SECRETS: [u64; 3] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
 
 impl Map {
-    /// Stores a value under a key, and returns whether the key is new.
+    /// Sets the value of a key, and returns whether the key is new.
     ///
     /// # Errors
     ///
@@ -113,8 +113,8 @@ impl Map {
         self.tidy(context).and(is_new)
     }
 
-    /// Stores a value under a key that is not there yet. Otherwise answers `false` and replaces
-    /// `out` by the value that is.
+    /// Sets the value of a missing key, and returns `true`. If the key exists, returns `false` and
+    /// replaces `out` by its value.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Map {
         Ok(true)
     }
 
-    /// Adds to the integer under a key, which counts as 0 when there is none. Returns the sum.
+    /// Adds to the integer of a key, and returns the sum. A missing key counts as 0.
     ///
     /// # Errors
     ///
@@ -156,9 +156,8 @@ impl Map {
         value::add(&held, &found.entry.value, more)
     }
 
-    /// Stores a value under each of these keys, all of them or none: a key that comes twice gets
-    /// the value that comes last, and new keys stand in the order in which they first come, and
-    /// returns how many keys are new.
+    /// Sets the values of all these keys, or none of them, and returns how many keys are new. A key
+    /// that comes twice gets its last value; new keys keep the order in which they first come.
     ///
     /// New keys and values of up to 15 bytes are never too many. A longer one costs one of the
     /// [`MAX_WORDS`](crate::journal::MAX_WORDS) words that a change can save, a value that is
@@ -177,10 +176,11 @@ impl Map {
         self.tidy(context).and(new)
     }
 
-    /// Adds to the integers under these keys, all of them or none; one that is not there counts as
-    /// 0, and a key may come twice.
+    /// Adds to the integers of all these keys, or none of them. A missing key counts as 0, and a
+    /// key may come twice.
     ///
-    /// As [`Map::set_many`], with integers for values: at least 131,000 of them fit.
+    /// The limits are those of [`Map::set_many`], with integers as values: at least 131,000 of them
+    /// fit.
     ///
     /// # Errors
     ///
@@ -198,8 +198,8 @@ impl Map {
         self.tidy(context).and(done)
     }
 
-    /// Puts `new` under a key if what is there is exactly `expected`; `None` stands for nothing,
-    /// and returns whether it did.
+    /// Sets a key to `new` if its value is exactly `expected`, and returns whether it did. `None`
+    /// stands for no value.
     ///
     /// # Errors
     ///
@@ -236,7 +236,7 @@ impl Map {
         }
     }
 
-    /// Removes a key and replaces `out` by its value. `false`: there is no such key.
+    /// Removes a key and replaces `out` by its value. Returns `false` if the key is missing.
     ///
     /// # Errors
     ///
@@ -251,7 +251,8 @@ impl Map {
         self.take_out(held, object, &found)
     }
 
-    /// Removes the entry that came last and replaces `key` and `value` by it. `false`: none left.
+    /// Removes the entry that was inserted last, and replaces `key` and `value` by it. Returns
+    /// `false` if the map is empty.
     ///
     /// # Errors
     ///
@@ -276,7 +277,8 @@ impl Map {
         self.take_out(held, object, &found)
     }
 
-    /// Removes an entry if it is exactly the one that came last, and returns whether it was.
+    /// Removes an entry if it is exactly the one that was inserted last, and returns whether it
+    /// was.
     ///
     /// # Errors
     ///
@@ -294,12 +296,12 @@ impl Map {
         self.take_out(held, object, &found)
     }
 
-    /// Removes everything.
+    /// Removes all entries.
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`] when there is no room for the note of what is to be taken apart,
-    /// [`Error::ObjectGone`]; nothing was changed.
+    /// [`Error::HeapFull`] when there is no room for the husk, [`Error::ObjectGone`]; nothing was
+    /// changed.
     pub fn clear(&self, context: &Context) -> Result<()> {
         let (held, object) = self.handle.hold(context)?;
         let root = map_root(object);
@@ -319,7 +321,7 @@ impl Map {
         self.keep_reserve(context)
     }
 
-    /// Puts a block in reserve again, if there is none and the heap has one.
+    /// Refills the reserve block, if it is missing and the heap has one.
     fn keep_reserve(&self, context: &Context) -> Result<()> {
         let (held, object) = match self.handle.hold(context) {
             Err(Error::ObjectGone) => return Ok(()),
@@ -336,7 +338,7 @@ impl Map {
         Ok(())
     }
 
-    /// Removes an entry that was found with the turn held, and lets the turn go. Returns `true`.
+    /// Removes an entry that was found with the turn held, and releases the turn. Returns `true`.
     fn take_out(&self, held: Held<'_>, object: &Object, found: &Found<'_>) -> Result<bool> {
         let context = held.context();
         let mut change = Change::begin(&held, DELETE_WORDS)?;
@@ -346,15 +348,15 @@ impl Map {
         self.tidy(context).map(|()| true)
     }
 
-    /// What the value of a removed entry referred to is left to `parcel::let_go`: the caller may
-    /// want it.
+    /// The references of the removed value are left to `parcel::let_go`, because the caller may
+    /// need the objects.
     fn tidy(&self, context: &Context) -> Result<()> {
         husk::dismantle_only(context)?;
         allocator::tidy(context)
     }
 }
 
-/// Stores under a key, whether it is there or not. The turn is held and no change is open.
+/// Sets the value of a key, whether the key exists or not. The turn is held and no change is open.
 fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Result<bool> {
     let context = held.context();
     let region = context.region();

@@ -13,23 +13,23 @@ use crate::objects::cell::Cell;
 use crate::objects::value::LOOKS;
 use crate::sync::turn;
 
-/// Most entries that memory is asked for before they are read: without the turn, their number may
-/// be anything.
+/// The number of entries for which memory is allocated in advance at most: without the turn, the
+/// number that was read may be anything.
 const EXPECTED: u64 = 1 << 16;
 
-/// Some entries, and where to go on.
+/// Some entries, and where to continue.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// The entries, in order.
     pub entries: Pairs,
-    /// The position to go on at. `None`: that was all.
+    /// The position at which to continue; `None` after the last entry.
     pub next: Option<u64>,
-    /// Positions are good as long as this number is the same.
+    /// Positions are valid while this number is the same.
     pub numbering: u64,
 }
 
 impl Map {
-    /// Replaces `out` by the value under a key. `false`: there is none.
+    /// Replaces `out` by the value of a key. Returns `false` if the key is missing.
     ///
     /// # Errors
     ///
@@ -46,7 +46,8 @@ impl Map {
         })
     }
 
-    /// Returns the position of a key and the cell of its value, for who has the map locked.
+    /// Returns the position of a key and the cell of its value, for a caller that has locked the
+    /// map.
     #[inline]
     pub(crate) fn find(&self, context: &Context, key: &Key<'_>) -> Result<Option<(u64, Cell)>> {
         self.read(context, |_, table| {
@@ -55,7 +56,8 @@ impl Map {
         })
     }
 
-    /// Replaces `key` and `value` by the entry that came last. `false`: there is none.
+    /// Replaces `key` and `value` by the entry that was inserted last. Returns `false` if there is
+    /// none.
     ///
     /// # Errors
     ///
@@ -70,7 +72,7 @@ impl Map {
         })
     }
 
-    /// Returns whether a key is there.
+    /// Returns whether the map contains a key.
     ///
     /// # Errors
     ///
@@ -80,7 +82,7 @@ impl Map {
         self.read(context, |_, table| Ok(table.find(&key)?.is_some()))
     }
 
-    /// Returns how many entries there are.
+    /// Returns the number of entries.
     ///
     /// # Errors
     ///
@@ -108,7 +110,7 @@ impl Map {
         Ok(all.entries)
     }
 
-    /// Up to `most` entries from a position on, as they were at one moment.
+    /// Reads up to `most` entries from a position on, as they were at one moment.
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl Map {
         self.read(context, |region, table| batch(region, table, from, most))
     }
 
-    /// Looks without the turn a few times, then with it.
+    /// Reads without the turn a few times, then with it.
     #[inline(always)]
     fn read<T>(
         &self,
@@ -136,7 +138,8 @@ impl Map {
                 .object(region)
                 .and_then(|object| look(region, &Table::new(region, object)));
             if turn::is_unchanged(turn, sequence) {
-                // Not moved whole: what was written in parts would be waited for.
+                // Not moved as a whole: the processor would wait for the parts that were just
+                // written.
                 return match seen {
                     Ok(seen) => Ok(seen),
                     Err(error) => Err(error),

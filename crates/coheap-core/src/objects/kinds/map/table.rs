@@ -15,17 +15,17 @@ use crate::memory::layout::{ENTRY_BYTES, MapEntry, MapRoot, Object, SEGMENT_ENTR
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 
-/// Keys that are warmed together.
+/// The number of keys that are prefetched together.
 const WARM: usize = 64;
 
-/// A map's insides.
+/// The parts of a map, for lookups.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table<'a> {
     pub(crate) region: &'a Region,
     pub(crate) root: &'a MapRoot,
 }
 
-/// A key that is there.
+/// A key that was found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     pub(crate) position: u64,
@@ -58,7 +58,7 @@ impl<'a> Table<'a> {
         self.root.capacity.get()
     }
 
-    /// Refuses numbers that no heap of this size can have, before something is computed from them.
+    /// Refuses numbers that are impossible in a heap of this size, before they are used.
     pub(crate) fn check_numbers(&self) -> Result<(), Corrupt> {
         let most = self.region.span_limit() * SEGMENT_ENTRIES;
         let (live, used, capacity) = (self.live(), self.used(), self.capacity());
@@ -97,8 +97,8 @@ impl<'a> Table<'a> {
         Ok(None)
     }
 
-    /// Touches what `find` will look at for each of these hashes, so that the waits for memory
-    /// overlap instead of adding up. What it sees is used for nothing else.
+    /// Reads the memory that `find` will read for each of these hashes, so that the memory
+    /// latencies overlap. The values that it reads are not used.
     pub(crate) fn warm(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Corrupt> {
         let mut buckets: SmallVec<[Bucket; WARM]> = SmallVec::new();
         for hash in hashes {
@@ -142,7 +142,7 @@ impl<'a> Table<'a> {
         self.region.at(segment.wrapping_add(inside * ENTRY_BYTES))
     }
 
-    /// Position of the living entry that came last.
+    /// Returns the position of the living entry that was inserted last.
     pub(crate) fn last_living(&self) -> Result<Option<u64>, Corrupt> {
         let first = self.root.first.get();
         for position in (first..self.used()).rev() {
@@ -154,14 +154,14 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Stores an entry at a position where nobody looks yet.
+/// Stores an entry at a position that no reader reads yet.
 #[inline(always)]
 pub(super) fn put_entry(change: &Change<'_>, entry: &MapEntry, key: Cell, value: Cell) {
     cell::put(change, &entry.key, key);
     cell::put(change, &entry.value, value);
 }
 
-/// Copies an entry to a position where nobody looks yet.
+/// Copies an entry to a position that no reader reads yet.
 pub(super) fn copy_entry(change: &Change<'_>, to: &MapEntry, from: &MapEntry) {
     put_entry(change, to, Cell::load(&from.key), Cell::load(&from.value));
 }
@@ -176,7 +176,7 @@ pub(crate) fn directory_room(directory_len: u64) -> Room {
     Room::of((directory_len * WORD_BYTES) as usize)
 }
 
-/// Returns where the leaf for a hash is. 0: there is none yet.
+/// Returns the offset of the leaf for a hash, or 0 if there is none yet.
 #[inline(always)]
 pub(super) fn leaf_at(table: &Table<'_>, hash: u32) -> Result<u64, Corrupt> {
     let depth = table.root.depth.get();
@@ -198,7 +198,7 @@ pub(super) fn leaf_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Wo
     if at == 0 {
         return Ok(None);
     }
-    // Where there are several leaves, all are of the largest size: no need to look.
+    // If there are several leaves, all of them have the largest size, so it need not be read.
     let bits = match table.root.depth.get() {
         0 => leaf_shape(table.region, at)?.bits,
         _ => MOST_BITS,

@@ -19,7 +19,7 @@ use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
 
 impl Operations {
-    /// Leases that end with the commit: those that were not nacked after all.
+    /// The leases that the commit acks: those that were not returned later in the transaction.
     fn acks(&self) -> impl Iterator<Item = &Lease> {
         self.list.iter().filter_map(|operation| match operation {
             QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
@@ -66,7 +66,7 @@ impl Overlaid for Operations {
     }
 
     fn give_back(&mut self, context: &Context) {
-        // A queue that was removed meanwhile has nothing to take back.
+        // A queue that was removed meanwhile takes nothing back.
         let _ = self.roll_back_to(context, 0);
     }
 

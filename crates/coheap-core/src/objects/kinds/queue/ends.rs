@@ -13,7 +13,7 @@ use crate::objects::cell::{self, Cell};
 
 use super::read_item;
 
-/// Fewest and most places of a segment: the largest is one span.
+/// The smallest and the largest number of places of a segment; the largest segment is one span.
 const LEAST: u64 = 30;
 const MOST: u64 =
     (SPAN_BYTES as usize - size_of::<QueueSegment>()) as u64 / size_of::<CellWords>() as u64;
@@ -40,17 +40,17 @@ impl<'a> Segment<'a> {
         Ok(Self { head, cells })
     }
 
-    /// Returns how many places it has, as it was looked at.
+    /// Returns the number of its places, as it was when the segment was read.
     pub(crate) fn places(self) -> u64 {
         self.cells.len() as u64
     }
 
-    /// Returns the room it takes.
+    /// Returns the room of the segment.
     pub(crate) fn room(self) -> Room {
         room(self.places())
     }
 
-    /// Returns the cell of a position, if it lies here.
+    /// Returns the cell of a position, if it is in this segment.
     #[inline(always)]
     pub(crate) fn cell(self, position: u64) -> Option<&'a CellWords> {
         self.cells.get(position.wrapping_sub(self.head.first.get()) as usize)
@@ -61,7 +61,7 @@ fn room(places: u64) -> Room {
     Room::of(size_of::<QueueSegment>() + places as usize * size_of::<CellWords>())
 }
 
-/// Puts a short item at the tail, whose turn is held. `false`: it needs a new segment.
+/// Puts a short item at the tail, whose turn is held. Returns `false` if it needs a new segment.
 #[inline(always)]
 pub(super) fn put_short(region: &Region, body: &QueueBody, item: Cell) -> Result<bool, Corrupt> {
     let tail = body.tail.get();
@@ -97,7 +97,8 @@ pub(super) fn put(held: &Held<'_>, body: &QueueBody, item: &[u8]) -> Result<()> 
     Ok(())
 }
 
-/// The segments that appending some items takes: decided once, for the head moves meanwhile.
+/// The segments that are needed to append some items. They are planned once, because the head moves
+/// meanwhile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AppendPlan {
     /// Places of each new segment.
@@ -120,13 +121,13 @@ impl AppendPlan {
         Ok(Self { places, segments: count.saturating_sub(left).div_ceil(places) })
     }
 
-    /// Returns the rooms to make sure of; blocks for long items come on top.
+    /// Returns the rooms to make pending; blocks for long items are extra.
     pub(crate) fn rooms(self) -> Vec<Room> {
         vec![room(self.places); self.segments as usize]
     }
 }
 
-/// Returns how many places the next segment gets: a backlog makes them larger.
+/// Returns how many places the next segment gets: the more items wait, the more places.
 fn next_size(body: &QueueBody, places: u64) -> u64 {
     let backlog = body.tail.get().saturating_sub(body.head.acquire());
     if backlog > places && places < MOST { (places * 4).min(MOST) } else { places.min(MOST) }
@@ -167,8 +168,8 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// Returns the cell at the head, moving on to the next segment where one is used up. There is an
-/// item, and the head's turn is held.
+/// Returns the cell at the head, and moves on to the next segment if the current one is used up.
+/// There is an item, and the head's turn is held.
 #[inline]
 pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
     let region = held.context().region();
@@ -188,8 +189,8 @@ pub(super) fn first(held: &Held<'_>, body: &QueueBody) -> Result<Cell> {
     Err(Corrupt { what: "head of a queue", at: head }.into())
 }
 
-/// Takes the item at the head, whose turn is held, if it is short. There is an item. `false`: it
-/// is long, or in the next segment.
+/// Takes the item at the head, whose turn is held, if it is short. There is an item. Returns
+/// `false` if it is long, or in the next segment.
 #[inline(always)]
 pub(super) fn take_short(region: &Region, body: &QueueBody, out: &mut Vec<u8>) -> Result<bool> {
     let head = body.head.get();

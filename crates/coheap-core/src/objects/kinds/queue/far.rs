@@ -17,17 +17,17 @@ use crate::memory::{Region, Word};
 use crate::objects::Handle;
 use crate::sync::turn;
 
-/// Numbers of the far end at one moment when no change was open there.
+/// The numbers of the far end, at a moment when no change was open there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Far {
-    /// Items ever taken, or ever put.
+    /// The number of items that were ever taken, or ever put.
     pub(crate) moved: u64,
-    /// Places promised to transactions; of the tail only.
+    /// The number of places promised to transactions; the tail only.
     pub(crate) reserved: u64,
 }
 
 impl Far {
-    /// As it was when the near side last looked.
+    /// The numbers at the last read of the near side.
     #[inline(always)]
     pub(super) fn noted(word: &Word) -> Self {
         Self { moved: word.get(), reserved: 0 }
@@ -46,10 +46,10 @@ impl Far {
 struct View {
     near: u32,
     far: u32,
-    /// A turn that is held besides.
+    /// Another turn to hold.
     more: Option<u32>,
     read: fn(&QueueBody) -> Far,
-    /// Where the near side notes what it saw.
+    /// Where the near side notes the number that it read.
     note: fn(&QueueBody) -> &Word,
 }
 
@@ -74,8 +74,8 @@ impl Queue {
         View { near: second_turn, far: turn, more, read: Far::of_head, note: head_seen }
     }
 
-    /// Takes the head's turn, and those in `more`, and looks at the tail, unless an item is known
-    /// to be there: then the tail's number is one that it had before.
+    /// Takes the head's turn, and those in `more`, and reads the tail. If an item is known to be
+    /// there, the tail is not read, and its number is an earlier one.
     pub(super) fn hold_head_for_item<'a>(
         &self,
         context: &'a Context,
@@ -84,8 +84,8 @@ impl Queue {
         self.hold_and_look(context, self.tail_view(more), |body, tail| body.head.get() < tail.moved)
     }
 
-    /// Takes the tail's turn, and those in `more`, and looks at the head, unless a place is known
-    /// to be there: then the head's number is one that it had before.
+    /// Takes the tail's turn, and those in `more`, and reads the head. If a place is known to be
+    /// there, the head is not read, and its number is an earlier one.
     pub(super) fn hold_tail_for_place<'a>(
         &self,
         context: &'a Context,
@@ -96,7 +96,7 @@ impl Queue {
         })
     }
 
-    /// Takes the head's turn and looks at the tail.
+    /// Takes the head's turn and reads the tail.
     pub(super) fn hold_head_and_look<'a>(
         &self,
         context: &'a Context,
@@ -104,7 +104,7 @@ impl Queue {
         self.hold_and_look(context, self.tail_view(None), |_, _| false)
     }
 
-    /// Takes the tail's turn and looks at the head.
+    /// Takes the tail's turn and reads the head.
     pub(super) fn hold_tail_and_look<'a>(
         &self,
         context: &'a Context,
@@ -112,7 +112,7 @@ impl Queue {
         self.hold_and_look(context, self.head_view(None), |_, _| false)
     }
 
-    /// `will_do`: whether what was seen before is all that the caller needs.
+    /// `will_do` decides whether the numbers of the last read are enough for the caller.
     #[inline]
     fn hold_and_look<'a>(
         &self,
@@ -142,16 +142,16 @@ impl Queue {
         Ok((held, body, seen))
     }
 
-    /// Returns the tail as it was between two changes. `None`: one is open all the time. The head's
-    /// turn is held.
+    /// Returns the tail as it was between two changes, or `None` if changes were open all the time.
+    /// The head's turn is held.
     #[inline(always)]
     pub(super) fn look_at_tail(&self, region: &Region, body: &QueueBody) -> Option<Far> {
         let read = || Far::of_tail(body);
         look_and_note(region, self.handle.second_turn, read, &body.tail_seen)
     }
 
-    /// Returns the head as it was between two changes. `None`: one is open all the time. The tail's
-    /// turn is held.
+    /// Returns the head as it was between two changes, or `None` if changes were open all the time.
+    /// The tail's turn is held.
     #[inline(always)]
     pub(super) fn look_at_head(&self, region: &Region, body: &QueueBody) -> Option<Far> {
         let read = || Far::of_head(body);

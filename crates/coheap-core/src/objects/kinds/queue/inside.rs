@@ -17,26 +17,26 @@ use crate::objects::ledger::record::ReturnReason;
 use crate::objects::overlay::{Inside, Lockable, Locking, Overlay, Transactional};
 use crate::sync::Patience;
 
-/// What happened to an item of the queue.
+/// An operation on an item of the queue.
 #[derive(Debug)]
 pub(super) enum QueueOperation {
-    /// Leased in this transaction: acked by the commit, given back by an abort.
+    /// Leased in this transaction: acked by the commit, returned by an abort.
     Taken(Lease),
     /// Leased before: acked by the commit.
     Acked(Lease),
-    /// Goes back with the commit, and the attempt counts. If it was taken in this transaction,
-    /// that entry stands before this one.
+    /// Returned by the commit, and the attempt counts. If the item was taken in this transaction,
+    /// that operation precedes this one.
     Nacked(Lease),
-    /// Appears with the commit.
+    /// Put by the commit.
     Put(Promise, Vec<u8>),
 }
 
-/// What a transaction did to a queue, in order.
+/// The operations of a transaction on a queue, in order.
 #[derive(Debug)]
 pub(crate) struct Operations {
     pub(super) queue: Queue,
     pub(super) list: Vec<QueueOperation>,
-    /// Where the items go that are put, once the commit has looked.
+    /// The plan for the items that are put, once the commit has made it.
     pub(super) plan: Option<AppendPlan>,
 }
 
@@ -49,7 +49,7 @@ impl Transactional for Queue {
 }
 
 impl Inside<'_, Queue> {
-    /// Takes the item at the front on lease; the commit acks it, an abort gives it back.
+    /// Takes the item at the front on lease; the commit acks it, an abort returns it.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ impl Inside<'_, Queue> {
         Ok(lease)
     }
 
-    /// As [`get`](Self::get), waiting for an item while the transaction holds nothing, in a wait
-    /// that began at `started` and comes back at `until`.
+    /// As [`get`](Self::get), but waits for an item while the transaction holds nothing, in a wait
+    /// that began at `started` and returns at `until`.
     ///
     /// # Errors
     ///
@@ -94,11 +94,12 @@ impl Inside<'_, Queue> {
         Ok(())
     }
 
-    /// Gives a lease back when the transaction commits, to be tried again; the attempt counts.
+    /// Returns a leased item for another attempt, when the transaction commits. This attempt
+    /// counts.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] when it was acked or given back in this transaction already.
+    /// [`Error::LeaseLost`] when it was acked or returned in this transaction already.
     pub fn nack(&mut self, lease: &Lease) -> Result<()> {
         let (operations, _) = self.operations()?;
         let is_ended = operations.list.iter().any(|operation| match operation {
@@ -112,7 +113,7 @@ impl Inside<'_, Queue> {
         Ok(())
     }
 
-    /// Puts an item at the back, when the transaction commits; its place is taken now.
+    /// Puts an item at the back, when the transaction commits. Its place is reserved now.
     ///
     /// # Errors
     ///
@@ -125,8 +126,8 @@ impl Inside<'_, Queue> {
         Ok(())
     }
 
-    /// As [`put`](Self::put), waiting for a place while the transaction holds nothing, in a wait
-    /// that began at `started` and comes back at `until`.
+    /// As [`put`](Self::put), but waits for a place while the transaction holds nothing, in a wait
+    /// that began at `started` and returns at `until`.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ impl Inside<'_, Queue> {
         }
     }
 
-    /// Runs what may wait, and is done once it returns.
+    /// Runs an operation that may wait, and returns its result.
     fn beside<T>(&mut self, mut operation: impl FnMut(&Context) -> Result<T>) -> Result<T> {
         let mut answer = None;
         self.intent.run_beside(&mut |context| {
@@ -156,7 +157,7 @@ impl Inside<'_, Queue> {
         answer.ok_or(Error::Interrupted)
     }
 
-    /// Enters what is done already.
+    /// Enters an operation that was done already.
     fn enter(&mut self, operation: QueueOperation) -> Result<()> {
         match self.intent.entered(&self.object.lockable()) {
             Overlay::Queue(operations) => operations.list.push(operation),
@@ -166,7 +167,7 @@ impl Inside<'_, Queue> {
     }
 }
 
-/// Returns the header serves another object: one of the two handles is of the past.
+/// Returns the error when the header serves another object: one of the two handles is stale.
 #[cold]
 fn another() -> Error {
     Error::ObjectGone
@@ -181,7 +182,7 @@ fn check_item(item: &[u8]) -> Result<()> {
 }
 
 impl QueueOperation {
-    /// Undoes what was done at once.
+    /// Undoes an operation that took effect at once.
     pub(super) fn give_back(self, context: &Context, queue: &Queue) -> Result<()> {
         match self {
             Self::Taken(lease) => {

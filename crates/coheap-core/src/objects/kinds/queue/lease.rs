@@ -21,28 +21,28 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::HeapFull`],
-    /// [`Error::ObjectGone`]; nothing was changed.
+    /// [`Error::Empty`]; [`Error::ShutDown`] when the queue is closed and every item in it is done;
+    /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
         self.recall(context)?;
         estate::or_after_sweep(context, || self.try_lease(context, out))
     }
 
-    /// Has what the dead had on lease come back, in a queue that never runs empty, too. No turn may
-    /// be held.
+    /// Returns the leased items of dead processes, also in a queue that never runs empty. No turn
+    /// may be held.
     pub(super) fn recall(&self, context: &Context) -> Result<()> {
-        // Without a turn: whether the queue is still there, the caller will see.
+        // Read without a turn: the caller checks afterwards whether the queue still lives.
         match self.body(context.region()) {
             Ok(body) if body.leased.get() != 0 => estate::sweep_in_passing(context),
             _ => Ok(()),
         }
     }
 
-    /// As `lease`, whoever may be dead.
+    /// As `lease`, without a check for dead processes.
     pub(super) fn try_lease(&self, context: &Context, out: &mut Vec<u8>) -> Result<Lease> {
         let region = context.region();
         let own = context.member().slot();
-        // On a full heap the queue's own reserve will do for one lease at a time.
+        // On a full heap, the queue's own reserve allows one lease at a time.
         let ensured = allocator::ensure(context, RECORD, 1);
         let (held, body, tail) = self.hold_head_for_item(context, Some(SLOT_TURNS + own))?;
         let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
@@ -95,7 +95,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
+    /// [`Error::LeaseLost`] when this process no longer holds it; nothing was changed.
     pub fn ack(&self, context: &Context, lease: &Lease) -> Result<()> {
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
@@ -108,12 +108,12 @@ impl Queue {
         allocator::tidy(context)
     }
 
-    /// Ends a lease: the item goes back to the front, or to the failed ones when this was its
-    /// last attempt. `why` is `None` for an attempt that does not count.
+    /// Ends a lease: the item returns to the front of the queue, or joins the failed items if this
+    /// was its last attempt. `why` is `None` for an attempt that does not count.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] when it is not held any more; nothing was changed.
+    /// [`Error::LeaseLost`] when this process no longer holds it; nothing was changed.
     pub fn nack(&self, context: &Context, lease: &Lease, why: Option<ReturnReason>) -> Result<()> {
         let region = context.region();
         let own = context.member().slot();
@@ -132,7 +132,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns the items that were given up, oldest first.
+    /// Returns the items that were given up, the oldest first.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Queue {
             failed.push(Failed { value, attempts, why: ReturnReason::of(record.state.get()) });
             at = record.next.get();
             if at == seen {
-                // A circle.
+                // The list leads back to itself.
                 return Err(broken(at));
             }
             if failed.len().is_power_of_two() {
@@ -164,7 +164,7 @@ impl Queue {
     }
 }
 
-/// Returns the record of a lease, if this process still has it. The slot's turn is held.
+/// Returns the record of a lease, if this process still holds it. The slot's turn is held.
 pub(crate) fn find_lease<'a>(
     context: &'a Context,
     queue: &Queue,
@@ -175,8 +175,8 @@ pub(crate) fn find_lease<'a>(
         return Ok(region.at(lease.record)?);
     }
     let record: &Record = region.at(lease.record)?;
-    // A record that is free or serves another lease carries another serial number; one that came
-    // back, or belongs to the parent of a forked child, is not signed by this process.
+    // A record that is free or serves another lease has another serial number. A record that was
+    // returned, or that belongs to the parent of a forked child, is not signed by this process.
     let signed = record.state.get() >> record::SIGNED;
     let is_ours = record.serial.get() == lease.serial
         && signed == u64::from(context.member().slot() + 1)
@@ -185,7 +185,7 @@ pub(crate) fn find_lease<'a>(
     if is_ours { Ok(record) } else { Err(Error::LeaseLost) }
 }
 
-/// Gives the item of a lease back, within an open change under the head's and the slot's turn.
+/// Returns the item of a lease, within an open change under the head's and the slot's turn.
 pub(crate) fn nack_within(
     change: &mut Change<'_>,
     body: &QueueBody,

@@ -58,9 +58,9 @@ pub struct Queue {
 pub struct Lease {
     /// Offset of its record.
     pub record: u64,
-    /// Number that no other lease has.
+    /// The serial number, which no other lease has.
     pub serial: u64,
-    /// Which attempt at the item this is, from 1.
+    /// The number of this attempt at the item; the first is 1.
     pub attempt: u32,
 }
 
@@ -69,9 +69,9 @@ pub struct Lease {
 pub struct Failed {
     /// The item.
     pub value: Vec<u8>,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Why the last one did not count.
+    /// How the last attempt ended.
     pub why: ReturnReason,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn queue_root(object: &Object) -> &QueueRoot {
 }
 
 impl Queue {
-    /// Returns the body. The answer holds as long as one of the queue's turns is held.
+    /// Returns the body. It cannot be freed while one of the queue's turns is held.
     #[inline(always)]
     pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
         let object: &Object = self.handle.object(region)?;
@@ -101,7 +101,7 @@ impl Queue {
         Ok((held, self.body(context.region())?))
     }
 
-    /// Puts an item at the back, if there is a place.
+    /// Puts an item at the back, if there is a free place.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Queue {
         estate::or_after_sweep(context, || self.try_put(context, item))
     }
 
-    /// As `put`, whoever may be dead.
+    /// As `put`, without a check for dead processes.
     fn try_put(&self, context: &Context, item: &[u8]) -> Result<()> {
         cell::ensure(context, item)?;
         let (held, body, head) = self.hold_tail_for_place(context, None)?;
@@ -125,8 +125,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts a short item where a place is. `false`: nothing was done, and
-    /// [`try_put`](Self::try_put) knows more.
+    /// Puts a short item in a free place. Returns `false` if it did nothing:
+    /// [`try_put`](Self::try_put) handles the other cases.
     #[inline(always)]
     pub(crate) fn put_quickly(&self, context: &Context, item: &[u8]) -> bool {
         let (region, Some(item)) = (context.region(), Cell::inline(item)) else { return false };
@@ -142,8 +142,8 @@ impl Queue {
         is_put
     }
 
-    /// Takes a short item, if one is there. `false`: nothing was done, and
-    /// [`try_get`](Self::try_get) knows more.
+    /// Takes a short item, if there is one. Returns `false` if it did nothing:
+    /// [`try_get`](Self::try_get) handles the other cases.
     #[inline(always)]
     pub(crate) fn get_quickly(&self, context: &Context, out: &mut Vec<u8>) -> bool {
         let region = context.region();
@@ -160,11 +160,12 @@ impl Queue {
         is_taken
     }
 
-    /// Puts items at the back, in order, as many as there are places for, and returns how many.
+    /// Puts as many of the items at the back as there are places for, in order, and returns how
+    /// many.
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put), if not even the first one could be put.
+    /// As [`put`](Self::put), when not even the first item could be put.
     pub fn put_many(&self, context: &Context, items: &[&[u8]]) -> Result<usize> {
         let mut rooms: Vec<Room> = items.iter().filter_map(|item| cell::room_of(item)).collect();
         if items.iter().any(|item| item.is_empty()) {
@@ -197,11 +198,12 @@ impl Queue {
         }
     }
 
-    /// Takes the item at the front and replaces `out` by it. The queue forgets it.
+    /// Takes the item at the front for good, and replaces `out` by it.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::ShutDown`] when it will stay so; [`Error::ObjectGone`].
+    /// [`Error::Empty`]; [`Error::ShutDown`] when the queue is closed and every item in it is done;
+    /// [`Error::ObjectGone`].
     #[inline]
     pub fn get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
         if self.get_quickly(context, out) {
@@ -210,7 +212,7 @@ impl Queue {
         estate::or_after_sweep(context, || self.try_get(context, out))
     }
 
-    /// As `get`, whoever may be dead.
+    /// As `get`, without a check for dead processes.
     fn try_get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
         let (held, body, tail) = self.hold_head_for_item(context, None)?;
         if body.returned.get() != 0 {
@@ -279,7 +281,7 @@ impl Queue {
         Ok(body.leased.get())
     }
 
-    /// Lets nothing more be put. What is there can still be taken.
+    /// Closes the queue: it accepts no more items. The items in it can still be taken.
     ///
     /// # Errors
     ///
@@ -293,7 +295,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns whether nothing more may be put.
+    /// Returns whether the queue is closed.
     ///
     /// # Errors
     ///
@@ -304,12 +306,12 @@ impl Queue {
     }
 }
 
-/// Why there is nothing to take. The head's turn is held.
+/// Returns why there is nothing to take. The head's turn is held.
 fn nothing(body: &QueueBody, tail: Far) -> Error {
     if body.closed.acquire() != 0 && is_idle(body, tail) { Error::ShutDown } else { Error::Empty }
 }
 
-/// Whether `count` more may be put. The tail's turn is held.
+/// Checks whether `count` more items may be put. The tail's turn is held.
 #[inline(always)]
 pub(crate) fn check_place(body: &QueueBody, head: Far, count: u64) -> Result<()> {
     if body.closed.get() != 0 {
@@ -326,7 +328,7 @@ pub(crate) fn check_place(body: &QueueBody, head: Far, count: u64) -> Result<()>
     Ok(())
 }
 
-/// Returns whether everything that was put is done. The head's turn is held.
+/// Returns whether every item that was put is done. The head's turn is held.
 pub(crate) fn is_idle(body: &QueueBody, tail: Far) -> bool {
     body.head.get() == tail.moved
         && body.returned.get() == 0
@@ -335,9 +337,9 @@ pub(crate) fn is_idle(body: &QueueBody, tail: Far) -> bool {
 }
 
 impl Queue {
-    /// Returns whether somebody must hear now that everything is done: who asked for it, and who
-    /// waits for an item that will never come. In doubt they hear it and look. The head's turn is
-    /// held.
+    /// Returns whether sleepers must be woken because everything is done: those that wait for that,
+    /// and those that wait for an item that will never come. In doubt they are woken and check. The
+    /// head's turn is held.
     pub(crate) fn is_over(&self, region: &Region, body: &QueueBody) -> bool {
         let is_asked = || body.wants_done.get() != 0 || body.closed.acquire() != 0;
         body.leased.get() == 0
@@ -349,7 +351,7 @@ impl Queue {
 /// The room of a body.
 pub(crate) const BODY: Room = Room::of(size_of::<QueueBody>());
 
-/// Makes a body with an empty chain. The block is pending.
+/// Creates a body with an empty chain. The block is pending.
 pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64) -> Result<u64> {
     let at = allocator::take(change, BODY)?;
     for word in change.region().words(at, size_of::<QueueBody>() / size_of::<Word>())? {

@@ -15,7 +15,7 @@ use crate::objects::cell::{self, Cell};
 use super::{Queue, check_place};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, RESERVED};
 
-/// A place that is promised.
+/// A promised place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Promise {
     record: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Promise {
 pub(crate) const FULFIL_WORDS: usize = 8;
 
 impl Queue {
-    /// Takes a place at the back without putting anything there yet.
+    /// Reserves a place at the back, without putting an item there yet.
     pub(crate) fn promise(&self, context: &Context) -> Result<Promise> {
         let region = context.region();
         let own = context.member().slot();
@@ -48,7 +48,7 @@ impl Queue {
         Ok(Promise { record: at, serial })
     }
 
-    /// Gives a promised place up.
+    /// Releases a promised place.
     pub(crate) fn cancel(&self, context: &Context, promise: Promise) -> Result<()> {
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.second_turn, SLOT_TURNS + own])?;
@@ -57,7 +57,7 @@ impl Queue {
         fulfil_within(&mut change, body, promise)?;
         change.commit();
         drop(held);
-        // On a closed queue it may have been the last thing to be waited for.
+        // On a closed queue, this promise may have been the last thing that others wait for.
         for signal in [&body.not_full, &body.all_done, &body.not_empty] {
             crate::sync::wait::wake(signal, u32::MAX);
         }

@@ -13,7 +13,7 @@ use crate::objects::ledger::record::{MOVE_WORDS, RECORD, ReturnReason};
 
 use super::read_item;
 
-/// Takes the first of the items that came back.
+/// Takes the first returned item.
 pub(super) fn take_returned(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
     let region = held.context().region();
     let at = body.returned.get();
@@ -40,7 +40,8 @@ pub(super) fn pop_returned(change: &mut Change<'_>, body: &QueueBody, record: &R
 
 /// Moves a leased item, already off its slot's list, to the returned or the failed list.
 ///
-/// `why` says whether the attempt counts; `None`: a transaction gave it back, it does not.
+/// `why` says why the item was returned; `None` if a transaction returned it, and the attempt does
+/// not count.
 pub(super) fn give_back(
     change: &mut Change<'_>,
     body: &QueueBody,

@@ -18,11 +18,11 @@ use super::BODY;
 use super::ends::Segment;
 use super::records::broken;
 
-/// Things freed in one step.
+/// The number of things freed in one step.
 const STEP: u64 = 16;
 
-/// Frees some of what hangs from the body at an offset, and the body when nothing does. `false`:
-/// nothing is left.
+/// Frees a part of everything that hangs from the body at an offset, and the body last. Returns
+/// `false` if nothing is left.
 pub(super) fn take_apart(change: &mut Change<'_>, at: u64) -> Result<bool> {
     let body: &QueueBody = change.region().at(at)?;
     if free_some(change, body)? {
@@ -36,7 +36,7 @@ pub(super) fn take_apart(change: &mut Change<'_>, at: u64) -> Result<bool> {
     Ok(false)
 }
 
-/// Frees some of what hangs from a body. `false`: nothing is left but the body.
+/// Frees a part of everything that hangs from a body. Returns `false` if only the body is left.
 fn free_some(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
     if free_records(change, &body.returned)? || free_records(change, &body.failed)? {
         return Ok(true);
@@ -68,7 +68,7 @@ fn free_some(change: &mut Change<'_>, body: &QueueBody) -> Result<bool> {
     Ok(true)
 }
 
-/// Frees records from the front of a list. `false`: there were none.
+/// Frees records from the front of a list. Returns `false` if there were none.
 fn free_records(change: &mut Change<'_>, first: &Word) -> Result<bool> {
     let mut at = first.get();
     let mut freed = 0;

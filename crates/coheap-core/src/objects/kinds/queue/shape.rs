@@ -18,12 +18,12 @@ use crate::objects::kinds::{self, Signals};
 use crate::objects::ledger::record::{self, RECORD, RESERVED, ReturnReason};
 use crate::objects::walk::{self, Owed, Walk, broken};
 
-/// A queue with nothing in it.
+/// An empty queue.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recipe {
-    /// Most items at once; 0: any number.
+    /// The limit of items; 0 for no limit.
     pub limit: u64,
-    /// Most attempts at an item; 0: any number.
+    /// The limit of attempts at an item; 0 for no limit.
     pub max_attempts: u64,
 }
 

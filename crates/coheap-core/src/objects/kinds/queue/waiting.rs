@@ -13,10 +13,10 @@ use crate::objects::estate;
 use crate::sync::Patience;
 use crate::sync::wait::{self, Pause};
 
-/// Looks before a waiter goes to sleep.
+/// How often a waiter checks before it sleeps.
 const SPINS: u32 = 300;
 
-/// Looks whether others died: in a wait's first slices, for later there are tickers.
+/// Checks whether other processes died, in the first slices of a wait; later the tickers do.
 fn look_at_others(context: &Context, patience: &Patience) -> Result<()> {
     if patience.is_new() {
         estate::sweep_if_due(context)?;
@@ -24,8 +24,8 @@ fn look_at_others(context: &Context, patience: &Patience) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last attempt of a wait. What the dead had may just have come back; in a wait that
-/// goes on after it, the tickers see to that.
+/// Makes the last attempt of a wait. Items of dead processes may just have returned; in a wait that
+/// continues afterwards, the tickers detect that.
 fn last_look<T>(
     context: &Context,
     patience: &Patience,
@@ -35,11 +35,11 @@ fn last_look<T>(
 }
 
 impl Queue {
-    /// As [`get`](Self::get), waiting until `deadline` or for ever.
+    /// As [`get`](Self::get), but waits until `deadline` or for ever.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] when the time ran out; [`Error::Interrupted`]; else as `get`.
+    /// [`Error::Empty`] when the deadline passed; [`Error::Interrupted`]; else as `get`.
     #[inline]
     pub fn get_wait(
         &self,
@@ -53,11 +53,11 @@ impl Queue {
         self.wait_for_item(context, || Patience::new(deadline), || self.try_get(context, out))
     }
 
-    /// As [`lease`](Self::lease), waiting until `deadline` or for ever.
+    /// As [`lease`](Self::lease), but waits until `deadline` or for ever.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] when the time ran out; [`Error::Interrupted`]; else as `lease`.
+    /// [`Error::Empty`] when the deadline passed; [`Error::Interrupted`]; else as `lease`.
     pub fn lease_wait(
         &self,
         context: &Context,
@@ -67,12 +67,12 @@ impl Queue {
         self.wait_for_item(context, || Patience::new(deadline), || self.try_lease(context, out))
     }
 
-    /// As [`lease_wait`](Self::lease_wait), but comes back at `until`, for callers that have to
-    /// look at something else now and then; `started` is when the whole wait began.
+    /// As [`lease_wait`](Self::lease_wait), but returns at `until`, for callers that have to check
+    /// something else from time to time. `started` is when the whole wait began.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] when it is time to look; else as [`lease_wait`](Self::lease_wait).
+    /// [`Error::Empty`] at `until`; else as [`lease_wait`](Self::lease_wait).
     pub fn lease_until(
         &self,
         context: &Context,
@@ -140,7 +140,7 @@ impl Queue {
         }
     }
 
-    /// Others may sleep whom the wake was for as well.
+    /// Passes a wake on, because other sleepers may need it, too.
     fn pass_on(&self, context: &Context) -> Result<()> {
         let Ok((held, body)) = self.hold_tail(context) else { return Ok(()) };
         Region::store(&body.wants_items, 1);
@@ -151,7 +151,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns whether an item seems to be there, seen without a turn.
+    /// Returns whether there seems to be an item, read without a turn.
     #[inline(always)]
     fn seems_ready(&self, context: &Context) -> Result<bool> {
         let body = self.body(context.region())?;
@@ -159,11 +159,11 @@ impl Queue {
         Ok(head != body.tail.acquire() || body.returned.get() != 0)
     }
 
-    /// As [`put`](Self::put), waiting until `deadline` or for ever while the queue is full.
+    /// As [`put`](Self::put), but waits until `deadline` or for ever while the queue is full.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] when the time ran out; [`Error::Interrupted`]; else as `put`.
+    /// [`Error::Full`] when the deadline passed; [`Error::Interrupted`]; else as `put`.
     #[inline]
     pub fn put_wait(&self, context: &Context, deadline: Option<u64>, item: &[u8]) -> Result<()> {
         if self.put_quickly(context, item) {
@@ -178,12 +178,12 @@ impl Queue {
         }
     }
 
-    /// As [`put_wait`](Self::put_wait), but comes back at `until`; see
+    /// As [`put_wait`](Self::put_wait), but returns at `until`; see
     /// [`lease_until`](Self::lease_until).
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] when it is time to look; else as [`put_wait`](Self::put_wait).
+    /// [`Error::Full`] at `until`; else as [`put_wait`](Self::put_wait).
     pub fn put_until(
         &self,
         context: &Context,
@@ -200,7 +200,7 @@ impl Queue {
         }
     }
 
-    /// As [`promise`](Self::promise), waiting while the queue is full.
+    /// As [`promise`](Self::promise), but waits while the queue is full.
     pub(crate) fn promise_wait(&self, context: &Context, patience: Patience) -> Result<Promise> {
         match self.promise(context) {
             Err(Error::Full) => {
@@ -210,7 +210,7 @@ impl Queue {
         }
     }
 
-    /// Waits until an item could be leased, and leaves it; comes back at `until` as
+    /// Waits until an item could be leased, without leasing it. Returns at `until`, as
     /// [`lease_until`](Self::lease_until) does.
     ///
     /// # Errors
@@ -221,14 +221,14 @@ impl Queue {
         self.wait_for_item(context, patience, || self.check_item(context))
     }
 
-    /// Whether an item could be got now.
+    /// Checks whether an item could be taken now.
     fn check_item(&self, context: &Context) -> Result<()> {
         let (_held, body, tail) = self.hold_head_and_look(context)?;
         let is_there = body.returned.get() != 0 || body.head.get() != tail.moved;
         if is_there { Ok(()) } else { Err(nothing(body, tail)) }
     }
 
-    /// Waits until an item could be put, and puts none; comes back at `until` as
+    /// Waits until an item could be put, without putting one. Returns at `until`, as
     /// [`put_until`](Self::put_until) does.
     ///
     /// # Errors
@@ -241,7 +241,7 @@ impl Queue {
             other => return other,
         }
         self.sleep_for_place(context, Patience::until(started, until), &mut look)?;
-        // Others may sleep whom the wake was for.
+        // The wake may have been for another sleeper, so it is passed on.
         wait::wake(&self.body(context.region())?.not_full, 1);
         Ok(())
     }
@@ -282,7 +282,7 @@ impl Queue {
         }
     }
 
-    /// Waits until everything that was put is done, or `deadline` passes.
+    /// Waits until every item that was put is done, or until `deadline`.
     ///
     /// # Errors
     ///
@@ -291,11 +291,11 @@ impl Queue {
         self.wait_until_done(context, Patience::new(deadline))
     }
 
-    /// As [`join`](Self::join), but comes back at `until`; see [`lease_until`](Self::lease_until).
+    /// As [`join`](Self::join), but returns at `until`; see [`lease_until`](Self::lease_until).
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] when it is time to look; else as [`join`](Self::join).
+    /// [`Error::TimedOut`] at `until`; else as [`join`](Self::join).
     pub fn join_until(&self, context: &Context, started: u64, until: u64) -> Result<()> {
         self.wait_until_done(context, Patience::until(started, until))
     }
@@ -314,7 +314,7 @@ impl Queue {
         }
     }
 
-    /// One slice of sleep; `late` when there is no time left.
+    /// Sleeps for one slice. Returns `late` when the deadline has passed.
     fn pause(
         &self,
         context: &Context,
@@ -334,7 +334,7 @@ impl Queue {
         }
     }
 
-    /// Whether `count` items could be put now.
+    /// Checks whether `count` items could be put now.
     ///
     /// # Errors
     ///

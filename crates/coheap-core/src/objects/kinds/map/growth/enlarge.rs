@@ -25,7 +25,7 @@ pub(in super::super) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]
     sorted.sort_unstable();
     let mut rest = sorted.as_slice();
     while let Some(hash) = rest.first() {
-        // The directory is chosen by first bits, so a leaf's hashes are neighbours.
+        // The first bits choose a leaf in the directory, so the hashes of one leaf are neighbours.
         let depth = match leaf_at(&table, *hash)? {
             0 => 0,
             at => leaf_shape(region, at)?.depth,
@@ -57,7 +57,7 @@ fn is_large_enough(table: &Table<'_>, hash: u32, count: u64) -> Result<bool, Cor
     }
 }
 
-/// As [`enlarge`]; where the heap has no room for that, the removed buckets have to do.
+/// As [`enlarge`]; if the heap has no room for that, removed buckets are reused instead.
 #[cold]
 fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     match enlarge(held, object, hash) {
@@ -69,7 +69,7 @@ fn make_room(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     }
 }
 
-/// Frees the removed buckets of the leaf for a hash, where it is. `false`: there are none.
+/// Frees the removed buckets of the leaf for a hash, in place. Returns `false` if there are none.
 fn sweep_buckets(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
     let region = held.context().region();
     let at = leaf_at(&Table::new(region, object), hash)?;
@@ -92,13 +92,14 @@ fn sweep_buckets(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
     Ok(true)
 }
 
-/// What the living buckets of a leaf hold.
+/// Returns the content of the living buckets of a leaf.
 fn living_slots(region: &Region, at: u64, shape: Shape) -> Result<Vec<u64>, Corrupt> {
     let held = buckets(region, at, shape)?.iter().map(Word::get);
     Ok(held.filter(|word| Bucket(*word).is_living()).collect())
 }
 
-/// One step towards more room for a hash: a change of its own that keeps the map as it is.
+/// Does one step towards more room for a hash: a change of its own that keeps the content of the
+/// map.
 #[cold]
 fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     let region = held.context().region();
@@ -114,7 +115,7 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
     }
     let living = living_slots(region, at, shape)?;
     if living.len() as u64 * 2 < shape.filled {
-        // Half of it are removed buckets: the same size will do.
+        // Half of the buckets are removed ones: the same size is enough.
         return rebuild(held, object, hash, &living, shape);
     }
     if living.len() as u64 * 8 <= shape.filled * 7 && sweep_buckets(held, object, hash)? {
@@ -158,7 +159,7 @@ fn rebuild(
     Ok(())
 }
 
-/// Replaces a full leaf by two, told apart by one more bit of the hash.
+/// Replaces a full leaf by two; one more bit of the hash chooses between them.
 fn split(
     held: &Held<'_>,
     object: &Object,
@@ -205,7 +206,7 @@ fn redirect(
     Ok(())
 }
 
-/// Twice the offsets, each of them twice.
+/// Doubles the directory: each offset stands in it twice.
 fn double_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let region = held.context().region();
     let root = map_root(object);

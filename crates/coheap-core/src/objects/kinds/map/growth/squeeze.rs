@@ -13,10 +13,10 @@ use crate::objects::cell::{self, Cell, REMOVED};
 
 /// Most entries that one change moves.
 const MOVES: usize = 512;
-/// Words that the move of one saves: four of the entry, one where it was, its bucket.
+/// Words that the move of one entry saves: four of the entry, one at its old place, and its bucket.
 const MOVE_WORDS: usize = 6;
 
-/// Moves the living entries together, and gives back the segments behind them, but for room for
+/// Moves the living entries together, and frees the segments behind them, except for room for
 /// `more`. The turn is held, no change is open.
 pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
@@ -29,7 +29,7 @@ pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()>
         let mut change = Change::begin(held, MOVES * MOVE_WORDS + 3)?;
         let begin = from;
         let mut moved = 0;
-        // Where this change took entries away it puts none.
+        // This change puts no entry at a position from which it has taken one.
         while from < used && moved < MOVES && (to < begin || from == to) {
             if !Cell::load(&table.entry(from)?.key).is_removed() {
                 if from != to {
@@ -72,7 +72,7 @@ fn relocate(
     Ok(())
 }
 
-/// Gives back the segments that are not needed for what is there and `more`.
+/// Frees the segments that are not needed for the entries and `more`.
 fn give_segments(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let region = held.context().region();
     let table = Table::new(region, object);

@@ -28,7 +28,7 @@ impl<'t> Inside<'t, Map> {
         self.seen().map(|_| ())
     }
 
-    /// As [`Map::get`], through the transaction's own writes.
+    /// As [`Map::get`], including the transaction's own writes.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ impl<'t> Inside<'t, Map> {
         add(writes, context, key, more)
     }
 
-    /// Adds to many integers at once, each under its own key. What is there is looked at by the
-    /// commit: it fails where one is no integer, or a sum does not fit.
+    /// Adds to the integers of many keys at once. The commit reads the current values: it fails if
+    /// one is not an integer, or if a sum does not fit.
     ///
     /// # Errors
     ///
@@ -108,8 +108,8 @@ impl<'t> Inside<'t, Map> {
         let mut seen = Vec::new();
         let mut unseen = Additions { writes: self.unseen()?.0 };
         for (key, more) in additions {
-            // New keys stand in the order in which they come: after the first that has to be
-            // looked at, all are.
+            // New keys keep the order in which they come: after the first key whose value must be
+            // read, all values are read.
             if !seen.is_empty() || !unseen.add(key.as_ref(), more)? {
                 seen.push((key, more));
             }
@@ -120,7 +120,7 @@ impl<'t> Inside<'t, Map> {
         Ok(())
     }
 
-    /// Takes additions to integers one by one; what is there is looked at by the commit.
+    /// Takes additions to integers one by one; the commit reads the current values.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl<'t> Inside<'t, Map> {
         Ok(Additions { writes: writes_of(overlay)? })
     }
 
-    /// As [`Map::len`], with the transaction's own writes.
+    /// As [`Map::len`], including the transaction's own writes.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl<'t> Inside<'t, Map> {
         Ok(writes.map.len(context)?.wrapping_add_signed(writes.growth()))
     }
 
-    /// Returns whether the map has no entry, with the transaction's own writes.
+    /// Returns whether the map has no entry, including the transaction's own writes.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl<'t> Inside<'t, Map> {
         Ok(self.len()? == 0)
     }
 
-    /// As [`Map::snapshot`], with the transaction's own writes.
+    /// As [`Map::snapshot`], including the transaction's own writes.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl<'t> Inside<'t, Map> {
         Ok(writes.applied_to(writes.map.snapshot(context)?.to_vec()))
     }
 
-    /// Returns the writes to the map, which is locked, and every addition looked at.
+    /// Locks the map, reads the current value of every addition, and returns the writes to the map.
     #[inline]
     fn seen(&mut self) -> Result<(&mut Writes, &Context)> {
         let (overlay, context) = self.intent.overlay(&self.object.lockable(), Locking::Now)?;
@@ -181,18 +181,18 @@ impl<'t> Inside<'t, Map> {
 fn writes_of(overlay: &mut Overlay) -> Result<&mut Writes> {
     match overlay {
         Overlay::Map(writes) => Ok(writes),
-        // The header serves another object: one of the two handles is of the past.
+        // The header serves another object by now: one of the two handles is stale.
         _ => Err(Error::ObjectGone),
     }
 }
 
-/// Looks at what was only added to.
+/// Reads the values to which the transaction has only added.
 #[cold]
 fn look(writes: &mut Writes, context: &Context) -> Result<()> {
     let mut unseen = writes.take_unseen().into_iter();
     while let Some((key, more)) = unseen.next() {
         if let Err(error) = add(writes, context, &key, more) {
-            // What was not added waits for the commit again, which will say the same.
+            // The remaining additions are left to the commit, which will return the same error.
             for (key, more) in std::iter::once((key, more)).chain(unseen) {
                 writes.add_unseen(&key, more);
             }
@@ -202,7 +202,7 @@ fn look(writes: &mut Writes, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Adds to the integer under a key of a map that is locked.
+/// Adds to the integer of a key, in a locked map.
 fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<i64> {
     let key = Key::new(context.region(), key)?;
     let plus = |before: i64| before.checked_add(more).ok_or(Error::Overflow);

@@ -20,7 +20,7 @@ use crate::objects::husk as husks;
 use crate::objects::kinds::{self, Signals};
 use crate::objects::walk::{self, Walk, broken};
 
-/// A map with nothing in it.
+/// An empty map.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recipe;
 
@@ -96,7 +96,7 @@ fn walk_segments(table: &Table<'_>, walk: &mut dyn Walk) -> Result<()> {
     segments.iter().try_for_each(|word| walk.claim(word.get(), entries_room(SEGMENT_ENTRIES)))
 }
 
-/// Walks the entries, each of which the index must find, and returns how many live.
+/// Walks the entries, each of which the index must find, and returns the number of living ones.
 fn walk_entries(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
     let region = table.region;
     let mut living = 0;
