@@ -198,26 +198,27 @@ impl Heap {
         self.region().header().max_bytes.get()
     }
 
-    /// The `max_bytes` of a heap for which nothing else was said: half of the machine's memory, but
-    /// at least 1 MiB and at most 1 TiB.
+    /// Returns the default `max_bytes`: half of the machine's memory, but at least 1 MiB and at
+    /// most 1 TiB.
     pub fn default_max_bytes() -> u64 {
         (os::memory_bytes() / 2).clamp(1 << 20, 1 << 40)
     }
 
-    /// The sequence of an object, unless it is being written: as long as it is the same, the object
-    /// is, too.
+    /// Returns the sequence of an object, unless it is being written. While the sequence is the
+    /// same, the object is unchanged.
     #[inline]
     pub fn sequence(&self, object: &impl Typed) -> Option<u64> {
         turn::begin_read(self.region().turn(object.handle().turn))
     }
 
-    /// Whether an object was not written since it had this sequence.
+    /// Returns whether an object is unchanged since it had this sequence.
     #[inline]
     pub fn is_unchanged(&self, object: &impl Typed, sequence: u64) -> bool {
         turn::is_unchanged(self.region().turn(object.handle().turn), sequence)
     }
 
-    /// Looks for dead processes now, and gives back what they owned. Answers how many.
+    /// Recovers all dead processes, settles every estate, and returns how many processes were
+    /// recovered.
     ///
     /// # Errors
     ///
@@ -226,7 +227,7 @@ impl Heap {
         self.with(estate::sweep)
     }
 
-    /// The three files: data, life, birth.
+    /// Returns the three files: data, life, birth.
     pub fn files(&self) -> [&HeapFile; 3] {
         [self.shared.region.file(), &self.shared.life, &self.shared.birth]
     }

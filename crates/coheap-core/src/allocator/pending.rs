@@ -184,7 +184,7 @@ pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     Ok(())
 }
 
-/// The number of blocks of a class that may be pending before some are returned.
+/// Returns the number of blocks of a class that may be pending before some are returned.
 fn most(class: u8) -> u32 {
     4 * batch(class) + 4
 }

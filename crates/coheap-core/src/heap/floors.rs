@@ -13,7 +13,7 @@ use crate::sync::Member;
 
 /// The bytes of a heap.
 pub trait HeapFloors {
-    /// The heap's bytes.
+    /// Returns the heap's bytes.
     fn region(&self) -> &Region;
 }
 
@@ -25,16 +25,16 @@ impl HeapFloors for Heap {
 
 /// What a context is made of.
 pub trait ContextFloors {
-    /// The heap's bytes.
+    /// Returns the heap's bytes.
     fn region(&self) -> &Region;
 
-    /// The process.
+    /// Returns the process.
     fn member(&self) -> &Member;
 
-    /// The number of its row.
+    /// Returns the number of its row.
     fn index(&self) -> u32;
 
-    /// Its row.
+    /// Returns its row.
     fn row(&self) -> &ContextRow;
 
     /// Takes a turn.

@@ -73,7 +73,7 @@ impl Region {
         self.span_limit
     }
 
-    /// The thing at an offset.
+    /// Returns the thing at an offset.
     ///
     /// # Safety
     ///

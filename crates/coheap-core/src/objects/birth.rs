@@ -17,7 +17,7 @@ use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, OfHandle, Recipe, Ty
 /// Words that `make` saves at most.
 pub(super) const MAKE_WORDS: usize = header::CREATE_WORDS + FILL_WORDS;
 
-/// Makes sure that `make` finds its blocks, and its caller one more.
+/// Makes the blocks that `make` needs pending, and one more for its caller.
 pub(super) fn ensure(context: &Context, recipe: &impl Recipe, more: Option<Room>) -> Result<()> {
     let mut rooms = vec![header::ROOM];
     rooms.extend(more);
@@ -25,7 +25,7 @@ pub(super) fn ensure(context: &Context, recipe: &impl Recipe, more: Option<Room>
     allocator::ensure_all(context, &mut rooms)
 }
 
-/// Makes an object, which nobody can reach before the change commits.
+/// Creates an object, which no other process can reach before the change commits.
 pub(super) fn make<R: Recipe>(change: &mut Change<'_>, recipe: &R) -> Result<R::Object> {
     let fill = |change: &mut Change<'_>, object: &Object| recipe.fill(change, object);
     header::create(change, R::Object::KIND, fill).map(R::Object::of)

@@ -126,7 +126,7 @@ impl Cell {
         self.0 & (0xff | PARCEL) == BLOCK | PARCEL
     }
 
-    /// Length of the value in bytes.
+    /// Returns the length of the value in bytes.
     pub(crate) fn len(self) -> u64 {
         match self.block() {
             Some((len, _)) => len,
@@ -134,7 +134,7 @@ impl Cell {
         }
     }
 
-    /// The room its block takes.
+    /// Returns the room of its block.
     fn room(self, region: &Region) -> Result<Option<(Room, u64)>, Corrupt> {
         let Some((len, at)) = self.block() else { return Ok(None) };
         if len > region.span_limit() * crate::memory::layout::SPAN_BYTES {

@@ -210,7 +210,7 @@ fn living<T>(found: Result<T>, at: u64) -> Result<T> {
     }
 }
 
-/// Makes an object and enters it under a name, in one change.
+/// Creates an object and enters it under a name, in one change.
 fn create<R: Recipe>(
     held: &Held<'_>,
     directory: &Object,

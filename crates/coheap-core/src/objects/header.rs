@@ -37,7 +37,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A handle to the living object whose header is at `at`, and what it is.
+    /// Returns a handle to the living object whose header is at `at`, and its kind.
     pub(crate) fn any(region: &Region, at: u64, generation: u64) -> Result<(Self, Kind)> {
         let shape = shape_of(region, at, generation)?;
         let broken = Corrupt { what: "kind of an object", at };
@@ -125,7 +125,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`Error::Deadlock`] when this thread is the one to give up; [`Error::TimedOut`] when the
-    /// patience ends; [`Error::Interrupted`]; [`Error::ObjectGone`].
+    /// deadline passes; [`Error::Interrupted`]; [`Error::ObjectGone`].
     pub(crate) fn lock_for_transaction(&self, context: &Context, patience: Patience) -> Result<()> {
         if self.try_lock_for_transaction(context)? {
             return Ok(());

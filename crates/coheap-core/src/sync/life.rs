@@ -121,7 +121,8 @@ impl Census {
         &self.region
     }
 
-    /// The life file, or an error if user code closed the descriptor or put another file there.
+    /// Returns the life file, or an error if user code closed the descriptor or put another file
+    /// there.
     fn checked_life(&self) -> Result<&HeapFile> {
         match self.life.id() {
             Ok(id) if id == self.life_id => Ok(&self.life),

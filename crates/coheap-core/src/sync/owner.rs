@@ -29,7 +29,7 @@ pub struct Incarnation {
 pub struct Owner(u64);
 
 impl Owner {
-    /// A thread of a process.
+    /// Returns the owner value of a thread of a process.
     #[inline]
     pub fn new(process: Incarnation, context: u32) -> Self {
         let Incarnation { slot, epoch } = process;

@@ -33,20 +33,20 @@ pub trait Typed: OfHandle + Into<AnyObject> {
     /// What the object is.
     const KIND: Kind;
 
-    /// Which object it is.
+    /// Returns the handle of the object.
     fn handle(&self) -> Handle;
 }
 
 /// Gives a handle its type. Faces do not see this trait, so they cannot take an object for what it
 /// is not.
 pub trait OfHandle: Copy {
-    /// The object, which the caller knows to be of this kind.
+    /// Returns the object, which the caller knows to be of this kind.
     fn of(handle: Handle) -> Self;
 }
 
-/// What a new object is made with.
+/// How a new object is created.
 pub trait Recipe {
-    /// What it will be.
+    /// Returns the kind of the object.
     type Object: Typed;
 
     /// Adds the blocks that `fill` takes, and finds every error in the arguments.
@@ -157,7 +157,7 @@ macro_rules! define_objects {
                 }
             }
 
-            /// Which object it is.
+            /// Returns the handle of the object.
             #[inline]
             pub fn handle(&self) -> Handle {
                 match self {
@@ -178,7 +178,7 @@ macro_rules! define_objects {
 for_each_kind!(define_objects);
 
 impl AnyObject {
-    /// The living object whose header is at an offset, which may come from anywhere.
+    /// Returns the living object whose header is at an offset, which may come from anywhere.
     ///
     /// # Errors
     ///

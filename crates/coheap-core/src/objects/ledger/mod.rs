@@ -44,7 +44,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Which object it is to.
+    /// Returns the handle of the object.
     pub fn handle(&self) -> Handle {
         self.handle
     }
@@ -277,7 +277,7 @@ fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
     Ok(found)
 }
 
-/// How many references an object has, for tests.
+/// Returns how many references an object has, for tests.
 ///
 /// # Errors
 ///

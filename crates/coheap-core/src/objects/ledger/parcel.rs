@@ -178,7 +178,8 @@ pub fn let_go(context: &Context) -> Result<()> {
     }
 }
 
-/// Whether this thread has freed parcels that are still to be let go, for tests.
+/// Returns whether this thread has freed parcels whose references are still to be released, for
+/// tests.
 #[cfg(feature = "floors")]
 pub fn has_freed(context: &Context) -> bool {
     context.control().freed.get() != 0

@@ -16,7 +16,7 @@ pub(crate) use crate::objects::value::Shape;
 pub struct Recipe<'a> {
     /// The first value.
     pub value: &'a [u8],
-    /// Whether the death of a holder closes it to everybody until it is recovered.
+    /// Whether it refuses every caller after a holder's death, until it is recovered.
     pub is_strict: bool,
 }
 

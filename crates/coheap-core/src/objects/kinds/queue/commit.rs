@@ -19,7 +19,8 @@ use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
 
 impl Operations {
-    /// The leases that the commit acks: those that were not returned later in the transaction.
+    /// Returns the leases that the commit acks: those that were not returned later in the
+    /// transaction.
     fn acks(&self) -> impl Iterator<Item = &Lease> {
         self.list.iter().filter_map(|operation| match operation {
             QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {

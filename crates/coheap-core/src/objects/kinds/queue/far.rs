@@ -27,7 +27,7 @@ pub(crate) struct Far {
 }
 
 impl Far {
-    /// The numbers at the last read of the near side.
+    /// Returns the numbers at the last read of the near side.
     #[inline(always)]
     pub(super) fn noted(word: &Word) -> Self {
         Self { moved: word.get(), reserved: 0 }

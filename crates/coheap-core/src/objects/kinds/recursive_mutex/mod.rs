@@ -31,7 +31,7 @@ impl RecursiveMutex {
 }
 
 impl Value {
-    /// The lock beside it. Whoever holds it keeps nobody from reading and writing the value.
+    /// Returns the lock beside the value. Reading and writing the value ignores the lock.
     pub fn lock_beside(&self) -> RecursiveMutex {
         RecursiveMutex { handle: self.handle }
     }
