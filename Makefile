@@ -67,6 +67,7 @@ lint: tidy ## clippy, with warnings as errors, and the house rules
 	$(CLIPPY) -- -D warnings
 	$(CLIPPY_FEATURES) -- -D warnings
 	$(CLIPPY_SEAM) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --locked --no-deps
 
 ifdef BASE
 bench: $(PASSED)/tools

@@ -37,7 +37,7 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// As [`check`]; as [`context`](Self::context).
+    /// [`Error::Corrupt`] with what is wrong and where; as [`context`](Self::context).
     pub fn check(&self) -> Result<Report> {
         self.with(check)
     }

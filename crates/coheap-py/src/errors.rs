@@ -110,7 +110,14 @@ pub(crate) fn wrong_kind(subject: &str, found: Kind, wanted: Kind) -> PyErr {
 /// Returns the exception for a value with more bytes than the heap.
 #[cold]
 pub(crate) fn heap_full(py: Python<'_>, wanted: u64, max: u64) -> PyErr {
-    to_python(py, &Error::HeapFull { wanted, used: 0, max }, "the value")
+    own(
+        py,
+        "HeapFull",
+        format!(
+            "the value has {wanted} bytes or more, and the heap holds {max}; nothing was changed; \
+             store smaller values, or create the heap with a larger `max_bytes`"
+        ),
+    )
 }
 
 /// Returns the exception for bytes that coheap did not write.

@@ -46,10 +46,11 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`] with `Deadlock` when the holders, this thread included, have waited for
-    /// each other in a cycle for a second; [`Error::Engine`] with `OwnerDied` when the lock refuses
-    /// everybody after a death, see [`recover`](Self::recover); [`Error::ObjectGone`] when the
-    /// object was removed.
+    /// [`Error::Engine`](crate::Error::Engine) with `Deadlock` when the holders, this thread
+    /// included, have waited for each other in a cycle for a second;
+    /// [`Error::Engine`](crate::Error::Engine) with `OwnerDied` when the lock refuses everybody
+    /// after a death, see [`recover`](Self::recover);
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -66,7 +67,8 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] when the timeout expired; else as `lock`, without `Deadlock`.
+    /// [`Error::Timeout`](crate::Error::Timeout) when the timeout expired; else as `lock`, without
+    /// `Deadlock`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -92,8 +94,8 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`] with `OwnerDied` as for [`lock`](Self::lock); [`Error::ObjectGone`] when
-    /// the object was removed.
+    /// [`Error::Engine`](crate::Error::Engine) with `OwnerDied` as for [`lock`](Self::lock);
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -119,11 +121,12 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     /// whether there was a death to clear. A lock that a living process holds stays held.
     ///
     /// After a death, a lock that a Python program created with `on_death="raise"` refuses every
-    /// caller with [`Error::Engine`] and `OwnerDied`, until `recover` is called.
+    /// caller with [`Error::Engine`](crate::Error::Engine) and `OwnerDied`, until `recover` is
+    /// called.
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`] when the object was removed.
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -139,7 +142,7 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`] when the object was removed.
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -164,8 +167,9 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Element`] when the stored value is not a `T`; [`Error::Pickled`] when Python has
-    /// pickled it; [`Error::ObjectGone`] when the object was removed.
+    /// [`Error::Element`](crate::Error::Element) when the stored value is not a `T`;
+    /// [`Error::Pickled`](crate::Error::Pickled) when Python has pickled it;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;
@@ -181,8 +185,9 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`] when there is no room for the value; [`Error::Element`] when it cannot be
-    /// encoded; [`Error::ObjectGone`] when the object was removed.
+    /// [`Error::HeapFull`](crate::Error::HeapFull) when there is no room for the value;
+    /// [`Error::Element`](crate::Error::Element) when it cannot be encoded;
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the object was removed.
     ///
     /// ```
     /// let heap = coheap::Heap::anonymous(1 << 20)?;

@@ -48,9 +48,8 @@ fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
     if let Some(engine) = Engine::attached(uuid) {
         return Ok(engine);
     }
-    let gone = || Error::NoSuchHeap { pid: 0 };
-    let file = path.file_name().and_then(|file| file.to_str()).ok_or_else(gone)?;
-    let name = file.strip_prefix("coheap.").ok_or_else(gone)?;
+    let file = path.file_name().and_then(|file| file.to_str());
+    let name = file.and_then(|file| file.strip_prefix("coheap.")).ok_or(Error::ObjectGone)?;
     let folder = path.parent().map(Path::to_path_buf);
     let engine = Engine::open(&Options { folder, create: false, ..Options::new(name) });
     match engine {

@@ -159,9 +159,8 @@ impl Map {
     /// Sets the values of all these keys, or none of them, and returns how many keys are new. A key
     /// that comes twice gets its last value; new keys keep the order in which they first come.
     ///
-    /// New keys and values of up to 15 bytes are never too many. A longer one costs one of the
-    /// [`MAX_WORDS`](crate::journal::MAX_WORDS) words that a change can save, a value that is
-    /// replaced two, or five where one of the two is long.
+    /// New keys and values of up to 15 bytes are never too many. A longer one costs one of the words
+    /// that a change can save, a value that is replaced two, or five where one of the two is long.
     ///
     /// # Errors
     ///
