@@ -35,8 +35,9 @@ FILE_LINES = 500
 FUNCTION_LINES = 70
 OPENING_LINES = (3, 15)
 FOLDER_ENTRIES = 12
-WIDE_FOLDERS = re.compile(r"|python/coheap|crates/[^/]+(/src)?|crates/[^/]+/tests")
-"""The root, what the standard library listed, and crates, whose files their design lists."""
+WIDE_FOLDERS = re.compile(r"|python/coheap|crates/[^/]+(/src)?|crates/[^/]+/tests|crates/.*/kinds")
+"""The root; what the standard library listed; crates, whose files their design lists; and folders
+with an entry for each kind of object, which the table of kinds lists."""
 
 EMPTY_NAMES = {"util", "utils", "common", "helper", "helpers", "misc", "manager"}
 NAMED_BY_THE_STANDARD_LIBRARY = {"python/coheap/util.py"}

@@ -22,7 +22,10 @@ mod source;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use coheap_core::Kind;
+
 use points::Plan;
+use world::kinds::{self, Reading};
 use world::operation::{self, Operation, State};
 
 #[test]
@@ -34,6 +37,26 @@ fn the_table_has_every_operation_of_the_source() {
     let invented: Vec<&String> = known.difference(&real).collect();
     assert!(missing.is_empty(), "operations that nobody dies in: {missing:?}");
     assert!(invented.is_empty(), "drivers for what is not there: {invented:?}");
+}
+
+/// Goal: no kind has a row in `world::kinds` that tries next to nothing.
+/// Method: each one has operations that make an object, with a name and without, and that end it;
+/// and others, which start from three states at least.
+#[test]
+fn each_kind_is_made_used_and_ended() {
+    for kind in Kind::ALL {
+        let file = format!("tests/crash/world/kinds/{}.rs", kind.noun().replace(' ', "_"));
+        let operations = kinds::row(*kind).operations;
+        let mut used: Vec<&Operation> = operations.iter().collect();
+        for name in ["Directory::get_or_create", "ledger::create", "Directory::remove"] {
+            used.retain(|row| !row.names.contains(&name));
+            let is_there = operations.iter().any(|row| row.names.contains(&name));
+            assert!(is_there, "nobody dies in `{name}` of a {kind}: add it to {file}");
+        }
+        let states: BTreeSet<&str> =
+            used.iter().flat_map(|row| row.states).map(|state| state.name).collect();
+        assert!(states.len() >= 3, "a {kind} is used from the states {states:?} only: {file}");
+    }
 }
 
 #[test]
@@ -68,6 +91,11 @@ fn run(plan: impl Fn(usize) -> Plan) {
         "{:<44} {:<30} {:>7} {:>7} {:>9} {:>7}",
         "operation", "state", "stores", "crashes", "recovery", "seconds"
     );
+    for kind in Kind::ALL {
+        if let Reading::Nothing(why) = kinds::row(*kind).read {
+            println!("nobody reads a {kind} beside a recovery: {why}");
+        }
+    }
     let totals = workers::sweep_all(&cells, plan);
     println!(
         "{} cells, {} deaths, {} deaths of a recovery, in {:.0} s",

@@ -161,9 +161,7 @@ impl Cell<'_> {
 
     /// A death that nobody has noticed while the neighbours go on.
     fn crash_unnoticed(&self, at: u64, expected: &Snapshot) -> Result<(), String> {
-        let queues = ["queue", "work"];
-        let has_queue = self.operation.targets.iter().any(|target| queues.contains(target));
-        for turn in 0..1 + u64::from(has_queue) {
+        for turn in 0..neighbours::ways(&self.stage, self.operation.targets) {
             let (victim, _) = self.victim(Death::At(at))?;
             self.judge_with_neighbours(&[victim], turn, expected)
                 .map_err(|why| format!("while nobody had noticed: {why}"))?;

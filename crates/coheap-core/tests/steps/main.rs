@@ -28,7 +28,7 @@ use world::snapshot::{Snapshot, difference};
 use world::stage::Stage;
 
 /// Operation, variant, start state.
-const SMALLEST: [(&str, &str, &str); 14] = [
+const SMALLEST: [(&str, &str, &str); 16] = [
     ("Value::get", "text", "block"),
     ("Value::set", "to inline", "inline"),
     ("Value::set", "to the same size", "block"),
@@ -42,6 +42,8 @@ const SMALLEST: [(&str, &str, &str); 14] = [
     ("Queue::get", "one", "one"),
     ("Mutex::lock", "no time", "free"),
     ("Mutex::unlock", "own", "free"),
+    ("Mutex::lock_again", "recursive, own", "free"),
+    ("Mutex::leave", "recursive, once of twice", "free"),
     ("Queue::ack", "one", "one"),
 ];
 

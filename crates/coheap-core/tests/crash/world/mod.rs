@@ -15,4 +15,5 @@ pub(crate) mod snapshot;
 pub(crate) mod judge;
 pub(crate) mod states;
 pub(crate) mod operation;
+pub(crate) mod kinds;
 pub(crate) mod drivers;

@@ -5,12 +5,13 @@
 
 use std::rc::Rc;
 
+use coheap_core::Kind;
 use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
 
-use super::drivers;
 use super::snapshot::Snapshot;
 use super::stage::Stage;
+use super::{drivers, kinds};
 
 /// A state to start from.
 #[derive(Clone, Copy)]
@@ -125,18 +126,18 @@ fn is_tolerated(error: &Error) -> bool {
             | Error::NotAnInteger
             | Error::NoSuchName
             | Error::NotOwner
+            | Error::OwnerDied { .. }
             | Error::LeaseLost
             | Error::TimedOut
     )
 }
 
-/// The whole table.
+/// The whole table: what is done to each kind, then what is done to no kind in particular.
 pub(crate) fn all() -> Vec<Operation> {
     let mut all = Vec::new();
-    all.extend_from_slice(drivers::value::OPERATIONS);
-    all.extend_from_slice(drivers::map::OPERATIONS);
-    all.extend_from_slice(drivers::queue::OPERATIONS);
-    all.extend_from_slice(drivers::mutex::OPERATIONS);
+    for kind in Kind::ALL {
+        all.extend_from_slice(kinds::row(*kind).operations);
+    }
     all.extend_from_slice(drivers::directory::OPERATIONS);
     all.extend_from_slice(drivers::ledger::OPERATIONS);
     all.extend_from_slice(drivers::parcel::OPERATIONS);

@@ -1,4 +1,4 @@
-//! A heap with one object of each kind, and the means to put it back.
+//! A heap with some objects, and the means to put it back.
 //!
 //! | name    | what it is                                         |
 //! |---------|----------------------------------------------------|
@@ -10,12 +10,16 @@
 //! | `work`  | a queue of at most 4 items, 2 attempts at each     |
 //! | `mutex` | a lock, free                                       |
 //!
+//! Objects of other kinds are made by the start states that need them (`make`).
+//!
 //! What always holds: the parent is attached all along, in slot 0.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use coheap_core::AnyObject;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
@@ -51,6 +55,8 @@ pub(crate) struct Stage {
     pub(crate) queue: Queue,
     pub(crate) work: Queue,
     pub(crate) mutex: Mutex,
+    /// All of these and those that a start state made, by name.
+    objects: RefCell<BTreeMap<&'static str, AnyObject>>,
     /// What a driver's `prepare` leaves to its `run`.
     pub(crate) leases: RefCell<Vec<Lease>>,
     /// Objects without a name: the parent's come first.
@@ -61,10 +67,6 @@ pub(crate) struct Stage {
     pub(crate) is_full: Cell<bool>,
     pub(crate) shared: Shared,
     camera: Camera,
-}
-
-fn make<R: Recipe>(context: &Context, name: &str, recipe: &R) -> R::Object {
-    Directory.get_or_create(context, name, recipe).expect("an object")
 }
 
 impl Stage {
@@ -79,6 +81,7 @@ impl Stage {
             queue: make(&context, "queue", &queue::Recipe { limit: 0, max_attempts: 0 }),
             work: make(&context, "work", &queue::Recipe { limit: 4, max_attempts: 2 }),
             mutex: make(&context, "mutex", &mutex::Recipe::around(&int(1))),
+            objects: RefCell::default(),
             leases: RefCell::default(),
             references: RefCell::default(),
             parcels: RefCell::default(),
@@ -88,12 +91,35 @@ impl Stage {
             camera: Camera::new(&heap),
             heap,
         };
+        let objects: [(&str, AnyObject); 7] = [
+            ("value", stage.value.into()),
+            ("text", stage.text.into()),
+            ("map", stage.map.into()),
+            ("other", stage.other.into()),
+            ("queue", stage.queue.into()),
+            ("work", stage.work.into()),
+            ("mutex", stage.mutex.into()),
+        ];
+        stage.objects.borrow_mut().extend(objects);
         stage.other.set(&context, b"there", b"already").expect("an entry");
         stage
     }
 
     pub(crate) fn context(&self) -> Rc<Context> {
         self.heap.context().expect("the calling process can attach")
+    }
+
+    /// Makes an object, for a start state.
+    pub(crate) fn make<R: Recipe>(&self, name: &'static str, recipe: &R) -> R::Object {
+        let object = make(&self.context(), name, recipe);
+        self.objects.borrow_mut().insert(name, object.into());
+        object
+    }
+
+    /// An object that the stage has, or that the start state made.
+    pub(crate) fn object(&self, name: &str) -> AnyObject {
+        let known = self.objects.borrow().get(name).copied();
+        known.unwrap_or_else(|| panic!("neither the stage nor a start state made {name:?}"))
     }
 
     pub(crate) fn region(&self) -> &Region {
@@ -159,6 +185,10 @@ impl Stage {
         coheap_core::allocator::reclaim(&context).expect("what is pending goes back");
         self.is_full.set(true);
     }
+}
+
+fn make<R: Recipe>(context: &Context, name: &str, recipe: &R) -> R::Object {
+    Directory.get_or_create(context, name, recipe).expect("an object")
 }
 
 impl Drop for Stage {

@@ -1,197 +1,40 @@
-//! The states that operations start from: empty, one, at each growth threshold, full.
+//! The states that operations on no kind in particular start from, and how states are made.
 //!
 //! What always holds: a state is built by the parent (or by children that are dead by then)
 //! before the picture is taken; `full` states leave no room for a single block more.
+//!
+//! Not here: the states that objects of a kind start from (`kinds`).
 
 use coheap_core::Typed as _;
 use coheap_core::error::Result;
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::{Context, recovery};
-use coheap_core::objects::Handle;
-use coheap_core::objects::Reference;
 use coheap_core::objects::parcel::{self, Parcel};
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Directory, estate, ledger, map, queue, value};
+use coheap_core::objects::{Directory, Handle, Reference, ledger, map, queue, value};
 
+use super::kinds::map::{entry, fill_map};
+use super::kinds::queue::{fill_queue, fill_work, item, return_items};
 use super::operation::State;
-use super::stage::{Stage, int};
+use super::stage::Stage;
 
 const ROOMY: u64 = 4 << 20;
 const LARGE: u64 = 16 << 20;
-const TINY: u64 = 1 << 20;
+pub(crate) const TINY: u64 = 1 << 20;
 
-const fn state(name: &'static str, build: fn(&Stage)) -> State {
+pub(crate) const fn state(name: &'static str, build: fn(&Stage)) -> State {
     State { name, max_bytes: ROOMY, build }
 }
 
-const fn large(name: &'static str, build: fn(&Stage)) -> State {
+pub(crate) const fn large(name: &'static str, build: fn(&Stage)) -> State {
     State { name, max_bytes: LARGE, build }
 }
 
-const fn full(build: fn(&Stage)) -> State {
+pub(crate) const fn full(build: fn(&Stage)) -> State {
     State { name: "full", max_bytes: TINY, build }
 }
 
 pub(crate) const FRESH: &[State] = &[state("fresh", |_| {})];
-
-pub(crate) const VALUES: &[State] = &[
-    state("inline", |stage| set_text(stage, b"short")),
-    state("block", |_| {}),
-    state("large", |stage| set_text(stage, &[b'l'; 20_000])),
-    full(Stage::fill_up),
-];
-
-fn set_text(stage: &Stage, bytes: &[u8]) {
-    stage.text.set(&stage.context(), bytes).expect("room");
-}
-
-/// Key and value of an entry; some are long.
-pub(crate) fn entry(number: u32) -> (Vec<u8>, Vec<u8>) {
-    let mut key = format!("k{number:04}").into_bytes();
-    if number % 4 == 3 {
-        key.extend_from_slice(&[b'-'; 20]);
-    }
-    let value = if number % 3 == 2 { vec![b'v'; 40] } else { int(i64::from(number)) };
-    (key, value)
-}
-
-fn fill_map(stage: &Stage, count: u32) {
-    let context = stage.context();
-    for number in 0..count {
-        let (key, value) = entry(number);
-        stage.map.set(&context, &key, &value).expect("room");
-    }
-}
-
-fn thin_map(stage: &Stage, count: u32, removed: std::ops::Range<u32>) {
-    fill_map(stage, count);
-    let context = stage.context();
-    for number in removed {
-        stage.map.remove(&context, &entry(number).0, &mut Vec::new()).expect("an entry");
-    }
-}
-
-pub(crate) const MAPS: &[State] = &[
-    state("empty", |_| {}),
-    state("one", |stage| fill_map(stage, 1)),
-    state("8, positions used up", |stage| fill_map(stage, 8)),
-    state("12, index at its limit", |stage| fill_map(stage, 12)),
-    state("16 less 6, to be packed", |stage| thin_map(stage, 16, 4..10)),
-    state("9 of 20 removed at the front", |stage| thin_map(stage, 20, 0..9)),
-    state("12 less 3, index to be swept", |stage| thin_map(stage, 12, 2..5)),
-    full(|stage| {
-        fill_map(stage, 8);
-        stage.fill_up();
-    }),
-    State {
-        name: "full and 16 less 6, to be squeezed",
-        max_bytes: TINY,
-        build: |stage| {
-            thin_map(stage, 16, 4..10);
-            stage.fill_up();
-        },
-    },
-];
-
-/// Thresholds of thousands of stores: for a few operations.
-pub(crate) const LARGE_MAPS: &[State] = &[
-    large("256, last doubling", |stage| fill_map(stage, 256)),
-    large("512, first segment full", |stage| fill_map(stage, 512)),
-    large("600 less 250, to be packed", |stage| thin_map(stage, 1024, 100..400)),
-    large("1536, index to be split", |stage| fill_map(stage, 1536)),
-    large("4096, segments to be doubled", |stage| fill_map(stage, 4096)),
-];
-
-/// An item; some are long.
-pub(crate) fn item(number: u32) -> Vec<u8> {
-    if number % 4 == 3 { vec![b'0' + (number % 10) as u8; 40] } else { int(i64::from(number)) }
-}
-
-fn fill_queue(stage: &Stage, put: u32, got: u32) {
-    let context = stage.context();
-    for number in 0..put {
-        stage.queue.put(&context, &item(number)).expect("room");
-    }
-    for _ in 0..got {
-        stage.queue.get(&context, &mut Vec::new()).expect("an item");
-    }
-}
-
-fn return_items(stage: &Stage) {
-    fill_queue(stage, 6, 0);
-    let context = stage.context();
-    let lease = |_| stage.queue.lease(&context, &mut Vec::new()).expect("an item");
-    let leases: Vec<_> = (0..4).map(lease).collect();
-    for (lease, why) in
-        leases.iter().zip([Some(ReturnReason::Nacked), None, Some(ReturnReason::Dropped)])
-    {
-        stage.queue.nack(&context, lease, why).expect("a lease");
-    }
-}
-
-pub(crate) const QUEUES: &[State] = &[
-    state("empty", |_| {}),
-    state("one", |stage| fill_queue(stage, 1, 0)),
-    state("30, segment used up", |stage| fill_queue(stage, 30, 0)),
-    state("head at the seam", |stage| fill_queue(stage, 32, 30)),
-    state("head before a long item", |stage| fill_queue(stage, 5, 3)),
-    state("larger segment due", |stage| fill_queue(stage, 60, 0)),
-    state("items came back, one leased", return_items),
-    state("closed", |stage| {
-        fill_queue(stage, 2, 0);
-        stage.queue.close(&stage.context()).expect("a queue");
-    }),
-    full(|stage| {
-        fill_queue(stage, 30, 0);
-        stage.fill_up();
-    }),
-];
-
-fn fill_work(stage: &Stage, count: u32) {
-    let context = stage.context();
-    for number in 0..count {
-        stage.work.put(&context, &item(number)).expect("a place");
-    }
-}
-
-/// Of the queue with limits: 4 items, 2 attempts.
-pub(crate) const WORK: &[State] = &[
-    state("no place left", |stage| fill_work(stage, 4)),
-    state("last attempt due", |stage| {
-        fill_work(stage, 3);
-        stage.leave_dead(|context| stage.work.lease(context, &mut Vec::new()).map(|_| ()));
-        estate::sweep(&stage.context()).expect("a recovery");
-    }),
-    state("one failed", |stage| {
-        fill_work(stage, 3);
-        for _ in 0..2 {
-            let context = stage.context();
-            let lease = stage.work.lease(&context, &mut Vec::new()).expect("an item");
-            stage.work.nack(&context, &lease, Some(ReturnReason::Nacked)).expect("a lease");
-        }
-    }),
-];
-
-fn lock_and_die(stage: &Stage) {
-    stage.leave_dead(|context| stage.mutex.lock(context, None).map(|_| ()));
-}
-
-pub(crate) const MUTEXES: &[State] = &[
-    state("free", |_| {}),
-    state("held by a living process", |stage| {
-        stage.mutex.lock(&stage.context(), None).expect("a free lock");
-    }),
-    state("holder dead", lock_and_die),
-    state("holder dead and settled", |stage| {
-        lock_and_die(stage);
-        estate::sweep(&stage.context()).expect("a recovery");
-    }),
-    state("used as a signal", |stage| {
-        let context = stage.context();
-        stage.mutex.lock(&context, None).expect("a free lock");
-        stage.mutex.unlock_for_another(&context).expect("a held lock");
-    }),
-];
 
 fn add_names(stage: &Stage, count: u32) {
     let context = stage.context();

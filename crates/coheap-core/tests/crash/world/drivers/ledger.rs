@@ -3,22 +3,21 @@
 //!
 //! A victim's own references die with it, so what it made is gone afterwards; that no block is
 //! lost and every reference is counted is seen by the walk.
+//!
+//! Not here: how objects of each kind are made without a name (`kinds`).
 
 use coheap_core::AnyObject;
 use coheap_core::error::Result;
 use coheap_core::journal::Context;
-use coheap_core::objects::{Recipe, Reference, ledger, map, mutex, queue, value};
+use coheap_core::objects::{Reference, ledger, map, queue};
 
 use super::membership;
+use crate::world::kinds::NAMELESS;
+use crate::world::kinds::map::entry;
+use crate::world::kinds::queue::item;
 use crate::world::operation::Operation;
 use crate::world::stage::Stage;
-use crate::world::states::{LEDGERS, entry, item};
-
-const MAP: &[&str] = &["map"];
-
-fn create(context: &Context, recipe: &impl Recipe) -> Result<()> {
-    ledger::create(context, recipe).map(|_| ())
-}
+use crate::world::states::LEDGERS;
 
 /// The parent's object, which children inherited.
 fn inherited(stage: &Stage) -> Option<Reference> {
@@ -51,23 +50,11 @@ fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
 }
 
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation::new(&["ledger::create"], "map", LEDGERS, MAP, |_, context| {
-        create(context, &map::Recipe)
-    }),
-    Operation::new(&["ledger::create"], "long value", LEDGERS, MAP, |_, context| {
-        create(context, &value::Recipe::of(&[b'v'; 60]))
-    }),
-    Operation::new(&["ledger::create"], "queue", LEDGERS, MAP, |_, context| {
-        create(context, &queue::Recipe { limit: 3, max_attempts: 1 })
-    }),
-    Operation::new(&["ledger::create"], "lock", LEDGERS, MAP, |_, context| {
-        create(context, &mutex::Recipe::around(b"short"))
-    }),
     Operation::new(
         &["ledger::claim", "AnyObject::find", "ledger::references"],
         "inherited",
         LEDGERS,
-        MAP,
+        NAMELESS,
         |stage, context| {
             let Some(known) = inherited(stage) else { return Ok(()) };
             let handle = known.handle();
@@ -76,21 +63,25 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             ledger::references(context, &handle).map(|_| ())
         },
     ),
-    Operation::new(&["ledger::release"], "inherited", LEDGERS, MAP, |stage, context| {
+    Operation::new(&["ledger::release"], "inherited", LEDGERS, NAMELESS, |stage, context| {
         inherited(stage).map_or(Ok(()), |known| ledger::release(context, &known))
     }),
-    Operation::new(&["ledger::release"], "last, of a map", LEDGERS, MAP, |stage, context| {
+    Operation::new(&["ledger::release"], "last, of a map", LEDGERS, NAMELESS, |stage, context| {
         ledger::release(context, &last(stage))
     })
     .prepared(|stage, context| make_map(stage, context)),
-    Operation::new(&["ledger::release"], "last, of a queue", LEDGERS, MAP, |stage, context| {
-        ledger::release(context, &last(stage))
-    })
+    Operation::new(
+        &["ledger::release"],
+        "last, of a queue",
+        LEDGERS,
+        NAMELESS,
+        |stage, context| ledger::release(context, &last(stage)),
+    )
     .prepared(|stage, context| make_queue(stage, context)),
-    Operation::new(&["ledger::bequeath"], "by a fork", LEDGERS, MAP, |stage, _| {
+    Operation::new(&["ledger::bequeath"], "by a fork", LEDGERS, NAMELESS, |stage, _| {
         membership::fork(stage)
     }),
-    Operation::new(&["Heap::close"], "with references", LEDGERS, MAP, |stage, _| {
+    Operation::new(&["Heap::close"], "with references", LEDGERS, NAMELESS, |stage, _| {
         stage.heap.close()
     })
     .prepared(|stage, context| {

@@ -11,9 +11,10 @@ use coheap_core::objects::Lockable;
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
+use crate::world::kinds::map::{LARGE_MAPS, entry};
 use crate::world::operation::Operation;
 use crate::world::stage::Stage;
-use crate::world::states::{ALL, LARGE_MAPS, entry};
+use crate::world::states::ALL;
 
 const EVERYTHING: &[&str] = &["map", "other", "value", "text", "queue", "work"];
 

@@ -3,16 +3,42 @@
 //! A lock that was asked for with no time to wait answers `TimedOut` where a living process has
 //! it; a dead holder's lock passes to the victim, which dies holding it.
 
-use coheap_core::error::Result;
+use coheap_core::error::{Error, Result};
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Context;
+use coheap_core::objects::kinds::OfHandle as _;
+use coheap_core::objects::mutex::{self, Acquired};
+use coheap_core::objects::{Directory, Mutex, estate, ledger};
 use coheap_core::os;
 
-use crate::world::operation::Operation;
+use super::{Mark, NAMELESS, NAMES, Reading, Row, Subject, TEXT, Victims, find, is_free};
+use crate::world::operation::{Operation, State};
+use crate::world::snapshot::{Content, Told};
 use crate::world::stage::Stage;
-use crate::world::states::MUTEXES;
+use crate::world::states::{DIRECTORIES, LEDGERS, state};
 
 const MUTEX: &[&str] = &["mutex"];
+
+fn lock_and_die(stage: &Stage) {
+    stage.leave_dead(|context| stage.mutex.lock(context, None).map(|_| ()));
+}
+
+const MUTEXES: &[State] = &[
+    state("free", |_| {}),
+    state("held by a living process", |stage| {
+        stage.mutex.lock(&stage.context(), None).expect("a free lock");
+    }),
+    state("holder dead", lock_and_die),
+    state("holder dead and settled", |stage| {
+        lock_and_die(stage);
+        estate::sweep(&stage.context()).expect("a recovery");
+    }),
+    state("used as a signal", |stage| {
+        let context = stage.context();
+        stage.mutex.lock(&context, None).expect("a free lock");
+        stage.mutex.unlock_for_another(&context).expect("a held lock");
+    }),
+];
 
 fn lock_at_once(stage: &Stage, context: &Context) -> Result<()> {
     stage.mutex.lock(context, Some(os::now())).map(|_| ())
@@ -23,7 +49,7 @@ fn lock_twice(stage: &Stage, context: &Context) -> Result<()> {
     stage.mutex.lock_again(context).map(|_| ())
 }
 
-pub(crate) const OPERATIONS: &[Operation] = &[
+const OPERATIONS: &[Operation] = &[
     Operation::new(&["Mutex::lock"], "no time", MUTEXES, MUTEX, |stage, context| {
         lock_at_once(stage, context)
     }),
@@ -92,4 +118,64 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Value::set"], "beside a lock", MUTEXES, MUTEX, |stage, context| {
         stage.mutex.value().set(context, &[b'm'; 30])
     }),
+    Operation::new(&["Directory::get_or_create"], "lock", DIRECTORIES, NAMES, |_, context| {
+        Directory.get_or_create(context, "new", &mutex::Recipe::around(b"short")).map(|_| ())
+    }),
+    Operation::new(&["Directory::remove"], "lock", DIRECTORIES, NAMES, |_, context| {
+        Directory.remove(context, "mutex")
+    }),
+    Operation::new(&["ledger::create"], "lock", LEDGERS, NAMELESS, |_, context| {
+        ledger::create(context, &mutex::Recipe::around(b"short")).map(|_| ())
+    }),
 ];
+
+pub(crate) const ROW: Row = Row {
+    operations: OPERATIONS,
+    find: find::<Mutex>,
+    look,
+    read: Reading::Optimistic(read),
+    write: &[write],
+};
+
+/// Whether it can be had, and how it comes to who takes it.
+pub(super) fn look(subject: &Subject<'_>, victims: &Victims<'_>) -> Result<Content> {
+    let Subject { context, handle, .. } = *subject;
+    let mutex = Mutex::of(handle);
+    let mut value = Vec::new();
+    mutex.value().get(context, &mut value)?;
+    let depth = mutex.depth(context)?;
+    let told = match mutex.try_lock(context) {
+        Ok(None) => Told::Held,
+        Ok(Some(Acquired::Clean)) => Told::Clean,
+        Ok(Some(Acquired::OwnerDied(pid))) if victims.pids.contains(&pid) => Told::Died,
+        Ok(Some(Acquired::OwnerDied(_))) => Told::DiedMisnamed,
+        Err(Error::OwnerDied { .. }) => Told::Refused,
+        Err(other) => return Err(other),
+    };
+    if matches!(told, Told::Clean | Told::Died | Told::DiedMisnamed) {
+        mutex.unlock(context)?;
+    }
+    Ok(Content::Mutex { value, told, depth })
+}
+
+/// The value beside the lock, which may be read whoever has the lock.
+pub(super) fn read(subject: &Subject<'_>, expected: &Content) -> Result<Content> {
+    let mut found = expected.clone();
+    if let Content::Mutex { value, .. } = &mut found {
+        Mutex::of(subject.handle).value().get(subject.context, value)?;
+    }
+    Ok(found)
+}
+
+fn write(subject: &Subject<'_>) -> Result<Option<Mark>> {
+    if !is_free(subject.region(), subject.handle.turn) || !subject.has_room() {
+        return Ok(None);
+    }
+    let mutex = Mutex::of(subject.handle);
+    if mutex.try_lock(subject.context)?.is_none() {
+        return Ok(None);
+    }
+    mutex.value().set(subject.context, TEXT)?;
+    mutex.unlock(subject.context)?;
+    Ok(Some(Mark::Lock))
+}

@@ -5,19 +5,91 @@
 
 use std::rc::Rc;
 
-use coheap_core::error::Result;
+use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
-use coheap_core::objects::Queue;
-use coheap_core::objects::queue::ReturnReason;
+use coheap_core::objects::kinds::OfHandle as _;
+use coheap_core::objects::queue::{self, ReturnReason};
+use coheap_core::objects::{Directory, Queue, estate, ledger};
 use coheap_core::os;
 
-use crate::world::operation::Operation;
+use super::{KEY, Mark, NAMELESS, NAMES, Reading, Row, Subject, Victims, find, is_free};
+use crate::world::operation::{Operation, State};
 use crate::world::snapshot::{Content, Snapshot};
-use crate::world::stage::Stage;
-use crate::world::states::{QUEUES, WORK, item};
+use crate::world::stage::{Stage, int};
+use crate::world::states::{DIRECTORIES, LEDGERS, full, state};
 
 const QUEUE: &[&str] = &["queue"];
 const BOUNDED: &[&str] = &["work"];
+
+/// An item; some are long.
+pub(crate) fn item(number: u32) -> Vec<u8> {
+    if number % 4 == 3 { vec![b'0' + (number % 10) as u8; 40] } else { int(i64::from(number)) }
+}
+
+pub(crate) fn fill_queue(stage: &Stage, put: u32, got: u32) {
+    let context = stage.context();
+    for number in 0..put {
+        stage.queue.put(&context, &item(number)).expect("room");
+    }
+    for _ in 0..got {
+        stage.queue.get(&context, &mut Vec::new()).expect("an item");
+    }
+}
+
+pub(crate) fn return_items(stage: &Stage) {
+    fill_queue(stage, 6, 0);
+    let context = stage.context();
+    let lease = |_| stage.queue.lease(&context, &mut Vec::new()).expect("an item");
+    let leases: Vec<_> = (0..4).map(lease).collect();
+    for (lease, why) in
+        leases.iter().zip([Some(ReturnReason::Nacked), None, Some(ReturnReason::Dropped)])
+    {
+        stage.queue.nack(&context, lease, why).expect("a lease");
+    }
+}
+
+const QUEUES: &[State] = &[
+    state("empty", |_| {}),
+    state("one", |stage| fill_queue(stage, 1, 0)),
+    state("30, segment used up", |stage| fill_queue(stage, 30, 0)),
+    state("head at the seam", |stage| fill_queue(stage, 32, 30)),
+    state("head before a long item", |stage| fill_queue(stage, 5, 3)),
+    state("larger segment due", |stage| fill_queue(stage, 60, 0)),
+    state("items came back, one leased", return_items),
+    state("closed", |stage| {
+        fill_queue(stage, 2, 0);
+        stage.queue.close(&stage.context()).expect("a queue");
+    }),
+    full(|stage| {
+        fill_queue(stage, 30, 0);
+        stage.fill_up();
+    }),
+];
+
+pub(crate) fn fill_work(stage: &Stage, count: u32) {
+    let context = stage.context();
+    for number in 0..count {
+        stage.work.put(&context, &item(number)).expect("a place");
+    }
+}
+
+/// Of the queue with limits: 4 items, 2 attempts.
+const WORK: &[State] = &[
+    state("no place left", |stage| fill_work(stage, 4)),
+    state("last attempt due", |stage| {
+        fill_work(stage, 3);
+        stage.leave_dead(|context| stage.work.lease(context, &mut Vec::new()).map(|_| ()));
+        estate::sweep(&stage.context()).expect("a recovery");
+    }),
+    state("one failed", |stage| {
+        fill_work(stage, 3);
+        for _ in 0..2 {
+            let context = stage.context();
+            let lease = stage.work.lease(&context, &mut Vec::new()).expect("an item");
+            stage.work.nack(&context, &lease, Some(ReturnReason::Nacked)).expect("a lease");
+        }
+    }),
+];
 
 fn take_lease(stage: &Stage, queue: &Queue, context: &Context) -> Result<()> {
     let lease = queue.lease(context, &mut Vec::new())?;
@@ -67,7 +139,7 @@ fn prefixes(before: &Snapshot, after: &Snapshot) -> Vec<Snapshot> {
     between
 }
 
-pub(crate) const OPERATIONS: &[Operation] = &[
+const OPERATIONS: &[Operation] = &[
     Operation::new(&["Queue::put"], "short", QUEUES, QUEUE, |stage, context| {
         stage.queue.put(context, b"new")
     }),
@@ -185,4 +257,74 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             stage.work.check_room(context, 1)
         },
     ),
+    Operation::new(&["Directory::get_or_create"], "queue", DIRECTORIES, NAMES, |_, context| {
+        let recipe = queue::Recipe { limit: 3, max_attempts: 1 };
+        Directory.get_or_create(context, "new", &recipe).map(|_| ())
+    }),
+    Operation::new(&["Directory::remove"], "queue", DIRECTORIES, NAMES, |_, context| {
+        Directory.remove(context, "queue")
+    }),
+    Operation::new(&["Directory::remove"], "bounded queue", DIRECTORIES, NAMES, |_, context| {
+        Directory.remove(context, "work")
+    }),
+    Operation::new(&["ledger::create"], "queue", LEDGERS, NAMELESS, |_, context| {
+        ledger::create(context, &queue::Recipe { limit: 3, max_attempts: 1 }).map(|_| ())
+    }),
 ];
+
+pub(crate) const ROW: Row = Row {
+    operations: OPERATIONS,
+    find: find::<Queue>,
+    look,
+    read: Reading::Nothing("what waits in a queue is seen by taking it, which the writer does"),
+    write: &[put, get],
+};
+
+fn look(subject: &Subject<'_>, victims: &Victims<'_>) -> Result<Content> {
+    let Subject { context, name, handle } = *subject;
+    let queue = Queue::of(handle);
+    let leased = queue.leased(context)?;
+    let closed = queue.is_closed(context)?;
+    let len = queue.len(context)?;
+    let failed = queue
+        .failed(context)?
+        .into_iter()
+        .map(|failed| (failed.value, failed.attempts, format!("{:?}", failed.why)))
+        .collect();
+    let mut waiting = Vec::new();
+    loop {
+        let mut item = Vec::new();
+        let attempt = if victims.is_full {
+            queue.get(context, &mut item).map(|()| 0)
+        } else {
+            queue.lease(context, &mut item).and_then(|lease| {
+                queue.ack(context, &lease)?;
+                Ok(lease.attempt)
+            })
+        };
+        match attempt {
+            Ok(attempt) => waiting.push((item, attempt)),
+            Err(Error::Empty | Error::ShutDown) => break,
+            Err(other) => return Err(other),
+        }
+    }
+    assert_eq!(len, waiting.len() as u64, "{name} counts its items");
+    Ok(Content::Queue { waiting, leased, failed, closed })
+}
+
+fn put(subject: &Subject<'_>) -> Result<Option<Mark>> {
+    if !subject.has_room() || !is_free(subject.region(), subject.handle.second_turn) {
+        return Ok(None);
+    }
+    Queue::of(subject.handle).put(subject.context, KEY)?;
+    Ok(Some(Mark::Item))
+}
+
+fn get(subject: &Subject<'_>) -> Result<Option<Mark>> {
+    if !subject.has_room() || !is_free(subject.region(), subject.handle.turn) {
+        return Ok(None);
+    }
+    let mut item = Vec::new();
+    Queue::of(subject.handle).get(subject.context, &mut item)?;
+    Ok(Some(Mark::Taken(item)))
+}

@@ -1,15 +1,77 @@
 //! Maps: inserting at every threshold, replacing, removing, clearing.
 //!
-//! Which entries are there says `states::entry`: number 0 has a short key and an integer, number
+//! Which entries are there says `entry`: number 0 has a short key and an integer, number
 //! 2 a long value, number 3 a long key, 11 both.
 
-use coheap_core::objects::map::Pairs;
+use coheap_core::error::Result;
+use coheap_core::objects::kinds::OfHandle as _;
+use coheap_core::objects::map::{self, Pairs};
+use coheap_core::objects::{Directory, Map, ledger};
 
-use crate::world::operation::Operation;
-use crate::world::stage::int;
-use crate::world::states::{LARGE_MAPS, MAPS, entry};
+use super::{KEY, Mark, NAMELESS, NAMES, Reading, Row, Subject, TEXT, find};
+use crate::world::operation::{Operation, State};
+use crate::world::snapshot::Content;
+use crate::world::stage::{Stage, int};
+use crate::world::states::{DIRECTORIES, LEDGERS, TINY, full, large, state};
 
 const MAP: &[&str] = &["map"];
+
+/// Key and value of an entry; some are long.
+pub(crate) fn entry(number: u32) -> (Vec<u8>, Vec<u8>) {
+    let mut key = format!("k{number:04}").into_bytes();
+    if number % 4 == 3 {
+        key.extend_from_slice(&[b'-'; 20]);
+    }
+    let value = if number % 3 == 2 { vec![b'v'; 40] } else { int(i64::from(number)) };
+    (key, value)
+}
+
+pub(crate) fn fill_map(stage: &Stage, count: u32) {
+    let context = stage.context();
+    for number in 0..count {
+        let (key, value) = entry(number);
+        stage.map.set(&context, &key, &value).expect("room");
+    }
+}
+
+fn thin_map(stage: &Stage, count: u32, removed: std::ops::Range<u32>) {
+    fill_map(stage, count);
+    let context = stage.context();
+    for number in removed {
+        stage.map.remove(&context, &entry(number).0, &mut Vec::new()).expect("an entry");
+    }
+}
+
+const MAPS: &[State] = &[
+    state("empty", |_| {}),
+    state("one", |stage| fill_map(stage, 1)),
+    state("8, positions used up", |stage| fill_map(stage, 8)),
+    state("12, index at its limit", |stage| fill_map(stage, 12)),
+    state("16 less 6, to be packed", |stage| thin_map(stage, 16, 4..10)),
+    state("9 of 20 removed at the front", |stage| thin_map(stage, 20, 0..9)),
+    state("12 less 3, index to be swept", |stage| thin_map(stage, 12, 2..5)),
+    full(|stage| {
+        fill_map(stage, 8);
+        stage.fill_up();
+    }),
+    State {
+        name: "full and 16 less 6, to be squeezed",
+        max_bytes: TINY,
+        build: |stage| {
+            thin_map(stage, 16, 4..10);
+            stage.fill_up();
+        },
+    },
+];
+
+/// Thresholds of thousands of stores: for a few operations.
+pub(crate) const LARGE_MAPS: &[State] = &[
+    large("256, last doubling", |stage| fill_map(stage, 256)),
+    large("512, first segment full", |stage| fill_map(stage, 512)),
+    large("600 less 250, to be packed", |stage| thin_map(stage, 1024, 100..400)),
+    large("1536, index to be split", |stage| fill_map(stage, 1536)),
+    large("4096, segments to be doubled", |stage| fill_map(stage, 4096)),
+];
 
 /// Entries of the start states, replaced, and new ones, some of them long.
 fn mixed(new: u32) -> Pairs {
@@ -25,7 +87,7 @@ fn additions(new: u32) -> Vec<(Vec<u8>, i64)> {
     numbers.map(|number| (entry(number).0, i64::from(number))).collect()
 }
 
-pub(crate) const OPERATIONS: &[Operation] = &[
+const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::set"], "new, short", MAPS, MAP, |stage, context| {
         stage.map.set(context, b"fresh", b"new").map(|_| ())
     }),
@@ -132,4 +194,47 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::scan"], "some", MAPS, MAP, |stage, context| {
         stage.map.scan(context, 2, 5).map(|_| ())
     }),
+    Operation::new(&["Directory::get_or_create"], "map", DIRECTORIES, NAMES, |_, context| {
+        Directory.get_or_create(context, "new", &map::Recipe).map(|_| ())
+    }),
+    Operation::new(&["Directory::remove"], "map", DIRECTORIES, NAMES, |_, context| {
+        Directory.remove(context, "map")
+    }),
+    Operation::new(&["ledger::create"], "map", LEDGERS, NAMELESS, |_, context| {
+        ledger::create(context, &map::Recipe).map(|_| ())
+    }),
 ];
+
+pub(crate) const ROW: Row = Row {
+    operations: OPERATIONS,
+    find: find::<Map>,
+    look: |subject, _| look(subject),
+    read: Reading::Optimistic(|subject, _| read(subject)),
+    write: &[write],
+};
+
+fn look(subject: &Subject<'_>) -> Result<Content> {
+    let Subject { context, name, handle } = *subject;
+    let map = Map::of(handle);
+    let pairs = map.snapshot(context)?.to_vec();
+    assert_eq!(map.len(context)?, pairs.len() as u64, "{name} counts its entries");
+    if let Some((key, value)) = pairs.last() {
+        let mut found = Vec::new();
+        assert!(map.get(context, key, &mut found)?, "{name} finds its last key");
+        assert_eq!(&found, value);
+    }
+    Ok(Content::Map(pairs))
+}
+
+fn read(subject: &Subject<'_>) -> Result<Content> {
+    let map = Map::of(subject.handle);
+    Ok(Content::Map(map.snapshot(subject.context)?.to_vec()))
+}
+
+fn write(subject: &Subject<'_>) -> Result<Option<Mark>> {
+    if !subject.is_open() || !subject.has_room() {
+        return Ok(None);
+    }
+    Map::of(subject.handle).set(subject.context, KEY, TEXT)?;
+    Ok(Some(Mark::Pair))
+}
