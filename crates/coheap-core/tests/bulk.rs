@@ -1,7 +1,7 @@
 //! Many entries in one call, against a plain list of pairs: all of them or none.
 //!
 //! What always holds: after each call the map says what the list says, in its order, and the whole
-//! heap is walked. Random operations are in `model.rs`, deaths in the crash sweep.
+//! heap is walked. Random operations are in `model/`, deaths in the crash sweep.
 
 mod support;
 

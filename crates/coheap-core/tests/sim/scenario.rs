@@ -1,6 +1,6 @@
 //! A little of everything: each kind of object, growth, a transaction, two peers at once.
 //!
-//! Small, for Miri runs it. What the objects are meant to do is told by `tests/model.rs`.
+//! Small, for Miri runs it. What the objects are meant to do is told by `tests/model/`.
 
 use coheap_core::error::Error;
 use coheap_core::os::machine::Peer;

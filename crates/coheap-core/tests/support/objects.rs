@@ -6,8 +6,8 @@ use coheap_core::check::{Report, check};
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
-use coheap_core::objects::{Directory, Map, Mutex, Queue, Value, estate};
-use coheap_core::objects::{Recipe, map, mutex, queue, value};
+use coheap_core::objects::{Directory, Map, Mutex, Queue, RecursiveMutex, Value, estate};
+use coheap_core::objects::{Recipe, map, mutex, queue, recursive_mutex, value};
 
 /// An anonymous heap of `mebibytes`.
 pub(crate) fn heap(mebibytes: u64) -> Heap {
@@ -42,6 +42,11 @@ pub(crate) fn value(heap: &Heap, name: &str) -> Value {
 /// The lock of this name.
 pub(crate) fn mutex(heap: &Heap, name: &str) -> Mutex {
     object(heap, name, &mutex::Recipe::around(&integer(0))).expect("a lock")
+}
+
+/// The recursive lock of this name.
+pub(crate) fn recursive_mutex(heap: &Heap, name: &str) -> RecursiveMutex {
+    object(heap, name, &recursive_mutex::Recipe::default()).expect("a lock")
 }
 
 /// An integer as the engine counts with it.

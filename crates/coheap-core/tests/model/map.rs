@@ -1,25 +1,15 @@
-//! Random operations against std's collections: the engine must never be told apart from them.
-//!
-//! One process, one thread; what concurrency and death add is tested elsewhere. A failing case
-//! prints its operations; `PROPTEST_CASES` makes the runs longer.
+//! A map against a dict in insertion order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use coheap_core::check::check;
 use coheap_core::error::Error;
-use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
 use coheap_core::objects::{Directory, Map};
-use coheap_core::objects::{map, queue};
 use proptest::prelude::*;
 
-fn heap() -> Heap {
-    Heap::anonymous(64 << 20).expect("an anonymous heap")
-}
-
-fn map(heap: &Heap) -> Map {
-    heap.with(|context| Directory.get_or_create(context, "map", &map::Recipe)).expect("a map")
-}
+use crate::hold;
+use crate::support::objects::{heap, integer, map, number_in};
 
 #[derive(Debug, Clone)]
 enum MapOp {
@@ -74,7 +64,7 @@ impl PlainDict {
 
     /// What an addition makes of a key.
     fn plus(&self, key: &[u8], more: i64) -> Result<i64, Error> {
-        let before = self.entries.get(key).map_or(Some(0), |entry| int_of(&entry.1));
+        let before = self.entries.get(key).map_or(Some(0), |entry| number_in(&entry.1));
         before.ok_or(Error::NotAnInteger)?.checked_add(more).ok_or(Error::Overflow)
     }
 
@@ -95,17 +85,6 @@ fn key_bytes(key: u16) -> Vec<u8> {
     } else {
         key.to_le_bytes().to_vec()
     }
-}
-
-fn int_bytes(value: i64) -> Vec<u8> {
-    let mut bytes = vec![3];
-    bytes.extend_from_slice(&value.to_le_bytes());
-    bytes
-}
-
-fn int_of(bytes: &[u8]) -> Option<i64> {
-    let (tag, rest) = bytes.split_first()?;
-    (*tag == 3).then(|| rest.try_into().ok().map(i64::from_le_bytes))?
 }
 
 fn set_many(context: &Context, map: &Map, model: &mut PlainDict, entries: &[(u16, usize, u8)]) {
@@ -136,13 +115,13 @@ fn add_many(context: &Context, map: &Map, model: &mut PlainDict, additions: &[(u
     let done = map.add_many(context, &additions);
     assert_eq!(done, expected.clone().map(|_| ()));
     for ((key, _), sum) in sums.iter().zip(expected.into_iter().flatten()) {
-        model.set(key, &int_bytes(sum));
+        model.set(key, &integer(sum));
     }
 }
 
 fn run_map_ops(ops: &[MapOp]) {
-    let heap = heap();
-    let map = map(&heap);
+    let heap = heap(64);
+    let map = map(&heap, "map");
     let mut model = PlainDict::default();
     let mut out = Vec::new();
     heap.with(|context| {
@@ -165,7 +144,7 @@ fn run_map_ops(ops: &[MapOp]) {
                     let expected = model.plus(&key, *more);
                     assert_eq!(map.add(context, &key, *more), expected);
                     if let Ok(sum) = expected {
-                        model.set(&key, &int_bytes(sum));
+                        model.set(&key, &integer(sum));
                     }
                 }
                 MapOp::SetMany(entries) => set_many(context, &map, &mut model, entries),
@@ -220,29 +199,24 @@ fn run_map_ops(ops: &[MapOp]) {
     .expect("no operation fails");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_map_cannot_be_told_from_a_dict(ops in prop::collection::vec(map_op(), 1..600)) {
-        run_map_ops(&ops);
-    }
+pub(crate) fn holds() {
+    hold(&prop::collection::vec(map_op(), 1..600), |ops| run_map_ops(&ops));
 }
 
 /// Goal: growth, packing and splitting keep every entry, far beyond what random operations reach.
 /// Method: insert many keys, remove two of three, insert again, compare with a plain dict.
 #[test]
 fn a_large_map_keeps_every_entry() {
-    let heap = heap();
-    let map = map(&heap);
+    let heap = heap(64);
+    let map = map(&heap, "map");
     let mut model = PlainDict::default();
     let mut out = Vec::new();
     heap.with(|context| {
         for round in 0..3u64 {
             for number in 0..40_000u64 {
                 let key = (number * 7919 + round).to_le_bytes();
-                map.set(context, &key, &int_bytes(number as i64))?;
-                model.set(&key, &int_bytes(number as i64));
+                map.set(context, &key, &integer(number as i64))?;
+                model.set(&key, &integer(number as i64));
             }
             for number in 0..40_000u64 {
                 let key = (number * 7919 + round).to_le_bytes();
@@ -260,99 +234,4 @@ fn a_large_map_keeps_every_entry() {
         Ok(())
     })
     .expect("no operation fails");
-}
-
-#[derive(Debug, Clone)]
-enum QueueOp {
-    Put(usize, u8),
-    Get,
-    Lease,
-    Ack(prop::sample::Index),
-    GiveBack(prop::sample::Index),
-}
-
-fn queue_op() -> impl Strategy<Value = QueueOp> {
-    prop_oneof![
-        4 => (prop_oneof![1usize..16, 16usize..300], any::<u8>())
-            .prop_map(|(len, fill)| QueueOp::Put(len, fill)),
-        3 => Just(QueueOp::Get),
-        2 => Just(QueueOp::Lease),
-        1 => any::<prop::sample::Index>().prop_map(QueueOp::Ack),
-        1 => any::<prop::sample::Index>().prop_map(QueueOp::GiveBack),
-    ]
-}
-
-fn run_queue_ops(ops: &[QueueOp], limit: u64) {
-    let heap = heap();
-    let recipe = queue::Recipe { limit, max_attempts: 0 };
-    let queue =
-        heap.with(|context| Directory.get_or_create(context, "queue", &recipe)).expect("a queue");
-    let mut chain = VecDeque::new();
-    let mut returned = VecDeque::new();
-    let mut leased = Vec::new();
-    let mut out = Vec::new();
-    heap.with(|context| {
-        for op in ops {
-            match op {
-                QueueOp::Put(len, fill) => {
-                    let item = vec![*fill; *len];
-                    let is_full = limit != 0 && chain.len() as u64 >= limit;
-                    let expected = if is_full { Err(Error::Full) } else { Ok(()) };
-                    assert_eq!(queue.put(context, &item), expected);
-                    if !is_full {
-                        chain.push_back(item);
-                    }
-                }
-                QueueOp::Get => {
-                    let expected = returned.pop_front().or_else(|| chain.pop_front());
-                    let got = queue.get(context, &mut out);
-                    assert_eq!(got.is_ok().then(|| out.clone()), expected);
-                }
-                QueueOp::Lease => {
-                    let expected = returned.pop_front().or_else(|| chain.pop_front());
-                    match queue.lease(context, &mut out) {
-                        Ok(lease) => leased.push((lease, out.clone())),
-                        Err(Error::Empty) => {}
-                        Err(other) => return Err(other),
-                    }
-                    if expected.is_some() {
-                        assert_eq!(leased.last().map(|lease| lease.1.clone()), expected);
-                    }
-                }
-                QueueOp::Ack(index) if !leased.is_empty() => {
-                    let (lease, _) = leased.remove(index.index(leased.len()));
-                    queue.ack(context, &lease)?;
-                    assert_eq!(queue.ack(context, &lease), Err(Error::LeaseLost));
-                }
-                QueueOp::GiveBack(index) if !leased.is_empty() => {
-                    let (lease, item) = leased.remove(index.index(leased.len()));
-                    queue.nack(context, &lease, None)?;
-                    returned.push_back(item);
-                }
-                QueueOp::Ack(_) | QueueOp::GiveBack(_) => {}
-            }
-            assert_eq!(queue.len(context)?, (chain.len() + returned.len()) as u64);
-            assert_eq!(queue.leased(context)?, leased.len() as u64);
-        }
-        check(context)?;
-        Directory.remove(context, "queue")?;
-        for (lease, _) in &leased {
-            assert_eq!(queue.ack(context, lease), Err(Error::ObjectGone));
-        }
-        check(context)?;
-        Ok(())
-    })
-    .expect("no operation fails");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_queue_cannot_be_told_from_a_deque(
-        ops in prop::collection::vec(queue_op(), 1..800),
-        limit in prop_oneof![Just(0u64), 1u64..200],
-    ) {
-        run_queue_ops(&ops, limit);
-    }
 }
