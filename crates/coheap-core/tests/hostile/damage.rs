@@ -132,7 +132,7 @@ impl Trial {
             });
             let end = child.wait_for(std::time::Duration::from_secs(600));
             let at = page.get(AT) as usize;
-            let doing = everything::NAMES.get(page.get(DOING) as usize).copied();
+            let doing = everything::groups().get(page.get(DOING) as usize).copied();
             let said = match end {
                 Some(End::Exit(0)) if !matches!(self.way, Way::Before) => {
                     page.set(AT, at as u64 + 1);
@@ -145,7 +145,8 @@ impl Trial {
                 Some(End::Signal(signal)) => format!("signal {signal}"),
                 None => "no end at all".to_owned(),
             };
-            bad.push((damages[at], format!("{said} in {}", doing.unwrap_or("attach"))));
+            let doing = doing.map_or("attaching".to_owned(), |group| format!("{group:?}"));
+            bad.push((damages[at], format!("{said} in {doing}")));
             page.set(AT, at as u64 + 1);
         }
         self.whole.restore_all();

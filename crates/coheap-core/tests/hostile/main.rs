@@ -10,10 +10,15 @@
 mod support;
 mod damage;
 mod everything;
+mod kinds;
 mod living;
 mod picture;
 
+use coheap_core::Kind;
+use coheap_core::heap::Heap;
+
 use damage::{Damage, Outcome, Trial, bits, first_words, interesting_bytes, swaps};
+use kinds::InTransaction;
 use support::random::Random;
 use support::{alone, say};
 
@@ -59,6 +64,23 @@ fn a_heap_without_damage_answers_everything() {
         let outcome = trial.run(&[Damage::flip(0, 0); 3]);
         assert!(outcome.bad.is_empty(), "{:?}", outcome.bad);
         assert_eq!(outcome.refused, 0, "of {} groups", outcome.answered + outcome.refused);
+    }
+}
+
+/// Goal: no kind of object is left out.
+/// Method: each row of `kinds` has objects, and these are of that kind.
+#[test]
+fn the_heap_that_is_damaged_has_an_object_of_each_kind() {
+    let heap = Heap::anonymous(1 << 20).expect("a small heap");
+    let objects = everything::make(&heap);
+    for kind in Kind::ALL {
+        let row = kinds::row(*kind);
+        let objects = (row.objects)(&objects);
+        assert!(!objects.is_empty(), "no {kind} is damaged: tests/hostile/kinds.rs");
+        assert!(objects.iter().all(|object| object.kind() == *kind), "in the row of a {kind}");
+        if let InTransaction::Nothing(why) = row.transact {
+            say(&format!("a {kind} is not damaged in a transaction: {why}"));
+        }
     }
 }
 
