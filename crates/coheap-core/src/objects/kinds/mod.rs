@@ -193,3 +193,6 @@ impl AnyObject {
 fn no_husk(husk: &Husk) -> crate::error::Error {
     Corrupt { what: "kind of a husk", at: husk.info.get() }.into()
 }
+
+#[cfg(all(test, not(any(loom, miri, sim))))]
+mod tests;

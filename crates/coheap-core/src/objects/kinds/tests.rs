@@ -1,0 +1,315 @@
+//! Each kind is held to what `Shape::signals` promises: it lists all that can be waited for.
+//!
+//! Whoever gives back to an object what a dead process had of it wakes the signals of that list and
+//! no others, so a waiter on another one would sleep on.
+//!
+//! What always holds: a kind without a row here does not compile.
+//!
+//! Not here: waiting for an object's transaction lock, which is the same for all kinds (`header`).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::{Recipe, Typed, shape};
+use crate::error::{Error, Result};
+use crate::heap::Heap;
+use crate::journal::Context;
+use crate::kind::{Kind, for_each_kind};
+use crate::memory::layout::CONTEXT_COUNT;
+use crate::objects::{Directory, Handle, Mutex, Queue};
+use crate::objects::{map, mutex, queue, recursive_mutex, value};
+use crate::os;
+use crate::transaction::Transaction;
+
+/// What can be waited for of a kind.
+struct Row {
+    /// Makes an object with the name `object`.
+    make: fn(&Context) -> Handle,
+    /// Empty where an object of the kind never makes anybody wait.
+    waits: &'static [Wait],
+}
+
+/// One public function that waits.
+struct Wait {
+    /// File and function, in the folder of the kind.
+    name: &'static str,
+    /// Brings the object to where the wait blocks.
+    block: fn(&Context, Handle) -> Result<()>,
+    wait: fn(&Heap, Handle) -> Result<()>,
+}
+
+/// The waits of a kind.
+fn row(kind: Kind) -> Row {
+    match kind {
+        // Every value has a lock beside it.
+        Kind::Value => Row { make: |context| make(context, &value::Recipe::of(&[0])), waits: LOCK },
+        // Who wants what is not in a map is told so at once.
+        Kind::Map => Row { make: |context| make(context, &map::Recipe), waits: &[] },
+        Kind::Queue => Row {
+            make: |context| make(context, &queue::Recipe { limit: 1, max_attempts: 0 }),
+            waits: QUEUE,
+        },
+        Kind::Mutex => {
+            Row { make: |context| make(context, &mutex::Recipe::default()), waits: LOCK }
+        }
+        Kind::RecursiveMutex => {
+            Row { make: |context| make(context, &recursive_mutex::Recipe::default()), waits: LOCK }
+        }
+    }
+}
+
+fn make(context: &Context, recipe: &impl Recipe) -> Handle {
+    Directory.get_or_create(context, "object", recipe).expect("room").handle()
+}
+
+const LOCK: &[Wait] = &[
+    Wait {
+        name: "mod::lock",
+        block: hold,
+        wait: |heap, handle| heap.with(|context| Mutex { handle }.lock(context, None).map(|_| ())),
+    },
+    Wait {
+        name: "mod::lock_until",
+        block: hold,
+        wait: |heap, handle| {
+            let lock = Mutex { handle };
+            heap.with(|context| lock.lock_until(context, os::now(), late()).map(|_| ()))
+        },
+    },
+    Wait {
+        name: "waiting::wait_until_free",
+        block: hold,
+        wait: |heap, handle| {
+            heap.with(|context| Mutex { handle }.wait_until_free(context, os::now(), late()))
+        },
+    },
+];
+
+const QUEUE: &[Wait] = &[
+    Wait {
+        name: "waiting::get_wait",
+        block: leave_empty,
+        wait: |heap, handle| {
+            heap.with(|context| Queue { handle }.get_wait(context, None, &mut Vec::new()))
+        },
+    },
+    Wait {
+        name: "waiting::lease_wait",
+        block: leave_empty,
+        wait: |heap, handle| {
+            let queue = Queue { handle };
+            heap.with(|context| queue.lease_wait(context, None, &mut Vec::new()).map(|_| ()))
+        },
+    },
+    Wait {
+        name: "waiting::lease_until",
+        block: leave_empty,
+        wait: |heap, handle| {
+            let (queue, now, mut out) = (Queue { handle }, os::now(), Vec::new());
+            heap.with(|context| queue.lease_until(context, now, late(), &mut out).map(|_| ()))
+        },
+    },
+    Wait {
+        name: "waiting::wait_until_ready",
+        block: leave_empty,
+        wait: |heap, handle| {
+            heap.with(|context| Queue { handle }.wait_until_ready(context, os::now(), late()))
+        },
+    },
+    Wait {
+        name: "inside::get_until",
+        block: leave_empty,
+        wait: |heap, handle| {
+            let mut transaction = Transaction::begin(heap.context()?, None)?;
+            let mut inside = transaction.on(&Queue { handle });
+            inside.get_until(os::now(), late(), &mut Vec::new()).map(|_| ())
+        },
+    },
+    Wait {
+        name: "waiting::put_wait",
+        block: fill,
+        wait: |heap, handle| heap.with(|context| Queue { handle }.put_wait(context, None, b"item")),
+    },
+    Wait {
+        name: "waiting::put_until",
+        block: fill,
+        wait: |heap, handle| {
+            heap.with(|context| Queue { handle }.put_until(context, os::now(), late(), b"item"))
+        },
+    },
+    Wait {
+        name: "waiting::wait_until_roomy",
+        block: fill,
+        wait: |heap, handle| {
+            heap.with(|context| Queue { handle }.wait_until_roomy(context, os::now(), late()))
+        },
+    },
+    Wait {
+        name: "inside::put_until",
+        block: fill,
+        wait: |heap, handle| {
+            let mut transaction = Transaction::begin(heap.context()?, None)?;
+            transaction.on(&Queue { handle }).put_until(os::now(), late(), b"item")
+        },
+    },
+    Wait {
+        name: "waiting::join",
+        block: fill,
+        wait: |heap, handle| heap.with(|context| Queue { handle }.join(context, None)),
+    },
+    Wait {
+        name: "waiting::join_until",
+        block: fill,
+        wait: |heap, handle| {
+            heap.with(|context| Queue { handle }.join_until(context, os::now(), late()))
+        },
+    },
+];
+
+fn hold(context: &Context, handle: Handle) -> Result<()> {
+    Mutex { handle }.lock(context, None).map(|_| ())
+}
+
+fn leave_empty(_: &Context, _: Handle) -> Result<()> {
+    Ok(())
+}
+
+fn fill(context: &Context, handle: Handle) -> Result<()> {
+    Queue { handle }.put(context, b"item")
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a wait is over that nobody ends.
+fn late() -> u64 {
+    os::now() + PATIENCE.as_nanos() as u64
+}
+
+/// Goal: no wait of a kind sleeps on what the kind does not list, and none outlives the object.
+/// Method: a thread waits for a new object until it sleeps, and says on what; then the object is
+/// ended, and the thread must hear of it.
+#[test]
+fn who_waits_for_an_object_sleeps_on_a_signal_that_its_kind_lists() {
+    for kind in Kind::ALL {
+        let Row { make, waits } = row(*kind);
+        let listed = Scene::new(make).listed().len();
+        let slept_on: BTreeSet<usize> =
+            waits.iter().map(|wait| Scene::new(make).number_slept_on(*kind, wait)).collect();
+        let unused: Vec<usize> = (0..listed).filter(|number| !slept_on.contains(number)).collect();
+        assert!(
+            unused.is_empty(),
+            "`signals` of a {kind} lists {listed}, and nobody waits for number {unused:?}"
+        );
+    }
+}
+
+/// Goal: no wait is forgotten in the rows above.
+/// Method: each public function in a kind's folder that is given a time to wait has its place.
+#[test]
+fn every_function_that_waits_is_tried() {
+    for kind in Kind::ALL {
+        let tried: Vec<&str> = row(*kind).waits.iter().map(|wait| wait.name).collect();
+        for name in functions_that_wait(folder(*kind)) {
+            assert!(tried.contains(&&*name), "`{name}` of a {kind} is not tried: kinds/tests.rs");
+        }
+    }
+    assert_eq!(functions_that_wait("queue").len(), QUEUE.len(), "they are found in the source");
+}
+
+/// A heap with one object.
+struct Scene {
+    heap: Heap,
+    context: Rc<Context>,
+    handle: Handle,
+}
+
+impl Scene {
+    fn new(make: fn(&Context) -> Handle) -> Self {
+        let heap = Heap::anonymous(1 << 20).expect("a heap");
+        let context = heap.context().expect("attached");
+        let handle = make(&context);
+        Self { heap, context, handle }
+    }
+
+    /// Where the signals are that the object's kind lists.
+    fn listed(&self) -> Vec<u64> {
+        let (region, handle) = (self.heap.region(), &self.handle);
+        let (_, kind) = Handle::any(region, handle.at, handle.generation).expect("an object");
+        let object = handle.object(region).expect("an object");
+        let signals = shape(kind).signals(region, object).expect("an object that is whole");
+        signals.into_iter().map(|signal| region.offset_of(signal)).collect()
+    }
+
+    /// Which signal of the list a wait sleeps on. It must hear that the object was ended.
+    fn number_slept_on(&self, kind: Kind, wait: &'static Wait) -> usize {
+        let Self { heap, context, handle } = self;
+        (wait.block)(context, *handle).expect("a new object");
+        let (name, listed, handle) = (wait.name, self.listed(), *handle);
+        let heap = heap.clone();
+        let waiter = std::thread::spawn(move || (wait.wait)(&heap, handle));
+        let slept_on = self.where_somebody_sleeps(&|| waiter.is_finished());
+        Directory.remove(context, "object").expect("it is there");
+        let answer = waiter.join().expect("no panic");
+        let slept_on = slept_on.unwrap_or_else(|| panic!("`{name}` of a {kind} does not sleep"));
+        assert_eq!(answer, Err(Error::ObjectGone), "`{name}` of a {kind}, which was ended");
+        listed.iter().position(|signal| *signal == slept_on).unwrap_or_else(|| {
+            panic!("`{name}` of a {kind} sleeps at {slept_on}, and `signals` lists {listed:?}")
+        })
+    }
+
+    /// On which word another thread sleeps. `None`: none does, till its work is over or for long.
+    fn where_somebody_sleeps(&self, is_over: &dyn Fn() -> bool) -> Option<u64> {
+        let end = Instant::now() + PATIENCE;
+        while !is_over() && Instant::now() < end {
+            let others = (0..CONTEXT_COUNT).filter(|row| *row != self.context.index());
+            let mut words = others.map(|row| self.heap.region().context(row).sleeps_on.get());
+            if let Some(word) = words.find(|word| *word != 0) {
+                return Some(word);
+            }
+            std::thread::yield_now();
+        }
+        None
+    }
+}
+
+macro_rules! define_folders {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $noun:literal, $turns:literal,
+        $folder:ident $(, $overlay:ident)?;)*) => {
+        fn folder(kind: Kind) -> &'static str {
+            match kind {
+                $(Kind::$variant => stringify!($folder),)*
+            }
+        }
+    };
+}
+for_each_kind!(define_folders);
+
+/// `file::function` of each public function in a kind's folder that is told how long to wait.
+fn functions_that_wait(folder: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let kinds = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/objects/kinds");
+    collect_functions_that_wait(&kinds.join(folder), &mut names);
+    names
+}
+
+fn collect_functions_that_wait(folder: &Path, names: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of a kind") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect_functions_that_wait(&path, names);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a source file");
+        let file = path.file_stem().expect("a name").to_string_lossy();
+        for function in text.split("    pub fn ").skip(1) {
+            let signature = function.split('{').next().unwrap_or_default();
+            let name = signature.split(['(', '<']).next().unwrap_or_default();
+            let times = ["deadline: Option<u64>", "until: u64", ": Patience"];
+            if times.iter().any(|time| signature.contains(time)) {
+                names.push(format!("{file}::{name}"));
+            }
+        }
+    }
+}
