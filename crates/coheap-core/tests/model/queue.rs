@@ -1,4 +1,6 @@
-//! A queue against a deque, with what is leased beside it.
+//! A queue against a deque, with what came back before it and what is leased beside it.
+//!
+//! Not here: attempts and their limit, which the crash sweep counts.
 
 use std::collections::VecDeque;
 

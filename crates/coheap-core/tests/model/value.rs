@@ -1,4 +1,6 @@
 //! A value against a variable of bytes.
+//!
+//! Not here: the lock beside it (`mutex`), and what a transaction does to it.
 
 use coheap_core::check::check;
 use coheap_core::error::Error;
