@@ -1,6 +1,6 @@
 //! A map against a dict in insertion order.
 //!
-//! What always holds: the dict is written as slowly and plainly as possible, so that nobody doubts it.
+//! What always holds: the dict is written as slowly and plainly as possible.
 
 use std::collections::BTreeMap;
 
