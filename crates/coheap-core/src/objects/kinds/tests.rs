@@ -200,7 +200,7 @@ fn who_waits_for_an_object_sleeps_on_a_signal_that_its_kind_lists() {
         let unused: Vec<usize> = (0..listed).filter(|number| !slept_on.contains(number)).collect();
         assert!(
             unused.is_empty(),
-            "`signals` of a {kind} lists {listed}, and nobody waits for number {unused:?}"
+            "`signals` of a {kind} lists {listed}, and no row of kinds/tests.rs waits for {unused:?}"
         );
     }
 }
