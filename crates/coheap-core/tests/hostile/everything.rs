@@ -144,7 +144,11 @@ pub(crate) fn run(heap: &Heap, objects: &Objects, note: &mut dyn FnMut(usize, bo
 
 /// Does something to all kinds, whatever one of them answers. Answers the last error.
 fn each_kind(mut act: impl FnMut(Row) -> Result<()>) -> Result<()> {
-    Kind::ALL.iter().fold(Ok(()), |answer, kind| act(row(*kind)).and(answer))
+    let mut answer = Ok(());
+    for kind in Kind::ALL {
+        answer = act(row(*kind)).and(answer);
+    }
+    answer
 }
 
 /// Goes on whatever the answer is: each operation is to be tried. Answers the last error.

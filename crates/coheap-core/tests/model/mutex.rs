@@ -75,7 +75,9 @@ impl Model {
 }
 
 /// A thread that does what it is told, and answers when it is done.
-struct Thread(Sender<Box<dyn FnOnce(&Context) + Send>>);
+struct Thread(Sender<Work>);
+
+type Work = Box<dyn FnOnce(&Context) + Send>;
 
 impl Thread {
     fn ask<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> T {
@@ -118,7 +120,7 @@ fn play(ops: &[(usize, Op)], is_recursive: bool) {
     let mut model = Model { is_recursive, ..Model::default() };
     std::thread::scope(|scope| {
         let start = |_| {
-            let (tell, told) = channel::<Box<dyn FnOnce(&Context) + Send>>();
+            let (tell, told) = channel::<Work>();
             let heap: &Heap = &heap;
             scope.spawn(move || {
                 told.into_iter().for_each(|work| {
