@@ -311,6 +311,6 @@ fn a_lease_open_at_close_counts_as_dropped() {
         heap.close().expect("a close");
     });
     let failed = heap.with(|context| queue.failed(context)).expect("a list");
-    assert_eq!((failed.len(), failed[0].attempts, failed[0].why), (1, 1, ReturnReason::Dropped));
+    assert_eq!((failed.len(), failed[0].attempts, failed[0].reason), (1, 1, ReturnReason::Dropped));
     assert_eq!(heap.region().header().tally.returned.get(), 0);
 }

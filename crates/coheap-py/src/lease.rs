@@ -128,8 +128,8 @@ impl Lease {
         Ok(())
     }
 
-    fn give_back(&self, py: Python<'_>, why: ReturnReason) -> PyResult<()> {
-        self.object.run(py, |context| self.queue.nack(context, &self.token, Some(why)))
+    fn give_back(&self, py: Python<'_>, reason: ReturnReason) -> PyResult<()> {
+        self.object.run(py, |context| self.queue.nack(context, &self.token, Some(reason)))
     }
 }
 

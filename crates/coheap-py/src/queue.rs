@@ -281,7 +281,7 @@ impl WorkQueue {
         let failed = self.object.run(py, |context| self.queue.failed(context))?;
         let rules = self.object.heap.rules;
         let show = |failed: coheap_core::Failed| {
-            let why = match failed.why {
+            let reason = match failed.reason {
                 ReturnReason::Nacked => "nacked",
                 ReturnReason::Died => "died",
                 ReturnReason::Dropped => "dropped",
@@ -292,7 +292,7 @@ impl WorkQueue {
                 }
                 loaded => loaded?,
             };
-            Ok((value, failed.attempts, why))
+            Ok((value, failed.attempts, reason))
         };
         failed.into_iter().map(show).collect()
     }

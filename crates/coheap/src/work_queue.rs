@@ -225,7 +225,7 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
     pub fn failed(&self) -> Result<Vec<Failed<T>>> {
         let failed = self.heap.with(|context| self.engine.failed(context))?;
         let decode = |failed: coheap_core::Failed| {
-            let reason = match failed.why {
+            let reason = match failed.reason {
                 ReturnReason::Nacked => Reason::Nacked,
                 ReturnReason::Died => Reason::Died,
                 ReturnReason::Dropped => Reason::Dropped,
@@ -315,11 +315,11 @@ impl<T> Lease<T> {
         self.give_back(ReturnReason::Nacked)
     }
 
-    fn give_back(&self, why: ReturnReason) -> Result<()> {
+    fn give_back(&self, reason: ReturnReason) -> Result<()> {
         if self.is_over.replace(true) {
             return Ok(());
         }
-        self.heap.with(|context| self.engine.nack(context, &self.token, Some(why)))
+        self.heap.with(|context| self.engine.nack(context, &self.token, Some(reason)))
     }
 }
 

@@ -19,18 +19,14 @@ use crate::memory::Region;
 use crate::memory::layout::CellWords;
 use crate::memory::region::word_of;
 use crate::objects::parcel;
-use crate::wire::Tag;
+use crate::wire::{INT_BYTES, Tag};
 
 /// Longest value that lies in the cell itself.
 pub const INLINE: usize = 15;
 /// Low byte of a removed entry's key cell.
 pub const REMOVED: u64 = 0xfe;
-/// Tag of an integer of 64 bits.
-pub const INT_TAG: u8 = Tag::Int as u8;
-/// Bytes of an integer with its tag.
-pub const INT_BYTES: usize = 9;
 /// Low word of an integer's cell, in its low 16 bits.
-const INTEGER: u64 = INT_BYTES as u64 | (INT_TAG as u64) << 8;
+const INTEGER: u64 = INT_BYTES as u64 | (Tag::Int as u64) << 8;
 const BLOCK: u64 = 0xff;
 /// Bit of a cell whose block is a parcel.
 const PARCEL: u64 = 1 << 56;
@@ -85,14 +81,6 @@ impl Cell {
     pub fn integer(value: i64) -> Self {
         let bits = value as u64;
         Self(INTEGER | bits << 16, bits >> 48)
-    }
-
-    /// Returns an integer as the bytes of a value.
-    #[inline]
-    pub fn integer_bytes(value: i64) -> [u8; INT_BYTES] {
-        let mut bytes = [INT_TAG; INT_BYTES];
-        bytes[1..].copy_from_slice(&value.to_le_bytes());
-        bytes
     }
 
     /// Returns the integer in the cell, if it holds one.
@@ -321,7 +309,7 @@ mod tests {
     #[test]
     fn an_integer_has_the_bytes_of_its_encoding() {
         for value in [0, 1, -1, 256, i64::MAX, i64::MIN, 0x0123_4567_89ab_cdef] {
-            let mut bytes = vec![INT_TAG];
+            let mut bytes = vec![Tag::Int as u8];
             bytes.extend_from_slice(&value.to_le_bytes());
             assert_eq!(Cell::inline(&bytes), Some(Cell::integer(value)));
             assert_eq!(Cell::integer(value).as_integer(), Some(value));

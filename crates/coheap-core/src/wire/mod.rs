@@ -41,6 +41,9 @@ pub const PARCEL: u8 = 0x16;
 /// Longest varint: ten groups of seven bits hold 64.
 const MAX_VARINT_BYTES: usize = 10;
 
+/// Bytes of an `Int`: its tag and a word.
+pub(crate) const INT_BYTES: usize = 9;
+
 macro_rules! define_tags {
     ($($tag:ident = $byte:literal, $name:literal;)*) => {
         /// The first byte of every value. The numbers are part of the heap format.

@@ -2,7 +2,7 @@
 //!
 //! What always holds: nothing here fails, and the earlier bytes stay unchanged.
 
-use super::{MAX_VARINT_BYTES, Tag};
+use super::{INT_BYTES, MAX_VARINT_BYTES, Tag};
 
 /// Appends a value that is its tag alone.
 #[inline]
@@ -12,7 +12,7 @@ pub fn put_tag(out: &mut Vec<u8>, tag: Tag) {
 
 /// Returns the bytes of an `Int`: always nine, so that it can be changed where it lies.
 #[inline]
-pub fn int_bytes(value: i64) -> [u8; 9] {
+pub fn int_bytes(value: i64) -> [u8; INT_BYTES] {
     with_word(Tag::Int, value.to_le_bytes())
 }
 
@@ -35,8 +35,8 @@ pub fn put_complex(out: &mut Vec<u8>, real: f64, imaginary: f64) {
 }
 
 #[inline]
-fn with_word(tag: Tag, word: [u8; 8]) -> [u8; 9] {
-    let mut bytes = [tag as u8; 9];
+fn with_word(tag: Tag, word: [u8; 8]) -> [u8; INT_BYTES] {
+    let mut bytes = [tag as u8; INT_BYTES];
     bytes[1..].copy_from_slice(&word);
     bytes
 }

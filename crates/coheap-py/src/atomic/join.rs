@@ -30,17 +30,17 @@ impl Object {
         if block::current(py)?.is_none() {
             return Ok(None);
         }
-        let thing = self.lockable();
+        let lockable = self.lockable();
         loop {
             let done = block::with(|block| {
                 let transaction = block.touch(self)?;
-                match thing {
-                    Some(thing) if !transaction.try_lock(thing)? => Ok(None),
+                match lockable {
+                    Some(lockable) if !transaction.try_lock(lockable)? => Ok(None),
                     _ => operation(transaction).map(Some),
                 }
             });
-            match (done, thing) {
-                (Ok(None), Some(thing)) => self.wait_for_lock(py, thing)?,
+            match (done, lockable) {
+                (Ok(None), Some(lockable)) => self.wait_for_lock(py, lockable)?,
                 (Ok(done), _) => return Ok(done),
                 (Err(Error::Interrupted), _) => py.check_signals()?,
                 (Err(error), _) => return Err(self.refuse(py, error)),
@@ -54,7 +54,7 @@ impl Object {
     }
 
     #[cold]
-    fn wait_for_lock(&self, py: Python<'_>, thing: Lockable) -> PyResult<()> {
+    fn wait_for_lock(&self, py: Python<'_>, lockable: Lockable) -> PyResult<()> {
         let began = system::now();
         loop {
             let started = system::now();
@@ -62,7 +62,7 @@ impl Object {
             let until = started.saturating_add(budget.unwrap_or(SLICE).min(SLICE));
             let answer = py.detach(|| {
                 block::with(|block| {
-                    let answer = block.touch(self)?.lock_until(thing, began, until);
+                    let answer = block.touch(self)?.lock_until(lockable, began, until);
                     block.spend(system::now() - started);
                     answer
                 })

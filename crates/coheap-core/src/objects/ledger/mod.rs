@@ -141,7 +141,7 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
 pub(crate) fn settle_first(
     context: &Context,
     owner: Incarnation,
-    why: ReturnReason,
+    reason: ReturnReason,
 ) -> Result<bool> {
     let region = context.region();
     let (at, found) = {
@@ -157,7 +157,7 @@ pub(crate) fn settle_first(
     };
     let expected = Expected { slot: owner.slot, serial: None };
     match found {
-        None => settle::settle_first(context, owner, why),
+        None => settle::settle_first(context, owner, reason),
         Some(Ok((handle, _))) => drop_reference(context, at, &handle, &expected),
         Some(Err(other)) => Err(other),
     }

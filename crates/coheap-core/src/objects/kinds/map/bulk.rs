@@ -2,9 +2,8 @@
 //!
 //! New entries lie after all others, at positions that no reader reads before the number of used
 //! positions includes them, so they are stored without saving a word. An index for them is built
-//! beside the old one and costs a few saved words per leaf; a block costs one saved word. The
-//! number of saved words therefore hardly grows with the number of new entries. Replaced values are
-//! saved.
+//! beside the old one and costs a few saved words per leaf; a block costs one. So the number of
+//! saved words hardly grows with the number of new entries. Replaced values are saved.
 //!
 //! What always holds: every step that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
@@ -21,6 +20,7 @@ use crate::memory::Region;
 use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_BYTES};
 use crate::objects::cell::{self, Cell};
 use crate::objects::parcel;
+use crate::wire::{INT_BYTES, int_bytes};
 
 /// The position of an entry that does not exist yet.
 const NEW: u32 = u32::MAX;
@@ -145,7 +145,7 @@ pub(super) struct Additions<'a, K> {
     /// The total addition to each key, under the number of its first entry.
     sums: Vec<i64>,
     /// The new integers.
-    after: Vec<[u8; cell::INT_BYTES]>,
+    after: Vec<[u8; INT_BYTES]>,
 }
 
 impl<K: AsRef<[u8]>> Batch for Additions<'_, K> {
@@ -169,7 +169,7 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
             *sum = sum.checked_add(keys[number as usize].1).ok_or(Error::Overflow)?;
             Ok(())
         })?;
-        Ok(Self { keys, writes, sums, after: vec![Cell::integer_bytes(0); keys.len()] })
+        Ok(Self { keys, writes, sums, after: vec![int_bytes(0); keys.len()] })
     }
 
     /// Adds to all of them. The turn is held and no change is open.
@@ -188,7 +188,7 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
                 write.position = found.position as u32;
             }
             self.writes[number].position = write.position;
-            self.after[write.name as usize] = Cell::integer_bytes(sum);
+            self.after[write.name as usize] = int_bytes(sum);
         }
         let mut writes = std::mem::take(&mut self.writes);
         let done = store_found(held, object, self, &mut writes);

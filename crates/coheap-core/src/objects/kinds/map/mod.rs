@@ -36,6 +36,7 @@ use crate::memory::layout::{MapRoot, Object};
 use crate::objects::cell::Cell;
 use crate::objects::header::Handle;
 use crate::objects::{estate, husk, parcel, value};
+use crate::wire::int_bytes;
 use shape::cut_loose;
 
 /// A handle to a map.
@@ -148,7 +149,7 @@ impl Map {
         let key = Key::new(context.region(), key)?;
         let (held, object) = self.handle.hold(context)?;
         let Some(found) = Table::new(context.region(), object).find(&key)? else {
-            store(&held, object, &key, &Cell::integer_bytes(more))?;
+            store(&held, object, &key, &int_bytes(more))?;
             drop(held);
             self.tidy(context)?;
             return Ok(more);

@@ -109,19 +109,24 @@ impl Queue {
     }
 
     /// Ends a lease: the item returns to the front of the queue, or joins the failed items if this
-    /// was its last attempt. `why` is `None` for an attempt that does not count.
+    /// was its last attempt. `reason` is `None` for an attempt that does not count.
     ///
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when this process no longer holds it; nothing was changed.
-    pub fn nack(&self, context: &Context, lease: &Lease, why: Option<ReturnReason>) -> Result<()> {
+    pub fn nack(
+        &self,
+        context: &Context,
+        lease: &Lease,
+        reason: Option<ReturnReason>,
+    ) -> Result<()> {
         let region = context.region();
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.turn, SLOT_TURNS + own])?;
         let body = self.body(region)?;
         let record = find_lease(context, self, lease)?;
         let mut change = Change::begin(&held, 2 * MOVE_WORDS)?;
-        nack_within(&mut change, body, record, why)?;
+        nack_within(&mut change, body, record, reason)?;
         change.commit();
         let idle = self.is_over(region, body);
         drop(held);
@@ -150,7 +155,7 @@ impl Queue {
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
             let attempts = (record.state.get() & 0xffff_ffff) as u32;
-            failed.push(Failed { value, attempts, why: ReturnReason::of(record.state.get()) });
+            failed.push(Failed { value, attempts, reason: ReturnReason::of(record.state.get()) });
             at = record.next.get();
             if at == seen {
                 // The list leads back to itself.
@@ -190,11 +195,11 @@ pub(crate) fn nack_within(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<ReturnReason>,
+    reason: Option<ReturnReason>,
 ) -> Result<()> {
     let slot = change.region().slot(change.context().member().slot());
     record::unlink(change, slot, record)?;
-    records::give_back(change, body, record, why)
+    records::give_back(change, body, record, reason)
 }
 
 /// Ends a lease within an open change under the head's and the slot's turn.

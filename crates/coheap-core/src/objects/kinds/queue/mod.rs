@@ -72,7 +72,7 @@ pub struct Failed {
     /// The number of attempts.
     pub attempts: u32,
     /// How the last attempt ended.
-    pub why: ReturnReason,
+    pub reason: ReturnReason,
 }
 
 /// Returns the root words of a queue.

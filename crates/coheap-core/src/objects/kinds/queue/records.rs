@@ -40,29 +40,29 @@ pub(super) fn pop_returned(change: &mut Change<'_>, body: &QueueBody, record: &R
 
 /// Moves a leased item, already off its slot's list, to the returned or the failed list.
 ///
-/// `why` says why the item was returned; `None` if a transaction returned it, and the attempt does
+/// `reason`: why the item was returned; `None` if a transaction returned it, and the attempt does
 /// not count.
 pub(super) fn give_back(
     change: &mut Change<'_>,
     body: &QueueBody,
     record: &Record,
-    why: Option<ReturnReason>,
+    reason: Option<ReturnReason>,
 ) -> Result<()> {
     let region = change.region();
     let at = region.offset_of(record);
     let state = record.state.get();
     let attempts = state & 0xffff_ffff;
-    let counted = attempts + u64::from(why.is_some() && !defect(Mistake::CountNoAttempts));
-    let reason = why.map_or(state >> 32 & 0xff, |why| why as u64);
+    let counted = attempts + u64::from(reason.is_some() && !defect(Mistake::CountNoAttempts));
+    let noted = reason.map_or(state >> 32 & 0xff, |reason| reason as u64);
     let max = body.max_attempts.get();
-    let failed = why.is_some() && max != 0 && counted >= max;
+    let failed = reason.is_some() && max != 0 && counted >= max;
     let (first, last) = if failed {
         (&body.failed, &body.failed_last)
     } else {
         change.set(&body.returned_count, body.returned_count.get().wrapping_add(1));
         (&body.returned, &body.returned_last)
     };
-    change.set(&record.state, counted | reason << 32);
+    change.set(&record.state, counted | noted << 32);
     change.set(&record.next, 0);
     match last.get() {
         0 => change.set(first, at),

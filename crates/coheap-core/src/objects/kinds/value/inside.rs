@@ -12,6 +12,7 @@ use crate::objects::cell::{self, Cell, decode_integer};
 use crate::objects::overlay::{
     Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, locked,
 };
+use crate::wire::int_bytes;
 
 /// The new value that a transaction sets.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Inside<'_, Value> {
         let mut old = Vec::with_capacity(16);
         self.get(&mut old)?;
         let sum = decode_integer(&old)?.checked_add(more).ok_or(Error::Overflow)?;
-        self.set(&Cell::integer_bytes(sum))?;
+        self.set(&int_bytes(sum))?;
         Ok(sum)
     }
 

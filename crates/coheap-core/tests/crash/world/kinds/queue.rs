@@ -105,8 +105,13 @@ fn lease_work(stage: &Stage, context: &Rc<Context>) -> Result<()> {
     take_lease(stage, &stage.work, context)
 }
 
-fn nack(stage: &Stage, queue: &Queue, context: &Context, why: Option<ReturnReason>) -> Result<()> {
-    queue.nack(context, &stage.leases.borrow()[0], why)
+fn nack(
+    stage: &Stage,
+    queue: &Queue,
+    context: &Context,
+    reason: Option<ReturnReason>,
+) -> Result<()> {
+    queue.nack(context, &stage.leases.borrow()[0], reason)
 }
 
 fn batch(count: u32) -> Vec<Vec<u8>> {
@@ -289,7 +294,7 @@ fn look(subject: &Subject<'_>, victims: &Victims<'_>) -> Result<Content> {
     let failed = queue
         .failed(context)?
         .into_iter()
-        .map(|failed| (failed.value, failed.attempts, format!("{:?}", failed.why)))
+        .map(|failed| (failed.value, failed.attempts, format!("{:?}", failed.reason)))
         .collect();
     let mut waiting = Vec::new();
     loop {

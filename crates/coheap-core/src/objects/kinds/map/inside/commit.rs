@@ -13,6 +13,7 @@ use crate::memory::Region;
 use crate::memory::layout::{MapEntry, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked};
+use crate::wire::int_bytes;
 
 impl Overlaid for Writes {
     fn holds_nothing(&self) -> bool {
@@ -178,7 +179,7 @@ fn add(
         None => table.find(key)?.map(|found| found.position),
     };
     let Some(position) = position else {
-        return insert(change, object, key, &Cell::integer_bytes(more));
+        return insert(change, object, key, &int_bytes(more));
     };
     let entry = table.entry(position)?;
     cell::update(change, &entry.value, Cell::integer(sum(entry, more)?));

@@ -14,8 +14,9 @@ pub(crate) use writes::Writes;
 use super::{Key, Map};
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::objects::cell::{Cell, decode_integer};
+use crate::objects::cell::decode_integer;
 use crate::objects::overlay::{Inside, Locking, Overlay, Transactional};
+use crate::wire::int_bytes;
 use writes::Seen;
 
 impl<'t> Inside<'t, Map> {
@@ -217,12 +218,12 @@ fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<
             };
             if writes.get(&key) == Seen::Never {
                 let position = found.map(|(position, _)| position);
-                writes.set_found(&key, position, &Cell::integer_bytes(sum));
+                writes.set_found(&key, position, &int_bytes(sum));
                 return Ok(sum);
             }
             sum
         }
     };
-    writes.set(&key, &Cell::integer_bytes(sum));
+    writes.set(&key, &int_bytes(sum));
     Ok(sum)
 }
