@@ -84,11 +84,12 @@ pub(crate) struct Atomic {
 ///
 /// A block belongs to its thread and its context. Other threads, other tasks of an event loop, and
 /// finalizers that the garbage collector runs are outside of it. Their writes to an object that the
-/// block holds wait in another thread, and raise `RuntimeError` in the same thread. A signal handler, and a finalizer that runs because
-/// the block dropped the last reference, run in the context of the block and count as its code; to
-/// run one outside, use `contextvars.Context().run(...)`. In a child that is forked inside a block,
-/// every operation raises until the block is left. An `await` that suspends the block is refused; an
-/// `await` whose result is ready does not suspend it.
+/// block holds wait in another thread, and raise `RuntimeError` in the same thread. A signal
+/// handler, and a finalizer that runs because the block dropped the last reference, run in the
+/// context of the block and count as its code; to run one outside, use
+/// `contextvars.Context().run(...)`. In a child that is forked inside a block, every operation
+/// raises until the block is left. An `await` that suspends the block is refused; an `await` whose
+/// result is ready does not suspend it.
 ///
 /// Args:
 ///     objects: Dicts and values to lock when the block is entered, in a fixed order, so that blocks
