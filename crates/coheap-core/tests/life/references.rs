@@ -8,6 +8,7 @@ use coheap_core::Typed as _;
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::{Address, Heap};
+use coheap_core::memory::layout::SPAN_BYTES;
 use coheap_core::objects::Handle;
 use coheap_core::objects::{Map, Reference, estate, ledger, map};
 
@@ -131,7 +132,7 @@ fn a_heap_is_found_by_its_address() {
 
 /// Goal: 100,000 objects are made, inherited and given up without a leak, again and again.
 /// Method: the walk counts objects and bytes after each of three rounds. Room for headers is kept
-/// for headers, so it is the same after each.
+/// for headers, so it is the same after each, but for a span.
 #[test]
 fn a_hundred_thousand_objects_leave_nothing() {
     let _alone = alone();
@@ -156,7 +157,10 @@ fn a_hundred_thousand_objects_leave_nothing() {
         assert_eq!(report.objects, 0);
         used.push(report.used_bytes);
     }
-    assert!(used.iter().all(|bytes| *bytes == used[0]), "it grows: {used:?}");
+    // If parent and child release at the same time, both need room for it: one span more than in a
+    // round in which one came first. A leak adds a span in every round.
+    let least = used.iter().min().copied().unwrap_or(0);
+    assert!(used.iter().all(|bytes| *bytes <= least + SPAN_BYTES), "it grows: {used:?}");
     assert!(used[0] < 14 << 20, "{} bytes are left", used[0]);
 }
 
