@@ -1,7 +1,8 @@
 //! Each kind is held to what `Shape::signals` promises: it lists all that can be waited for.
 //!
 //! Whoever gives back to an object what a dead process had of it wakes the signals of that list and
-//! no others, so a waiter on another one would sleep on.
+//! no others, so a waiter on another one would sleep on. And each kind is held to waking those who
+//! wait: a waiter looks again after some time by itself, so without a wake it is only late.
 //!
 //! What always holds: a kind without a row here does not compile.
 //!
@@ -10,6 +11,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Recipe, Typed, shape};
@@ -17,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::journal::Context;
 use crate::kind::{Kind, for_each_kind};
+use crate::memory::Signal;
 use crate::memory::layout::CONTEXT_COUNT;
 use crate::objects::{Directory, Handle, Mutex, Queue};
 use crate::objects::{map, mutex, queue, recursive_mutex, value};
@@ -37,6 +40,8 @@ struct Wait {
     name: &'static str,
     /// Brings the object to where the wait blocks.
     block: fn(&Context, Handle) -> Result<()>,
+    /// Does what the wait is for.
+    release: fn(&Context, Handle) -> Result<()>,
     wait: fn(&Heap, Handle) -> Result<()>,
 }
 
@@ -68,11 +73,13 @@ const LOCK: &[Wait] = &[
     Wait {
         name: "mod::lock",
         block: hold,
+        release: let_go,
         wait: |heap, handle| heap.with(|context| Mutex { handle }.lock(context, None).map(|_| ())),
     },
     Wait {
         name: "mod::lock_until",
         block: hold,
+        release: let_go,
         wait: |heap, handle| {
             let lock = Mutex { handle };
             heap.with(|context| lock.lock_until(context, os::now(), late()).map(|_| ()))
@@ -81,6 +88,7 @@ const LOCK: &[Wait] = &[
     Wait {
         name: "waiting::wait_until_free",
         block: hold,
+        release: let_go,
         wait: |heap, handle| {
             heap.with(|context| Mutex { handle }.wait_until_free(context, os::now(), late()))
         },
@@ -91,6 +99,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::get_wait",
         block: leave_empty,
+        release: fill,
         wait: |heap, handle| {
             heap.with(|context| Queue { handle }.get_wait(context, None, &mut Vec::new()))
         },
@@ -98,6 +107,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::lease_wait",
         block: leave_empty,
+        release: fill,
         wait: |heap, handle| {
             let queue = Queue { handle };
             heap.with(|context| queue.lease_wait(context, None, &mut Vec::new()).map(|_| ()))
@@ -106,6 +116,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::lease_until",
         block: leave_empty,
+        release: fill,
         wait: |heap, handle| {
             let (queue, now, mut out) = (Queue { handle }, os::now(), Vec::new());
             heap.with(|context| queue.lease_until(context, now, late(), &mut out).map(|_| ()))
@@ -114,6 +125,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::wait_until_ready",
         block: leave_empty,
+        release: fill,
         wait: |heap, handle| {
             heap.with(|context| Queue { handle }.wait_until_ready(context, os::now(), late()))
         },
@@ -121,6 +133,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "inside::get_until",
         block: leave_empty,
+        release: fill,
         wait: |heap, handle| {
             let mut transaction = Transaction::begin(heap.context()?, None)?;
             let mut inside = transaction.on(&Queue { handle });
@@ -130,11 +143,13 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::put_wait",
         block: fill,
+        release: take,
         wait: |heap, handle| heap.with(|context| Queue { handle }.put_wait(context, None, b"item")),
     },
     Wait {
         name: "waiting::put_until",
         block: fill,
+        release: take,
         wait: |heap, handle| {
             heap.with(|context| Queue { handle }.put_until(context, os::now(), late(), b"item"))
         },
@@ -142,6 +157,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::wait_until_roomy",
         block: fill,
+        release: take,
         wait: |heap, handle| {
             heap.with(|context| Queue { handle }.wait_until_roomy(context, os::now(), late()))
         },
@@ -149,6 +165,7 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "inside::put_until",
         block: fill,
+        release: take,
         wait: |heap, handle| {
             let mut transaction = Transaction::begin(heap.context()?, None)?;
             transaction.on(&Queue { handle }).put_until(os::now(), late(), b"item")
@@ -157,11 +174,13 @@ const QUEUE: &[Wait] = &[
     Wait {
         name: "waiting::join",
         block: fill,
+        release: take,
         wait: |heap, handle| heap.with(|context| Queue { handle }.join(context, None)),
     },
     Wait {
         name: "waiting::join_until",
         block: fill,
+        release: take,
         wait: |heap, handle| {
             heap.with(|context| Queue { handle }.join_until(context, os::now(), late()))
         },
@@ -172,12 +191,20 @@ fn hold(context: &Context, handle: Handle) -> Result<()> {
     Mutex { handle }.lock(context, None).map(|_| ())
 }
 
+fn let_go(context: &Context, handle: Handle) -> Result<()> {
+    Mutex { handle }.unlock(context)
+}
+
 fn leave_empty(_: &Context, _: Handle) -> Result<()> {
     Ok(())
 }
 
 fn fill(context: &Context, handle: Handle) -> Result<()> {
     Queue { handle }.put(context, b"item")
+}
+
+fn take(context: &Context, handle: Handle) -> Result<()> {
+    Queue { handle }.get(context, &mut Vec::new())
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -202,6 +229,19 @@ fn who_waits_for_an_object_sleeps_on_a_signal_that_its_kind_lists() {
             unused.is_empty(),
             "`signals` of a {kind} lists {listed}, and no row of kinds/tests.rs waits for {unused:?}"
         );
+    }
+}
+
+/// Goal: who waits for an object is woken when it has what they wait for, and need not look again
+/// by themselves some milliseconds later.
+/// Method: a thread waits for a new object until it sleeps; then the object gets what the thread
+/// waits for. At once, before the thread can have come back by itself, the signal that it sleeps on
+/// must have been woken once more.
+#[test]
+fn who_waits_for_an_object_is_woken_when_the_wait_is_over() {
+    for kind in Kind::ALL {
+        let Row { make, waits } = row(*kind);
+        waits.iter().for_each(|wait| Scene::new(make).release(*kind, wait));
     }
 }
 
@@ -233,30 +273,55 @@ impl Scene {
         Self { heap, context, handle }
     }
 
-    /// Where the signals are that the object's kind lists.
-    fn listed(&self) -> Vec<u64> {
+    /// The signals that the object's kind lists, each with its place.
+    fn listed(&self) -> Vec<(u64, &Signal)> {
         let (region, handle) = (self.heap.region(), &self.handle);
         let (_, kind) = Handle::any(region, handle.at, handle.generation).expect("an object");
         let object = handle.object(region).expect("an object");
         let signals = shape(kind).signals(region, object).expect("an object that is whole");
-        signals.into_iter().map(|signal| region.offset_of(signal)).collect()
+        signals.into_iter().map(|signal| (region.offset_of(signal), signal)).collect()
     }
 
     /// Which signal of the list a wait sleeps on. It must hear that the object was ended.
     fn number_slept_on(&self, kind: Kind, wait: &'static Wait) -> usize {
-        let Self { heap, context, handle } = self;
-        (wait.block)(context, *handle).expect("a new object");
-        let (name, listed, handle) = (wait.name, self.listed(), *handle);
-        let heap = heap.clone();
-        let waiter = std::thread::spawn(move || (wait.wait)(&heap, handle));
-        let slept_on = self.where_somebody_sleeps(&|| waiter.is_finished());
-        Directory.remove(context, "object").expect("it is there");
-        let answer = waiter.join().expect("no panic");
+        let listed: Vec<u64> = self.listed().into_iter().map(|(at, _)| at).collect();
+        let (waiter, slept_on) = self.start(wait);
+        Directory.remove(&self.context, "object").expect("it is there");
+        let (name, answer) = (wait.name, waiter.join().expect("no panic"));
         let slept_on = slept_on.unwrap_or_else(|| panic!("`{name}` of a {kind} does not sleep"));
         assert_eq!(answer, Err(Error::ObjectGone), "`{name}` of a {kind}, which was ended");
         listed.iter().position(|signal| *signal == slept_on).unwrap_or_else(|| {
             panic!("`{name}` of a {kind} sleeps at {slept_on}, and `signals` lists {listed:?}")
         })
+    }
+
+    /// Releases a wait. The signal that it sleeps on must be woken.
+    fn release(&self, kind: Kind, wait: &'static Wait) {
+        let name = wait.name;
+        let (waiter, slept_on) = self.start(wait);
+        let listed = self.listed();
+        let signal = listed.iter().find(|(at, _)| Some(*at) == slept_on).map(|(_, signal)| *signal);
+        let wakes = || signal.map(Signal::seen);
+        let before = wakes();
+        (wait.release)(&self.context, self.handle).expect("the object has what is waited for");
+        let after = wakes();
+        assert_eq!(waiter.join().expect("no panic"), Ok(()), "`{name}` of a {kind}, released");
+        assert!(signal.is_some(), "`{name}` of a {kind} sleeps on no signal that `signals` lists");
+        assert_ne!(
+            before, after,
+            "`release` of `{name}` of a {kind} wakes nobody (kinds/tests.rs): what ends this wait \
+             must call `wait::wake` on the signal that the waiter sleeps on"
+        );
+    }
+
+    /// Brings the object to where the wait blocks, starts the wait in a thread, and returns that
+    /// thread with the word that it sleeps on.
+    fn start(&self, wait: &'static Wait) -> (JoinHandle<Result<()>>, Option<u64>) {
+        let (heap, handle) = (self.heap.clone(), self.handle);
+        (wait.block)(&self.context, handle).expect("a new object");
+        let waiter = thread::spawn(move || (wait.wait)(&heap, handle));
+        let slept_on = self.where_somebody_sleeps(&|| waiter.is_finished());
+        (waiter, slept_on)
     }
 
     /// On which word another thread sleeps. `None`: none does, till its work is over or for long.
@@ -268,7 +333,7 @@ impl Scene {
             if let Some(word) = words.find(|word| *word != 0) {
                 return Some(word);
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         None
     }
