@@ -3,7 +3,8 @@
 //! Goal: nobody changes a struct of shared memory, or plants a defect, without changing the page
 //! that describes it.
 //! Method: each section of `docs/format.md` that is named like a struct tells its size and has a
-//! table of its fields; both are compared with what the compiler says. The defects that
+//! table of its fields; both are compared with what the compiler says. The structs that are compared
+//! are all that the source declares, and the kinds of its table all kinds. The defects that
 //! `docs/testing.md` lists, with their files, are compared with those in the source.
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 
+use coheap_core::Kind;
 use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
     self, Arena, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry, MapHusk,
@@ -103,6 +105,59 @@ fn written() -> Vec<(&'static str, usize, Fields)> {
         }
     }
     structs
+}
+
+/// Name and file of each struct that the source declares in a `plain!`.
+fn declared() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut structs = Vec::new();
+    for entry in fs::read_dir(root.join("src/memory/layout")).expect("the folder of the layout") {
+        let path = entry.expect("an entry").path();
+        let file = path.strip_prefix(root).expect("below the root").display().to_string();
+        let text = fs::read_to_string(&path).expect("a source file");
+        for line in text.lines() {
+            let Some(rest) = line.trim_start().strip_prefix("pub struct ") else { continue };
+            // Only `plain!` tells the size behind the name.
+            if let Some((name, _)) = rest.split_once(": ") {
+                structs.push((name.to_owned(), file.clone()));
+            }
+        }
+    }
+    structs
+}
+
+#[test]
+fn every_struct_that_the_source_declares_is_compared_with_the_page() {
+    let (compiled, declared) = (compiled(), declared());
+    for (name, file) in &declared {
+        assert!(
+            compiled.iter().any(|found| found.0 == name),
+            "`{name}` of {file} is compared with nothing: `compiled()` of tests/documents.rs needs \
+             an entry with its fields, and docs/format.md a section"
+        );
+    }
+    for (name, ..) in compiled {
+        let is_found = declared.iter().any(|found| found.0 == name);
+        assert!(is_found, "no `plain!` in src/memory/layout/ with `{name}` was found");
+    }
+}
+
+#[test]
+fn the_page_has_every_kind() {
+    const HEAD: &str = "| kind | object | root words |";
+    let table = PAGE.lines().skip_while(|line| *line != HEAD).skip(2);
+    let mut rows: Vec<(&str, &str)> = table
+        .map_while(|line| line.strip_prefix("| ")?.split_once(" | "))
+        .map(|(number, rest)| (number, rest.split(" | ").next().unwrap_or(rest)))
+        .collect();
+    for kind in Kind::ALL {
+        let (number, noun) = ((*kind as u8).to_string(), kind.noun());
+        let at = rows.iter().position(|row| *row == (&*number, noun));
+        rows.remove(at.unwrap_or_else(|| {
+            panic!("docs/format.md: the table {HEAD:?} has no row \"| {number} | {noun} |\"")
+        }));
+    }
+    assert!(rows.is_empty(), "docs/format.md: the table {HEAD:?} has what is no kind: {rows:?}");
 }
 
 #[test]
