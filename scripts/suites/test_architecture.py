@@ -17,6 +17,12 @@ PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 ENGINE = ROOT / "crates/coheap-core/src"
 PYTHON_FACE = ROOT / "crates/coheap-py/src"
 
+FILES = "What is in each file"
+OF_FACE = "The Python face:"
+PLACE = f"ARCHITECTURE.md, section {FILES!r}"
+TABLE_OF_ENGINE = f"{PLACE}, first table (below {ENGINE.relative_to(ROOT)}/)"
+LIST_OF_FACE = f"{PLACE}, paragraph and table after {OF_FACE!r}"
+
 WORDS_A_MINUTE = 200
 LINES_A_MINUTE = 27
 
@@ -54,39 +60,44 @@ def is_module(folder: Path, name: str) -> bool:
 
 class FilesOfTheTree(unittest.TestCase):
     def test_what_the_tables_name_exists(self) -> None:
-        of_engine, of_face = tables(section("What is in each file"))
+        of_engine, of_face = tables(section(FILES))
         for rows, base in ((of_engine, ENGINE), (of_face, PYTHON_FACE)):
             for row in rows:
                 for path in named(row, base):
-                    self.assertTrue(path.exists(), f"{path} is not there")
+                    self.assertTrue(path.exists(), f"{PLACE}, names {path}, which is not there")
 
     def test_the_modules_that_a_row_names_are_in_its_folder(self) -> None:
         checked = 0
-        for row in tables(section("What is in each file"))[0]:
+        for row in tables(section(FILES))[0]:
             folders = [path for path in named(row, ENGINE) if path.is_dir()]
             names = [word for word in ticked(row[1]) if re.fullmatch(r"[a-z_]+/?", word)]
             for name in names if folders else []:
                 found = any(is_module(folder, name.strip("/")) for folder in folders)
-                self.assertTrue(found, f"{row[0]} has no {name}")
+                self.assertTrue(found, f"{TABLE_OF_ENGINE}: {row[0]} has no {name}")
                 checked += 1
         self.assertGreater(checked, 30)
 
     def test_every_file_of_the_engine_is_in_a_row(self) -> None:
-        rows = tables(section("What is in each file"))[0]
+        rows = tables(section(FILES))[0]
         covered = [path for row in rows for path in named(row, ENGINE)]
         for path in ENGINE.rglob("*.rs"):
             is_idea_of_a_floor = path.name in ("mod.rs", "lib.rs") or path.name == "tests.rs"
             is_covered = any(path == known or known in path.parents for known in covered)
-            self.assertTrue(is_covered or is_idea_of_a_floor, f"{path} is in no row")
+            self.assertTrue(
+                is_covered or is_idea_of_a_floor,
+                f"{TABLE_OF_ENGINE}, has no row for {path.relative_to(ENGINE)}",
+            )
 
     def test_every_file_of_the_python_face_is_named(self) -> None:
-        text = section("What is in each file").partition("The Python face:")[2]
-        words = {word.strip("/").removesuffix(".rs") for word in ticked(text)}
-        for path in PYTHON_FACE.iterdir():
-            self.assertIn(path.stem, words | {"lib"})
-        for path in (ROOT / "python/coheap").glob("_*.py"):
-            if path.name != "__init__.py":
-                self.assertIn(path.stem, {word.removesuffix(".py") for word in words})
+        text = section(FILES).partition(OF_FACE)[2]
+        words = {word.strip("/").removesuffix(".rs").removesuffix(".py") for word in ticked(text)}
+        of_rust = [path for path in PYTHON_FACE.iterdir() if path.name != "lib.rs"]
+        of_python = (ROOT / "python/coheap").glob("_*.py")
+        for path in [*of_rust, *(path for path in of_python if path.name != "__init__.py")]:
+            self.assertTrue(
+                path.stem in words,
+                f"{LIST_OF_FACE}, does not name `{path.stem}` ({path.relative_to(ROOT)})",
+            )
 
     def test_the_walls_stand_where_there_is_something(self) -> None:
         for row in tables(section("The walls"))[0]:

@@ -35,8 +35,15 @@ fn the_table_has_every_operation_of_the_source() {
     let real = source::operations();
     let missing: Vec<&String> = real.difference(&known).collect();
     let invented: Vec<&String> = known.difference(&real).collect();
-    assert!(missing.is_empty(), "operations that nobody dies in: {missing:?}");
-    assert!(invented.is_empty(), "drivers for what is not there: {invented:?}");
+    assert!(
+        missing.is_empty(),
+        "operations that nobody dies in: {missing:?}; add each to `OPERATIONS` of its kind, in \
+         tests/crash/world/kinds/<kind>.rs, or of what belongs to no kind, in tests/crash/world/drivers/"
+    );
+    assert!(
+        invented.is_empty(),
+        "`OPERATIONS` below tests/crash/world/ names what is not in the source: {invented:?}"
+    );
 }
 
 /// Goal: no kind has a row in `world::kinds` that tries next to nothing.

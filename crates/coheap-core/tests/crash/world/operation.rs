@@ -86,7 +86,7 @@ impl Operation {
         match (self.prepare)(stage, &stage.context()) {
             Ok(()) => Ok(true),
             Err(error) if is_tolerated(&error) => Ok(false),
-            Err(error) => Err(format!("prepare: {error:?}")),
+            Err(error) => Err(format!("prepare: {}", unlisted(&error))),
         }
     }
 
@@ -98,7 +98,7 @@ impl Operation {
             (Run::Attached(run), None) => run(stage, &stage.context()),
         };
         match answer {
-            Err(error) if !is_tolerated(&error) => Err(format!("{error:?}")),
+            Err(error) if !is_tolerated(&error) => Err(unlisted(&error)),
             _ => Ok(()),
         }
     }
@@ -116,6 +116,15 @@ fn nothing(_: &Stage, _: &Rc<Context>) -> Result<()> {
     Ok(())
 }
 
+/// The sentence on an error that is no answer.
+fn unlisted(error: &Error) -> String {
+    format!(
+        "{error:?}, which is not listed as an answer: `is_tolerated` of \
+         tests/crash/world/operation.rs"
+    )
+}
+
+/// Whether an error is an answer that an operation may give to users.
 fn is_tolerated(error: &Error) -> bool {
     matches!(
         error,
@@ -124,6 +133,7 @@ fn is_tolerated(error: &Error) -> bool {
             | Error::Full
             | Error::ShutDown
             | Error::NotAnInteger
+            | Error::Overflow
             | Error::NoSuchName
             | Error::NotOwner
             | Error::OwnerDied { .. }

@@ -49,7 +49,8 @@ pub(crate) struct Row {
     pub(crate) look: fn(&Subject<'_>, &Victims<'_>) -> Result<Content>,
     /// What the reader sees while no change is under way.
     pub(crate) read: Reading,
-    /// What the writer may do, in turn.
+    /// What the writer may do, in turn. The answer is `Ok(None)` where nothing can be written. An
+    /// error fails the sweep, unless `is_known` of `neighbours` lists it.
     pub(crate) write: &'static [Write],
 }
 
@@ -67,7 +68,7 @@ pub(crate) enum Reading {
     Nothing(&'static str),
 }
 
-/// One thing that the writer does. It waits for nothing: `None` where somebody has a turn.
+/// One thing that the writer does. It waits for nothing: `Ok(None)` where somebody has a turn.
 pub(crate) type Write = fn(&Subject<'_>) -> Result<Option<Mark>>;
 
 /// An object that is looked at, or written to.
