@@ -2,7 +2,7 @@
 #
 # Needed: make, a Rust toolchain, Python 3.11 or later with venv and pip, a C linker. PYTHON=
 # chooses the interpreter. What passed is not run again until a source, a tool or this file
-# changes; `make -B test` runs everything anyway.
+# changes, or a variable that chooses what they run; `make -B test` runs everything anyway.
 
 PYTHON ?= python3
 CARGO ?= cargo
@@ -28,7 +28,7 @@ PYTHON_TOOLS := "maturin>=1.14,<2" pytest pytest-timeout hypothesis numpy mypy==
 
 # What `make test` runs, in this order. Every suite is run by RAN under its name, which fails when
 # nothing ran and counts what was skipped; docs/testing.md lists them all.
-TESTED := tidy suites bench faces compare steps failpoints loom sim defects python
+TESTED := tidy suites bench faces compare steps failpoints loom sim defects python smoke
 STAMPED := $(filter-out tidy suites bench,$(TESTED))
 RAN := $(PYTHON) scripts/suites/ran.py
 
@@ -51,7 +51,7 @@ demo: $(PASSED)/wheel ## run the main job: count words in many processes while t
 	$(VENV)/bin/coheap demo --python $(DEMO)
 	$(VENV)/bin/coheap demo --python --compare $(DEMO)
 
-test: $(PASSED)/tools tidy $(STAMPED:%=$(PASSED)/%) typing $(PASSED)/smoke ## pass the tests
+test: $(PASSED)/tools tidy $(STAMPED:%=$(PASSED)/%) typing ## pass the tests
 	@$(RAN) --show $(TESTED)
 	@echo "all tests have passed since the last change (make -B test runs them again)"
 
@@ -117,6 +117,12 @@ docs: ## build the Rust documentation
 help: ## list these
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
+# What chooses the tests of a suite, and the interpreters that are found: what passed with another
+# choice has not passed with this one.
+CHOSEN_rust = $(PROPTEST_CASES) $(COHEAP_SEED) $(LOOM_MAX_PREEMPTIONS) $(DEFECT)
+CHOSEN_python = $(PYTEST) $(PYTHONS) $(wildcard $(HOME)/.pyenv/versions/*) \
+	$(foreach minor,11 12 13 14 15,$(shell command -v python3.$(minor)))
+
 # What passed, passed as it was when the test began: a file saved meanwhile is newer than that.
 BEGIN = @touch $@.began
 PASS = @mv $@.began $@
@@ -128,60 +134,60 @@ tidy: $(PASSED)/tools
 	$(RAN) suites -- $(PYTHON) -m unittest discover --quiet --start-directory scripts/suites
 	$(RAN) bench -- $(PYTHON) -m unittest discover --quiet --start-directory bench/compare
 
-$(PASSED)/faces: $(SOURCES) $(PASSED)/tools
+$(PASSED)/faces: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	$(RAN) faces -- $(TEST)
 	$(PASS)
 
-$(PASSED)/compare: $(SOURCES) $(PASSED)/tools
+$(PASSED)/compare: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	$(RAN) compare -- $(TEST) --package coheap-cli --features compare --test demo comparison
 	$(PASS)
 
-$(PASSED)/failpoints: $(SOURCES) $(PASSED)/tools
+$(PASSED)/failpoints: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	$(RAN) failpoints -- $(TEST_ENGINE) --features failpoints
 	$(PASS)
 
-$(PASSED)/steps: $(SOURCES) $(PASSED)/tools
+$(PASSED)/steps: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	$(RAN) steps -- $(TEST_ENGINE) --test steps
 	$(PASS)
 
 # Other flags than everybody's: a target folder of their own, so that nothing else is built anew.
-$(PASSED)/loom: $(SOURCES) $(PASSED)/tools
+$(PASSED)/loom: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom $(RAN) loom -- \
 		$(TEST_ENGINE) --test loom
 	$(PASS)
 
-$(PASSED)/sim: $(SOURCES) $(PASSED)/tools
+$(PASSED)/sim: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	RUSTFLAGS="--cfg sim" CARGO_TARGET_DIR=$(TARGET)/sim $(RAN) sim -- \
 		$(TEST_ENGINE) --features failpoints --test sim
 	$(PASS)
 
-$(PASSED)/defects: $(SOURCES) $(PASSED)/tools
+$(PASSED)/defects: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	$(RAN) defects -- $(TEST_ENGINE) --features defects --test defects
 	$(PASS)
 
 # The package is installed as users have it, from a wheel, so that nothing is written beside the
 # sources; pytest runs where it finds the installed one first.
-$(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS)
+$(PASSED)/python: $(PASSED)/wheel $(PYTHON_TESTS) $(PASSED)/chosen-python
 	$(BEGIN)
 	$(RAN) python -- $(VENV_PYTHON) -m pytest --quiet -rs $(PYTEST)
 	$(PASS)
 
-$(PASSED)/pythons: $(PASSED)/python scripts/pythons.py
+$(PASSED)/pythons: $(PASSED)/python $(PASSED)/chosen-python scripts/pythons.py
 	$(BEGIN)
-	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) $(PYTEST)
+	$(RAN) pythons -- $(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) $(PYTEST)
 	$(PASS)
 
 # What differs between versions, on those that are not tested whole.
-$(PASSED)/smoke: $(PASSED)/python scripts/pythons.py
+$(PASSED)/smoke: $(PASSED)/python $(PASSED)/chosen-python scripts/pythons.py
 	$(BEGIN)
-	$(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) --smoke $(PYTEST)
+	$(RAN) smoke -- $(PYTHON) scripts/pythons.py target/wheels --tested $(VENV_PYTHON) --smoke $(PYTEST)
 	$(PASS)
 
 $(PASSED)/typing: $(PASSED)/wheel $(wildcard scripts/*.py)
@@ -210,7 +216,14 @@ $(VENV)/made: $(PASSED)/tools Makefile
 	@touch $@
 
 # Always looked at; written, and so newer than what passed, only when a tool is another one.
-$(PASSED)/tools: FORCE
-	@mkdir -p $(PASSED)
+$(PASSED)/tools: FORCE | $(PASSED)
 	@scripts/tools.sh > $@.now
+	@cmp -s $@.now $@ || cp $@.now $@
+
+$(PASSED):
+	@mkdir -p $@
+
+# The same of what is chosen.
+$(PASSED)/chosen-%: FORCE | $(PASSED)
+	@: $(file >$@.now,$(CHOSEN_$*))
 	@cmp -s $@.now $@ || cp $@.now $@

@@ -3,11 +3,11 @@
     python3 scripts/suites/ran.py NAME -- COMMAND...    run a suite, and write down its counts
     python3 scripts/suites/ran.py --show NAME...        show the counts of suites that passed
 
-The output of the command goes through unchanged. It is read for what the runners report: those of
-Rust (libtest), pytest, unittest and `scripts/pythons.py`.
+The output of the command goes through unchanged. The reports of libtest, pytest, unittest and
+`scripts/pythons.py` are read from it.
 
-What always holds: the exit status is 0 only if the command's is 0, at least one test passed, and
-each Rust program below `tests/` passed at least one. A test that is left out counts as skipped,
+What always holds: the exit status is 0 only if the command's is 0, at least one test passed, and so
+did one of each Rust program below `tests/` and on each interpreter, unless all have passed before. A test that is left out counts as skipped,
 with its reason: an ignored one, one that pytest skips, and one that prints `SKIPPED name: reason`,
 as `skipped` in `crates/coheap-core/tests/support/privilege.rs` does.
 
@@ -37,6 +37,8 @@ PYTEST_SKIPPED = re.compile(r"SKIPPED \[(\d+)\] ((?:\S+?)(?::\d+)?): (.+)$")
 PYTEST = re.compile(r"(?:=+ )?(?:\d+ \w+, )*(\d+) passed\b.* in [\d.]+s")
 UNITTEST = re.compile(r"Ran (\d+) tests? in ")
 UNITTEST_SKIPPED = re.compile(r"OK \(.*?skipped=(\d+)")
+PYTHONS_PROGRAM = re.compile(r"(?:the suite|the smoke set) on (\S+)$")
+PYTHONS_BEFORE = re.compile(r"Python [\d.]+\w*: has passed before")
 PYTHONS_SKIPPED = re.compile(r"(Python [\d.]+\w*): skipped: (.+)$")
 
 
@@ -57,6 +59,7 @@ class Tally:
     skips: list[Skip] = field(default_factory=list)
     programs: dict[str, int] = field(default_factory=dict)
     program: str = ""
+    is_done_before: bool = False
 
     def read(self, line: str) -> None:
         """Take in one line of the output."""
@@ -64,6 +67,11 @@ class Tally:
         if match := PROGRAM.match(line):
             self.program = match[1] or f"doctests of {match[2]}"
             self.programs.setdefault(self.program, 0)
+        elif match := PYTHONS_PROGRAM.match(line):
+            self.program = f"pytest on {match[1]}"
+            self.programs[self.program] = 0
+        elif PYTHONS_BEFORE.match(line):
+            self.is_done_before = True
         elif match := LIBTEST.search(line):
             self.passed += int(match[1])
             self.programs[self.program] = self.programs.get(self.program, 0) + int(match[1])
@@ -75,6 +83,8 @@ class Tally:
             self.skips.append(Skip(match[1], match[2]))
         elif match := PYTEST.match(line):
             self.passed += int(match[1])
+            if self.program in self.programs:
+                self.programs[self.program] += int(match[1])
         elif match := UNITTEST.match(line):
             self.passed += int(match[1])
         elif match := UNITTEST_SKIPPED.match(line):
@@ -90,8 +100,10 @@ class Tally:
     def faults(self) -> list[str]:
         """Say where nothing ran though something should have."""
         idle = [name for name, passed in self.programs.items() if not passed]
-        faults = [f"{name} ran no test" for name in idle if name.startswith("tests/")]
-        return faults if self.passed else [*faults, "no test ran"]
+        counted = ("tests/", "pytest on ")
+        faults = [f"{name} ran no test" for name in idle if name.startswith(counted)]
+        is_complete = self.passed or (self.is_done_before and not self.programs)
+        return faults if is_complete else [*faults, "no test ran"]
 
     def line(self, name: str) -> str:
         """Show the counts on one line."""

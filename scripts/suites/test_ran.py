@@ -96,6 +96,20 @@ class RefusesWhatRanNothing(unittest.TestCase):
                 self.assertEqual(tally(text).faults(), ["no test ran"])
 
 
+    def test_an_interpreter_on_which_pytest_passed_nothing(self) -> None:
+        first = ("the smoke set on /a/python3.12\n", "5 passed in 0.10s\n")
+        self.assertEqual(tally(*first).faults(), [])
+        counts = tally(*first, "the smoke set on /a/python3.13\n", "5 skipped in 0.10s\n")
+        self.assertEqual(counts.faults(), ["pytest on /a/python3.13 ran no test"])
+
+    def test_nothing_runs_where_the_only_interpreter_has_passed_before(self) -> None:
+        counts = tally(
+            "Python 3.11: has passed before, with make python\n",
+            "Python 3.12: skipped: there is no python3.12 on the PATH\n",
+        )
+        self.assertEqual((counts.faults(), counts.skipped), ([], 1))
+
+
 class RunsCommands(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
