@@ -214,8 +214,9 @@ impl fmt::Display for Error {
             Self::WrongKind { found, wanted } => {
                 write!(
                     f,
-                    "the object is a {found}, not a {wanted}; nothing was changed; choose another \
-                     name"
+                    "the object is {}, not {}; nothing was changed; choose another name",
+                    found.one(),
+                    wanted.one()
                 )
             }
             Self::NoSuchHeap { pid } => write!(

@@ -69,6 +69,15 @@ macro_rules! define_kind {
 }
 for_each_kind!(define_kind);
 
+impl Kind {
+    /// The noun with its article, as messages have it.
+    pub fn one(self) -> String {
+        let noun = self.noun();
+        let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+        format!("{article} {noun}")
+    }
+}
+
 impl std::fmt::Display for Kind {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(self.noun())

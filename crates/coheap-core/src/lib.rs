@@ -8,7 +8,7 @@
 //! | floor | asks |
 //! |---|---|
 //! | `wire` | how does a value lie in bytes? |
-//! | `kind` `error` | what is it, and why not? |
+//! | `kind` `error` `defect` | what is it, and why not? |
 //! | `os` | what does the kernel say? |
 //! | `memory` | where is it, and is it in bounds? |
 //! | `sync` | whose turn is it, and who lives? |

@@ -119,7 +119,9 @@ impl fmt::Display for Error {
             }
             Self::WrongKind { name, found, wanted } => write!(
                 f,
-                "`{name}` is a {found}, not a {wanted}; nothing was changed; choose another name"
+                "`{name}` is {}, not {}; nothing was changed; choose another name",
+                found.one(),
+                wanted.one()
             ),
             Self::ObjectGone => Engine::ObjectGone.fmt(f),
             Self::LeaseLost => Engine::LeaseLost.fmt(f),

@@ -6,7 +6,7 @@
 //!
 //! What always holds: each struct has one owner, and only that owner reads and writes it (except
 //! that the number of held locks is also read before a row passes to another thread). This floor
-//! reads none of them.
+//! only lends them.
 //!
 //! Not here: shared state, such as pending chains and the age of a transaction (`layout`).
 

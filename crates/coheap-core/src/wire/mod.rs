@@ -36,7 +36,7 @@ pub const KEY_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 pub const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// First byte of a value that refers to objects; the value itself stands behind its references.
-pub const PARCEL: u8 = 0x16;
+pub(crate) const PARCEL: u8 = 0x16;
 
 /// Longest varint: ten groups of seven bits hold 64.
 const MAX_VARINT_BYTES: usize = 10;
