@@ -1,6 +1,6 @@
 //! Known mistakes that can be switched on, to prove that the tests detect them.
 //!
-//! Each `defect(Mistake::...)` in the engine marks a place where an earlier draft, or a careless
+//! Each `defect(Mistake::...)` in the engine marks code in which an earlier draft, or a careless
 //! reader of the design, was wrong. Without the feature `defects` it is a constant `false` and is
 //! compiled out. `docs/testing.md` has the table: name, mistake, file.
 //!

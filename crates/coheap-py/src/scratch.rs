@@ -97,15 +97,15 @@ impl Scratch {
         let (done, met) = pickling::meeting(engine, encode);
         done?;
         if !met.is_empty() {
-            scratch.pack(value.py(), heap, &pickling::places(&met))?;
+            scratch.pack(value.py(), heap, &pickling::targets(&met))?;
         }
         Ok(scratch)
     }
 
     #[cold]
-    fn pack(&mut self, py: Python<'_>, heap: &OpenHeap, places: &[Target]) -> PyResult<()> {
+    fn pack(&mut self, py: Python<'_>, heap: &OpenHeap, targets: &[Target]) -> PyResult<()> {
         let bytes = &mut self.0;
-        let pack = |context: &Context| parcel::pack(context, bytes, places);
+        let pack = |context: &Context| parcel::pack(context, bytes, targets);
         let packed = heap.run(py, || "a value with handles".to_owned(), pack)?;
         self.1 = Some(Box::new(Packed(heap.engine.clone(), packed)));
         Ok(())

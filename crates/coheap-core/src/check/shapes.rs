@@ -30,7 +30,7 @@ pub(super) struct Found<'r> {
     /// The objects with leases or promises, with the numbers of those that were not found yet.
     owed: BTreeMap<u64, Owed>,
     /// The objects that values refer to and that were not walked yet.
-    places: Vec<Target>,
+    references: Vec<Target>,
 }
 
 impl Walk for Found<'_> {
@@ -38,8 +38,8 @@ impl Walk for Found<'_> {
         self.blocks.claim(at, room)
     }
 
-    fn refer(&mut self, place: Target) {
-        self.places.push(place);
+    fn refer(&mut self, reference: Target) {
+        self.references.push(reference);
     }
 
     fn owe(&mut self, object: &Object, owed: Owed) {
@@ -50,8 +50,8 @@ impl Walk for Found<'_> {
 impl<'r> Found<'r> {
     /// Begins with the blocks only.
     pub(super) fn new(region: &'r Region, blocks: Blocks) -> Self {
-        let (objects, owed, places) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { region, blocks, objects, owed, places }
+        let (objects, owed, references) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { region, blocks, objects, owed, references }
     }
 
     /// Claims all objects, and returns their number.
@@ -130,8 +130,8 @@ impl<'r> Found<'r> {
                 walk::cell(self, region, Cell::load(&record.cell))?;
             }
         }
-        while let Some(place) = self.places.pop() {
-            self.meet_reference(place)?;
+        while let Some(reference) = self.references.pop() {
+            self.meet_reference(reference)?;
         }
         others.into_iter().try_for_each(|record| self.take_off(record))
     }

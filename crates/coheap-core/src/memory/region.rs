@@ -1,4 +1,4 @@
-//! The mapped bytes of a heap, and the only place where an offset becomes an address.
+//! The mapped bytes of a heap, and the only code that turns an offset into an address.
 //!
 //! What always holds (SAFETY notes cite these by name):
 //!
@@ -307,9 +307,9 @@ impl Region {
         let first = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
         for (number, word) in words.iter().enumerate() {
             // SAFETY: room for all of `words` was reserved.
-            let place = unsafe { first.add(number * 8) };
+            let target = unsafe { first.add(number * 8) };
             // SAFETY: eight bytes of the reserved room, which nobody else refers to.
-            unsafe { place.cast::<[u8; 8]>().write(word.get().to_le_bytes()) };
+            unsafe { target.cast::<[u8; 8]>().write(word.get().to_le_bytes()) };
         }
         // SAFETY: the words that were written behind `start` hold at least `len` bytes.
         unsafe { out.set_len(start + len) };

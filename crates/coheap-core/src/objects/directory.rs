@@ -167,8 +167,8 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns all names and the places of their objects, the oldest first. The directory's turn is
-/// held.
+/// Returns all names and the references to their objects, the oldest first. The directory's turn
+/// is held.
 pub(crate) fn entries(region: &Region) -> Result<Vec<(String, DirectoryValue)>> {
     let table = Table::new(region, &region.header().directory);
     let mut entries = Vec::new();
@@ -186,7 +186,7 @@ pub(crate) fn entries(region: &Region) -> Result<Vec<(String, DirectoryValue)>> 
     Ok(entries)
 }
 
-/// Returns the place of the object with this name.
+/// Returns the reference to the object with this name.
 fn value_in(region: &Region, cell: Cell) -> Result<DirectoryValue> {
     let mut bytes = Vec::new();
     cell.read(region, &mut bytes)?;

@@ -23,7 +23,7 @@ use crate::sync::{Patience, deadlock, lock};
 /// How often a caller checks before it sleeps: most transactions end in less than a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 200 };
 
-/// The place of an object, and the object's generation when the handle was made.
+/// The offset of an object, and the object's generation when the handle was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Handle {
     /// Offset of the header.

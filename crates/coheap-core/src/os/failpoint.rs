@@ -1,4 +1,4 @@
-//! A place to die: asked before every store to a heap when the feature `failpoints` is on.
+//! A point of death: asked before every store to a heap when the feature `failpoints` is on.
 //!
 //! What always holds: without the feature `hit` is empty and costs nothing. With it, only the
 //! thread that called `arm` counts, and it dies by SIGKILL, as real victims do, *before* the

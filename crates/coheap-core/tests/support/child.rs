@@ -201,11 +201,11 @@ pub(crate) fn state_of(pid: i32) -> char {
 /// What a panic of this process says goes to `note`, nowhere else.
 pub(crate) fn note_panics(note: impl Fn(&str) + Send + Sync + 'static) {
     std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map_or(String::new(), ToString::to_string);
+        let location = panic.location().map_or(String::new(), ToString::to_string);
         let payload = panic.payload();
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no text)");
-        note(&format!("{place}: {text}"));
+        note(&format!("{location}: {text}"));
     }));
 }
 

@@ -45,7 +45,7 @@ impl Access<'_> {
 
 /// Runs a short operation that changes nothing, or nothing that a transaction could have.
 ///
-/// A macro, as [`change!`] is: what is written once is compiled once for each place, and neither
+/// A macro, as [`change!`] is: what is written once is compiled once for each use, and neither
 /// costs more than if it were the only one.
 macro_rules! read {
     ($object:expr, $py:expr, |$access:ident| $operation:expr) => {

@@ -68,9 +68,9 @@ struct Level {
     is_watched: bool,
 }
 
-/// Where a level is.
+/// Where a level is among the levels of this thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Nesting {
     /// Not in this thread.
     Elsewhere,
     /// There are levels inside it.
@@ -165,24 +165,24 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
         kept: Vec::new(),
         mark: outside::mark(py, number)?,
     });
-    BLOCK.with(|place| *place.borrow_mut() = Some(block));
-    NUMBER.with(|place| place.set(number));
+    BLOCK.set(Some(block));
+    NUMBER.set(number);
     OPEN.fetch_add(1, Ordering::Relaxed);
     Ok(Ok(number))
 }
 
 /// Where a level is.
-pub(super) fn place_of(number: u64) -> Place {
-    let place = with_any(|block| {
+pub(super) fn nesting_of(number: u64) -> Nesting {
+    let nesting = with_any(|block| {
         let at = block.levels.iter().position(|level| level.number == number);
         match at {
-            None => Place::Elsewhere,
-            Some(at) if at + 1 < block.levels.len() => Place::Covered,
-            Some(0) => Place::Outermost,
-            Some(_) => Place::Inner,
+            None => Nesting::Elsewhere,
+            Some(at) if at + 1 < block.levels.len() => Nesting::Covered,
+            Some(0) => Nesting::Outermost,
+            Some(_) => Nesting::Inner,
         }
     });
-    place.unwrap_or(Place::Elsewhere)
+    nesting.unwrap_or(Nesting::Elsewhere)
 }
 
 /// Notes that a level was left, or that nobody will leave it, where its block is not.
@@ -278,9 +278,9 @@ impl Block {
     pub(super) fn touch(&mut self, object: &Object) -> Result<&mut Transaction> {
         self.check()?;
         let transaction = bind(&mut self.transaction, &object.heap.engine, self.age)?;
-        if let Err(place) = self.kept.binary_search_by_key(&object.handle().at, |it| it.handle().at)
+        if let Err(index) = self.kept.binary_search_by_key(&object.handle().at, |it| it.handle().at)
         {
-            self.kept.insert(place, object.clone());
+            self.kept.insert(index, object.clone());
         }
         Ok(transaction)
     }

@@ -32,7 +32,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use block::{Entry, Place};
+use block::{Entry, Nesting};
 use blocked::Blocked;
 use named::Named;
 
@@ -295,7 +295,7 @@ impl Atomic {
 
     /// Return whether it is open inside another block.
     fn _is_inner(&self) -> bool {
-        block::place_of(self.level.load(Ordering::Acquire)) == Place::Inner
+        block::nesting_of(self.level.load(Ordering::Acquire)) == Nesting::Inner
     }
 
     /// Undo the block if it is open. Python 3.14 may raise KeyboardInterrupt between `__enter__` and
@@ -352,14 +352,14 @@ impl Atomic {
     }
 
     fn leave_level(&self, py: Python<'_>, level: u64, passing: Option<&PyErr>) -> PyResult<()> {
-        match block::place_of(level) {
-            Place::Elsewhere => {
+        match block::nesting_of(level) {
+            Nesting::Elsewhere => {
                 if level != 0 {
                     block::note_left(level);
                 }
                 Err(misused(py, LEFT_ELSEWHERE, passing))
             }
-            Place::Covered => {
+            Nesting::Covered => {
                 drop(block::take());
                 Err(misused(
                     py,
@@ -370,19 +370,19 @@ impl Atomic {
                     passing,
                 ))
             }
-            Place::Inner => self.leave_inner(py, passing),
-            Place::Outermost => self.end(py, passing),
+            Nesting::Inner => self.leave_inner(py, passing),
+            Nesting::Outermost => self.end(py, passing),
         }
     }
 
     /// Undoes the level if it is open and can no longer be left.
     fn abandon(&self) {
         let level = self.level.swap(0, Ordering::AcqRel);
-        match block::place_of(level) {
+        match block::nesting_of(level) {
             _ if level == 0 => {}
-            Place::Elsewhere => block::note_left(level),
+            Nesting::Elsewhere => block::note_left(level),
             // The blocks around it go on.
-            Place::Inner if block::with(|block| block.leave_level(true)).is_ok() => {}
+            Nesting::Inner if block::with(|block| block.leave_level(true)).is_ok() => {}
             _ => drop(block::take()),
         }
         if self.named.has_locks() {

@@ -50,11 +50,11 @@ impl Named {
         }
         let is_lock =
             |it: &Bound<'_, PyAny>| it.is_instance_of::<Lock>() || it.is_instance_of::<RLock>();
-        let place = |it: &Bound<'_, PyAny>| object_of(it).map(|object| object.handle().at);
+        let offset = |it: &Bound<'_, PyAny>| object_of(it).map(|object| object.handle().at);
         let mut locks: Vec<_> = self.objects.iter().map(|it| it.bind(py)).collect();
         locks.retain(|it| is_lock(it));
-        locks.sort_by_key(|it| place(it));
-        locks.dedup_by_key(|it| place(it));
+        locks.sort_by_key(|it| offset(it));
+        locks.dedup_by_key(|it| offset(it));
         let deadline = timeout.and_then(waiting::after);
         for lock in locks {
             let left = deadline.map(|end| end.saturating_sub(system::now()) as f64 / 1e9);

@@ -23,9 +23,9 @@ use crate::object::{Object, OpenHeap};
 use crate::queue::WorkQueue;
 use crate::value::{Typecode, Value};
 
-/// Finds the heap at a place.
-fn find(py: Python<'_>, place: Whereabouts) -> PyResult<OpenHeap> {
-    let (path, uuid, pid, descriptors, inodes, is_default, pickle) = place;
+/// Finds the heap that was pickled.
+fn find(py: Python<'_>, whereabouts: Whereabouts) -> PyResult<OpenHeap> {
+    let (path, uuid, pid, descriptors, inodes, is_default, pickle) = whereabouts;
     let found = py.detach(|| {
         let address = Address { uuid, pid, descriptors, inodes };
         match path.map(|path| open_named(Path::new(&path), uuid)) {
@@ -65,10 +65,10 @@ type Which = (u64, u64, Option<String>, String);
 #[pyfunction]
 pub(crate) fn _open_object(
     py: Python<'_>,
-    place: Whereabouts,
+    whereabouts: Whereabouts,
     which: Which,
 ) -> PyResult<Py<PyAny>> {
-    let heap = find(py, place)?;
+    let heap = find(py, whereabouts)?;
     let (at, generation, name, more) = which;
     let subject =
         || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
@@ -99,6 +99,6 @@ pub(crate) fn _open_object(
 }
 
 #[pyfunction]
-pub(crate) fn _open_heap(py: Python<'_>, place: Whereabouts) -> PyResult<Heap> {
-    Ok(Heap { heap: find(py, place)? })
+pub(crate) fn _open_heap(py: Python<'_>, whereabouts: Whereabouts) -> PyResult<Heap> {
+    Ok(Heap { heap: find(py, whereabouts)? })
 }

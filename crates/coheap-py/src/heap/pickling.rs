@@ -35,20 +35,20 @@ static PICKLED: PrivateMutex<BTreeMap<usize, Arc<Keeper>>> = PrivateMutex::new(B
 
 /// Pickles a handle. `more` is the extra text of the class.
 pub(crate) fn reduce<'py>(py: Python<'py>, object: &Object, more: &str) -> PyResult<Reduced<'py>> {
-    let place = place(py, &object.heap)?;
+    let whereabouts = whereabouts_of(py, &object.heap)?;
     if !meet(object) {
         keep(&object.keeper);
     }
     let function = py.import("coheap._native")?.getattr("_open_object")?;
     let Handle { at, generation, .. } = object.handle();
     let which = (at, generation, object.name(), more);
-    Ok((function, (place, which).into_pyobject(py)?))
+    Ok((function, (whereabouts, which).into_pyobject(py)?))
 }
 
 /// Pickles a heap.
 pub(super) fn reduce_heap<'py>(py: Python<'py>, heap: &OpenHeap) -> PyResult<Reduced<'py>> {
     let function = py.import("coheap._native")?.getattr("_open_heap")?;
-    Ok((function, (place(py, heap)?,).into_pyobject(py)?))
+    Ok((function, (whereabouts_of(py, heap)?,).into_pyobject(py)?))
 }
 
 thread_local! {
@@ -68,12 +68,12 @@ pub(crate) fn meeting<T>(engine: &Engine, encode: impl FnOnce() -> T) -> (T, Vec
 }
 
 /// Returns the offsets and generations of the objects, each once.
-pub(crate) fn places(met: &[Object]) -> Vec<Target> {
-    let mut places: Vec<Target> =
+pub(crate) fn targets(met: &[Object]) -> Vec<Target> {
+    let mut targets: Vec<Target> =
         met.iter().map(|object| (object.handle().at, object.handle().generation)).collect();
-    places.sort_unstable();
-    places.dedup();
-    places
+    targets.sort_unstable();
+    targets.dedup();
+    targets
 }
 
 /// Notes an object without a name in the value that is being encoded for its heap, if there is one:
@@ -112,7 +112,7 @@ pub(super) fn let_go(engine: &Engine) {
     });
 }
 
-fn place(py: Python<'_>, heap: &OpenHeap) -> PyResult<Whereabouts> {
+fn whereabouts_of(py: Python<'_>, heap: &OpenHeap) -> PyResult<Whereabouts> {
     let engine = &heap.engine;
     let is_default = default::is_default(engine);
     let pickle = heap.rules.pickle;

@@ -246,7 +246,7 @@ fn who_waits_for_an_object_is_woken_when_the_wait_is_over() {
 }
 
 /// Goal: no wait is forgotten in the rows above.
-/// Method: each public function in a kind's folder that is given a time to wait has its place.
+/// Method: each public function in a kind's folder that is given a time to wait is in them.
 #[test]
 fn every_function_that_waits_is_tried() {
     for kind in Kind::ALL {
@@ -273,7 +273,7 @@ impl Scene {
         Self { heap, context, handle }
     }
 
-    /// The signals that the object's kind lists, each with its place.
+    /// The signals that the object's kind lists, each with its offset.
     fn listed(&self) -> Vec<(u64, &Signal)> {
         let (region, handle) = (self.heap.region(), &self.handle);
         let (_, kind) = Handle::any(region, handle.at, handle.generation).expect("an object");

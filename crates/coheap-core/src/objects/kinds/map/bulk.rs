@@ -35,7 +35,7 @@ trait Batch {
     fn has_long(&self) -> bool;
 }
 
-/// A key of a call, once, and the place of its value in the call.
+/// A key of a call, once, and the number of its value in the call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Write {
     name: u32,

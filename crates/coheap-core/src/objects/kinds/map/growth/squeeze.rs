@@ -13,7 +13,7 @@ use crate::objects::cell::{self, Cell, REMOVED};
 
 /// Most entries that one change moves.
 const MOVES: usize = 512;
-/// Words that the move of one entry saves: four of the entry, one at its old place, and its bucket.
+/// Words that the move of one entry saves: four of the entry, one at its old position, and its bucket.
 const MOVE_WORDS: usize = 6;
 
 /// Moves the living entries together, and frees the segments behind them, except for room for

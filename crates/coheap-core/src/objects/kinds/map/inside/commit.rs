@@ -5,7 +5,7 @@
 use std::any::Any;
 
 use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
-use super::writes::{Action, Places, Write, Writes};
+use super::writes::{Action, Positions, Write, Writes};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -53,12 +53,12 @@ impl Overlaid for Writes {
         for write in self.iter() {
             prepare(&table, write, needs, &mut new, &mut positions)?;
         }
-        self.directory_len = Places::Known(positions);
+        self.directory_len = Positions::Known(positions);
         if !new.is_empty() {
             let numbering = table.root.numbering.get();
             reserve(held, object, &new)?;
             if table.root.numbering.get() != numbering {
-                self.directory_len = Places::Forgotten;
+                self.directory_len = Positions::Forgotten;
             }
         }
         Ok(())
@@ -70,8 +70,8 @@ impl Overlaid for Writes {
         }
         let object = self.map.handle.object(change.region())?;
         let mut unseen = match &self.directory_len {
-            Places::Known(positions) => positions.iter(),
-            Places::Forgotten => [].iter(),
+            Positions::Known(positions) => positions.iter(),
+            Positions::Forgotten => [].iter(),
         };
         for write in self.iter() {
             match &write.action {
@@ -106,8 +106,8 @@ impl Writes {
     ) -> Result<()> {
         let region = change.region();
         let entry = match self.directory_len {
-            Places::Known(_) => Table::new(region, object).entry(position)?,
-            Places::Forgotten => find(region, object, &write.key())?.entry,
+            Positions::Known(_) => Table::new(region, object).entry(position)?,
+            Positions::Forgotten => find(region, object, &write.key())?.entry,
         };
         if Cell::load(&entry.key).is_removed() {
             return Err(Corrupt { what: "entry under a lock", at: position }.into());

@@ -86,7 +86,7 @@ pub(crate) struct Writes {
     /// Whether there may be an `Action::Add`.
     has_unseen: bool,
     /// Where the entries are, once the commit has looked.
-    pub(super) directory_len: Places,
+    pub(super) directory_len: Positions,
 }
 
 impl Transactional for Map {
@@ -99,7 +99,7 @@ impl Transactional for Map {
 
 /// Where the entries of a map are.
 #[derive(Debug, Clone)]
-pub(super) enum Places {
+pub(super) enum Positions {
     /// Where the writes say they are; the integers that are added to unseen here, in the order of
     /// the additions, `None` for a key that is new.
     Known(Vec<Option<u64>>),
@@ -107,7 +107,7 @@ pub(super) enum Places {
     Forgotten,
 }
 
-impl Default for Places {
+impl Default for Positions {
     fn default() -> Self {
         Self::Known(Vec::new())
     }
@@ -188,7 +188,7 @@ impl Additions<'_> {
 impl Writes {
     /// No writes, to a map of a heap with this seed.
     pub(super) fn new(map: Map, seed: u64) -> Self {
-        let (index, directory_len) = (Index::default(), Places::default());
+        let (index, directory_len) = (Index::default(), Positions::default());
         Self { map, writes: Vec::new(), index, seed, has_unseen: false, directory_len }
     }
 
