@@ -13,10 +13,10 @@ use crate::allocator::Room;
 use crate::error::Result;
 use crate::kind::Kind;
 use crate::memory::Region;
-use crate::memory::layout::{DirectoryValue, Object, Record, SLOT_COUNT};
+use crate::memory::layout::{DirectoryValue, Object, ObjectShape, Record, SLOT_COUNT};
 use crate::objects::cell::Cell;
 use crate::objects::kinds;
-use crate::objects::ledger::record::{RECORD, REFERENCE, RESERVED};
+use crate::objects::ledger::record::RECORD;
 use crate::objects::parcel::{self, Target};
 use crate::objects::walk::{self, Owed, Walk};
 use crate::objects::{directory, husk};
@@ -79,7 +79,7 @@ impl<'r> Found<'r> {
         if object.generation.get() & 1 == 0 {
             return Err(broken("dead object in the directory or a ledger", at));
         }
-        let kind = Kind::of(object.shape.get() as u8);
+        let kind = Kind::of(ObjectShape::of(object.shape.get()).kind);
         let shape = kind.map(kinds::shape).ok_or_else(|| broken("kind of an object", at))?;
         shape.walk(self.region, object, self)
     }
@@ -126,7 +126,7 @@ impl<'r> Found<'r> {
             self.claim_slot(index, &mut others)?;
         }
         for record in &others {
-            if record.state.get() & RESERVED == 0 {
+            if record.state.get() & Record::RESERVED == 0 {
                 walk::cell(self, region, Cell::load(&record.cell))?;
             }
         }
@@ -146,7 +146,7 @@ impl<'r> Found<'r> {
             if record.previous.get() != before {
                 return Err(broken("list of a slot", at));
             }
-            if record.state.get() & REFERENCE != 0 {
+            if record.state.get() & Record::REFERENCE != 0 {
                 self.meet_reference((record.object.get(), record.generation.get()))?;
             } else {
                 others.push(record);
@@ -184,7 +184,7 @@ impl<'r> Found<'r> {
             return Ok(());
         }
         let owed = self.owed.get_mut(&at).ok_or_else(|| broken("object of a lease", at))?;
-        let is_promise = record.state.get() & RESERVED != 0;
+        let is_promise = record.state.get() & Record::RESERVED != 0;
         let number = if is_promise { &mut owed.promises } else { &mut owed.leases };
         *number = number.checked_sub(1).ok_or_else(|| broken("leases of an object", at))?;
         Ok(())

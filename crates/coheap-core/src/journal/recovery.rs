@@ -25,7 +25,7 @@ use crate::journal::saved;
 use crate::memory::Region;
 use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::os;
-use crate::sync::life::{Standing, State, StateWord};
+use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
 use crate::sync::{Census, Incarnation, Owner, turn};
 
 /// The result of an attempt to recover a process.
@@ -88,7 +88,7 @@ fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Incarnation>) ->
         return Ok(false);
     }
     let epoch = StateWord(census.region().slot(slot).state.acquire()).epoch();
-    if epoch & 0x3fff != low_epoch {
+    if epoch & LOW_EPOCH != low_epoch {
         return Ok(false);
     }
     Ok(census.standing(Incarnation { slot, epoch })? == Standing::Alive)

@@ -14,7 +14,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
 use crate::memory::Region;
-use crate::memory::layout::{OBJECT_TURNS, Object};
+use crate::memory::layout::{OBJECT_TURNS, Object, ObjectShape};
 use crate::os;
 use crate::sync::owner::{Owner, WAITERS};
 use crate::sync::wait::{self, Pause};
@@ -41,13 +41,12 @@ impl Handle {
     pub(crate) fn any(region: &Region, at: u64, generation: u64) -> Result<(Self, Kind)> {
         let shape = shape_of(region, at, generation)?;
         let broken = Corrupt { what: "kind of an object", at };
-        let kind = Kind::of(shape as u8).ok_or(broken)?;
+        let kind = Kind::of(ObjectShape::of(shape).kind).ok_or(broken)?;
         Ok((Self::of(shape, at, generation)?, kind))
     }
 
     fn of(shape: u64, at: u64, generation: u64) -> Result<Self> {
-        let turn = (shape >> 16) as u32 & 0xffff;
-        let second_turn = (shape >> 32) as u32 & 0xffff;
+        let ObjectShape { turn, second_turn, .. } = ObjectShape::of(shape);
         if turn >= OBJECT_TURNS || second_turn >= OBJECT_TURNS {
             return Err(Corrupt { what: "turns of an object", at: shape }.into());
         }
@@ -244,8 +243,7 @@ pub fn create(
     let at = allocator::take(change, Room::Class(HEADER_CLASS))?;
     let object: &Object = region.at(at)?;
     let generation = object.generation.get() | 1;
-    let shape = kind as u64 | u64::from(turn) << 16 | u64::from(second_turn) << 32;
-    change.set(&object.shape, shape);
+    change.set(&object.shape, ObjectShape { kind: kind as u8, turn, second_turn }.word());
     change.put(&object.references, 1);
     change.put(&object.lock, 0);
     for word in &object.root {

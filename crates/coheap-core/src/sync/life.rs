@@ -18,12 +18,22 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::owner::SLOT_MASK;
 use super::{Incarnation, Owner};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
 use crate::os::{self, FileId, HeapFile, Identity, PrivateGuard, PrivateMutex, life};
+
+/// First bit of the state.
+const STATE: u32 = 32;
+/// First bit of the recoverer's slot plus one.
+const RECOVERER: u32 = 40;
+/// First bit of what is stored of the recoverer's epoch.
+const RECOVERER_EPOCH: u32 = 50;
+/// The bits of an epoch that are stored for a recoverer.
+pub const LOW_EPOCH: u32 = (1 << (u64::BITS - RECOVERER_EPOCH)) - 1;
 
 /// The state of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +64,10 @@ impl StateWord {
             State::Estate => 3,
             State::Unborn => 4,
         };
-        let by = by.map_or(0, |by| u64::from(by.slot + 1) << 40 | u64::from(by.epoch) << 50);
-        Self(u64::from(epoch) | state << 32 | by)
+        let by = by.map_or(0, |by| {
+            u64::from(by.slot + 1) << RECOVERER | u64::from(by.epoch) << RECOVERER_EPOCH
+        });
+        Self(u64::from(epoch) | state << STATE | by)
     }
 
     /// Returns the epoch.
@@ -65,7 +77,7 @@ impl StateWord {
 
     /// Returns the state. An unknown number counts as free, because nothing belongs to a free slot.
     pub fn state(self) -> State {
-        match self.0 >> 32 & 0xff {
+        match self.0 >> STATE & 0xff {
             1 => State::Live,
             2 => State::Recovering,
             3 => State::Estate,
@@ -76,8 +88,8 @@ impl StateWord {
 
     /// Returns the recoverer: its slot, and the low 14 bits of its epoch.
     pub fn recoverer(self) -> Option<(u32, u32)> {
-        let slot = (self.0 >> 40 & 0x3ff) as u32;
-        slot.checked_sub(1).map(|slot| (slot, (self.0 >> 50) as u32))
+        let slot = (self.0 >> RECOVERER) as u32 & SLOT_MASK;
+        slot.checked_sub(1).map(|slot| (slot, (self.0 >> RECOVERER_EPOCH) as u32))
     }
 }
 

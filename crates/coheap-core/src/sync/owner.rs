@@ -14,6 +14,14 @@
 pub const WAITERS: u64 = 1 << 63;
 /// The lock is used as a signal: the search for deadlocks ignores it.
 pub const SHARED: u64 = 1 << 53;
+/// First bit of the slot plus one.
+const SLOT: u32 = 32;
+/// The bits of a slot plus one, here and in the state word of a slot.
+pub(super) const SLOT_MASK: u32 = 0x3ff;
+/// First bit of the context plus one.
+const CONTEXT: u32 = 42;
+/// The bits of a context plus one.
+const CONTEXT_MASK: u32 = 0x7ff;
 
 /// One process that has or had a slot, living, dead or unborn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +41,7 @@ impl Owner {
     #[inline]
     pub fn new(process: Incarnation, context: u32) -> Self {
         let Incarnation { slot, epoch } = process;
-        Self(u64::from(epoch) | u64::from(slot + 1) << 32 | u64::from(context + 1) << 42)
+        Self(u64::from(epoch) | u64::from(slot + 1) << SLOT | u64::from(context + 1) << CONTEXT)
     }
 
     /// Returns the owner that a word names.
@@ -57,7 +65,7 @@ impl Owner {
     /// Returns the process. `None` if there is no owner, or no such slot (a damaged word).
     #[inline]
     pub fn process(self) -> Option<Incarnation> {
-        let slot = ((self.0 >> 32) as u32 & 0x3ff).checked_sub(1)?;
+        let slot = ((self.0 >> SLOT) as u32 & SLOT_MASK).checked_sub(1)?;
         let epoch = self.0 as u32;
         (slot < crate::memory::layout::SLOT_COUNT).then_some(Incarnation { slot, epoch })
     }
@@ -65,7 +73,7 @@ impl Owner {
     /// Returns the row of the thread. `None` if the word does not name one, or if there is no such
     /// row.
     pub fn context(self) -> Option<u32> {
-        let context = (self.0 >> 42) as u32 & 0x7ff;
+        let context = (self.0 >> CONTEXT) as u32 & CONTEXT_MASK;
         context.checked_sub(1).filter(|context| *context < crate::memory::layout::CONTEXT_COUNT)
     }
 

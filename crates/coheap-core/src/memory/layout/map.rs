@@ -77,6 +77,13 @@ plain! {
     }
 }
 
+impl LeafHead {
+    /// First bit of the size: log2 of the number of words.
+    pub const SIZE: u32 = 32;
+    /// First bit of the depth: how many bits of the hash choose the leaf.
+    pub const DEPTH: u32 = 40;
+}
+
 /// The value of a name in the directory: 14 bytes, little endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectoryValue {

@@ -82,3 +82,39 @@ impl Object {
         view(&self.root)
     }
 }
+
+/// What the shape word of a living object says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectShape {
+    /// Its kind, as a number.
+    pub kind: u8,
+    /// The turn that guards it.
+    pub turn: u32,
+    /// Its second turn.
+    pub second_turn: u32,
+}
+
+impl ObjectShape {
+    /// First bit of the turn.
+    const TURN: u32 = 16;
+    /// First bit of the second turn.
+    const SECOND_TURN: u32 = 32;
+    /// Bits of each turn.
+    const TURN_MASK: u32 = 0xffff;
+
+    /// Returns the word.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        self.kind as u64
+            | (self.turn as u64) << Self::TURN
+            | (self.second_turn as u64) << Self::SECOND_TURN
+    }
+
+    /// What a word says.
+    #[inline(always)]
+    pub const fn of(word: u64) -> Self {
+        let turn = (word >> Self::TURN) as u32 & Self::TURN_MASK;
+        let second_turn = (word >> Self::SECOND_TURN) as u32 & Self::TURN_MASK;
+        Self { kind: word as u8, turn, second_turn }
+    }
+}

@@ -116,3 +116,32 @@ plain! {
         pub serial: Word,
     }
 }
+
+impl Record {
+    /// First bit of the state's reason.
+    const REASON: u32 = 32;
+    /// Bit of the state: a place promised to a transaction.
+    pub const RESERVED: u64 = 1 << 40;
+    /// Bit of the state: a reference to an object.
+    pub const REFERENCE: u64 = 1 << 41;
+    /// First bit of the slot plus one, for the slot whose list has the record.
+    pub const SIGNED: u32 = 48;
+
+    /// Returns the state of an item on a list of its queue.
+    #[inline(always)]
+    pub const fn returned(attempts: u64, reason: u64) -> u64 {
+        attempts | reason << Self::REASON
+    }
+
+    /// Returns the attempts that a state counts.
+    #[inline(always)]
+    pub const fn attempts(state: u64) -> u64 {
+        state & 0xffff_ffff
+    }
+
+    /// Returns why the item of a state came back, as a number.
+    #[inline(always)]
+    pub const fn reason(state: u64) -> u64 {
+        state >> Self::REASON & 0xff
+    }
+}

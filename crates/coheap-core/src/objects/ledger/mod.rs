@@ -31,7 +31,7 @@ use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::kinds::{AnyObject, Recipe, Typed};
 use crate::sync::Incarnation;
-use record::{MOVE_WORDS, RECORD, REFERENCE, ReturnReason};
+use record::{MOVE_WORDS, RECORD, ReturnReason};
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +151,7 @@ pub(crate) fn settle_first(
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
-        let is_reference = record.state.get() & REFERENCE != 0;
+        let is_reference = record.state.get() & Record::REFERENCE != 0;
         let target = is_reference.then(|| (record.object.get(), record.generation.get()));
         (at, target.map(|(at, generation)| Handle::any(region, at, generation)))
     };
@@ -172,8 +172,8 @@ struct Expected {
 impl Expected {
     fn is_met_by(&self, record: &Record, handle: &Handle) -> bool {
         let state = record.state.get();
-        state & REFERENCE != 0
-            && state >> record::SIGNED == u64::from(self.slot + 1)
+        state & Record::REFERENCE != 0
+            && state >> Record::SIGNED == u64::from(self.slot + 1)
             && record.object.get() == handle.at
             && record.generation.get() == handle.generation
             && self.serial.is_none_or(|serial| record.serial.get() == serial)
@@ -240,7 +240,7 @@ fn enter(change: &mut Change<'_>, slot: u32, handle: &Handle, serial: u64) -> Re
     change.put(&record.object, handle.at);
     change.put(&record.generation, handle.generation);
     cell::put(change, &record.cell, Cell::NOTHING);
-    change.put(&record.state, REFERENCE);
+    change.put(&record.state, Record::REFERENCE);
     change.put(&record.serial, serial);
     record::link(change, slot, record, true)?;
     Ok(at)
@@ -269,7 +269,7 @@ fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
     while at != 0 {
         left = left.checked_sub(1).ok_or(Corrupt { what: "list of a slot", at })?;
         let record: &Record = region.at(at)?;
-        if record.state.get() & REFERENCE != 0 {
+        if record.state.get() & Record::REFERENCE != 0 {
             found.push((record.serial.get(), at));
         }
         at = record.next.get();

@@ -20,13 +20,6 @@ use crate::sync::life::{State, StateWord};
 pub(crate) const RECORD: Room = Room::of(size_of::<Record>());
 /// Words that moving a record saves at most.
 pub(crate) const MOVE_WORDS: usize = 12;
-/// Bit of a record's state: a place promised to a transaction.
-pub(crate) const RESERVED: u64 = 1 << 40;
-/// Bit of a record's state: a reference to an object.
-pub(crate) const REFERENCE: u64 = 1 << 41;
-
-/// First bit of the slot plus one, for the slot whose list has the record.
-pub(crate) const SIGNED: u32 = 48;
 
 /// Why an item was returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +35,7 @@ pub enum ReturnReason {
 
 impl ReturnReason {
     pub(crate) fn of(state: u64) -> Self {
-        match state >> 32 & 0xff {
+        match Record::reason(state) {
             2 => Self::Died,
             3 => Self::Dropped,
             _ => Self::Nacked,
@@ -83,7 +76,7 @@ pub(crate) fn link(
     }
     change.put(&record.next, next);
     change.put(&record.previous, 0);
-    change.put(&record.state, record.state.get() | u64::from(own + 1) << SIGNED);
+    change.put(&record.state, record.state.get() | u64::from(own + 1) << Record::SIGNED);
     if next != 0 {
         change.set(&change.region().at::<Record>(next)?.previous, at);
     }

@@ -14,9 +14,7 @@ use crate::objects::header::Handle;
 use crate::objects::kinds;
 use crate::sync::{Incarnation, wait};
 
-use super::record::{
-    MOVE_WORDS, REFERENCE, ReturnReason, SIGNED, free, is_still_to_settle, unlink,
-};
+use super::record::{MOVE_WORDS, ReturnReason, free, is_still_to_settle, unlink};
 
 /// Settles the first lease or promise on the list of a process that is dead or leaving. Returns
 /// `false` if the list is empty.
@@ -35,7 +33,7 @@ pub(super) fn settle_first(
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
-        if record.state.get() & REFERENCE != 0 {
+        if record.state.get() & Record::REFERENCE != 0 {
             return Ok(true);
         }
         (at, Handle::any(region, record.object.get(), record.generation.get()))
@@ -50,7 +48,7 @@ pub(super) fn settle_first(
         return Ok(true);
     }
     let record: &Record = region.at(at)?;
-    if record.state.get() >> SIGNED != u64::from(dead + 1) {
+    if record.state.get() >> Record::SIGNED != u64::from(dead + 1) {
         // Not on this list: in a damaged heap, the list may lead back to a settled record.
         return Err(Corrupt { what: "list of a slot", at }.into());
     }

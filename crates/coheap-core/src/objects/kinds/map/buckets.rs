@@ -73,7 +73,13 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(super) fn word(self) -> u64 {
-        self.filled | u64::from(self.bits) << 32 | self.depth << 40
+        self.filled | u64::from(self.bits) << LeafHead::SIZE | self.depth << LeafHead::DEPTH
+    }
+
+    #[inline(always)]
+    fn of(word: u64) -> Self {
+        let bits = (word >> LeafHead::SIZE) as u32 & 0xff;
+        Self { filled: word & 0xffff_ffff, bits, depth: word >> LeafHead::DEPTH & 0xff }
     }
 
     pub(super) fn is_full_with(self, more: u64) -> bool {
@@ -84,13 +90,11 @@ impl Shape {
 /// Returns the shape of the leaf at an offset.
 #[inline(always)]
 pub(crate) fn leaf_shape(region: &Region, at: u64) -> Result<Shape, Corrupt> {
-    let word = region.at::<LeafHead>(at)?.shape.get();
-    let bits = (word >> 32) as u32 & 0xff;
-    let depth = word >> 40 & 0xff;
-    if !(LEAST_BITS..=MOST_BITS).contains(&bits) || depth > MOST_DEPTH {
+    let shape = Shape::of(region.at::<LeafHead>(at)?.shape.get());
+    if !(LEAST_BITS..=MOST_BITS).contains(&shape.bits) || shape.depth > MOST_DEPTH {
         return Err(Corrupt { what: "leaf of an index", at });
     }
-    Ok(Shape { filled: word & 0xffff_ffff, bits, depth })
+    Ok(shape)
 }
 
 /// Returns the words of the leaf at an offset, the head among them.

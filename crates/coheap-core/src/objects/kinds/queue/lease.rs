@@ -50,7 +50,7 @@ impl Queue {
             let at = body.returned.get();
             let record: &Record = region.at(at)?;
             read_item(region, Cell::load(&record.cell), out)?;
-            let attempt = (record.state.get() as u32).wrapping_add(1);
+            let attempt = (Record::attempts(record.state.get()) as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
             record::link(&mut change, own, record, false)?;
@@ -154,7 +154,7 @@ impl Queue {
             let record: &Record = region.at(at)?;
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
-            let attempts = (record.state.get() & 0xffff_ffff) as u32;
+            let attempts = Record::attempts(record.state.get()) as u32;
             failed.push(Failed { value, attempts, reason: ReturnReason::of(record.state.get()) });
             at = record.next.get();
             if at == seen {
@@ -182,7 +182,7 @@ pub(crate) fn find_lease<'a>(
     let record: &Record = region.at(lease.record)?;
     // A record that is free or serves another lease has another serial number. A record that was
     // returned, or that belongs to the parent of a forked child, is not signed by this process.
-    let signed = record.state.get() >> record::SIGNED;
+    let signed = record.state.get() >> Record::SIGNED;
     let is_ours = record.serial.get() == lease.serial
         && signed == u64::from(context.member().slot() + 1)
         && record.object.get() == queue.handle.at

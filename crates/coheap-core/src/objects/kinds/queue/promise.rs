@@ -13,7 +13,7 @@ use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
 
 use super::{Queue, check_place};
-use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, RESERVED};
+use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD};
 
 /// A promised place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Queue {
         change.put(&record.object, self.handle.at);
         change.put(&record.generation, self.handle.generation);
         cell::put(&change, &record.cell, Cell::NOTHING);
-        change.put(&record.state, RESERVED);
+        change.put(&record.state, Record::RESERVED);
         change.put(&record.serial, serial);
         record::link(&mut change, own, record, true)?;
         change.set(&body.reserved, body.reserved.get().wrapping_add(1));

@@ -51,9 +51,9 @@ pub(super) fn give_back(
     let region = change.region();
     let at = region.offset_of(record);
     let state = record.state.get();
-    let attempts = state & 0xffff_ffff;
+    let attempts = Record::attempts(state);
     let counted = attempts + u64::from(reason.is_some() && !defect(Mistake::CountNoAttempts));
-    let noted = reason.map_or(state >> 32 & 0xff, |reason| reason as u64);
+    let noted = reason.map_or(Record::reason(state), |reason| reason as u64);
     let max = body.max_attempts.get();
     let failed = reason.is_some() && max != 0 && counted >= max;
     let (first, last) = if failed {
@@ -62,7 +62,7 @@ pub(super) fn give_back(
         change.set(&body.returned_count, body.returned_count.get().wrapping_add(1));
         (&body.returned, &body.returned_last)
     };
-    change.set(&record.state, counted | noted << 32);
+    change.set(&record.state, Record::returned(counted, noted));
     change.set(&record.next, 0);
     match last.get() {
         0 => change.set(first, at),

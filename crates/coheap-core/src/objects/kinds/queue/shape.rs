@@ -15,7 +15,7 @@ use crate::memory::layout::{Husk, Object, QueueBody, QueueHusk, Record};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
 use crate::objects::kinds::{self, Signals};
-use crate::objects::ledger::record::{self, RECORD, RESERVED, ReturnReason};
+use crate::objects::ledger::record::{self, RECORD, ReturnReason};
 use crate::objects::walk::{self, Owed, Walk, broken};
 
 /// An empty queue.
@@ -113,7 +113,7 @@ impl kinds::Shape for Shape {
         reason: ReturnReason,
     ) -> Result<()> {
         let body = body_of(change.region(), object)?;
-        if record.state.get() & RESERVED == 0 {
+        if record.state.get() & Record::RESERVED == 0 {
             return records::give_back(change, body, record, Some(reason));
         }
         if defect(Mistake::KeepPromiseOfDead) {
