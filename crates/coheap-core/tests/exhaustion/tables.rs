@@ -70,7 +70,7 @@ fn one_thread_too_many_is_refused_and_ended_ones_make_room() {
             let seats = u64::from(CONTEXT_COUNT) - 1;
             let all_tried = Barrier::new(seats as usize + 1);
             std::thread::scope(|scope| {
-                for _ in 0..=seats {
+                let start = |_| {
                     let builder = std::thread::Builder::new().stack_size(64 << 10);
                     let work = || {
                         match heap.with(|context| total.add(context, 1)) {
@@ -80,8 +80,11 @@ fn one_thread_too_many_is_refused_and_ended_ones_make_room() {
                         };
                         all_tried.wait();
                     };
-                    builder.spawn_scoped(scope, work).expect("a thread");
-                }
+                    builder.spawn_scoped(scope, work).expect("a thread")
+                };
+                let threads: Vec<_> = (0..=seats).map(start).collect();
+                // The scope waits for what they do, and only `join` for their rows to be free.
+                threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
             });
             assert_eq!((page.get(OTHER), page.get(REFUSED)), (0, 1));
         }
