@@ -7,12 +7,23 @@
 //! way.
 
 use crate::allocator::{self, Room};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::layout::Object;
 use crate::objects::header::{self, Handle};
 use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, OfHandle, Recipe, Typed};
+
+/// Returns an error inside a transaction, which could not undo the creation or removal of an
+/// object.
+pub(super) fn refuse_inside(context: &Context) -> Result<()> {
+    if context.kept.transaction.is_open() {
+        return Err(Error::BadArgument(
+            "objects are created and removed outside of transactions only",
+        ));
+    }
+    Ok(())
+}
 
 /// Words that `make` saves at most.
 pub(super) const MAKE_WORDS: usize = header::CREATE_WORDS + FILL_WORDS;

@@ -49,7 +49,7 @@ impl Directory {
         if let Some(found) = Table::new(region, directory).find(&key)? {
             return object_in(region, Cell::load(&found.entry.value));
         }
-        refuse_inside(context)?;
+        birth::refuse_inside(context)?;
         let object = create(&held, directory, &key, recipe)?;
         drop(held);
         allocator::tidy(context)?;
@@ -96,7 +96,7 @@ impl Directory {
     /// [`Error::BadArgument`] inside a transaction; nothing was changed.
     pub fn remove(&self, context: &Context, name: &str) -> Result<()> {
         check_name(name)?;
-        refuse_inside(context)?;
+        birth::refuse_inside(context)?;
         let region = context.region();
         loop {
             let (handle, kind) = self.look_up(context, name)?;
@@ -141,17 +141,6 @@ impl Directory {
 }
 
 const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
-
-/// Returns an error inside a transaction, which could not undo the creation or removal of an
-/// object.
-fn refuse_inside(context: &Context) -> Result<()> {
-    if context.kept.transaction.is_open() {
-        return Err(Error::BadArgument(
-            "objects are created and removed outside of transactions only",
-        ));
-    }
-    Ok(())
-}
 
 /// Checks that a string may name an object.
 fn check_name(name: &str) -> Result<()> {

@@ -25,6 +25,7 @@ use coheap_core::memory::layout::{
 use coheap_core::objects::{Directory, value};
 
 use crate::world::kinds::{KEY, Mark, Reading, Subject, TEXT, has_room, is_free, row};
+use crate::world::operation::is_known;
 use crate::world::snapshot::{Content, Snapshot, Told};
 use crate::world::stage::{Stage, int};
 
@@ -75,7 +76,7 @@ pub(crate) fn write(stage: &Stage, targets: &[&'static str], turn: u64) -> Resul
             Err(error) => {
                 return Err(format!(
                     "the writer of {target} got {error:?}, which is not listed as an answer: \
-                     `is_known` of tests/crash/neighbours.rs"
+                     `is_known` of tests/crash/world/operation.rs"
                 ));
             }
         }
@@ -90,19 +91,6 @@ fn write_to(stage: &Stage, context: &Context, target: &str, turn: u64) -> Result
     let object = stage.object(target);
     let ways = row(object.kind()).write;
     ways[turn as usize % ways.len()](&Subject { context, name: target, handle: object.handle() })
-}
-
-/// Whether an error tells a writer that nothing was changed and why, as an answer to users does.
-fn is_known(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::HeapFull { .. }
-            | Error::Empty
-            | Error::Full
-            | Error::ShutDown
-            | Error::Overflow
-            | Error::OwnerDied { .. }
-    )
 }
 
 fn make_object(context: &Context) -> Result<Option<Mark>> {

@@ -20,7 +20,7 @@ mod settle;
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
@@ -59,13 +59,10 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
 ///
 /// # Errors
 ///
-/// [`Error::HeapFull`]; [`Error::BadArgument`] inside a transaction; nothing was changed.
+/// [`Error::HeapFull`](crate::Error::HeapFull); [`Error::BadArgument`](crate::Error::BadArgument)
+/// inside a transaction; nothing was changed.
 pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
-    if context.kept.transaction.is_open() {
-        return Err(Error::BadArgument(
-            "objects are created and removed outside of transactions only",
-        ));
-    }
+    birth::refuse_inside(context)?;
     let own = context.member().slot();
     birth::ensure(context, recipe, Some(RECORD))?;
     let held = context.hold(SLOT_TURNS + own)?;
@@ -85,7 +82,8 @@ pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Re
 ///
 /// # Errors
 ///
-/// [`Error::ObjectGone`]; [`Error::HeapFull`]; nothing was changed.
+/// [`Error::ObjectGone`](crate::Error::ObjectGone); [`Error::HeapFull`](crate::Error::HeapFull);
+/// nothing was changed.
 pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, Reference)> {
     let region = context.region();
     let own = context.member().slot();
@@ -106,7 +104,8 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] only. A reference that this process does not hold is ignored.
+/// [`Error::Corrupt`](crate::Error::Corrupt) only. A reference that this process does not hold is
+/// ignored.
 pub fn release(context: &Context, reference: &Reference) -> Result<()> {
     let Some(record) = own_record(context, reference)? else { return Ok(()) };
     let expected = Expected { slot: context.member().slot(), serial: Some(reference.serial) };
@@ -117,7 +116,8 @@ pub fn release(context: &Context, reference: &Reference) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::HeapFull`] when there is no room for all of them; the ones before that are entered.
+/// [`Error::HeapFull`](crate::Error::HeapFull) when there is no room for all of them; the ones
+/// before that are entered.
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let region = context.region();
     for (serial, at) in own_references(context)? {
@@ -281,7 +281,7 @@ fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
 ///
 /// # Errors
 ///
-/// [`Error::ObjectGone`].
+/// [`Error::ObjectGone`](crate::Error::ObjectGone).
 #[cfg(feature = "floors")]
 pub fn references(context: &Context, handle: &Handle) -> Result<u64> {
     let _held = context.hold(handle.turn)?;

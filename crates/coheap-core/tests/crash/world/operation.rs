@@ -126,19 +126,27 @@ fn unlisted(error: &Error) -> String {
 
 /// Whether an error is an answer that an operation may give to users.
 fn is_tolerated(error: &Error) -> bool {
+    is_known(error)
+        || matches!(
+            error,
+            Error::NotAnInteger
+                | Error::NoSuchName
+                | Error::NotOwner
+                | Error::LeaseLost
+                | Error::TimedOut
+        )
+}
+
+/// Whether an error tells a writer that nothing was changed and why, as an answer to users does.
+pub(crate) fn is_known(error: &Error) -> bool {
     matches!(
         error,
         Error::HeapFull { .. }
             | Error::Empty
             | Error::Full
             | Error::ShutDown
-            | Error::NotAnInteger
             | Error::Overflow
-            | Error::NoSuchName
-            | Error::NotOwner
             | Error::OwnerDied { .. }
-            | Error::LeaseLost
-            | Error::TimedOut
     )
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Row {
     /// What the reader sees while no change is under way.
     pub(crate) read: Reading,
     /// What the writer may do, in turn. The answer is `Ok(None)` where nothing can be written. An
-    /// error fails the sweep, unless `is_known` of `neighbours` lists it.
+    /// error fails the sweep, unless `is_known` of `operation` lists it.
     pub(crate) write: &'static [Write],
 }
 
