@@ -143,6 +143,19 @@ FIRST_USES = {
     "hears of nothing": "hear_of_nothing()",
 }
 
+WAIT_FOR_THE_CHILD = """
+for _ in range(10_000):
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if done:
+        print(os.waitstatus_to_exitcode(status))
+        break
+    time.sleep(0.001)
+else:
+    print("the child hangs")
+    os.kill(pid, 9)
+thread.join()
+"""
+
 FORKS_MEANWHILE = """
 import os, sys, threading, time, warnings
 import coheap
@@ -171,16 +184,6 @@ pid = os.fork()
 work()
 if pid == 0:
     os._exit(0)
-for _ in range(10_000):
-    done, status = os.waitpid(pid, os.WNOHANG)
-    if done:
-        print(os.waitstatus_to_exitcode(status))
-        break
-    time.sleep(0.001)
-else:
-    print("the child hangs")
-    os.kill(pid, 9)
-thread.join()
 """
 
 
@@ -207,17 +210,16 @@ if pid == 0:
     coheap.atomic(list)()
     os._exit(0)
 is_forked.set()
-for _ in range(10_000):
-    done, status = os.waitpid(pid, os.WNOHANG)
-    if done:
-        print(os.waitstatus_to_exitcode(status))
-        break
-    time.sleep(0.001)
-else:
-    print("the child hangs")
-    os.kill(pid, 9)
-thread.join()
 """
+
+
+def assert_the_child_ends(script):
+    """Run a script that forks a child `pid` beside its `thread`: the child must end, and well."""
+    script += WAIT_FOR_THE_CHILD
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "0\n", "")
 
 
 def test_a_child_makes_for_itself_what_another_thread_was_making():
@@ -226,17 +228,10 @@ def test_a_child_makes_for_itself_what_another_thread_was_making():
     Method: a thread's first block is held where it makes the context variable of blocks; a child
     that is forked at that moment has a block of its own.
     """
-    ended = subprocess.run(
-        [sys.executable, "-c", FORKS_IN_THE_MIDDLE], capture_output=True, text=True, timeout=60
-    )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "0\n", "")
+    assert_the_child_ends(FORKS_IN_THE_MIDDLE)
 
 
 @pytest.mark.parametrize("use", FIRST_USES.values(), ids=FIRST_USES)
 def test_a_child_can_do_what_another_thread_began(use):
     for seconds in (0, 0.0002, 0.001):
-        script = FORKS_MEANWHILE.format(use=use, seconds=seconds)
-        ended = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
-        )
-        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "0\n", "")
+        assert_the_child_ends(FORKS_MEANWHILE.format(use=use, seconds=seconds))
