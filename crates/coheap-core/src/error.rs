@@ -52,6 +52,12 @@ pub enum Error {
     TimedOut,
     /// A signal arrived during a wait.
     Interrupted,
+    /// Another thread is in the middle of a change of something that the call needs, and the call
+    /// was not allowed to wait for it any longer.
+    Busy {
+        /// Number of the turn that the other thread holds.
+        turn: u32,
+    },
     /// The queue has no item to take now.
     Empty,
     /// The bounded queue has no free place now.
@@ -154,6 +160,9 @@ impl Error {
             }
             Self::TimedOut => "the timeout expired; nothing was changed; try again, or wait longer",
             Self::Interrupted => "a signal interrupted the wait; nothing was changed; wait again",
+            Self::Busy { .. } => {
+                "another thread is in the middle of a change; nothing was changed; try again"
+            }
             Self::Empty => "the queue is empty; nothing was taken; try again, or wait for an item",
             Self::Full => "the queue is full; nothing was added; try again, or wait for room",
             Self::ShutDown => {

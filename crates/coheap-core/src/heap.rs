@@ -111,7 +111,7 @@ impl Heap {
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
         // A new member settles the earlier dead, so that rows of dead processes do not accumulate.
-        heap.with(|context| estate::sweep(context).map(|_| ()))?;
+        heap.with(estate::sweep_in_passing)?;
         Ok(heap)
     }
 
@@ -385,7 +385,7 @@ impl Shared {
         // so.
         let _ = heap.with(estate::sweep_if_due);
         let mut unborn = member.expect_child().ok().flatten();
-        if unborn.is_none() && heap.with(estate::sweep).is_ok() {
+        if unborn.is_none() && heap.with(estate::sweep_in_passing).is_ok() {
             unborn = member.expect_child().ok().flatten();
         }
         let Some(unborn) = unborn else { return };

@@ -2,8 +2,9 @@
 //!
 //! What always holds: a reference keeps an object without a name; it is released with the last
 //! Python object that shares it. Inside `run` only the engine runs, which calls no Python code, so
-//! no Python code runs while a turn is held. After a signal interrupts a wait, signals are handled
-//! and the operation runs again.
+//! no Python code runs while a turn is held. No operation sleeps with the interpreter lock: one that
+//! would wait for another thread's change returns, waits without that lock, and runs again. After a
+//! signal interrupts a wait, signals are handled and the operation runs again.
 //!
 //! Not here: operations that may run in a block of `atomic` (`access`).
 
@@ -20,6 +21,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::codec::Rules;
+use crate::waiting::Rounds;
 use crate::words::class_name;
 use crate::{atomic, errors, waiting};
 
@@ -39,9 +41,12 @@ impl OpenHeap {
         subject: impl FnOnce() -> String,
         mut operation: impl FnMut(&Context) -> Result<T>,
     ) -> PyResult<T> {
+        let mut rounds = Rounds::default();
         loop {
-            match self.engine.with(&mut operation) {
+            let until = rounds.deadline();
+            match self.engine.with(|context| context.waiting_until(until, &mut operation)) {
                 Ok(done) => return Ok(done),
+                Err(Error::Busy { turn }) => rounds.wait(py, &self.engine, turn, None)?,
                 Err(Error::Interrupted) => py.check_signals()?,
                 Err(error) => return Err(errors::to_python(py, &error, &subject())),
             }
@@ -70,7 +75,7 @@ impl OpenHeap {
             match done {
                 // First, in an arm of its own: the space of an error is not copied then.
                 Ok(done) => return Ok(Ok(done)),
-                Err(Error::WouldBlock | Error::Interrupted) => {
+                Err(Error::Busy { .. } | Error::WouldBlock | Error::Interrupted) => {
                     is_detached = true;
                     py.check_signals()?;
                 }

@@ -37,6 +37,42 @@ pub(crate) fn after(seconds: f64) -> Deadline {
     system::now().checked_add(u64::try_from(wait.as_nanos()).ok()?)
 }
 
+/// The rounds of an operation that runs with the interpreter lock, and runs again when it needed
+/// something that another thread was changing.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds(u32);
+
+impl Rounds {
+    /// The rounds after which the operation may wait with the interpreter lock, and for how long, in
+    /// nanoseconds: others could be faster for ever.
+    const MANY: u32 = 8;
+    const SHORT: u64 = 1_000_000;
+
+    /// Returns how long the next round may wait, as an absolute time: mostly not at all.
+    #[inline]
+    pub(crate) fn deadline(&self) -> u64 {
+        if self.0 < Self::MANY { 0 } else { system::now() + Self::SHORT }
+    }
+
+    /// Waits without the interpreter lock until another thread has ended its change, or for a slice
+    /// of `budget` nanoseconds, and handles signals.
+    #[cold]
+    pub(crate) fn wait(
+        &mut self,
+        py: Python<'_>,
+        engine: &Engine,
+        turn: u32,
+        budget: Option<u64>,
+    ) -> PyResult<()> {
+        self.0 += 1;
+        let until = system::now().saturating_add(budget.unwrap_or(SLICE).min(SLICE));
+        let waited = py.detach(|| engine.with(|context| context.wait_for_turn(turn, until)));
+        // What else may be wrong, the operation says itself.
+        drop(waited);
+        py.check_signals()
+    }
+}
+
 /// One of the slices that a wait is made of, in nanoseconds of `system::now`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice {
@@ -57,7 +93,10 @@ pub(crate) fn wait<T: Send>(
     late: &Error,
     mut operation: impl FnMut(&Context, Slice) -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
-    wait_for(py, deadline, late, |slice| engine.with(|context| operation(context, slice)))
+    wait_for(py, deadline, late, |slice| {
+        let run = |context: &Context| operation(context, slice);
+        engine.with(|context| context.waiting_until(slice.until, run))
+    })
 }
 
 /// As [`wait`], for an operation that has its context already.
@@ -76,6 +115,10 @@ pub(crate) fn wait_for<T: Send>(
         now = system::now();
         match answer {
             Err(Error::Interrupted) => py.check_signals()?,
+            Err(Error::Busy { .. }) if deadline.is_none_or(|end| now < end) => {
+                py.check_signals()?;
+            }
+            Err(Error::Busy { .. }) => return Ok(Err(late.clone())),
             Err(error) if error == *late && deadline.is_none_or(|end| now < end) => {
                 py.check_signals()?;
             }

@@ -189,7 +189,8 @@ fn most(class: u8) -> u32 {
     4 * batch(class) + 4
 }
 
-/// Returns the blocks of which the caller has too many pending. Call it with no turn held.
+/// Returns the blocks of which the caller has too many pending, without waiting for a turn: what is
+/// left is returned after the next operation. Call it with no turn held.
 #[inline]
 pub fn tidy(context: &Context) -> Result<()> {
     if context.kept.pending.is_untidy() { tidy_slowly(context) } else { Ok(()) }
@@ -199,14 +200,24 @@ pub fn tidy(context: &Context) -> Result<()> {
 fn tidy_slowly(context: &Context) -> Result<()> {
     let counts = &context.kept.pending;
     counts.set_untidy(false);
-    span::drain_runs(context, context.index())?;
-    for class in 0..CLASS_COUNT as u8 {
-        let count = counts.of(class);
-        if count > most(class) {
-            counts.set(class, arena::drain(context, context.index(), class, count, batch(class))?);
+    let done = context.waiting_until(0, |context| {
+        span::drain_runs(context, context.index())?;
+        for class in 0..CLASS_COUNT as u8 {
+            let count = counts.of(class);
+            if count > most(class) {
+                let left = arena::drain(context, context.index(), class, count, batch(class))?;
+                counts.set(class, left);
+            }
         }
+        Ok(())
+    });
+    match done {
+        Err(Error::Busy { .. }) => {
+            counts.set_untidy(true);
+            Ok(())
+        }
+        other => other,
     }
-    Ok(())
 }
 
 /// Returns all pending blocks of the caller, and of rows without an owner.

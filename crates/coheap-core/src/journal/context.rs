@@ -130,13 +130,13 @@ impl Context {
         self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
-    /// Runs an operation that waits for a transaction until `deadline`, in nanoseconds of
-    /// [`os::now`], and then returns [`Error::WouldBlock`](crate::Error::WouldBlock) with nothing
-    /// changed. With a deadline of 0 it never waits: for callers that hold something that the
-    /// transaction may need.
+    /// Runs an operation that waits until `deadline`, in nanoseconds of [`os::now`], for a turn or
+    /// for a transaction, and then returns [`Error::Busy`] or [`Error::WouldBlock`] with nothing
+    /// changed. A signal ends the wait before with [`Error::Interrupted`]. With a deadline of 0 the
+    /// operation never waits: for callers that hold something that others may need to go on.
     #[inline]
     pub fn waiting_until<T>(&self, deadline: u64, operation: impl FnOnce(&Self) -> T) -> T {
-        self.kept.write_deadline.during(deadline, || operation(self))
+        self.kept.waiting.during(deadline, || operation(self))
     }
 }
 

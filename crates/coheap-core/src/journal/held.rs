@@ -6,14 +6,12 @@
 //! - Dropping a `Held` releases its turns in every case. A change under them has been closed by
 //!   then.
 
-use crate::defect::{Mistake, defect};
-use crate::error::{Corrupt, Result};
+use crate::error::Result;
+use crate::journal::busy;
 use crate::journal::context::Context;
-use crate::journal::recovery::{self, Recovered};
+use crate::memory::Word;
 use crate::memory::layout::{TURN_COUNT, Turn};
-use crate::memory::{Region, Word};
-use crate::sync::Owner;
-use crate::sync::turn::{self, Taken};
+use crate::sync::turn;
 
 /// Some turns that are held. Small, because every operation moves it.
 #[derive(Debug)]
@@ -34,26 +32,51 @@ const _: () = assert!(TURN_COUNT <= u16::MAX as u32);
 
 impl Context {
     /// Takes one turn, and recovers a process that died while it held it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`](crate::Error::Busy) when this thread may not wait for it: it holds another
+    /// one, or its deadline has passed. [`Error::Interrupted`](crate::Error::Interrupted).
     #[inline(always)]
     pub(crate) fn hold(&self, turn: u32) -> Result<Held<'_>> {
         Held::one(self, turn)
     }
 
-    /// Takes several turns, in index order.
+    /// As [`hold`](Self::hold), without a sleep. Returns `None` if another thread keeps the turn
+    /// for more than some microseconds.
+    #[inline(always)]
+    pub(crate) fn try_hold(&self, turn: u32) -> Option<Held<'_>> {
+        let is_taken =
+            turn::try_take(self.region().turn(turn), self.me()) || busy::take_soon(self, turn);
+        is_taken.then(|| Held::taken(self, turn))
+    }
+
+    /// Takes several turns, in index order. A thread that holds none waits for each of them, without
+    /// holding the others meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`hold`](Self::hold).
     pub(crate) fn hold_all(&self, turns: &[u32]) -> Result<Held<'_>> {
-        Held::all(self, turns)
+        self.retried(|| Held::all(self, turns))
     }
 }
 
 impl<'a> Held<'a> {
     #[inline(always)]
     fn one(context: &'a Context, index: u32) -> Result<Self> {
+        take(context, index)?;
+        Ok(Self::taken(context, index))
+    }
+
+    /// One turn that was just taken.
+    #[inline(always)]
+    fn taken(context: &'a Context, index: u32) -> Self {
         let below = context.highest.get();
         assert!(index >= below, "turns are taken in index order");
-        take(context, index)?;
         context.highest.set(index + 1);
         let few = [index as u16; FEW];
-        Ok(Self { context, many: None, few, count: 1, below: below as u16 })
+        Self { context, many: None, few, count: 1, below: below as u16 }
     }
 
     fn all(context: &'a Context, wanted: &[u32]) -> Result<Self> {
@@ -142,35 +165,8 @@ impl Drop for Held<'_> {
 
 #[inline(always)]
 fn take(context: &Context, index: u32) -> Result<()> {
-    let turn = context.region().turn(index);
-    if turn::try_take(turn, context.me()) {
+    if turn::try_take(context.region().turn(index), context.me()) {
         return Ok(());
     }
-    take_slowly(context, turn)
-}
-
-#[cold]
-fn take_slowly(context: &Context, turn: &Turn) -> Result<()> {
-    let member = context.member();
-    loop {
-        match turn::wait_for(turn, context.me(), member.census())? {
-            Taken::Yes => return Ok(()),
-            Taken::OwnerDead(_) if defect(Mistake::TakeTurnOfDead) => {
-                // The turn is stolen, and the half-done change under it stays.
-                let word = turn.owner.acquire();
-                if Region::compare_exchange(&turn.owner, word, context.me().bits()).is_ok() {
-                    return Ok(());
-                }
-            }
-            Taken::OwnerDead(dead) => {
-                let done = recovery::recover(member.census(), Some(member.incarnation()), dead)?;
-                let word = Owner::of(turn.owner.acquire());
-                if done == Recovered::Done && word.is_of(dead) {
-                    // Recovery releases every turn of a dead process, so this word was never its
-                    // turn.
-                    return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
-                }
-            }
-        }
-    }
+    busy::take(context, index)
 }

@@ -26,8 +26,8 @@ pub(crate) struct Kept {
     pub(crate) inherited: Inherited,
     /// The mutexes'.
     pub(crate) locks: OwnLocks,
-    /// Single writes': what they do while a transaction holds their object.
-    pub(crate) write_deadline: WriteDeadline,
+    /// Everybody's who waits for a turn, or for a transaction.
+    pub(crate) waiting: Waiting,
     /// The transaction's; a thread has one at a time.
     pub(crate) transaction: OwnTransaction,
 }
@@ -142,22 +142,74 @@ impl OwnLocks {
     }
 }
 
-/// When a single write that waits for a transaction gives up; `None` for never.
+/// How long this thread may wait for a turn, or for a transaction that holds what it writes to.
 #[derive(Default)]
-pub(crate) struct WriteDeadline(Cell<Option<u64>>);
+pub(crate) struct Waiting {
+    /// When it gives up, in nanoseconds of the clock: 0 before any wait; `None` for never, and then
+    /// signals do not interrupt it.
+    deadline: Cell<Option<u64>>,
+    /// The turn that was waited for in advance, plus one: the operation that runs again has it.
+    granted: Cell<u32>,
+    /// How often the operation was run again.
+    rounds: Cell<u32>,
+    /// When this thread last waited for a turn although it held another one.
+    held_on_at: Cell<u64>,
+}
 
-impl WriteDeadline {
-    pub(crate) fn get(&self) -> Option<u64> {
-        self.0.get()
+impl Waiting {
+    #[inline(always)]
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.deadline.get()
     }
 
-    /// Runs an operation with this deadline.
+    /// Runs an operation with this deadline, unless an earlier one holds already.
     #[inline(always)]
     pub(crate) fn during<T>(&self, deadline: u64, operation: impl FnOnce() -> T) -> T {
-        let before = self.0.replace(Some(deadline));
+        let before = self.deadline.get();
+        self.deadline.set(Some(before.map_or(deadline, |before| before.min(deadline))));
         let answer = operation();
-        self.0.set(before);
+        self.deadline.set(before);
         answer
+    }
+
+    /// Notes a turn that the thread has taken for the operation that runs again.
+    pub(crate) fn grant(&self, turn: u32, round: u32) {
+        self.granted.set(turn + 1);
+        self.rounds.set(round);
+    }
+
+    /// Takes a turn that was granted. Returns `false` if another one was, or none.
+    pub(crate) fn use_grant(&self, turn: u32) -> bool {
+        let is_granted = self.granted.get() == turn + 1;
+        if is_granted {
+            self.granted.set(0);
+        }
+        is_granted
+    }
+
+    /// Takes the turn that was granted, if it was not used.
+    pub(crate) fn end_grant(&self) -> Option<u32> {
+        self.rounds.set(0);
+        self.granted.take().checked_sub(1)
+    }
+
+    /// Returns whether a granted turn is still unused.
+    pub(crate) fn has_grant(&self) -> bool {
+        self.granted.get() != 0
+    }
+
+    /// Returns how often the operation was run again.
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.get()
+    }
+
+    /// Notes a wait that holds a turn, unless there was one within `pause` nanoseconds.
+    pub(crate) fn may_hold_on(&self, now: u64, pause: u64) -> bool {
+        let is_allowed = now.saturating_sub(self.held_on_at.get()) >= pause;
+        if is_allowed {
+            self.held_on_at.set(now);
+        }
+        is_allowed
     }
 }
 

@@ -13,6 +13,7 @@
 //!
 //! Not here: the meaning of the saved words, and the property of the dead (`objects::estate`).
 
+mod busy;
 pub mod change;
 pub mod context;
 mod saved;

@@ -44,14 +44,15 @@ impl Directory {
         check_name(name)?;
         let region = context.region();
         let key = Key::new(region, name.as_bytes())?;
-        let held = context.hold(DIRECTORY_TURN)?;
-        let directory = &region.header().directory;
-        if let Some(found) = Table::new(region, directory).find(&key)? {
-            return object_in(region, Cell::load(&found.entry.value));
-        }
-        birth::refuse_inside(context)?;
-        let object = create(&held, directory, &key, recipe)?;
-        drop(held);
+        let object = context.retried(|| {
+            let held = context.hold(DIRECTORY_TURN)?;
+            let directory = &region.header().directory;
+            if let Some(found) = Table::new(region, directory).find(&key)? {
+                return object_in(region, Cell::load(&found.entry.value));
+            }
+            birth::refuse_inside(context)?;
+            create(&held, directory, &key, recipe)
+        })?;
         allocator::tidy(context)?;
         Ok(object)
     }
@@ -98,34 +99,39 @@ impl Directory {
         check_name(name)?;
         birth::refuse_inside(context)?;
         let region = context.region();
-        loop {
-            let (handle, kind) = self.look_up(context, name)?;
-            // Waits until a transaction that holds the object has ended.
-            drop(handle.hold(context)?);
-            let turns = [handle.turn, handle.second_turn, DIRECTORY_TURN];
-            let held = context.hold_all(&turns)?;
-            let key = Key::new(region, name.as_bytes())?;
-            let directory = &region.header().directory;
-            let Some(found) = Table::new(region, directory).find(&key)? else {
-                return Err(Error::NoSuchName);
-            };
-            let entered = value_in(region, Cell::load(&found.entry.value))?;
-            if entered != (DirectoryValue { at: handle.at, generation: handle.generation })
-                || !Owner::of(handle.object(region)?.lock.get()).is_nobody()
-            {
-                continue;
-            }
-            birth::ensure_end(context, &handle, kind)?;
-            let mut change = Change::begin(&held, REMOVE_WORDS)?;
-            map::delete(&mut change, directory, &found, true)?;
-            birth::end(&mut change, &handle, kind)?;
-            change.commit();
-            drop(held);
-            // Threads that sleep on the object must learn that it is gone.
-            recovery::wake_everybody(region);
-            husk::dismantle(context)?;
-            return allocator::tidy(context);
+        while !context.retried(|| self.try_remove(context, name))? {}
+        // Threads that sleep on the object must learn that it is gone.
+        recovery::wake_everybody(region);
+        husk::dismantle(context)?;
+        allocator::tidy(context)
+    }
+
+    /// Removes the object with this name, unless the name went to another one meanwhile, or a
+    /// transaction took the object. Returns whether it did.
+    fn try_remove(&self, context: &Context, name: &str) -> Result<bool> {
+        let region = context.region();
+        let (handle, kind) = self.look_up(context, name)?;
+        // Waits until a transaction that holds the object has ended.
+        drop(handle.hold(context)?);
+        let turns = [handle.turn, handle.second_turn, DIRECTORY_TURN];
+        let held = context.hold_all(&turns)?;
+        let key = Key::new(region, name.as_bytes())?;
+        let directory = &region.header().directory;
+        let Some(found) = Table::new(region, directory).find(&key)? else {
+            return Err(Error::NoSuchName);
+        };
+        let entered = value_in(region, Cell::load(&found.entry.value))?;
+        if entered != (DirectoryValue { at: handle.at, generation: handle.generation })
+            || !Owner::of(handle.object(region)?.lock.get()).is_nobody()
+        {
+            return Ok(false);
         }
+        birth::ensure_end(context, &handle, kind)?;
+        let mut change = Change::begin(&held, REMOVE_WORDS)?;
+        map::delete(&mut change, directory, &found, true)?;
+        birth::end(&mut change, &handle, kind)?;
+        change.commit();
+        Ok(true)
     }
 
     fn look_up(&self, context: &Context, name: &str) -> Result<(Handle, Kind)> {

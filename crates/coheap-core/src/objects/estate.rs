@@ -36,13 +36,18 @@ pub fn sweep(context: &Context) -> Result<u32> {
     Ok(recovered)
 }
 
+/// As [`sweep`], without waiting for a turn: an estate that needs one stays as it is.
+pub fn sweep_in_passing(context: &Context) -> Result<()> {
+    context.waiting_until(0, |context| sweep(context).map(|_| ()))
+}
+
 /// Sweeps unless a sweep took place within the last 20 ms, and returns whether it did.
 pub fn sweep_if_due(context: &Context) -> Result<bool> {
     let swept = &context.region().header().swept;
     let (last, now) = (swept.get(), os::now());
     let is_due = now.abs_diff(last) > FRESH && !defect(Mistake::NeverLookForDead);
     if is_due && Region::compare_exchange(swept, last, now).is_ok() {
-        sweep(context)?;
+        sweep_in_passing(context)?;
         return Ok(true);
     }
     Ok(false)
@@ -50,7 +55,7 @@ pub fn sweep_if_due(context: &Context) -> Result<bool> {
 
 /// Sweeps unless a sweep took place within the last 50 ms, for callers that run often.
 #[inline]
-pub(crate) fn sweep_in_passing(context: &Context) -> Result<()> {
+pub(crate) fn sweep_seldom(context: &Context) -> Result<()> {
     let last = context.region().header().swept.get();
     if os::now_roughly().abs_diff(last) > SELDOM {
         sweep_if_due(context)?;
@@ -65,13 +70,13 @@ pub(crate) fn or_after_sweep<T>(
     context: &Context,
     mut operation: impl FnMut() -> Result<T>,
 ) -> Result<T> {
-    match operation() {
-        Err(Error::Empty | Error::Full) if sweep_if_due(context)? => operation(),
+    match context.retried(&mut operation) {
+        Err(Error::Empty | Error::Full) if sweep_if_due(context)? => context.retried(operation),
         // No waiter polls for room, and the estates of the dead may be the only room there is.
         Err(Error::HeapFull { .. }) => {
             sweep(context)?;
             husk::dismantle_abandoned(context)?;
-            operation()
+            context.retried(operation)
         }
         other => other,
     }
@@ -81,7 +86,7 @@ pub(crate) fn or_after_sweep<T>(
 pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
-    settle_part(context, part, PARTS)
+    context.waiting_until(0, |context| settle_part(context, part, PARTS))
 }
 
 /// Recovers a process that was found dead, and settles its estate.
@@ -90,7 +95,7 @@ pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
     recovery::recover(member.census(), Some(member.incarnation()), dead)?;
     let word = StateWord(context.region().slot(dead.slot).state.acquire());
     if word.state() == State::Estate && word.epoch() == dead.epoch {
-        settle(context, dead)?;
+        context.in_passing(|| settle(context, dead))?;
     }
     Ok(())
 }
@@ -107,20 +112,30 @@ pub fn settle_all(context: &Context) -> Result<()> {
     settle_part(context, 0, 1)
 }
 
+/// Settles the estates of a part of the slots. One that needs a turn for which the caller may not
+/// wait stays as it is.
 fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     let mut has_settled = false;
     for index in (part..SLOT_COUNT).step_by(parts as usize) {
         let word = StateWord(context.region().slot(index).state.acquire());
         if word.state() == State::Estate {
-            settle(context, Incarnation { slot: index, epoch: word.epoch() })?;
+            let dead = Incarnation { slot: index, epoch: word.epoch() };
+            unless_busy(settle(context, dead))?;
             has_settled = true;
         }
     }
     if has_settled {
-        husk::dismantle_abandoned(context)?;
+        unless_busy(husk::dismantle_abandoned(context))?;
         allocator::tidy(context)?;
     }
     Ok(())
+}
+
+fn unless_busy(done: Result<()>) -> Result<()> {
+    match done {
+        Err(Error::Busy { .. }) => Ok(()),
+        other => other,
+    }
 }
 
 /// Settles one estate and frees its slot.

@@ -78,7 +78,7 @@ impl Handle {
 
     #[cold]
     fn hold_after_transaction<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
-        let deadline = context.kept.write_deadline.get();
+        let deadline = context.kept.waiting.deadline();
         if deadline == Some(0) {
             return Err(Error::WouldBlock);
         }
@@ -126,8 +126,11 @@ impl Handle {
     /// [`Error::Deadlock`] when this thread is the one to give up; [`Error::TimedOut`] when the
     /// deadline passes; [`Error::Interrupted`]; [`Error::ObjectGone`].
     pub(crate) fn lock_for_transaction(&self, context: &Context, patience: Patience) -> Result<()> {
-        if self.try_lock_for_transaction(context)? {
-            return Ok(());
+        match context.within(&patience, || self.try_lock_for_transaction(context)) {
+            Ok(true) => return Ok(()),
+            Err(Error::Busy { .. }) if patience.is_over() => return Err(Error::TimedOut),
+            Ok(false) => {}
+            Err(other) => return Err(other),
         }
         let answer = self.wait_while_locked(context, patience, |object, _| {
             lock::try_take_after_sleep(&object.lock, context.me())
@@ -147,7 +150,10 @@ impl Handle {
         let mut is_published = false;
         let mut is_late = false;
         loop {
-            let held = context.hold(self.turn)?;
+            let held = match context.within(&patience, || context.hold(self.turn)) {
+                Err(Error::Busy { .. }) if patience.is_over() => return Err(Error::TimedOut),
+                other => other?,
+            };
             let object = self.object(region)?;
             let seen = object.signal.seen();
             let word = object.lock.acquire();

@@ -92,7 +92,8 @@ pub(crate) fn take_or_reserve(change: &mut Change<'_>, reserve: &Word) -> Result
     Ok(kept)
 }
 
-/// Takes the caller's husks apart, and the parcels in them. Call it with no turn held.
+/// Takes the caller's husks apart, and the parcels in them, without waiting for a turn: what is left
+/// is for the next operation. Call it with no turn held.
 #[inline]
 pub(crate) fn dismantle(context: &Context) -> Result<()> {
     dismantle_only(context)?;
@@ -102,10 +103,15 @@ pub(crate) fn dismantle(context: &Context) -> Result<()> {
 /// As [`dismantle`], without the parcels.
 pub(super) fn dismantle_only(context: &Context) -> Result<()> {
     let head = &context.control().husks;
-    while head.get() != 0 {
-        step(context, head)?;
+    if head.get() == 0 {
+        return Ok(());
     }
-    Ok(())
+    context.in_passing(|| {
+        while head.get() != 0 {
+            step(context, head)?;
+        }
+        Ok(())
+    })
 }
 
 /// Takes apart the husks of threads that no longer have a row.

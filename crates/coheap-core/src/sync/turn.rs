@@ -33,6 +33,10 @@ pub enum Taken {
     Yes,
     /// Its owner is dead: recover the process, then try again.
     OwnerDead(Incarnation),
+    /// The deadline has passed.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
 }
 
 /// Takes a free turn. Returns `false` if another thread holds it.
@@ -41,10 +45,20 @@ pub fn try_take(turn: &Turn, me: Owner) -> bool {
     Region::compare_exchange(&turn.owner, 0, me.bits()).is_ok()
 }
 
-/// Waits until the caller holds the turn, or until its owner is found dead.
-#[cold]
-pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
-    wait_judging(turn, me, |turn| dead_owner(turn, me, census))
+/// Takes a turn that becomes free within some microseconds.
+pub fn take_soon(turn: &Turn, me: Owner) -> bool {
+    (0..SPINS).any(|_| {
+        std::hint::spin_loop();
+        turn.owner.get() == 0 && try_take(turn, me)
+    })
+}
+
+/// Waits until the caller holds the turn, or until its owner is found dead. Without a deadline,
+/// signals do not interrupt the wait.
+///
+/// The caller holds no other turn, so that nobody waits for a thread that sleeps here.
+pub fn wait_for(turn: &Turn, me: Owner, census: &Census, deadline: Option<u64>) -> Result<Taken> {
+    wait_judging(turn, me, deadline, |turn| dead_owner(turn, me, census))
 }
 
 /// As [`wait_for`], with any test for a dead owner.
@@ -52,14 +66,9 @@ pub fn wait_for(turn: &Turn, me: Owner, census: &Census) -> Result<Taken> {
 pub fn wait_judging(
     turn: &Turn,
     me: Owner,
+    deadline: Option<u64>,
     dead_owner: impl Fn(&Turn) -> Result<Option<Incarnation>>,
 ) -> Result<Taken> {
-    for _ in 0..SPINS {
-        if turn.owner.get() & !WAITERS == 0 && try_take_with_flag(turn, me) {
-            return Ok(Taken::Yes);
-        }
-        std::hint::spin_loop();
-    }
     loop {
         let seen = turn.signal.seen();
         let word = turn.owner.acquire();
@@ -69,17 +78,36 @@ pub fn wait_judging(
             }
             continue;
         }
+        let now = os::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Ok(leave(turn, Taken::TimedOut));
+        }
         if word & WAITERS == 0
             && Region::compare_exchange(&turn.owner, word, word | WAITERS).is_err()
         {
             continue;
         }
-        if os::wait(turn.signal.futex(), seen, os::now() + SLICE) == os::Wake::TimedOut {
-            if let Some(dead) = dead_owner(turn)? {
-                return Ok(Taken::OwnerDead(dead));
+        let slice = deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE));
+        match os::wait(turn.signal.futex(), seen, slice) {
+            os::Wake::TimedOut => {
+                if let Some(dead) = dead_owner(turn)? {
+                    return Ok(Taken::OwnerDead(dead));
+                }
             }
+            os::Wake::Interrupted if deadline.is_some() => {
+                return Ok(leave(turn, Taken::Interrupted));
+            }
+            os::Wake::Interrupted | os::Wake::Woken => {}
         }
     }
+}
+
+/// Ends a wait without the turn. The last wake may have been for this thread, so it is passed on.
+fn leave(turn: &Turn, taken: Taken) -> Taken {
+    if turn.owner.get() & !WAITERS == 0 {
+        wake_one(turn);
+    }
+    taken
 }
 
 /// Takes a turn for a thread that may have slept. Others may still sleep, so the flag stays set.

@@ -91,6 +91,16 @@ impl Patience {
         os::now() - self.started < NEW
     }
 
+    /// Returns when this wait, or its slice, ends, in nanoseconds of [`os::now`].
+    pub fn deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// Returns whether the deadline has passed.
+    pub fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| os::now() >= deadline)
+    }
+
     /// Returns whether the wait has a deadline.
     pub fn has_deadline(&self) -> bool {
         !self.is_endless

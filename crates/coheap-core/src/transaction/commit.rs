@@ -22,18 +22,20 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
     if turns.is_empty() {
         return Ok(());
     }
-    let held = context.hold_all(&turns)?;
-    let mut needs = Needs::default();
-    touched.overlays_mut().try_for_each(|overlay| overlay.prepare(&held, &mut needs))?;
-    if !needs.rooms.is_empty() {
-        allocator::ensure_all(context, &mut needs.rooms)?;
-    }
-    let mut change = Change::begin(&held, needs.words)?;
-    touched.overlays().try_for_each(|overlay| overlay.apply(&mut change))?;
-    change.commit();
-    let mut wakes = Wakes::new();
-    touched.overlays().for_each(|overlay| overlay.wakes(context.region(), &mut wakes));
-    drop(held);
+    let wakes = context.retried(|| {
+        let held = context.hold_all(&turns)?;
+        let mut needs = Needs::default();
+        touched.overlays_mut().try_for_each(|overlay| overlay.prepare(&held, &mut needs))?;
+        if !needs.rooms.is_empty() {
+            allocator::ensure_all(context, &mut needs.rooms)?;
+        }
+        let mut change = Change::begin(&held, needs.words)?;
+        touched.overlays().try_for_each(|overlay| overlay.apply(&mut change))?;
+        change.commit();
+        let mut wakes = Wakes::new();
+        touched.overlays().for_each(|overlay| overlay.wakes(context.region(), &mut wakes));
+        Ok(wakes)
+    })?;
     for (signal, count) in wakes {
         wait::wake(signal, count);
     }

@@ -114,6 +114,14 @@ impl Transaction {
         self.or_doom(locked)
     }
 
+    /// Runs an operation of this transaction that waits until `deadline`: see
+    /// [`Context::waiting_until`].
+    #[inline]
+    pub fn waiting_until<T>(&mut self, deadline: u64, operation: impl FnOnce(&mut Self) -> T) -> T {
+        let context = Rc::clone(&self.context);
+        context.waiting_until(deadline, |_| operation(self))
+    }
+
     /// Returns an object inside this transaction, for operations on it.
     #[inline]
     pub fn on<T: Transactional>(&mut self, object: &T) -> Inside<'_, T> {
@@ -202,7 +210,21 @@ impl Transaction {
     /// [`Error::ObjectGone`], [`Error::Doomed`]; nothing was changed, and the transaction has
     /// ended.
     pub fn commit(mut self) -> Result<()> {
+        self.try_commit()
+    }
+
+    /// As [`commit`](Self::commit), but the transaction stays open when the thread may not wait any
+    /// longer for a turn: [`Context::waiting_until`] says how long it may.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`], [`Error::Interrupted`]: nothing was changed, and the transaction is open;
+    /// commit it again, or drop it. Else as [`commit`](Self::commit).
+    pub fn try_commit(&mut self) -> Result<()> {
         self.check()?;
+        if self.is_over {
+            return Err(Error::BadArgument("the transaction has ended"));
+        }
         for number in 0..self.touched.len() {
             let touched = self.touched.get_mut(number);
             if touched.misses_lock() {
@@ -212,6 +234,9 @@ impl Transaction {
             }
         }
         let done = commit::commit(&self.context, &mut self.touched);
+        if let Err(Error::Busy { .. } | Error::Interrupted) = done {
+            return done;
+        }
         self.end(done.is_ok());
         let tidied = crate::allocator::tidy(&self.context);
         done.and(tidied)

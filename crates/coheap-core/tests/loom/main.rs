@@ -61,7 +61,8 @@ fn new_turn() -> Turn {
 /// Takes a turn whose owners all live.
 fn take(turn: &Turn, me: Owner) {
     if !try_take(turn, me) {
-        let taken = wait_judging(turn, me, |_| Ok(None)).expect("nobody looks at a damaged word");
+        let taken =
+            wait_judging(turn, me, None, |_| Ok(None)).expect("nobody looks at a damaged word");
         assert!(matches!(taken, Taken::Yes));
     }
 }

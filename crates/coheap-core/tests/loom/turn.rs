@@ -145,7 +145,7 @@ fn a_dead_holders_turn_passes_on() {
                 if !turn::try_take(turn, me) {
                     let judge = |_: &Turn| Ok(Some(process(dead)));
                     while let Taken::OwnerDead(found) =
-                        wait_judging(turn, me, judge).expect("no damaged word")
+                        wait_judging(turn, me, None, judge).expect("no damaged word")
                     {
                         assert_eq!(found, process(dead));
                         recover(turn, word, recovered);

@@ -141,10 +141,21 @@ impl Object {
         if atomic::is_any_open() {
             return self.wait_joined(py, deadline, awaited, operation);
         }
-        match self.heap.engine.with(|context| operation(Access::Alone(context), None)) {
+        match self.at_once(&mut operation) {
             Ok(done) => Ok(done),
             Err(error) => self.wait_alone(py, deadline, awaited, error, operation),
         }
+    }
+
+    /// Runs an operation that may have to wait, but waits for nothing.
+    #[inline(always)]
+    fn at_once<T>(
+        &self,
+        operation: &mut impl FnMut(Access<'_>, Option<Slice>) -> Result<T>,
+    ) -> Result<T> {
+        self.heap.engine.with(|context| {
+            context.waiting_until(0, |context| operation(Access::Alone(context), None))
+        })
     }
 
     /// Goes on after an operation that could not be done at once.
@@ -159,7 +170,7 @@ impl Object {
         mut operation: impl FnMut(Access<'_>, Option<Slice>) -> Result<T> + Send,
     ) -> PyResult<T> {
         let late = awaited.late();
-        if error != late && error != Error::Interrupted {
+        if error != late && !matches!(error, Error::Interrupted | Error::Busy { .. }) {
             return Err(self.explain(py, &error));
         }
         waiting::wait(py, &self.heap.engine, deadline, &late, |context, slice| {
@@ -183,12 +194,10 @@ impl Object {
             other => other.map(Some),
         })?;
         match first {
-            None => {
-                match self.heap.engine.with(|context| operation(Access::Alone(context), None)) {
-                    Ok(done) => Ok(done),
-                    Err(error) => self.wait_alone(py, deadline, awaited, error, operation),
-                }
-            }
+            None => match self.at_once(&mut operation) {
+                Ok(done) => Ok(done),
+                Err(error) => self.wait_alone(py, deadline, awaited, error, operation),
+            },
             Some(Some(done)) => Ok(done),
             Some(None) if deadline.is_some_and(|end| end <= system::now()) => {
                 Err(self.explain(py, &late))

@@ -328,14 +328,21 @@ impl Block {
         outside::unmark(py, &self.mark)
     }
 
-    /// Makes everything real, or returns why not; then nothing was changed.
-    pub(super) fn commit(&mut self) -> Result<()> {
-        if let Some((_, transaction)) = self.transaction.take() {
-            transaction.commit()?;
+    /// Makes everything real, or returns why not; then nothing was changed. Waits until `deadline`,
+    /// and may be called again after `Busy` and `Interrupted`.
+    pub(super) fn commit(&mut self, deadline: u64) -> Result<()> {
+        if let Some((_, transaction)) = &mut self.transaction {
+            transaction.waiting_until(deadline, Transaction::try_commit)?;
         }
+        self.transaction = None;
         std::mem::take(&mut self.locks).commit();
         self.leases.drain(..).for_each(lease::InBlock::commit);
         Ok(())
+    }
+
+    /// The heap that it has used.
+    pub(super) fn engine(&self) -> Option<&Engine> {
+        self.transaction.as_ref().map(|(engine, _)| engine)
     }
 
     /// How old it is, for the next attempt.

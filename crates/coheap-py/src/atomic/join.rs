@@ -15,7 +15,7 @@ use super::blocked::{Awaited, Blocked};
 use crate::errors;
 use crate::lease;
 use crate::object::Object;
-use crate::waiting::{self, Deadline, SLICE, Slice};
+use crate::waiting::{self, Deadline, Rounds, SLICE, Slice};
 
 impl Object {
     /// Runs an operation in the caller's block, which locks the object if it has a lock. Returns
@@ -31,21 +31,36 @@ impl Object {
             return Ok(None);
         }
         let lockable = self.lockable();
+        let mut rounds = Rounds::default();
         loop {
+            let until = rounds.deadline();
             let done = block::with(|block| {
-                let transaction = block.touch(self)?;
-                match lockable {
+                block.touch(self)?.waiting_until(until, |transaction| match lockable {
                     Some(lockable) if !transaction.try_lock(lockable)? => Ok(None),
                     _ => operation(transaction).map(Some),
-                }
+                })
             });
             match (done, lockable) {
                 (Ok(None), Some(lockable)) => self.wait_for_lock(py, lockable)?,
                 (Ok(done), _) => return Ok(done),
+                (Err(Error::Busy { turn }), _) => self.wait_for_turn(py, &mut rounds, turn)?,
                 (Err(Error::Interrupted), _) => py.check_signals()?,
                 (Err(error), _) => return Err(self.refuse(py, error)),
             }
         }
+    }
+
+    /// Waits until another thread has ended a change, as long as the block may wait.
+    #[cold]
+    fn wait_for_turn(&self, py: Python<'_>, rounds: &mut Rounds, turn: u32) -> PyResult<()> {
+        let budget = block::with_any(|block| block.budget()).flatten();
+        if budget == Some(0) {
+            return Err(self.refuse(py, Error::TimedOut));
+        }
+        let started = system::now();
+        let waited = rounds.wait(py, &self.heap.engine, turn, budget);
+        block::with_any(|block| block.spend(system::now() - started));
+        waited
     }
 
     /// Makes an object part of the caller's block, and locks it if it has a lock.

@@ -32,9 +32,11 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use block::{Entry, Nesting};
+use block::{Block, Entry, Nesting};
 use blocked::Blocked;
 use named::Named;
+
+use crate::waiting::Rounds;
 
 pub(crate) use block::{current, is_any_open, is_inside};
 pub(crate) use blocked::{_before_waiting, Awaited};
@@ -210,9 +212,26 @@ impl Atomic {
             drop(block);
             return Ok(());
         }
-        let done = block.commit();
+        let done = commit(py, &mut block);
         drop(block);
-        done.map_err(|error| crate::errors::to_python(py, &error, "coheap.atomic"))
+        done
+    }
+}
+
+/// Commits a block. A signal whose handler raises undoes it.
+fn commit(py: Python<'_>, block: &mut Block) -> PyResult<()> {
+    let mut rounds = Rounds::default();
+    loop {
+        match block.commit(rounds.deadline()) {
+            Ok(()) => return Ok(()),
+            Err(Error::Busy { turn }) => {
+                if let Some(engine) = block.engine() {
+                    rounds.wait(py, engine, turn, None)?;
+                }
+            }
+            Err(Error::Interrupted) => py.check_signals()?,
+            Err(error) => return Err(crate::errors::to_python(py, &error, "coheap.atomic")),
+        }
     }
 }
 

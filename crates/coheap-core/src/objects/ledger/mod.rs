@@ -188,12 +188,28 @@ fn drop_reference(
     handle: &Handle,
     expected: &Expected,
 ) -> Result<bool> {
+    let left = context.retried(|| count_one_less(context, at, handle, expected))?;
+    if left == Some(0) {
+        husk::dismantle(context)?;
+    }
+    allocator::tidy(context)?;
+    Ok(true)
+}
+
+/// Removes a reference from a ledger, and returns how many the object has left. Returns `None` if
+/// another thread has removed it before.
+fn count_one_less(
+    context: &Context,
+    at: u64,
+    handle: &Handle,
+    expected: &Expected,
+) -> Result<Option<u64>> {
     let region = context.region();
     let turns = [handle.turn, handle.second_turn, SLOT_TURNS + expected.slot];
     let held = context.hold_all(&turns)?;
     let record: &Record = region.at(at)?;
     if !expected.is_met_by(record, handle) {
-        return Ok(true);
+        return Ok(None);
     }
     let object = handle.object(region)?;
     let left = object.references.get().saturating_sub(1);
@@ -207,12 +223,7 @@ fn drop_reference(
     allocator::give(&mut change, RECORD, at)?;
     count_down(&mut change, handle, kind, left)?;
     change.commit();
-    drop(held);
-    if left == 0 {
-        husk::dismantle(context)?;
-    }
-    allocator::tidy(context)?;
-    Ok(true)
+    Ok(Some(left))
 }
 
 /// Sets the number of references of an object, or ends the object if there are none. Its turns are

@@ -95,10 +95,13 @@ fn head_bytes(
 /// # Errors
 ///
 /// [`Error::ObjectGone`] when one of the objects has ended; [`Error::HeapFull`]; no parcel is left
-/// then.
+/// then, and `value` is what it was.
 pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Result<Parcel> {
     let region = context.region();
     clear_built_by_the_dead(context)?;
+    if !context.kept.transaction.is_open() {
+        discard_put_off(context);
+    }
     let count = targets.len();
     let len = HEAD_BYTES + count * REFERENCE_BYTES + value.len();
     let room = Room::of(len);
@@ -125,13 +128,15 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Resul
         Ok(()) => Ok(parcel),
         Err(error) => {
             discard(context, &parcel)?;
+            value.drain(..HEAD_BYTES + count * REFERENCE_BYTES);
             Err(error)
         }
     }
 }
 
 /// Releases a packed parcel, unless it was stored. Within a transaction, which may store it with
-/// its commit, it is released at the end.
+/// its commit, it is released at the end. It does not wait for a turn: where one is missing, the
+/// parcel is released before the thread packs the next.
 ///
 /// # Errors
 ///
@@ -142,7 +147,10 @@ pub fn discard(context: &Context, parcel: &Parcel) -> Result<()> {
         return Ok(());
     }
     let is_it = |head: &ParcelHead| head.serial.get() == parcel.serial;
-    let held = context.hold(own_arena_turn(context))?;
+    let Some(held) = context.try_hold(own_arena_turn(context)) else {
+        context.kept.parcels.put_off(parcel.at, parcel.serial);
+        return Ok(());
+    };
     let Some(link) = find_built(context, parcel.at, is_it)? else { return Ok(()) };
     let head: &ParcelHead = context.region().at(parcel.at)?;
     let freed = &context.control().freed;
@@ -164,7 +172,8 @@ pub(crate) fn discard_put_off(context: &Context) {
     let _ = let_go(context);
 }
 
-/// Releases the references of all parcels that this thread has freed. Call it with no turn held.
+/// Releases the references of all parcels that this thread has freed, without waiting for a turn:
+/// what is left is released after the next operation. Call it with no turn held.
 ///
 /// # Errors
 ///
@@ -174,7 +183,7 @@ pub fn let_go(context: &Context) -> Result<()> {
     if context.control().freed.get() == 0 {
         Ok(())
     } else {
-        empty(context, &context.control().freed)
+        context.in_passing(|| empty(context, &context.control().freed))
     }
 }
 
@@ -301,16 +310,18 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
     let reference = &references(region, at, counted)?[number as usize];
     let (object, generation) = (reference.object.get(), reference.generation.get());
     let (handle, kind) = Handle::any(region, object, generation)?;
-    let held = context.hold_all(&[handle.turn, handle.second_turn])?;
-    let left = handle.object(region)?.references.get().saturating_sub(1);
-    if left == 0 {
-        birth::ensure_end(context, &handle, kind)?;
-    }
-    let mut change = Change::begin(&held, birth::END_WORDS + 1)?;
-    change.set(&head.counted, number);
-    ledger::count_down(&mut change, &handle, kind, left)?;
-    change.commit();
-    drop(held);
+    let left = context.retried(|| {
+        let held = context.hold_all(&[handle.turn, handle.second_turn])?;
+        let left = handle.object(region)?.references.get().saturating_sub(1);
+        if left == 0 {
+            birth::ensure_end(context, &handle, kind)?;
+        }
+        let mut change = Change::begin(&held, birth::END_WORDS + 1)?;
+        change.set(&head.counted, number);
+        ledger::count_down(&mut change, &handle, kind, left)?;
+        change.commit();
+        Ok(left)
+    })?;
     if left == 0 { husk::dismantle_only(context) } else { Ok(()) }
 }
 

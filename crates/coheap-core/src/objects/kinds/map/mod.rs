@@ -128,15 +128,18 @@ impl Map {
         out: &mut Vec<u8>,
     ) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let (held, object) = self.handle.hold(context)?;
-        if let Some(found) = Table::new(context.region(), object).find(&key)? {
-            Cell::load(&found.entry.value).read(context.region(), out)?;
-            return Ok(false);
+        let is_new = context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            if let Some(found) = Table::new(context.region(), object).find(&key)? {
+                Cell::load(&found.entry.value).read(context.region(), out)?;
+                return Ok(false);
+            }
+            store(&held, object, &key, value)
+        })?;
+        if is_new {
+            self.tidy(context)?;
         }
-        store(&held, object, &key, value)?;
-        drop(held);
-        self.tidy(context)?;
-        Ok(true)
+        Ok(is_new)
     }
 
     /// Adds to the integer of a key, and returns the sum. A missing key counts as 0.
@@ -147,14 +150,17 @@ impl Map {
     /// nothing was changed.
     pub fn add(&self, context: &Context, key: &[u8], more: i64) -> Result<i64> {
         let key = Key::new(context.region(), key)?;
-        let (held, object) = self.handle.hold(context)?;
-        let Some(found) = Table::new(context.region(), object).find(&key)? else {
-            store(&held, object, &key, &int_bytes(more))?;
-            drop(held);
-            self.tidy(context)?;
-            return Ok(more);
-        };
-        value::add(&held, &found.entry.value, more)
+        let sum = context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            match Table::new(context.region(), object).find(&key)? {
+                Some(found) => value::add(&held, &found.entry.value, more).map(Some),
+                None => store(&held, object, &key, &int_bytes(more)).map(|_| None),
+            }
+        })?;
+        match sum {
+            Some(sum) => Ok(sum),
+            None => self.tidy(context).map(|()| more),
+        }
     }
 
     /// Sets the values of all these keys, or none of them, and returns how many keys are new. A key
@@ -213,27 +219,29 @@ impl Map {
     ) -> Result<bool> {
         let region = context.region();
         let key = Key::new(region, key)?;
-        let (held, object) = self.handle.hold(context)?;
-        let found = Table::new(region, object).find(&key)?;
-        let is_as_expected = match (&found, expected) {
-            (None, None) => true,
-            (Some(found), Some(bytes)) => {
-                Cell::load(&found.entry.value).is(region, bytes, Cell::inline(bytes))?
+        let is_done = context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            let found = Table::new(region, object).find(&key)?;
+            let is_as_expected = match (&found, expected) {
+                (None, None) => true,
+                (Some(found), Some(bytes)) => {
+                    Cell::load(&found.entry.value).is(region, bytes, Cell::inline(bytes))?
+                }
+                _ => false,
+            };
+            match (found, new) {
+                (_, Some(value)) if is_as_expected => {
+                    store(&held, object, &key, value)?;
+                }
+                (Some(found), None) if is_as_expected => take_out(&held, object, &found)?,
+                _ => {}
             }
-            _ => false,
-        };
-        if !is_as_expected {
-            return Ok(false);
+            Ok(is_as_expected)
+        })?;
+        if is_done {
+            self.tidy(context)?;
         }
-        match (found, new) {
-            (_, Some(value)) => {
-                store(&held, object, &key, value)?;
-                drop(held);
-                self.tidy(context).map(|()| true)
-            }
-            (Some(found), None) => self.take_out(held, object, &found),
-            (None, None) => Ok(true),
-        }
+        Ok(is_done)
     }
 
     /// Removes a key and replaces `out` by its value. Returns `false` if the key is missing.
@@ -248,7 +256,9 @@ impl Map {
             return Ok(false);
         };
         Cell::load(&found.entry.value).read(context.region(), out)?;
-        self.take_out(held, object, &found)
+        take_out(&held, object, &found)?;
+        drop(held);
+        self.tidy(context).map(|()| true)
     }
 
     /// Removes the entry that was inserted last, and replaces `key` and `value` by it. Returns
@@ -274,7 +284,9 @@ impl Map {
             what: "entry without a bucket",
             at: position,
         }))?;
-        self.take_out(held, object, &found)
+        take_out(&held, object, &found)?;
+        drop(held);
+        self.tidy(context).map(|()| true)
     }
 
     /// Removes an entry if it is exactly the one that was inserted last, and returns whether it
@@ -293,7 +305,9 @@ impl Map {
         if !is_last || !Cell::load(&found.entry.value).is(region, value, Cell::inline(value))? {
             return Ok(false);
         }
-        self.take_out(held, object, &found)
+        take_out(&held, object, &found)?;
+        drop(held);
+        self.tidy(context).map(|()| true)
     }
 
     /// Removes all entries.
@@ -303,28 +317,31 @@ impl Map {
     /// [`Error::HeapFull`] when there is no room for the husk, [`Error::ObjectGone`]; nothing was
     /// changed.
     pub fn clear(&self, context: &Context) -> Result<()> {
-        let (held, object) = self.handle.hold(context)?;
-        let root = map_root(object);
-        husk::ensure_or_reserve(context, &root.reserve)?;
-        let mut change = Change::begin(&held, husk::HANG_WORDS + 9)?;
-        cut_loose(&mut change, object, true)?;
-        let MapRoot { live, used, entries, capacity, directory_len, index, depth, first, .. } =
-            root;
-        for word in [live, used, entries, capacity, directory_len, index, depth, first] {
-            change.set(word, 0);
-        }
-        change.set(&root.numbering, root.numbering.get().wrapping_add(1));
-        change.commit();
-        drop(held);
+        context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            let root = map_root(object);
+            husk::ensure_or_reserve(context, &root.reserve)?;
+            let mut change = Change::begin(&held, husk::HANG_WORDS + 9)?;
+            cut_loose(&mut change, object, true)?;
+            let MapRoot {
+                live, used, entries, capacity, directory_len, index, depth, first, ..
+            } = root;
+            for word in [live, used, entries, capacity, directory_len, index, depth, first] {
+                change.set(word, 0);
+            }
+            change.set(&root.numbering, root.numbering.get().wrapping_add(1));
+            change.commit();
+            Ok(())
+        })?;
         self.tidy(context)?;
         parcel::let_go(context)?;
-        self.keep_reserve(context)
+        context.in_passing(|| self.keep_reserve(context))
     }
 
     /// Refills the reserve block, if it is missing and the heap has one.
     fn keep_reserve(&self, context: &Context) -> Result<()> {
         let (held, object) = match self.handle.hold(context) {
-            Err(Error::ObjectGone) => return Ok(()),
+            Err(Error::ObjectGone | Error::WouldBlock) => return Ok(()),
             other => other?,
         };
         let root = map_root(object);
@@ -338,22 +355,20 @@ impl Map {
         Ok(())
     }
 
-    /// Removes an entry that was found with the turn held, and releases the turn. Returns `true`.
-    fn take_out(&self, held: Held<'_>, object: &Object, found: &Found<'_>) -> Result<bool> {
-        let context = held.context();
-        let mut change = Change::begin(&held, DELETE_WORDS)?;
-        delete(&mut change, object, found, true)?;
-        change.commit();
-        drop(held);
-        self.tidy(context).map(|()| true)
-    }
-
     /// The references of the removed value are left to `parcel::let_go`, because the caller may
     /// need the objects.
     fn tidy(&self, context: &Context) -> Result<()> {
         husk::dismantle_only(context)?;
         allocator::tidy(context)
     }
+}
+
+/// Removes an entry that was found with the turn held.
+fn take_out(held: &Held<'_>, object: &Object, found: &Found<'_>) -> Result<()> {
+    let mut change = Change::begin(held, DELETE_WORDS)?;
+    delete(&mut change, object, found, true)?;
+    change.commit();
+    Ok(())
 }
 
 /// Sets the value of a key, whether the key exists or not. The turn is held and no change is open.

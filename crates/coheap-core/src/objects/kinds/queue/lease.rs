@@ -33,7 +33,7 @@ impl Queue {
     pub(super) fn recall(&self, context: &Context) -> Result<()> {
         // Read without a turn: the caller checks afterwards whether the queue still lives.
         match self.body(context.region()) {
-            Ok(body) if body.leased.get() != 0 => estate::sweep_in_passing(context),
+            Ok(body) if body.leased.get() != 0 => estate::sweep_seldom(context),
             _ => Ok(()),
         }
     }

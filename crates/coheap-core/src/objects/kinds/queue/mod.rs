@@ -130,7 +130,7 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn put_quickly(&self, context: &Context, item: &[u8]) -> bool {
         let (region, Some(item)) = (context.region(), Cell::inline(item)) else { return false };
-        let Ok(held) = context.hold(self.handle.second_turn) else { return false };
+        let Some(held) = context.try_hold(self.handle.second_turn) else { return false };
         let Ok(body) = self.body(region) else { return false };
         let has_place = |head| check_place(body, head, 1).is_ok();
         let is_put = (has_place(Far::noted(&body.head_seen))
@@ -147,7 +147,7 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn get_quickly(&self, context: &Context, out: &mut Vec<u8>) -> bool {
         let region = context.region();
-        let Ok(held) = context.hold(self.handle.turn) else { return false };
+        let Some(held) = context.try_hold(self.handle.turn) else { return false };
         let Ok(body) = self.body(region) else { return false };
         let has_item = |tail: Far| body.head.get() < tail.moved;
         let is_taken = body.returned.get() == 0
@@ -171,19 +171,21 @@ impl Queue {
         if items.iter().any(|item| item.is_empty()) {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
-        allocator::ensure_all(context, &mut rooms)?;
-        let (held, body, head) = self.hold_tail_and_look(context)?;
-        let mut count = 0;
-        for item in items {
-            let done = check_place(body, head, 1).and_then(|()| ends::put(&held, body, item));
-            match done {
-                Ok(()) => count += 1,
-                Err(error) if count == 0 => return Err(error),
-                Err(_) => break,
+        context.retried(|| {
+            allocator::ensure_all(context, &mut rooms)?;
+            let (held, body, head) = self.hold_tail_and_look(context)?;
+            let mut count = 0;
+            for item in items {
+                let done = check_place(body, head, 1).and_then(|()| ends::put(&held, body, item));
+                match done {
+                    Ok(()) => count += 1,
+                    Err(error) if count == 0 => return Err(error),
+                    Err(_) => break,
+                }
             }
-        }
-        self.after_put(held, body, count as u32);
-        Ok(count)
+            self.after_put(held, body, count as u32);
+            Ok(count)
+        })
     }
 
     #[inline(always)]

@@ -34,6 +34,19 @@ fn last_look<T>(
     if patience.has_deadline() { estate::or_after_sweep(context, attempt) } else { attempt() }
 }
 
+/// Runs a part of a wait, and returns `late` when the deadline passed while it waited for a turn.
+fn within<T>(
+    context: &Context,
+    patience: &Patience,
+    late: Error,
+    part: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    match context.within(patience, part) {
+        Err(Error::Busy { .. }) if patience.is_over() => Err(late),
+        other => other,
+    }
+}
+
 impl Queue {
     /// As [`get`](Self::get), but waits until `deadline` or for ever.
     ///
@@ -91,15 +104,15 @@ impl Queue {
         patience: impl FnOnce() -> Patience,
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
-        match attempt() {
-            Err(Error::Empty) => {}
+        match context.waiting_until(0, |_| attempt()) {
+            Err(Error::Empty | Error::Busy { .. }) => {}
             other => return other,
         }
         for _ in 0..SPINS {
             std::hint::spin_loop();
             if self.seems_ready(context)? {
-                match attempt() {
-                    Err(Error::Empty) => {}
+                match context.waiting_until(0, |_| attempt()) {
+                    Err(Error::Empty | Error::Busy { .. }) => {}
                     other => return other,
                 }
             }
@@ -116,11 +129,12 @@ impl Queue {
     ) -> Result<T> {
         loop {
             look_at_others(context, &patience)?;
-            let (held, body) = self.hold_tail(context)?;
+            let hold = || self.hold_tail(context);
+            let (held, body) = within(context, &patience, Error::Empty, hold)?;
             Region::store(&body.wants_items, 1);
             let seen = body.not_empty.seen();
             drop(held);
-            let answer = match attempt() {
+            let answer = match within(context, &patience, Error::Empty, &mut *attempt) {
                 Err(Error::Empty) => {
                     self.pause(context, &mut patience, &body.not_empty, seen, Error::Empty)
                 }
@@ -131,7 +145,9 @@ impl Queue {
             };
             if let Err(error) = answer {
                 let last = match error {
-                    Error::Empty => last_look(context, &patience, attempt),
+                    Error::Empty => within(context, &patience, Error::Empty, || {
+                        last_look(context, &patience, attempt)
+                    }),
                     other => Err(other),
                 };
                 self.pass_on(context)?;
@@ -142,10 +158,15 @@ impl Queue {
 
     /// Passes a wake on, because other sleepers may need it, too.
     fn pass_on(&self, context: &Context) -> Result<()> {
-        let Ok((held, body)) = self.hold_tail(context) else { return Ok(()) };
-        Region::store(&body.wants_items, 1);
+        let held = context.try_hold(self.handle.second_turn);
+        let Ok(body) = self.body(context.region()) else { return Ok(()) };
+        // Without the turn, the sleeper that is woken notes for itself that it wants an item.
+        let is_noted = held.is_some();
+        if is_noted {
+            Region::store(&body.wants_items, 1);
+        }
         drop(held);
-        if self.seems_ready(context)? {
+        if !is_noted || self.seems_ready(context)? {
             wait::wake(&body.not_empty, 1);
         }
         Ok(())
@@ -169,13 +190,18 @@ impl Queue {
         if self.put_quickly(context, item) {
             return Ok(());
         }
-        match self.try_put(context, item) {
-            Err(Error::Full) => {
+        match self.put_soon(context, item) {
+            Err(Error::Full | Error::Busy { .. }) => {
                 let patience = Patience::new(deadline);
                 self.sleep_for_place(context, patience, &mut || self.try_put(context, item))
             }
             other => other,
         }
+    }
+
+    /// As `try_put`, without waiting for a turn.
+    fn put_soon(&self, context: &Context, item: &[u8]) -> Result<()> {
+        context.waiting_until(0, |_| context.retried(|| self.try_put(context, item)))
     }
 
     /// As [`put_wait`](Self::put_wait), but returns at `until`; see
@@ -191,8 +217,8 @@ impl Queue {
         until: u64,
         item: &[u8],
     ) -> Result<()> {
-        match self.try_put(context, item) {
-            Err(Error::Full) => {
+        match self.put_soon(context, item) {
+            Err(Error::Full | Error::Busy { .. }) => {
                 let patience = Patience::until(started, until);
                 self.sleep_for_place(context, patience, &mut || self.try_put(context, item))
             }
@@ -202,8 +228,8 @@ impl Queue {
 
     /// As [`promise`](Self::promise), but waits while the queue is full.
     pub(crate) fn promise_wait(&self, context: &Context, patience: Patience) -> Result<Promise> {
-        match self.promise(context) {
-            Err(Error::Full) => {
+        match context.waiting_until(0, |_| self.promise(context)) {
+            Err(Error::Full | Error::Busy { .. }) => {
                 self.sleep_for_place(context, patience, &mut || self.promise(context))
             }
             other => other,
@@ -236,8 +262,8 @@ impl Queue {
     /// As [`put_until`](Self::put_until).
     pub fn wait_until_roomy(&self, context: &Context, started: u64, until: u64) -> Result<()> {
         let mut look = || self.check_room(context, 1);
-        match look() {
-            Err(Error::Full) => {}
+        match context.waiting_until(0, |_| look()) {
+            Err(Error::Full | Error::Busy { .. }) => {}
             other => return other,
         }
         self.sleep_for_place(context, Patience::until(started, until), &mut look)?;
@@ -258,25 +284,30 @@ impl Queue {
             let body = self.body(context.region())?;
             let head = body.head.acquire();
             if body.tail.acquire().saturating_sub(head) < body.limit.get() {
-                match attempt() {
-                    Err(Error::Full) => {}
+                match context.waiting_until(0, |_| attempt()) {
+                    Err(Error::Full | Error::Busy { .. }) => {}
                     other => return other,
                 }
             }
         }
         loop {
             look_at_others(context, &patience)?;
-            let (held, body) = self.hold_head(context)?;
+            let hold = || self.hold_head(context);
+            let (held, body) = within(context, &patience, Error::Full, hold)?;
             Region::store(&body.wants_room, 1);
             let seen = body.not_full.seen();
             drop(held);
-            match attempt() {
+            match within(context, &patience, Error::Full, &mut *attempt) {
                 Err(Error::Full) => {}
                 other => return other,
             }
             match self.pause(context, &mut patience, &body.not_full, seen, Error::Full) {
                 Ok(()) => {}
-                Err(Error::Full) => return last_look(context, &patience, attempt),
+                Err(Error::Full) => {
+                    return within(context, &patience, Error::Full, || {
+                        last_look(context, &patience, attempt)
+                    });
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -303,7 +334,8 @@ impl Queue {
     fn wait_until_done(&self, context: &Context, mut patience: Patience) -> Result<()> {
         loop {
             look_at_others(context, &patience)?;
-            let (held, body, tail) = self.hold_head_and_look(context)?;
+            let hold = || self.hold_head_and_look(context);
+            let (held, body, tail) = within(context, &patience, Error::TimedOut, hold)?;
             if is_idle(body, tail) {
                 return Ok(());
             }

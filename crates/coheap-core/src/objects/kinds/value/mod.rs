@@ -85,10 +85,12 @@ impl Value {
     ///
     /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn set(&self, context: &Context, bytes: &[u8]) -> Result<()> {
-        let (held, object) = self.handle.hold(context)?;
-        let words = cell_words(object);
-        let stored = store(&held, words, Cell::load(words), bytes)?;
-        tidy(context, held, stored)
+        let stored = context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            let words = cell_words(object);
+            store(&held, words, Cell::load(words), bytes)
+        })?;
+        tidy(context, stored)
     }
 
     /// Adds to an integer and returns the sum.
@@ -112,14 +114,19 @@ impl Value {
         expected: &[u8],
         bytes: &[u8],
     ) -> Result<bool> {
-        let (held, object) = self.handle.hold(context)?;
-        let words = cell_words(object);
-        let old = Cell::load(words);
-        if !old.is(context.region(), expected, Cell::inline(expected))? {
-            return Ok(false);
+        let stored = context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            let words = cell_words(object);
+            let old = Cell::load(words);
+            match old.is(context.region(), expected, Cell::inline(expected))? {
+                true => store(&held, words, old, bytes).map(Some),
+                false => Ok(None),
+            }
+        })?;
+        match stored {
+            Some(stored) => tidy(context, stored).map(|()| true),
+            None => Ok(false),
         }
-        let stored = store(&held, words, old, bytes)?;
-        tidy(context, held, stored).map(|()| true)
     }
 }
 
@@ -160,10 +167,9 @@ pub(crate) fn add(held: &Held<'_>, words: &CellWords, more: i64) -> Result<i64> 
     cell::exchange(held, words, old, Cell::integer(sum)).map(|()| sum)
 }
 
-/// Releases the turn, and tidies up after a change.
+/// Tidies up after a change.
 #[inline]
-fn tidy(context: &Context, held: Held<'_>, stored: Stored) -> Result<()> {
-    drop(held);
+fn tidy(context: &Context, stored: Stored) -> Result<()> {
     match stored {
         Stored::Inline => Ok(()),
         Stored::Changed => allocator::tidy(context),

@@ -1,0 +1,289 @@
+//! A process that is stopped in the middle of a change: what others can do beside it, and how long
+//! they wait.
+//!
+//! What always holds: nobody waits longer than he said, nobody who waits keeps what others need,
+//! and what gives something back does not wait at all.
+//!
+//! Not here: the death of such a process, for which the crash sweep is there.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use coheap_core::Context;
+use coheap_core::error::{Error, Result};
+use coheap_core::heap::Heap;
+use coheap_core::heap::floors::ContextFloors;
+use coheap_core::memory::layout::{ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SPAN_TURN};
+use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, map};
+use coheap_core::os;
+use coheap_core::transaction::Transaction;
+
+use support::child::{Child, fork, signal};
+use support::objects::{self, heap, integer, settle_and_check};
+use support::{alone, in_milliseconds, until};
+
+/// How long an operation may wait here, in milliseconds, and what it may take in all.
+const BRIEF: u64 = 100;
+const AT_MOST: Duration = Duration::from_secs(5);
+
+/// A child that is stopped while it holds a turn.
+fn stopped(heap: &Heap, turn: u32) -> Child {
+    let child = fork(|| {
+        let done = heap.with(|context| {
+            let held = context.hold(turn)?;
+            signal(std::process::id() as i32, libc::SIGSTOP);
+            drop(held);
+            Ok(())
+        });
+        done.map_or(1, |()| 0)
+    });
+    until("the child is stopped", || child.state() == 'T');
+    child
+}
+
+fn go_on(mut child: Child) {
+    child.signal(libc::SIGCONT);
+    child.must_succeed();
+}
+
+/// Runs an operation that may wait for a short time, and returns what it answers.
+fn briefly<T>(heap: &Heap, operation: impl FnOnce(&Context) -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    let until = in_milliseconds(BRIEF);
+    let answer = heap.with(|context| context.waiting_until(until, operation));
+    assert!(started.elapsed() < AT_MOST, "it took {:?}", started.elapsed());
+    answer
+}
+
+struct World {
+    heap: Heap,
+    map: Map,
+    queue: Queue,
+    value: Value,
+}
+
+impl World {
+    fn new() -> Self {
+        let heap = heap(16);
+        let map = objects::map(&heap, "map");
+        let queue = objects::bounded_queue(&heap, "queue", 100, 0);
+        let value = objects::value(&heap, "number");
+        let world = Self { heap, map, queue, value };
+        world.fill().expect("room");
+        world
+    }
+
+    fn fill(&self) -> Result<()> {
+        self.heap.with(|context| {
+            (0..50u8).try_for_each(|key| self.map.set(context, &[key], b"value").map(|_| ()))?;
+            (0..50u8).try_for_each(|item| self.queue.put(context, &[item]))
+        })
+    }
+
+    /// The operations that need the turn of an object, with the names that a failure shows.
+    fn of_the_map(&self) -> Vec<(&'static str, Result<()>)> {
+        let (heap, map) = (&self.heap, self.map);
+        let mut out = Vec::new();
+        vec![
+            ("set", briefly(heap, |it| map.set(it, b"key", b"value").map(drop))),
+            ("add", briefly(heap, |it| map.add(it, b"number", 1).map(drop))),
+            ("remove", briefly(heap, |it| map.remove(it, &[1], &mut out).map(drop))),
+            ("clear", briefly(heap, |it| map.clear(it))),
+            (
+                "set_default",
+                briefly(heap, |it| {
+                    map.set_default(it, b"new", b"value", &mut Vec::new()).map(drop)
+                }),
+            ),
+            ("add_many", briefly(heap, |it| map.add_many(it, &[(b"number", 1)]))),
+            ("removal", briefly(heap, |it| Directory.remove(it, "map"))),
+            ("transaction", self.transact(Lockable::of(&map))),
+        ]
+    }
+
+    fn of_the_queue(&self) -> Vec<(&'static str, Result<()>)> {
+        let (heap, queue) = (&self.heap, self.queue);
+        vec![
+            ("put", briefly(heap, |it| queue.put(it, b"item"))),
+            ("put_many", briefly(heap, |it| queue.put_many(it, &[b"item"]).map(drop))),
+            ("get", briefly(heap, |it| queue.get(it, &mut Vec::new()))),
+            ("lease", briefly(heap, |it| queue.lease(it, &mut Vec::new()).map(drop))),
+            ("len", briefly(heap, |it| queue.len(it).map(drop))),
+        ]
+    }
+
+    fn transact(&self, object: Lockable) -> Result<()> {
+        let context = self.heap.context()?;
+        let mut transaction = Transaction::begin(context, None)?;
+        transaction.lock_until(object, os::now(), in_milliseconds(BRIEF))
+    }
+}
+
+/// Goal: nobody waits longer than he said for a process that is stopped in a change of an object,
+/// and everything works once it goes on.
+/// Method: a child stops itself with the turn of a map; each operation on the map may wait 100 ms.
+/// All answer that somebody else is at it, or that the time is up, and the other objects work.
+#[test]
+fn a_wait_for_a_stopped_process_ends_in_time() {
+    let _alone = alone();
+    let world = World::new();
+    let child = stopped(&world.heap, world.map.handle().turn);
+    for (operation, answer) in world.of_the_map() {
+        let is_late = matches!(answer, Err(Error::Busy { .. } | Error::TimedOut));
+        assert!(is_late, "{operation} answers {answer:?}");
+    }
+    for (operation, answer) in world.of_the_queue() {
+        assert_eq!(answer, Ok(()), "{operation} on another object");
+    }
+    briefly(&world.heap, |context| world.value.set(context, &integer(7))).expect("another object");
+    go_on(child);
+    for (operation, answer) in world.of_the_map() {
+        let is_done = answer == Ok(()) || operation == "transaction";
+        assert!(is_done, "{operation} answers {answer:?}");
+    }
+    settle_and_check(&world.heap);
+}
+
+/// Goal: a time-out of a queue holds, too, when a process is stopped with one of its ends.
+/// Method: as above, with each end; a get that waits 100 ms is told `Empty`, a put into the full
+/// queue `Full`, and a join that it timed out.
+#[test]
+fn a_time_out_of_a_queue_holds_beside_a_stopped_process() {
+    let _alone = alone();
+    let world = World::new();
+    let handle = world.queue.handle();
+    let empty = objects::queue(&world.heap, "empty");
+    let full = objects::bounded_queue(&world.heap, "full", 1, 0);
+    world.heap.with(|context| full.put(context, b"item")).expect("room");
+    for turn in [handle.turn, handle.second_turn] {
+        let child = stopped(&world.heap, turn);
+        let started = Instant::now();
+        let deadline = || Some(in_milliseconds(BRIEF));
+        let answers = world.heap.with(|context| {
+            let mut out = Vec::new();
+            let get = world.queue.get_wait(context, deadline(), &mut out);
+            let join = world.queue.join(context, deadline());
+            let put = world.queue.put_wait(context, deadline(), b"item");
+            Ok([get, join, put])
+        });
+        assert!(started.elapsed() < AT_MOST, "it took {:?}", started.elapsed());
+        let answers = answers.expect("a context");
+        let late = [Error::Empty, Error::TimedOut, Error::Full];
+        for (answer, late) in answers.into_iter().zip(late) {
+            assert!(answer == Ok(()) || answer == Err(late), "{answer:?}");
+        }
+        go_on(child);
+    }
+    for turn in [empty.handle().turn, empty.handle().second_turn] {
+        let child = stopped(&world.heap, turn);
+        let answer = world
+            .heap
+            .with(|context| empty.get_wait(context, Some(in_milliseconds(BRIEF)), &mut Vec::new()));
+        assert_eq!(answer, Err(Error::Empty));
+        go_on(child);
+    }
+    settle_and_check(&world.heap);
+}
+
+/// Goal: a thread that waits for a turn holds no other one.
+/// Method: a child is stopped with the turns of the allocator; a thread inserts a long value, for
+/// which it needs a block, and waits. Meanwhile the map can be changed by others.
+#[test]
+fn who_waits_for_room_does_not_keep_the_object() {
+    let _alone = alone();
+    let world = World::new();
+    let long = vec![b'x'; 100_000];
+    let child = stopped(&world.heap, SPAN_TURN);
+    std::thread::scope(|scope| {
+        let waiter = scope
+            .spawn(|| world.heap.with(|context| world.map.set(context, b"long", &long).map(drop)));
+        for round in 0..200u8 {
+            let answer = briefly(&world.heap, |context| {
+                world.map.set(context, &[round % 50], b"other").map(drop)
+            });
+            assert_eq!(answer, Ok(()), "round {round}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!waiter.is_finished(), "there is no room while the child is stopped");
+        go_on(child);
+        assert_eq!(waiter.join().expect("calm"), Ok(()));
+    });
+    settle_and_check(&world.heap);
+}
+
+/// Goal: with the allocator or the directory stopped, no operation waits longer than it said, and
+/// none is done by halves.
+/// Method: each turn of the allocator, and the directory's; a value that needs a block, an object
+/// that is made and one that is found.
+#[test]
+fn a_stopped_allocator_delays_only_who_needs_it() {
+    let _alone = alone();
+    let world = World::new();
+    let long = vec![b'x'; 3000];
+    let arenas = (0..ARENA_COUNT).map(|arena| ARENA_TURNS + arena);
+    for turn in arenas.chain([SPAN_TURN, DIRECTORY_TURN]) {
+        let child = stopped(&world.heap, turn);
+        let grow = |context: &Context| {
+            for number in 0..200u8 {
+                world.map.set(context, &[b'n', number], &long)?;
+            }
+            Ok(())
+        };
+        let answers = [
+            briefly(&world.heap, grow),
+            briefly(&world.heap, |context| {
+                Directory.get_or_create(context, "another", &map::Recipe).map(drop)
+            }),
+            briefly(&world.heap, |context| Directory.get::<Map>(context, "map").map(drop)),
+        ];
+        for answer in answers {
+            assert!(matches!(answer, Ok(()) | Err(Error::Busy { .. })), "{answer:?}");
+        }
+        go_on(child);
+        settle_and_check(&world.heap);
+        world.heap.with(|context| world.map.clear(context)).expect("room");
+    }
+}
+
+/// Goal: a signal ends a wait for a turn that has a deadline, and nothing was changed.
+/// Method: a thread waits for the turn of a stopped child and is signalled until it answers.
+#[test]
+fn a_signal_interrupts_a_wait_for_a_turn() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let _alone = alone();
+    let world = World::new();
+    // SAFETY: the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+    }
+    let child = stopped(&world.heap, world.map.handle().turn);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let world = &world;
+        let waiter = scope.spawn(move || {
+            // SAFETY: the thread lives until it is joined below.
+            sender.send(unsafe { libc::pthread_self() }).expect("a receiver");
+            let heap = &world.heap;
+            let until = in_milliseconds(60_000);
+            heap.with(|context| {
+                context.waiting_until(until, |context| world.map.set(context, b"key", b"value"))
+            })
+        });
+        let thread = receiver.recv().expect("a thread");
+        until("the wait is over", || {
+            // SAFETY: the thread is joined after this.
+            unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+            waiter.is_finished()
+        });
+        assert_eq!(waiter.join().expect("calm"), Err(Error::Interrupted));
+    });
+    go_on(child);
+    assert_eq!(
+        world.heap.with(|context| world.map.contains(context, b"key")),
+        Ok(false),
+        "nothing was changed"
+    );
+}
