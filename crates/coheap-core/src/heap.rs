@@ -54,6 +54,9 @@ struct Shared {
     path: Option<PathBuf>,
 }
 
+/// How long a fork waits at most for turns, in nanoseconds.
+const PREPARATION: u64 = 100_000_000;
+
 struct Row {
     shared: Weak<Shared>,
     context: Rc<Context>,
@@ -139,7 +142,13 @@ impl Heap {
     #[inline(always)]
     pub fn context(&self) -> Result<Rc<Context>> {
         match last() {
-            Some(context) if self.shared.is_usable(&context) => Ok(context),
+            Some(context) if self.shared.is_usable(&context) => {
+                if context.member().due().is_any() {
+                    // In a damaged heap, the operation itself says what is wrong.
+                    let _ = ledger::settle_due(&context);
+                }
+                Ok(context)
+            }
             _ => self.known_context(),
         }
     }
@@ -392,8 +401,12 @@ impl Shared {
         let child = unborn.incarnation();
         *self.unborn.lock() = Some(unborn);
         if self.region.slot(member.slot()).leases.get() != 0 {
-            // A full heap must not prevent the fork: at worst, the child finds the object gone.
-            let _ = heap.with(|context| ledger::bequeath(context, child));
+            // Neither a full heap nor a process that was stopped in a change may prevent the fork: at
+            // worst, the child finds an object gone.
+            let until = os::now() + PREPARATION;
+            let _ = heap.with(|context| {
+                context.waiting_until(until, |context| ledger::bequeath(context, child))
+            });
         }
     }
 }

@@ -15,7 +15,7 @@ use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::ContextFloors;
 use coheap_core::memory::layout::{ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SPAN_TURN};
-use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, map};
+use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, estate, ledger, map};
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
@@ -244,6 +244,82 @@ fn a_stopped_allocator_delays_only_who_needs_it() {
         settle_and_check(&world.heap);
         world.heap.with(|context| world.map.clear(context)).expect("room");
     }
+}
+
+/// Goal: what gives something back does not wait, and is done once the turn is free.
+/// Method: with a child stopped in the turns of the object, the last reference to a map is released,
+/// a lease is returned, and a transaction that took an item and a place is dropped. After the child
+/// went on, the next operation of this process has done all of it.
+#[test]
+fn what_gives_back_does_not_wait() {
+    let _alone = alone();
+    let world = World::new();
+    let heap = &world.heap;
+    let limit = objects::bounded_queue(heap, "two", 2, 0);
+    let made = heap.with(|context| {
+        limit.put(context, b"first")?;
+        let lease = world.queue.lease(context, &mut Vec::new())?;
+        Ok((ledger::create(context, &map::Recipe)?, lease))
+    });
+    let ((map, reference), lease) = made.expect("room");
+    let handles = [map.handle(), limit.handle(), world.queue.handle()];
+    let before = heap.with(|context| world.queue.len(context)).expect("a queue");
+    let mut transaction =
+        Transaction::begin(heap.context().expect("a context"), None).expect("no other one");
+    transaction.on(&limit).get(&mut Vec::new()).expect("an item");
+    transaction.on(&limit).put(b"second").expect("a place");
+    let turns = handles.iter().flat_map(|handle| [handle.turn, handle.second_turn]);
+    let children: Vec<Child> = turns
+        .collect::<std::collections::BTreeSet<u32>>()
+        .into_iter()
+        .map(|turn| stopped(heap, turn))
+        .collect();
+    let started = Instant::now();
+    heap.with(|context| {
+        ledger::release(context, &reference)?;
+        world.queue.nack(context, &lease, None)
+    })
+    .expect("no wait");
+    drop(transaction);
+    assert!(started.elapsed() < AT_MOST, "it took {:?}", started.elapsed());
+    assert_eq!(heap.with(|context| map.len(context)), Ok(0), "it is not gone yet");
+    children.into_iter().for_each(go_on);
+    // The children have inherited the reference.
+    heap.with(estate::sweep).expect("a sweep");
+    heap.with(|context| {
+        assert_eq!(map.len(context), Err(Error::ObjectGone));
+        assert_eq!(world.queue.len(context)?, before + 1);
+        assert_eq!((limit.len(context)?, limit.leased(context)?), (1, 0));
+        assert_eq!(limit.put_many(context, &[b"a", b"b", b"c"])?, 2, "the place is free");
+        Ok(())
+    })
+    .expect("a heap");
+    settle_and_check(heap);
+}
+
+/// Goal: a process that was stopped in a change does not keep others from forking.
+/// Method: a child is stopped with the turn of an object that this process refers to; a fork of this
+/// process ends in time, and so does its child, which uses another object that it inherited.
+#[test]
+fn a_fork_does_not_wait_for_a_stopped_process() {
+    let _alone = alone();
+    let world = World::new();
+    let heap = &world.heap;
+    let made = heap.with(|context| {
+        Ok([ledger::create(context, &map::Recipe)?, ledger::create(context, &map::Recipe)?])
+    });
+    let [(blocked, _), (free, _)] = made.expect("room");
+    assert_ne!(blocked.handle().turn, free.handle().turn);
+    let child = stopped(heap, blocked.handle().turn);
+    let started = Instant::now();
+    let mut other = fork(|| {
+        let done = heap.with(|context| free.set(context, b"key", b"value"));
+        i32::from(done != Ok(true))
+    });
+    assert!(started.elapsed() < AT_MOST, "it took {:?}", started.elapsed());
+    other.must_succeed();
+    go_on(child);
+    settle_and_check(heap);
 }
 
 /// Goal: a signal ends a wait for a turn that has a deadline, and nothing was changed.

@@ -38,6 +38,7 @@ pub fn sweep(context: &Context) -> Result<u32> {
 
 /// As [`sweep`], without waiting for a turn: an estate that needs one stays as it is.
 pub fn sweep_in_passing(context: &Context) -> Result<()> {
+    ledger::settle_due(context)?;
     context.waiting_until(0, |context| sweep(context).map(|_| ()))
 }
 
@@ -86,6 +87,7 @@ pub(crate) fn or_after_sweep<T>(
 pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
+    ledger::settle_due(context)?;
     context.waiting_until(0, |context| settle_part(context, part, PARTS))
 }
 

@@ -19,7 +19,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::owner::SLOT_MASK;
-use super::{Incarnation, Owner};
+use super::{DueList, Incarnation, Owner};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
@@ -217,6 +217,7 @@ pub struct Member {
     incarnation: Incarnation,
     generation: u64,
     closed: OnceLock<()>,
+    due: DueList,
 }
 
 impl Member {
@@ -233,6 +234,7 @@ impl Member {
                 incarnation,
                 generation: os::generation(),
                 closed: OnceLock::new(),
+                due: DueList::default(),
             }),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
@@ -253,6 +255,7 @@ impl Member {
                     incarnation,
                     generation: os::generation(),
                     closed: OnceLock::new(),
+                    due: DueList::default(),
                 })
             }
             _ => None,
@@ -323,6 +326,12 @@ impl Member {
     /// Returns whether this process has closed the heap.
     pub fn is_closed(&self) -> bool {
         self.closed.get().is_some()
+    }
+
+    /// Returns what this process is due to give back.
+    #[inline(always)]
+    pub fn due(&self) -> &DueList {
+        &self.due
     }
 
     /// Returns the fork generation of this membership.

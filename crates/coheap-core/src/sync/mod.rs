@@ -11,12 +11,14 @@
 //! is in `journal`, a floor above, and is called from there.
 
 pub mod deadlock;
+mod due;
 pub mod life;
 pub mod lock;
 pub mod owner;
 pub mod turn;
 pub mod wait;
 
+pub use due::{Due, DueList};
 pub use life::{Census, Member};
 pub use owner::{Incarnation, Owner};
 pub use wait::Patience;

@@ -91,15 +91,15 @@ pub(crate) trait Shape: Sync {
         Err(no_husk(husk))
     }
 
-    /// Takes back a lease of an item, or a promise of a place, from a process that has ended. The
-    /// record is off the list of its slot, and the change is under the turns of the object and the
-    /// slot.
+    /// Takes back a lease of an item, or a promise of a place. The record is off the list of its
+    /// slot, and the change is under the turns of the object and the slot. Without a reason, the
+    /// attempt at the item does not count.
     fn take_back(
         &self,
         change: &mut Change<'_>,
         _: &Object,
         record: &Record,
-        _: ReturnReason,
+        _: Option<ReturnReason>,
     ) -> Result<()> {
         // No object of this kind has such records: the object that it named is gone.
         record::free(change, record)

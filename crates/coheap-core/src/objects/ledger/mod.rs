@@ -20,7 +20,7 @@ mod settle;
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};
-use crate::error::{Corrupt, Result};
+use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
@@ -30,7 +30,7 @@ use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::kinds::{AnyObject, Recipe, Typed};
-use crate::sync::Incarnation;
+use crate::sync::{Due, Incarnation};
 use record::{MOVE_WORDS, RECORD, ReturnReason};
 
 /// A reference of this process, or of the ancestor it was copied from.
@@ -100,7 +100,8 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
     Ok((AnyObject::of(kind, handle), Reference { handle, record, serial, owner }))
 }
 
-/// Releases a reference. The object ends with its last one.
+/// Releases a reference, without waiting for a turn: where one is missing, the process is due to
+/// release it later. The object ends with its last reference.
 ///
 /// # Errors
 ///
@@ -108,8 +109,61 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
 /// ignored.
 pub fn release(context: &Context, reference: &Reference) -> Result<()> {
     let Some(record) = own_record(context, reference)? else { return Ok(()) };
-    let expected = Expected { slot: context.member().slot(), serial: Some(reference.serial) };
-    drop_reference(context, record, &reference.handle, &expected).map(|_| ())
+    let due = Due { record, serial: reference.serial, reason: REFERENCE };
+    or_later(context, due, || release_own(context, &due))
+}
+
+fn release_own(context: &Context, due: &Due) -> Result<()> {
+    let region = context.region();
+    let record: &Record = region.at(due.record)?;
+    let expected = Expected { slot: context.member().slot(), serial: Some(due.serial) };
+    match Handle::any(region, record.object.get(), record.generation.get()) {
+        Ok((handle, _)) => drop_reference(context, due.record, &handle, &expected).map(|_| ()),
+        // The record serves another purpose by now.
+        Err(_) => Ok(()),
+    }
+}
+
+/// What [`Due::reason`] says of a reference, and of an attempt that does not count; else it is a
+/// [`ReturnReason`].
+const REFERENCE: u8 = u8::MAX;
+const UNCOUNTED: u8 = 0;
+
+/// Gives a lease or a promise back without waiting for a turn; where one is missing, the process is
+/// due to do it later.
+pub(crate) fn give_back(
+    context: &Context,
+    record: u64,
+    serial: u64,
+    reason: Option<ReturnReason>,
+    give: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let reason = reason.map_or(UNCOUNTED, |reason| reason as u8);
+    or_later(context, Due { record, serial, reason }, give)
+}
+
+fn or_later(context: &Context, due: Due, give: impl FnOnce() -> Result<()>) -> Result<()> {
+    match context.waiting_until(0, |_| give()) {
+        Err(Error::Busy { .. }) => {
+            context.member().due().push(due);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Gives back what this process is due to give back, as far as no other thread keeps a turn that
+/// this needs.
+#[cold]
+pub(crate) fn settle_due(context: &Context) -> Result<()> {
+    for due in context.member().due().take() {
+        or_later(context, due, || match due.reason {
+            REFERENCE => release_own(context, &due),
+            UNCOUNTED => settle::settle_own(context, &due, None),
+            reason => settle::settle_own(context, &due, Some(ReturnReason::of_number(reason))),
+        })?;
+    }
+    Ok(())
 }
 
 /// Enters the references of this process in the slot of a child that is about to be forked.
@@ -120,19 +174,29 @@ pub fn release(context: &Context, reference: &Reference) -> Result<()> {
 /// before that are entered.
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let region = context.region();
+    let mut answer = Ok(());
     for (serial, at) in own_references(context)? {
         let record: &Record = region.at(at)?;
         let found = Handle::any(region, record.object.get(), record.generation.get());
         let Ok((handle, _)) = found else { continue };
-        allocator::ensure(context, RECORD, 1)?;
-        let held = context.hold_all(&[handle.turn, SLOT_TURNS + child.slot])?;
-        // Another thread may have released it meanwhile.
-        let Ok(object) = handle.object(region) else { continue };
-        let mut change = Change::begin(&held, LINK_WORDS)?;
-        change.set(&object.references, object.references.get().wrapping_add(1));
-        enter(&mut change, child.slot, &handle, serial)?;
-        change.commit();
+        match bequeath_one(context, child, &handle, serial) {
+            // The other objects may be free.
+            Err(busy @ Error::Busy { .. }) => answer = Err(busy),
+            other => other?,
+        }
     }
+    answer
+}
+
+fn bequeath_one(context: &Context, child: Incarnation, handle: &Handle, serial: u64) -> Result<()> {
+    allocator::ensure(context, RECORD, 1)?;
+    let held = context.hold_all(&[handle.turn, SLOT_TURNS + child.slot])?;
+    // Another thread may have released it meanwhile.
+    let Ok(object) = handle.object(context.region()) else { return Ok(()) };
+    let mut change = Change::begin(&held, LINK_WORDS)?;
+    change.set(&object.references, object.references.get().wrapping_add(1));
+    enter(&mut change, child.slot, handle, serial)?;
+    change.commit();
     Ok(())
 }
 

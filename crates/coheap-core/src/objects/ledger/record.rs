@@ -35,7 +35,11 @@ pub enum ReturnReason {
 
 impl ReturnReason {
     pub(crate) fn of(state: u64) -> Self {
-        match Record::reason(state) {
+        Self::of_number(Record::reason(state) as u8)
+    }
+
+    pub(crate) fn of_number(number: u8) -> Self {
+        match number {
             2 => Self::Died,
             3 => Self::Dropped,
             _ => Self::Nacked,

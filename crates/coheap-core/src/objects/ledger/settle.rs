@@ -8,11 +8,12 @@
 
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
+use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::objects::header::Handle;
 use crate::objects::kinds;
-use crate::sync::{Incarnation, wait};
+use crate::sync::{Due, Incarnation, wait};
 
 use super::record::{MOVE_WORDS, ReturnReason, free, is_still_to_settle, unlink};
 
@@ -39,18 +40,57 @@ pub(super) fn settle_first(
         (at, Handle::any(region, record.object.get(), record.generation.get()))
     };
     let found = living(found)?;
-    let turns = found.map_or(vec![SLOT_TURNS + dead], |(handle, _)| {
-        vec![handle.turn, handle.second_turn, SLOT_TURNS + dead]
+    let is_first = |record: &Record| {
+        if slot.leases.get() != at || !is_still_to_settle(context, owner) {
+            // Another process has settled it since the first read.
+            return Ok(false);
+        }
+        match record.state.get() >> Record::SIGNED == u64::from(dead + 1) {
+            true => Ok(true),
+            // Not on this list: in a damaged heap, the list may lead back to a settled record.
+            false => Err(Corrupt { what: "list of a slot", at }.into()),
+        }
+    };
+    let is_settled = settle(context, dead, at, found, is_first, Some(reason))?;
+    if is_settled && found.is_some() && reason == ReturnReason::Died {
+        Region::add(&region.header().tally.returned, 1);
+    }
+    Ok(true)
+}
+
+/// Gives a lease or a promise of this process back, unless that is done. Without a reason, the
+/// attempt at the item does not count.
+pub(super) fn settle_own(context: &Context, due: &Due, reason: Option<ReturnReason>) -> Result<()> {
+    let region = context.region();
+    let own = context.member().slot();
+    let record: &Record = region.at(due.record)?;
+    let is_own = |record: &Record| {
+        Ok(record.serial.get() == due.serial
+            && record.state.get() >> Record::SIGNED == u64::from(own + 1))
+    };
+    let found = living(Handle::any(region, record.object.get(), record.generation.get()))?;
+    settle(context, own, due.record, found, is_own, reason).map(|_| ())
+}
+
+/// Returns a record on the list of a slot to its object, if it passes the test under the turns.
+/// Returns whether it did.
+fn settle(
+    context: &Context,
+    owner: u32,
+    at: u64,
+    found: Option<(Handle, Kind)>,
+    is_it: impl Fn(&Record) -> Result<bool>,
+    reason: Option<ReturnReason>,
+) -> Result<bool> {
+    let region = context.region();
+    let slot = region.slot(owner);
+    let turns = found.map_or(vec![SLOT_TURNS + owner], |(handle, _)| {
+        vec![handle.turn, handle.second_turn, SLOT_TURNS + owner]
     });
     let held = context.hold_all(&turns)?;
-    if slot.leases.get() != at || !is_still_to_settle(context, owner) {
-        // Another process has settled it since the first read.
-        return Ok(true);
-    }
     let record: &Record = region.at(at)?;
-    if record.state.get() >> Record::SIGNED != u64::from(dead + 1) {
-        // Not on this list: in a damaged heap, the list may lead back to a settled record.
-        return Err(Corrupt { what: "list of a slot", at }.into());
+    if !is_it(record)? {
+        return Ok(false);
     }
     let object = match found {
         Some((handle, kind)) => {
@@ -68,9 +108,6 @@ pub(super) fn settle_first(
     let signals = object.map(|(object, shape)| shape.signals(region, object)).transpose()?;
     drop(held);
     if let Some(signals) = signals {
-        if reason == ReturnReason::Died {
-            Region::add(&region.header().tally.returned, 1);
-        }
         signals.into_iter().for_each(|signal| wait::wake(signal, u32::MAX));
     }
     Ok(true)

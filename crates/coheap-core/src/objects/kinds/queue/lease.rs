@@ -10,7 +10,7 @@ use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
-use crate::objects::{estate, husk};
+use crate::objects::{estate, husk, ledger};
 
 use super::records::{self, broken};
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
@@ -111,10 +111,23 @@ impl Queue {
     /// Ends a lease: the item returns to the front of the queue, or joins the failed items if this
     /// was its last attempt. `reason` is `None` for an attempt that does not count.
     ///
+    /// It does not wait for a turn: where one is missing, the process is due to return the item with
+    /// one of its next operations.
+    ///
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when this process no longer holds it; nothing was changed.
     pub fn nack(
+        &self,
+        context: &Context,
+        lease: &Lease,
+        reason: Option<ReturnReason>,
+    ) -> Result<()> {
+        let give = || self.nack_now(context, lease, reason);
+        ledger::give_back(context, lease.record, lease.serial, reason, give)
+    }
+
+    fn nack_now(
         &self,
         context: &Context,
         lease: &Lease,

@@ -11,6 +11,7 @@ use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
+use crate::objects::ledger;
 
 use super::{Queue, check_place};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD};
@@ -48,8 +49,13 @@ impl Queue {
         Ok(Promise { record: at, serial })
     }
 
-    /// Releases a promised place.
+    /// Releases a promised place, without waiting for a turn, as [`Queue::nack`] does.
     pub(crate) fn cancel(&self, context: &Context, promise: Promise) -> Result<()> {
+        let give = || self.cancel_now(context, promise);
+        ledger::give_back(context, promise.record, promise.serial, None, give)
+    }
+
+    fn cancel_now(&self, context: &Context, promise: Promise) -> Result<()> {
         let own = context.member().slot();
         let held = context.hold_all(&[self.handle.second_turn, SLOT_TURNS + own])?;
         let body = self.body(context.region())?;

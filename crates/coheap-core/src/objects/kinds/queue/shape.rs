@@ -110,11 +110,11 @@ impl kinds::Shape for Shape {
         change: &mut Change<'_>,
         object: &Object,
         record: &Record,
-        reason: ReturnReason,
+        reason: Option<ReturnReason>,
     ) -> Result<()> {
         let body = body_of(change.region(), object)?;
         if record.state.get() & Record::RESERVED == 0 {
-            return records::give_back(change, body, record, Some(reason));
+            return records::give_back(change, body, record, reason);
         }
         if defect(Mistake::KeepPromiseOfDead) {
             let at = change.region().offset_of(record);

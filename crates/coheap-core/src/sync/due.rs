@@ -1,0 +1,56 @@
+//! What a process is due to give back, because a turn that this needs was not free.
+//!
+//! What always holds: the list is private memory. A process settles what it owes by its own
+//! operations and waits. If it dies or leaves before, the records are on the list of its slot, and
+//! whoever settles its estate finds them there. A forked child owes nothing.
+//!
+//! Not here: how a record is given back (`objects::ledger`).
+
+use crate::memory::Ordering;
+use crate::memory::atomic::AtomicU64;
+use crate::os::PrivateMutex;
+
+/// A record of the process that is to be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Offset of the record.
+    pub record: u64,
+    /// Its serial number, which no other record has.
+    pub serial: u64,
+    /// Why, as a number of the floor that gives it back.
+    pub reason: u8,
+}
+
+/// The records that a process is due to give back.
+#[derive(Debug)]
+pub struct DueList {
+    is_any: AtomicU64,
+    records: PrivateMutex<Vec<Due>>,
+}
+
+impl Default for DueList {
+    fn default() -> Self {
+        Self { is_any: AtomicU64::new(0), records: PrivateMutex::new(Vec::new()) }
+    }
+}
+
+impl DueList {
+    /// Adds a record.
+    pub fn push(&self, due: Due) {
+        self.records.lock().push(due);
+        self.is_any.store(1, Ordering::Relaxed);
+    }
+
+    /// Returns whether there are any, for a caller that looks often.
+    #[inline(always)]
+    pub fn is_any(&self) -> bool {
+        self.is_any.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes all records.
+    pub fn take(&self) -> Vec<Due> {
+        let mut records = self.records.lock();
+        self.is_any.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *records)
+    }
+}
