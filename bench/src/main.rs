@@ -10,7 +10,7 @@ mod process;
 mod report;
 mod workloads;
 
-use figures::{handover, idle, memory, scale};
+use figures::{crowd, handover, idle, memory, scale};
 use process::Board;
 use report::Report;
 use workloads::{Bench, lock, map, mixed, queue, transaction};
@@ -27,6 +27,9 @@ const PARTS: &[Part] = &[
     ("free-lock", lock::run),
     ("handover-lock", handover::lock),
     ("handover-turn", handover::turn),
+    ("crowd-queue", crowd::queue),
+    ("crowd-lock", crowd::lock),
+    ("crowd-writer", crowd::writer),
     ("idle", idle::run),
     ("memory", memory::run),
     ("scale", scale::run),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::report::median;
 
 /// Most workers at once.
-pub const MOST_WORKERS: usize = 128;
+pub const MOST_WORKERS: usize = 256;
 /// Longest that workers may take to get ready, or to finish.
 const LONGEST: Duration = Duration::from_secs(180);
 

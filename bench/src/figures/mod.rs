@@ -1,8 +1,9 @@
-//! Figures that have no peer: hand-over after a death, idle processes, memory, the journal's
+//! Figures that have no peer: crowds, hand-over after a death, idle processes, memory, the journal's
 //! share, and what an operation costs as a map grows.
 //!
 //! With fewer than seven rounds these are made short as well, for a quick look.
 
+pub mod crowd;
 pub mod handover;
 pub mod idle;
 #[cfg(feature = "journal-share")]

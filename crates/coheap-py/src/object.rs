@@ -224,10 +224,15 @@ impl Object {
     }
 
     /// Returns its repr, with `state` after the name. If `state` is an error, its message stands there
-    /// instead: a repr is often shown when something else has failed.
+    /// instead: a repr is often shown when something else has failed. What a signal handler raised is
+    /// no state; where no stored Python object was loaded, only a handler leaves a traceback.
     pub(crate) fn shown(&self, py: Python<'_>, state: PyResult<String>) -> PyResult<String> {
+        let has_values = matches!(self.object, AnyObject::Map(_) | AnyObject::Value(_));
         let state = match state {
-            Err(error) if error.is_instance_of::<PyException>(py) => {
+            Err(error)
+                if error.is_instance_of::<PyException>(py)
+                    && (has_values || error.traceback(py).is_none()) =>
+            {
                 format!(": {}", error.value(py).str()?)
             }
             state => state?,

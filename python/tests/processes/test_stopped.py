@@ -1,0 +1,178 @@
+"""A process that is stopped in the middle of a change: others hear signals and keep their time-outs.
+
+A child changes an object all the time, in changes that take long, and is stopped until it is in the
+middle of one. What is tried beside it has to come back when its time-out expires or when a signal
+handler raises, and the other threads of the process have to run meanwhile.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from conftest import Children
+
+import coheap
+
+#: Seconds until the signal, and what a call may take in all.
+SOON = 0.3
+AT_MOST = 5.0
+#: How often the child is stopped until it is in the middle of a change.
+TRIES = 60
+
+
+class Alarm(Exception):
+    """What the handler of the signal raises."""
+
+
+def ring(*_: object) -> None:
+    """Handle the signal."""
+    raise Alarm
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[None]:
+    """Raise `Alarm` in the main thread after some time."""
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def write(d: "coheap.Dict[Any, Any]") -> None:
+    """Change a dict all the time."""
+    many = {number: number for number in range(20_000)}
+    while True:
+        d.update(many)
+
+
+def pass_on(jobs: "coheap.WorkQueue[Any]") -> None:
+    """Put and take large items all the time."""
+    item = bytes(8 << 20)
+    while True:
+        jobs.put(item)
+        jobs.get().ack()
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def beside(pid: int, work: Callable[[], object], late: type[BaseException]) -> None:
+    """Try something beside the child until it has to wait, and hold it to its time."""
+    beats, is_over = [0], threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(0.01):
+            beats[0] += 1
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    try:
+        for _ in range(TRIES):
+            with stopped(pid):
+                before, began = beats[0], time.monotonic()
+                try:
+                    with alarm(SOON):
+                        work()
+                except (Alarm, late):
+                    took = time.monotonic() - began
+                    assert took < AT_MOST
+                    assert beats[0] - before >= 3, "the other threads did not run"
+                    return
+                assert time.monotonic() - began < AT_MOST
+            time.sleep(0.005)
+    finally:
+        is_over.set()
+        heart.join()
+    pytest.fail("the child was never stopped in the middle of a change")
+
+
+def add(d: "coheap.Dict[Any, Any]") -> None:
+    """Write to a dict in a block that waits only for a while."""
+    with coheap.atomic(timeout=0.1):
+        d["x"] = 1
+
+
+WRITES: dict[str, tuple[Callable[["coheap.Dict[Any, Any]"], object], type[BaseException]]] = {
+    "set": (lambda d: d.__setitem__("x", 1), Alarm),
+    "increment": (lambda d: d.increment("n"), Alarm),
+    "setdefault": (lambda d: d.setdefault("y", 2), Alarm),
+    "pop": (lambda d: d.pop("x", None), Alarm),
+    "update": (lambda d: d.update({"z": 1}), Alarm),
+    "items": (lambda d: list(d.items()), Alarm),
+    "atomic": (add, TimeoutError),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_an_operation_on_a_dict_hears_signals(
+    heap: coheap.Heap, children: Children, name: str
+) -> None:
+    """Goal: an operation that waits for a stopped process ends by a signal or its time-out."""
+    d = heap.dict("d")
+    work, late = WRITES[name]
+    child = children.fork(lambda: write(d))
+    beside(child, lambda: work(d), late)
+    children.kill(child)
+
+
+WAITS: dict[str, tuple[Callable[["coheap.WorkQueue[Any]"], object], type[BaseException]]] = {
+    "get": (lambda q: q.get(timeout=0.1), queue.Empty),
+    "put": (lambda q: q.put(1), Alarm),
+    "qsize": (lambda q: q.qsize(), Alarm),
+    "repr": (lambda q: repr(q), Alarm),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_an_operation_on_a_queue_keeps_its_time(
+    heap: coheap.Heap, children: Children, name: str
+) -> None:
+    """Goal: as above, for a queue both of whose ends are busy with large items."""
+    jobs = heap.work_queue("q")
+    work, late = WAITS[name]
+    child = children.fork(lambda: pass_on(jobs))
+    beside(child, lambda: work(jobs), late)
+    children.kill(child)
+
+
+@pytest.mark.parametrize("how", ["fork", "start"])
+def test_a_new_process_does_not_wait(heap: coheap.Heap, children: Children, how: str) -> None:
+    """Goal: neither a fork nor the start of a process waits for a stopped one.
+
+    Method: each runs ten times beside a process that was stopped somewhere in a change of an object
+    that this one refers to, and whose reference the child inherits.
+    """
+    d = heap.dict()
+    context = multiprocessing.get_context("fork")
+    child = children.fork(lambda: write(d))
+    for _ in range(10):
+        with stopped(child):
+            began = time.monotonic()
+            with alarm(AT_MOST):
+                if how == "fork":
+                    assert children.wait(children.fork(lambda: None)) == 0
+                else:
+                    process = context.Process(target=int)
+                    process.start()
+                    process.join()
+            assert time.monotonic() - began < AT_MOST
+        time.sleep(0.005)
+    children.kill(child)
