@@ -11,8 +11,8 @@ use crate::error::{Corrupt, Error, Result};
 use crate::heap::Heap;
 use crate::journal::Context;
 use crate::memory::Region;
-use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
 use crate::sync::life::{State, StateWord};
+use crate::sync::row;
 
 use blocks::Blocks;
 use shapes::Found;
@@ -49,13 +49,28 @@ impl Heap {
 ///
 /// [`Error::Corrupt`], which says what is damaged and where.
 pub fn check(context: &Context) -> Result<Report> {
-    let all: Vec<u32> = (0..TURN_COUNT).collect();
-    let _held = context.hold_all(&all)?;
     let region = context.region();
-    check_tables(region, context)?;
+    // The numbers only grow, up to the sizes of the tables.
+    loop {
+        let (slots, rows) = (region.real_slots(), region.real_rows());
+        let answer = check_below(context, slots, rows);
+        // The turns of slots that are new since were not held.
+        if (region.real_slots(), region.real_rows()) == (slots, rows) {
+            return answer;
+        }
+    }
+}
+
+/// Walks the whole heap while it has that many real slots and rows.
+fn check_below(context: &Context, slots: u32, rows: u32) -> Result<Report> {
+    let region = context.region();
+    let all: Vec<u32> = Region::real_turns(slots).collect();
+    let _held = context.hold_all(&all)?;
+    check_tables(region, &all, rows)?;
+    debug_assert!(!context.is_changing.get());
     let mut found = Found::new(region, Blocks::survey(region)?);
     let mut report = Report::default();
-    for index in 0..CONTEXT_COUNT {
+    for index in 0..rows {
         report.pending += found.blocks.claim_pending(region, index)?;
         found.claim_husks(index)?;
         found.claim_parcels(index)?;
@@ -63,30 +78,29 @@ pub fn check(context: &Context) -> Result<Report> {
     report.objects = found.claim_objects()?;
     report.blocks = found.blocks.finish()? - report.pending;
     report.used_bytes = crate::allocator::span::used_bytes(region);
-    report.members = (0..SLOT_COUNT)
+    report.members = (0..slots)
         .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
         .count() as u64;
     Ok(report)
 }
 
 /// Checks that no change is open, and that no row without an owner has journal chunks.
-fn check_tables(region: &Region, context: &Context) -> Result<()> {
-    for index in 0..TURN_COUNT {
-        let turn = region.turn(index);
+fn check_tables(region: &Region, turns: &[u32], rows: u32) -> Result<()> {
+    for index in turns {
+        let turn = region.turn(*index);
         if turn.sequence.get() & 1 == 1 {
-            return Err(broken("open sequence of a turn", u64::from(index)));
+            return Err(broken("open sequence of a turn", u64::from(*index)));
         }
     }
-    for index in 0..CONTEXT_COUNT {
+    for index in 0..rows {
         let row = region.context(index);
         if row.saved.get() != 0 {
             return Err(broken("open journal", u64::from(index)));
         }
-        if row.owner.get() == 0 && row.chunks.get() != 0 {
+        if row::is_left(region, index) && row.chunks.get() != 0 {
             return Err(broken("journal chunks without an owner", u64::from(index)));
         }
     }
-    debug_assert!(!context.is_changing.get());
     Ok(())
 }
 

@@ -28,11 +28,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
-use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
+use crate::memory::layout::DIRECTORY_TURN;
 use crate::objects::{Typed, estate, ledger};
 use crate::os::{self, HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, State, StateWord, Unborn};
-use crate::sync::turn;
+use crate::sync::{row, turn};
 
 /// A heap that this process is attached to.
 #[derive(Debug, Clone)]
@@ -173,7 +173,7 @@ impl Heap {
     fn new_context(&self) -> Result<Rc<Context>> {
         // Rows of heaps that have ended, and of this process's parent, are dropped here.
         take_rows(|row| row.shared.strong_count() == 0 || row.belongs_to(&self.shared));
-        let context = Rc::new(Context::claim(self.member()?)?);
+        let context = Rc::new(claim(&self.member()?)?);
         let row = Row { shared: Arc::downgrade(&self.shared), context: Rc::clone(&context) };
         let _ = ROWS.try_with(|rows| rows.borrow_mut().push(row));
         Ok(context)
@@ -317,7 +317,7 @@ impl Drop for Shared {
             return;
         }
         let member = self.member.lock().clone().filter(|member| member.is_own());
-        let context = member.and_then(|member| Context::claim(member).ok()).map(Rc::new);
+        let context = member.and_then(|member| claim(&member).ok()).map(Rc::new);
         // No caller is left to report an error to; other processes settle the rest.
         let _ = self.leave(context);
     }
@@ -375,7 +375,7 @@ impl Shared {
         }
         let _held = context.hold(DIRECTORY_TURN)?;
         let own = context.member().slot();
-        let is_last = (0..SLOT_COUNT)
+        let is_last = (0..region.real_slots())
             .filter(|slot| *slot != own)
             .all(|slot| StateWord(region.slot(slot).state.acquire()).state() == State::Free);
         match &self.path {
@@ -427,6 +427,15 @@ impl Files {
     fn census(&self) -> Result<Census> {
         Census::new(Arc::clone(&self.region), Arc::clone(&self.life), Arc::clone(&self.birth))
     }
+}
+
+/// Takes a row for the calling thread. If there is none, dead processes are recovered first.
+fn claim(member: &Arc<Member>) -> Result<Context> {
+    Context::claim(Arc::clone(member)).or_else(|_| {
+        recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
+        row::search_from(member.region(), 0);
+        Context::claim(Arc::clone(member))
+    })
 }
 
 /// Takes a slot. If every slot is taken, dead processes are recovered first.

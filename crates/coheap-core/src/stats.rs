@@ -6,7 +6,6 @@
 use crate::allocator::span;
 use crate::error::{Error, Result};
 use crate::heap::Heap;
-use crate::memory::layout::SLOT_COUNT;
 use crate::sync::life::{State, StateWord};
 
 /// Numbers of a heap.
@@ -41,7 +40,7 @@ impl Heap {
     pub fn stats(&self) -> Result<Stats> {
         let region = self.region();
         let header = region.header();
-        let members = (0..SLOT_COUNT)
+        let members = (0..region.real_slots())
             .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
             .count();
         Ok(Stats {

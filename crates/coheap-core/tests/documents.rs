@@ -41,8 +41,8 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
     structs! {
         Header {
             magic, format, read_features, write_features, uuid, boot, user, flags, max_bytes, seed,
-            spare, dealt, serial, spare_dealt, spans, tickers, swept, spare_tickers, tally,
-            directory
+            slots, rows, spare, dealt, serial, spare_dealt, spans, tickers, swept, free_row,
+            spare_tickers, tally, directory
         }
         SpanMap { committed, frontier, free, hint, spare }
         Tally { recovered, undone, abandoned, returned, interrupted, spare }
@@ -52,7 +52,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             data_descriptor, leases, lease_count, spare
         }
         ContextRow {
-            owner, saved, chunks, sleeps_on, waits_for, wait_number, age, committed
+            state, saved, chunks, sleeps_on, waits_for, wait_number, age, signature, spare
         }
         Arena { partial }
         Control { pending, runs, husks, built, freed, spare, chunks }
@@ -187,11 +187,13 @@ fn the_page_has_the_number_of_the_format() {
 fn the_page_names_the_areas_where_they_are() {
     let areas = [
         layout::TURNS,
-        layout::SLOTS,
-        layout::CONTEXTS,
+        layout::SLOT_TURNS_START,
+        layout::SLOT_TURNS_END,
         layout::CHUNK_OWNERS,
         layout::ARENAS,
         layout::FIXED_END,
+        layout::SLOTS,
+        layout::CONTEXTS,
         layout::JOURNALS,
         layout::CHUNKS,
         layout::SPAN_TABLE,

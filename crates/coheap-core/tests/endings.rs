@@ -14,12 +14,11 @@ use coheap_core::heap::Heap;
 use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
-use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::queue::ReturnReason;
 use coheap_core::objects::{Directory, Map, Queue, estate};
 use coheap_core::objects::{map, queue};
 use coheap_core::os::failpoint;
-use coheap_core::sync::Owner;
+use coheap_core::sync::row::{RowWord, State};
 use coheap_core::transaction::Transaction;
 use support::child::{End, fork};
 use support::{sleepers, until};
@@ -189,7 +188,8 @@ fn a_damaged_journal_is_an_error_each_time() {
             map.set(&context, b"other", b"value").expect("a write");
             failpoint::disarm();
         });
-        let row = (0..CONTEXT_COUNT).find(|row| heap.region().context(*row).saved.get() > 1);
+        let row =
+            (0..heap.region().real_rows()).find(|row| heap.region().context(*row).saved.get() > 1);
         if row.is_none() {
             heap.with(estate::sweep).expect("a sweep");
         }
@@ -275,10 +275,10 @@ fn a_process_that_closes_leaves_no_rows() {
         heap.with(estate::sweep).expect("a sweep");
     }
     // Threads of this very process that fork meanwhile, for other tests, have rows of their own.
-    let me = heap.context().expect("a context").member().incarnation();
-    let is_ours = |owner: Owner| owner.is_of(me);
-    let owners = (0..CONTEXT_COUNT).map(|row| Owner::of(heap.region().context(row).owner.get()));
-    assert!(owners.into_iter().all(|owner| owner.is_nobody() || is_ours(owner)));
+    let own = heap.context().expect("a context").member().slot();
+    let region = heap.region();
+    let mut rows = (0..region.real_rows()).map(|row| RowWord(region.context(row).state.get()));
+    assert!(rows.all(|word| word.state() == State::Free || word.is_of(own)));
 }
 
 /// Goal: what is prepared for a child before a fork is that child's, whoever else forks meanwhile.

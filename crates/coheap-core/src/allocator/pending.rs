@@ -14,8 +14,7 @@ use crate::allocator::size_class::{CLASS_COUNT, Room, batch};
 use crate::allocator::span;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::Region;
-use crate::memory::layout::CONTEXT_COUNT;
+use crate::sync::row;
 
 /// Words that one `take` saves at most.
 pub const TAKE_WORDS: usize = 2;
@@ -224,18 +223,12 @@ fn tidy_slowly(context: &Context) -> Result<()> {
 #[cold]
 pub fn reclaim(context: &Context) -> Result<()> {
     let region = context.region();
-    for index in 0..CONTEXT_COUNT {
-        let row = region.context(index);
-        if row.committed.get() != 1 {
-            continue;
-        }
+    for index in 0..region.real_rows() {
         if index == context.index() {
             drain_row(context, index)?;
-        } else if row.owner.get() == 0
-            && Region::compare_exchange(&row.owner, 0, context.me().bits()).is_ok()
-        {
+        } else if row::tend(region, index, context.member().slot()) {
             let drained = drain_row(context, index);
-            Region::swap(&row.owner, 0);
+            row::leave_tended(region, index);
             drained?;
         }
     }

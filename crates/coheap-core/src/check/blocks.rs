@@ -105,9 +105,6 @@ impl Blocks {
 
     /// Claims the pending blocks of a row, and returns how many there are.
     pub(super) fn claim_pending(&mut self, region: &Region, index: u32) -> Result<u64> {
-        if region.context(index).committed.get() != 1 {
-            return Ok(0);
-        }
         let control = region.control(index);
         let mut count = 0;
         for class in 0..CLASS_COUNT as u8 {

@@ -13,7 +13,7 @@ use crate::allocator::Room;
 use crate::error::Result;
 use crate::kind::Kind;
 use crate::memory::Region;
-use crate::memory::layout::{DirectoryValue, Object, ObjectShape, Record, SLOT_COUNT};
+use crate::memory::layout::{DirectoryValue, Object, ObjectShape, Record};
 use crate::objects::cell::Cell;
 use crate::objects::kinds;
 use crate::objects::ledger::record::RECORD;
@@ -87,9 +87,6 @@ impl<'r> Found<'r> {
     /// Claims the parcels of a row that are on their way into cells or out of them.
     pub(super) fn claim_parcels(&mut self, index: u32) -> Result<()> {
         let region = self.region;
-        if region.context(index).committed.get() != 1 {
-            return Ok(());
-        }
         let control = region.control(index);
         for chain in [&control.built, &control.freed] {
             let mut at = chain.get();
@@ -104,9 +101,6 @@ impl<'r> Found<'r> {
     /// Claims everything that hangs from the husks of a row.
     pub(super) fn claim_husks(&mut self, index: u32) -> Result<()> {
         let region = self.region;
-        if region.context(index).committed.get() != 1 {
-            return Ok(());
-        }
         let mut at = region.control(index).husks.get();
         while at != 0 {
             self.blocks.claim(at, husk::ROOM)?;
@@ -122,7 +116,7 @@ impl<'r> Found<'r> {
     fn claim_slots(&mut self) -> Result<()> {
         let region = self.region;
         let mut others = Vec::new();
-        for index in 0..SLOT_COUNT {
+        for index in 0..region.real_slots() {
             self.claim_slot(index, &mut others)?;
         }
         for record in &others {

@@ -7,7 +7,7 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{
-    self, BYTE_ORDER, FIXED_END, FORMAT, Header, MAGIC, SLOT_COUNT, SPAN_BYTES,
+    self, BYTE_ORDER, CONTEXT_COUNT, FIXED_END, FORMAT, Header, MAGIC, SLOT_COUNT, SPAN_BYTES,
 };
 use crate::os::{self, HeapFile};
 use crate::sync::Census;
@@ -48,7 +48,8 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
         Error::Os { call: "fallocate", .. } => Error::HeapFull { wanted: FIXED_END, used: 0, max },
         other => other,
     };
-    file.commit(0, FIXED_END).map_err(full)?;
+    file.commit(0, layout::SLOT_TURNS_START).map_err(full)?;
+    file.commit(layout::SLOT_TURNS_END, FIXED_END - layout::SLOT_TURNS_END).map_err(full)?;
     let region = Region::open(file, spans)?;
     region.commit_spans(0, first).map_err(full)?;
     let header = region.header();
@@ -136,11 +137,16 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     Ok(region)
 }
 
-/// Checks the committed size. The heap may grow meanwhile, so the smaller numbers are read first:
+/// Checks how much of the tables is real, and the committed size. The heap may grow meanwhile, so the smaller numbers are read first:
 /// each of them stays below the next one, and below the length of the file, even if the heap grows
 /// in between.
 fn check_committed(region: &Region, len_before: u64) -> Result<()> {
-    let map = &region.header().spans;
+    let Header { slots, rows, spans: map, .. } = region.header();
+    for (real, most) in [(slots.get(), SLOT_COUNT), (rows.get(), CONTEXT_COUNT)] {
+        if real > u64::from(most) {
+            return Err(Corrupt { what: "number of real rows", at: real }.into());
+        }
+    }
     let (hint, frontier) = (map.hint.acquire(), map.frontier.acquire());
     let committed = map.committed.acquire();
     let len =
@@ -158,7 +164,7 @@ fn check_committed(region: &Region, len_before: u64) -> Result<()> {
 
 /// Frees the slots of dead processes with empty estates. A process without a slot cannot do more.
 pub(super) fn free_empty_estates(census: &Census) -> Result<()> {
-    for index in 0..SLOT_COUNT {
+    for index in 0..census.region().real_slots() {
         let slot = census.region().slot(index);
         let word = StateWord(slot.state.acquire());
         if word.state() == State::Estate && slot.leases.get() == 0 {

@@ -13,13 +13,13 @@
 //! Not here: the turns that a thread holds (`held`).
 
 use crate::defect::{Mistake, defect};
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::context::Context;
-use crate::journal::recovery::{self, Recovered};
+use crate::journal::recovery;
 use crate::memory::Region;
 use crate::os;
 use crate::sync::turn::{self, Taken};
-use crate::sync::{Owner, Patience};
+use crate::sync::Patience;
 
 /// The rounds after which a thread may wait although it holds a turn.
 const ROUNDS: u32 = 8;
@@ -169,13 +169,7 @@ fn wait_for(context: &Context, index: u32) -> Result<()> {
                 }
             }
             Taken::OwnerDead(dead) => {
-                let done = recovery::recover(member.census(), Some(member.incarnation()), dead)?;
-                let word = Owner::of(turn.owner.acquire());
-                if done == Recovered::Done && word.is_of(dead) {
-                    // Recovery releases every turn of a dead process, so this word was never its
-                    // turn.
-                    return Err(Corrupt { what: "owner of a turn", at: word.bits() }.into());
-                }
+                recovery::recover(member.census(), Some(member.incarnation()), dead)?;
             }
         }
     }

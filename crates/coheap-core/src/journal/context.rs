@@ -17,7 +17,7 @@ use crate::journal::kept::Kept;
 use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, ContextRow, Control};
 use crate::os;
-use crate::sync::{Member, Owner};
+use crate::sync::{Member, Owner, row};
 
 /// The offsets of a head word and of a link word, and the block that is put on the chain.
 pub(crate) type Chained = [u64; 3];
@@ -50,34 +50,30 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     /// Takes a free row for the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableFull`] when threads have all rows, some of them perhaps of processes that are
+    /// dead and not recovered yet; [`Error::Os`] when the system has no room for one more.
     pub(crate) fn claim(member: Arc<Member>) -> Result<Self> {
         let region = member.region();
-        let first = member.slot() * 7 % CONTEXT_COUNT;
-        for step in 0..CONTEXT_COUNT {
-            let index = (first + step) % CONTEXT_COUNT;
-            let row = region.context(index);
-            let me = Owner::new(member.incarnation(), index);
-            if row.owner.get() != 0 || Region::compare_exchange(&row.owner, 0, me.bits()).is_err() {
-                continue;
-            }
-            if let Err(error) = make_real(region, index, row) {
-                Region::swap(&row.owner, 0);
-                return Err(error);
-            }
-            return Ok(Self {
-                region: Arc::clone(member.census().region()),
-                generation: member.generation(),
-                signature: u64::from(member.pid()) | u64::from(os::thread_id()) << 32,
-                member,
-                index,
-                me,
-                highest: Cell::new(0),
-                chained: Cell::default(),
-                is_changing: Cell::new(false),
-                kept: Kept::default(),
-            });
-        }
-        Err(Error::TableFull { table: "threads", rows: u64::from(CONTEXT_COUNT) })
+        let full = Error::TableFull { table: "threads", rows: u64::from(CONTEXT_COUNT) };
+        let me = row::claim(region, member.slot())?;
+        let (me, index) = me.and_then(|me| Some((me, me.row()?))).ok_or(full)?;
+        let signature = u64::from(member.pid()) | u64::from(os::thread_id()) << 32;
+        Region::publish(&region.context(index).signature, signature);
+        Ok(Self {
+            region: Arc::clone(member.census().region()),
+            generation: member.generation(),
+            signature,
+            member,
+            index,
+            me,
+            highest: Cell::new(0),
+            chained: Cell::default(),
+            is_changing: Cell::new(false),
+            kept: Kept::default(),
+        })
     }
 
     /// Returns the heap's bytes.
@@ -140,22 +136,11 @@ impl Context {
     }
 }
 
-/// Commits the journal's pages before the first use of a row.
-fn make_real(region: &Region, index: u32, row: &ContextRow) -> Result<()> {
-    if row.committed.get() == 1 {
-        return Ok(());
-    }
-    region.commit_journal(index)?;
-    Region::store(&row.committed, 1);
-    Ok(())
-}
-
 impl Drop for Context {
     fn drop(&mut self) {
-        // A forked copy must not touch the row of its parent's thread. While locks still name the
-        // row's thread, no other thread may take the row.
-        if self.is_own() && !self.kept.locks.is_any() && !self.is_changing.get() {
-            let _ = Region::compare_exchange(&self.row().owner, self.me.bits(), 0);
+        // A forked copy must not touch the row of its parent's thread.
+        if self.is_own() && !self.is_changing.get() {
+            row::end(&self.region, self.me, self.kept.locks.count());
         }
     }
 }

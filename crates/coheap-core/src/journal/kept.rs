@@ -122,23 +122,25 @@ impl Inherited {
     }
 }
 
-/// How many locks this thread holds. Its row must not pass to another thread meanwhile.
+/// How many locks this thread took, less those that it released itself. Its row must not pass to
+/// another thread while it holds one. The number begins anew after its last value, as does that of
+/// the locks that others released for it (`sync::row`), so a thread holds at most 65,535 at once.
 #[derive(Default)]
-pub(crate) struct OwnLocks(Cell<u32>);
+pub(crate) struct OwnLocks(Cell<u16>);
 
 impl OwnLocks {
     #[inline(always)]
     pub(crate) fn one_more(&self) {
-        self.0.set(self.0.get() + 1);
+        self.0.set(self.0.get().wrapping_add(1));
     }
 
     #[inline(always)]
     pub(crate) fn one_less(&self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.0.set(self.0.get().wrapping_sub(1));
     }
 
-    pub(crate) fn is_any(&self) -> bool {
-        self.0.get() > 0
+    pub(crate) fn count(&self) -> u16 {
+        self.0.get()
     }
 }
 

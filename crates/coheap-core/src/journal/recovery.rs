@@ -16,16 +16,18 @@
 //!
 //! - **Recovery.1** All journals of the victim are undone before the first of its turns is
 //!   released.
-//! - **Recovery.2** A turn, chunk or row is touched only if its word names exactly the victim.
+//! - **Recovery.2** A turn or chunk is touched only if its word names a row of the victim, which is
+//!   freed after all of them; a row only if its word names the victim's slot.
 //! - **Recovery.3** A recovery is taken over only if the recoverer is dead by the full test.
 
 use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::saved;
 use crate::memory::Region;
-use crate::memory::layout::{CHUNK_COUNT, CONTEXT_COUNT, SLOT_COUNT, TURN_COUNT};
+use crate::memory::layout::CHUNK_COUNT;
 use crate::os;
 use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
+use crate::sync::row::{self, RowWord};
 use crate::sync::{Census, Incarnation, Owner, turn};
 
 /// The result of an attempt to recover a process.
@@ -84,7 +86,7 @@ pub fn recover(census: &Census, by: Option<Incarnation>, victim: Incarnation) ->
 
 fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Incarnation>) -> Result<bool> {
     let Some((slot, low_epoch)) = seen.recoverer() else { return Ok(false) };
-    if by.is_some_and(|by| by.slot == slot) || slot >= SLOT_COUNT {
+    if by.is_some_and(|by| by.slot == slot) || slot >= census.region().real_slots() {
         return Ok(false);
     }
     let epoch = StateWord(census.region().slot(slot).state.acquire()).epoch();
@@ -100,9 +102,9 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
         free_turns(region, victim);
     }
     let mut was_open = false;
-    for index in 0..CONTEXT_COUNT {
+    for index in 0..region.real_rows() {
         let row = region.context(index);
-        if !is_victims(row.owner.acquire(), victim) {
+        if !RowWord(row.state.acquire()).is_of(victim.slot) {
             continue;
         }
         was_open |= row.saved.get() > 0 || row.age.get() != 0;
@@ -113,11 +115,15 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
     }
     free_turns(region, victim);
     for index in 0..CHUNK_COUNT {
-        free_if_victims(region.chunk_owner(index), victim);
+        let owner = region.chunk_owner(index);
+        let seen = owner.acquire();
+        if is_victims(region, seen, victim) {
+            let _ = Region::compare_exchange(owner, seen, 0);
+        }
     }
-    for index in 0..CONTEXT_COUNT {
+    for index in 0..region.real_rows() {
         let row = region.context(index);
-        if is_victims(row.owner.acquire(), victim) {
+        if RowWord(row.state.acquire()).is_of(victim.slot) {
             if row.age.get() != 0 {
                 Region::add(&region.header().tally.abandoned, 1);
             }
@@ -125,7 +131,7 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
             Region::store(&row.sleeps_on, 0);
             Region::store(&row.waits_for, 0);
             Region::store(&row.age, 0);
-            free_if_victims(&row.owner, victim);
+            row::free_of(region, index, victim.slot);
         }
     }
     if was_open {
@@ -135,10 +141,10 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
 }
 
 fn free_turns(region: &Region, victim: Incarnation) {
-    for index in 0..TURN_COUNT {
+    for index in Region::real_turns(region.real_slots()) {
         let turn = region.turn(index);
         let word = turn.owner.acquire();
-        if !is_victims(word, victim) {
+        if !is_victims(region, word, victim) {
             continue;
         }
         if defect(Mistake::TurnSequenceBack) {
@@ -150,20 +156,18 @@ fn free_turns(region: &Region, victim: Incarnation) {
     }
 }
 
-fn is_victims(word: u64, victim: Incarnation) -> bool {
-    Owner::of(word).is_of(victim)
-}
-
-fn free_if_victims(word: &crate::memory::Word, victim: Incarnation) {
-    let seen = word.acquire();
-    if is_victims(seen, victim) {
-        let _ = Region::compare_exchange(word, seen, 0);
-    }
+/// Returns whether an owner word names a thread of the victim.
+fn is_victims(region: &Region, word: u64, victim: Incarnation) -> bool {
+    let owner = Owner::of(word);
+    owner.row().filter(|index| *index < region.real_rows()).is_some_and(|index| {
+        let row = RowWord(region.context(index).state.acquire());
+        row.is_of(victim.slot) && row.is_named_by(owner)
+    })
 }
 
 /// Wakes all sleepers, because any of them may wait for something that the dead process held.
 pub fn wake_everybody(region: &Region) {
-    for index in 0..CONTEXT_COUNT {
+    for index in 0..region.real_rows() {
         let at = region.context(index).sleeps_on.acquire();
         if at == 0 {
             continue;
@@ -179,7 +183,7 @@ pub fn wake_everybody(region: &Region) {
 /// many.
 pub fn sweep(census: &Census, by: Option<Incarnation>, part: u32, parts: u32) -> Result<u32> {
     let mut recovered = 0;
-    for index in (part..SLOT_COUNT).step_by(parts as usize) {
+    for index in (part..census.region().real_slots()).step_by(parts as usize) {
         let word = StateWord(census.region().slot(index).state.acquire());
         let who = Incarnation { slot: index, epoch: word.epoch() };
         let is_candidate = matches!(word.state(), State::Live | State::Unborn | State::Recovering);

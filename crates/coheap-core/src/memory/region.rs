@@ -7,8 +7,9 @@
 //!   `data_start` bytes, which are mapped whole, and each begins aligned for its rows (`layout`).
 //! - **Region.3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not
 //!   unsound.
-//! - **Region.4** Tables are committed before the heap can be found. Spans, their rows and journals
-//!   are handed out only below the committed size in the header, which only ever grows.
+//! - **Region.4** Tables are committed before the heap can be found. Slots with their turns, contexts
+//!   with their journals, and spans with their rows are handed out only below the marks in the
+//!   header, which only ever grow, and only after the pages are real.
 //!
 //! Not here: which process may write when (`sync`), and how a half-done write is undone
 //! (`journal`).
@@ -94,7 +95,7 @@ impl Region {
         unsafe { self.resolve(0) }
     }
 
-    /// Returns a turn. `index` must be below `TURN_COUNT`.
+    /// Returns a turn. `index` must be below `TURN_COUNT`, and real.
     #[inline(always)]
     pub fn turn(&self, index: u32) -> &Turn {
         assert!(index < layout::TURN_COUNT);
@@ -102,7 +103,7 @@ impl Region {
         unsafe { self.resolve(layout::TURNS + u64::from(index) * size_of::<Turn>() as u64) }
     }
 
-    /// Returns a slot. `index` must be below `SLOT_COUNT`.
+    /// Returns a slot. `index` must be below `SLOT_COUNT`, and real.
     #[inline(always)]
     pub fn slot(&self, index: u32) -> &Slot {
         assert!(index < layout::SLOT_COUNT);
@@ -110,7 +111,7 @@ impl Region {
         unsafe { self.resolve(layout::SLOTS + u64::from(index) * size_of::<Slot>() as u64) }
     }
 
-    /// Returns a context. `index` must be below `CONTEXT_COUNT`.
+    /// Returns a context. `index` must be below `CONTEXT_COUNT`, and real.
     #[inline(always)]
     pub fn context(&self, index: u32) -> &ContextRow {
         assert!(index < CONTEXT_COUNT);
@@ -133,7 +134,7 @@ impl Region {
         unsafe { self.resolve(layout::ARENAS + u64::from(index) * size_of::<Arena>() as u64) }
     }
 
-    /// Returns the control words of a context whose journal is committed.
+    /// Returns the control words of a context that is real.
     #[inline(always)]
     pub fn control(&self, context: u32) -> &Control {
         assert!(context < CONTEXT_COUNT);
@@ -159,10 +160,54 @@ impl Region {
         unsafe { self.resolve(area + (index * size_of::<SavedWord>()) as u64) }
     }
 
-    /// Makes the pages of a context's journal real.
-    pub fn commit_journal(&self, context: u32) -> Result<()> {
-        self.checked_file()?
-            .commit(layout::JOURNALS + u64::from(context) * JOURNAL_BYTES, JOURNAL_BYTES)
+    /// Number of real slots.
+    #[inline]
+    pub fn real_slots(&self) -> u32 {
+        self.header().slots.acquire().min(u64::from(layout::SLOT_COUNT)) as u32
+    }
+
+    /// Number of real contexts.
+    #[inline]
+    pub fn real_rows(&self) -> u32 {
+        self.header().rows.acquire().min(u64::from(CONTEXT_COUNT)) as u32
+    }
+
+    /// Turns that are real while there are `slots` real slots, in order.
+    pub fn real_turns(slots: u32) -> impl Iterator<Item = u32> {
+        (0..layout::SLOT_TURNS + slots).chain(layout::ARENA_TURNS..layout::TURN_COUNT)
+    }
+
+    /// Makes one more slot real, with its turn, than the `known` ones. Returns `false` if the table
+    /// has no more.
+    pub fn grow_slots(&self, known: u32) -> Result<bool> {
+        if known >= layout::SLOT_COUNT {
+            return Ok(false);
+        }
+        let (slot, turn) = (size_of::<Slot>() as u64, size_of::<Turn>() as u64);
+        let file = self.checked_file()?;
+        file.commit(layout::SLOT_TURNS_START + u64::from(known) * turn, turn)?;
+        file.commit(layout::SLOTS + u64::from(known) * slot, slot)?;
+        Self::raise(&self.header().slots, known);
+        Ok(true)
+    }
+
+    /// Makes one more context real, with its journal, than the `known` ones. Returns `false` if the
+    /// table has no more.
+    pub fn grow_rows(&self, known: u32) -> Result<bool> {
+        if known >= CONTEXT_COUNT {
+            return Ok(false);
+        }
+        let row = size_of::<ContextRow>() as u64;
+        let file = self.checked_file()?;
+        file.commit(layout::CONTEXTS + u64::from(known) * row, row)?;
+        file.commit(layout::JOURNALS + u64::from(known) * JOURNAL_BYTES, JOURNAL_BYTES)?;
+        Self::raise(&self.header().rows, known);
+        Ok(true)
+    }
+
+    /// Raises a mark by one, unless another thread has done so.
+    fn raise(mark: &Word, known: u32) {
+        let _ = Self::compare_exchange(mark, u64::from(known), u64::from(known) + 1);
     }
 
     /// Makes the pages of an overflow chunk real.
@@ -258,22 +303,35 @@ impl Region {
         if inside && end <= now { Ok(()) } else { Err(Corrupt { what: "offset", at }) }
     }
 
-    /// Any word that a journal may name: in the tables, a committed journal, or a span.
+    /// Any word that a journal may name: in a real part of the tables, a journal, or a span.
     pub fn journaled_word(&self, at: u64) -> Result<&Word, Corrupt> {
         let refused = Corrupt { what: "saved word", at };
+        if at >= self.data_start {
+            return self.at(at);
+        }
         if !at.is_multiple_of(8) {
             return Err(refused);
         }
+        let row_of = |start: u64, size: u64| (at - start) / size;
         let committed = match at {
-            _ if at < layout::FIXED_END => true,
+            ..layout::SLOT_TURNS_START | layout::SLOT_TURNS_END..layout::FIXED_END => true,
+            layout::SLOT_TURNS_START..layout::SLOT_TURNS_END => {
+                row_of(layout::SLOT_TURNS_START, size_of::<Turn>() as u64)
+                    < self.real_slots().into()
+            }
+            layout::SLOTS..layout::CONTEXTS => {
+                row_of(layout::SLOTS, size_of::<Slot>() as u64) < self.real_slots().into()
+            }
+            layout::CONTEXTS..layout::JOURNALS => {
+                row_of(layout::CONTEXTS, size_of::<ContextRow>() as u64) < self.real_rows().into()
+            }
             layout::JOURNALS..layout::CHUNKS => {
-                let context = ((at - layout::JOURNALS) / JOURNAL_BYTES) as u32;
-                self.context(context).committed.get() == 1
+                row_of(layout::JOURNALS, JOURNAL_BYTES) < self.real_rows().into()
             }
-            layout::SPAN_TABLE.. if at < self.data_start => {
-                (at - layout::SPAN_TABLE) / (size_of::<Span>() as u64) < self.committed_spans()
+            layout::SPAN_TABLE.. => {
+                row_of(layout::SPAN_TABLE, size_of::<Span>() as u64) < self.committed_spans()
             }
-            _ => return self.at(at),
+            layout::FIXED_END..layout::SLOTS | layout::CHUNKS.. => false,
         };
         if !committed {
             return Err(refused);

@@ -12,13 +12,14 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
-use crate::memory::layout::{SLOT_COUNT, SLOT_TURNS};
+use crate::memory::layout::SLOT_TURNS;
 use crate::objects::ledger::record::ReturnReason;
 use crate::objects::{husk, ledger};
 use crate::os;
-use crate::sync::Incarnation;
+use crate::sync::holder::{self, Holder};
 use crate::sync::life::{State, StateWord};
 use crate::sync::wait::PARTS;
+use crate::sync::{Incarnation, Owner};
 
 /// A result like "empty" is not returned if the last check of all slots is older than this, in
 /// nanoseconds.
@@ -91,9 +92,12 @@ pub fn tick(context: &Context, part: u32) -> Result<()> {
     context.waiting_until(0, |context| settle_part(context, part, PARTS))
 }
 
-/// Recovers a process that was found dead, and settles its estate.
-pub(crate) fn bury(context: &Context, dead: Incarnation) -> Result<()> {
+/// Recovers the process of an owner of a lock that was found gone, and settles its estate.
+pub(crate) fn bury(context: &Context, owner: Owner) -> Result<()> {
     let member = context.member();
+    let Holder::Dead(dead) = holder::look(member.census(), owner, "owner of a lock")? else {
+        return Ok(());
+    };
     recovery::recover(member.census(), Some(member.incarnation()), dead)?;
     let word = StateWord(context.region().slot(dead.slot).state.acquire());
     if word.state() == State::Estate && word.epoch() == dead.epoch {
@@ -118,7 +122,7 @@ pub fn settle_all(context: &Context) -> Result<()> {
 /// wait stays as it is.
 fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     let mut has_settled = false;
-    for index in (part..SLOT_COUNT).step_by(parts as usize) {
+    for index in (part..context.region().real_slots()).step_by(parts as usize) {
         let word = StateWord(context.region().slot(index).state.acquire());
         if word.state() == State::Estate {
             let dead = Incarnation { slot: index, epoch: word.epoch() };

@@ -186,8 +186,8 @@ impl Handle {
                 return Err(Error::Deadlock);
             }
             match patience.pause(member, context.index(), &object.signal, seen, Some(owner))? {
-                Pause::OwnerDead(dead) => {
-                    super::estate::bury(context, dead)?;
+                Pause::OwnerGone => {
+                    super::estate::bury(context, owner)?;
                     break_dead_lock(object, owner);
                 }
                 Pause::Tick(part) => super::estate::tick(context, part)?,

@@ -13,12 +13,13 @@ use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
-use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, CONTEXT_COUNT, Husk};
+use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, Husk};
 use crate::memory::plain::Plain;
 use crate::memory::{Region, Word};
 use crate::objects::kinds::{self, Shape};
 use crate::objects::parcel;
 use crate::objects::walk::Walk;
+use crate::sync::row;
 
 /// The room of a husk.
 pub(crate) const ROOM: Room = Room::of(size_of::<Husk>());
@@ -117,22 +118,23 @@ pub(super) fn dismantle_only(context: &Context) -> Result<()> {
 /// Takes apart the husks of threads that no longer have a row.
 pub(crate) fn dismantle_abandoned(context: &Context) -> Result<()> {
     let region = context.region();
-    for index in 0..CONTEXT_COUNT {
-        let row = region.context(index);
-        let is_left = row.committed.get() == 1 && row.owner.get() == 0 && index != context.index();
-        let control = region.control(index);
-        let has_chains = [&control.husks, &control.built, &control.freed];
-        if !is_left || has_chains.iter().all(|chain| chain.get() == 0) {
+    for index in 0..region.real_rows() {
+        if !row::is_left(region, index) {
             continue;
         }
-        if Region::compare_exchange(&row.owner, 0, context.me().bits()).is_ok() {
+        let control = region.control(index);
+        let has_chains = [&control.husks, &control.built, &control.freed];
+        if has_chains.iter().all(|chain| chain.get() == 0) {
+            continue;
+        }
+        if row::tend(region, index, context.member().slot()) {
             let head = &region.control(index).husks;
             let mut done = Ok(());
             while head.get() != 0 && done.is_ok() {
                 done = step(context, head);
             }
             let done = done.and_then(|()| parcel::let_go_of_row(context, index));
-            Region::swap(&row.owner, 0);
+            row::leave_tended(region, index);
             done?;
         }
     }

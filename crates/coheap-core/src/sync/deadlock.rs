@@ -8,9 +8,9 @@
 //! the same cycle do not both give up.
 
 use super::owner::SHARED;
+use super::row::RowWord;
 use super::{Member, Owner};
 use crate::memory::Region;
-use crate::memory::layout::CONTEXT_COUNT;
 
 /// Publishes that `context` waits for the lock word at `lock`.
 pub fn publish(region: &Region, context: u32, lock: u64) {
@@ -45,7 +45,7 @@ struct Step {
 fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut context = start;
-    for _ in 0..CONTEXT_COUNT {
+    for _ in 0..region.real_rows() {
         let row = region.context(context);
         let wait_number = row.wait_number.acquire();
         let lock = row.waits_for.acquire();
@@ -58,9 +58,9 @@ fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
             return None;
         }
         steps.push(Step { context, wait_number, lock, owner });
-        let next = owner.context()?;
-        // The context may have passed to another thread since: then its owner word differs.
-        if Owner::of(region.context(next).owner.acquire()) != owner {
+        let next = owner.row().filter(|row| *row < region.real_rows())?;
+        // The row may have passed to another thread since.
+        if !RowWord(region.context(next).state.acquire()).is_named_by(owner) {
             return None;
         }
         if next == start {

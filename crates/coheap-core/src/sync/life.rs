@@ -4,8 +4,8 @@
 //! drops when no thread of the process can run any more. A free byte alone does not prove a death,
 //! because user code may have closed a descriptor; the identity of the process is checked, too.
 //!
-//! State word of a slot: epoch in bits 0..32, state in bits 32..40, and while a recovery runs the
-//! recoverer: slot plus one in bits 40..50, low bits of its epoch in 50..64.
+//! State word of a slot: epoch in bits 0..32, state in bits 32..35, and while a recovery runs the
+//! recoverer: slot plus one in bits 35..48, low bits of its epoch in 48..64.
 //!
 //! # What always holds
 //!
@@ -18,20 +18,21 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::owner::SLOT_MASK;
-use super::{DueList, Incarnation, Owner};
+use super::{DueList, Incarnation, row};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
-use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
+use crate::memory::layout::{SLOT_COUNT, Slot};
 use crate::os::{self, FileId, HeapFile, Identity, PrivateGuard, PrivateMutex, life};
 
 /// First bit of the state.
 const STATE: u32 = 32;
 /// First bit of the recoverer's slot plus one.
-const RECOVERER: u32 = 40;
+const RECOVERER: u32 = 35;
 /// First bit of what is stored of the recoverer's epoch.
-const RECOVERER_EPOCH: u32 = 50;
+const RECOVERER_EPOCH: u32 = 48;
+/// The bits of a recoverer's slot plus one.
+const SLOT_MASK: u32 = (1 << (RECOVERER_EPOCH - RECOVERER)) - 1;
 /// The bits of an epoch that are stored for a recoverer.
 pub const LOW_EPOCH: u32 = (1 << (u64::BITS - RECOVERER_EPOCH)) - 1;
 
@@ -77,7 +78,7 @@ impl StateWord {
 
     /// Returns the state. An unknown number counts as free, because nothing belongs to a free slot.
     pub fn state(self) -> State {
-        match self.0 >> STATE & 0xff {
+        match self.0 >> STATE & 7 {
             1 => State::Live,
             2 => State::Recovering,
             3 => State::Estate,
@@ -86,7 +87,7 @@ impl StateWord {
         }
     }
 
-    /// Returns the recoverer: its slot, and the low 14 bits of its epoch.
+    /// Returns the recoverer: its slot, and the low 16 bits of its epoch.
     pub fn recoverer(self) -> Option<(u32, u32)> {
         let slot = (self.0 >> RECOVERER) as u32 & SLOT_MASK;
         slot.checked_sub(1).map(|slot| (slot, (self.0 >> RECOVERER_EPOCH) as u32))
@@ -142,6 +143,12 @@ impl Census {
         }
     }
 
+    /// Returns the process that has a slot, or had it last.
+    pub fn in_slot(&self, slot: u32) -> Incarnation {
+        let epoch = StateWord(self.region.slot(slot).state.acquire()).epoch();
+        Incarnation { slot, epoch }
+    }
+
     /// Returns what is known about a process.
     pub fn standing(&self, who: Incarnation) -> Result<Standing> {
         let slot = self.region.slot(who.slot);
@@ -195,7 +202,9 @@ impl Census {
         let word = StateWord(self.region.slot(index).state.acquire());
         let holder = match word.state() {
             State::Live => Some(index),
-            State::Recovering => word.recoverer().map(|by| by.0).filter(|by| *by < SLOT_COUNT),
+            State::Recovering => {
+                word.recoverer().map(|by| by.0).filter(|by| *by < self.region.real_slots())
+            }
             State::Free | State::Unborn | State::Estate => None,
         };
         if holder.is_some_and(|holder| pid_in(holder) == u64::from(self.me.pid)) {
@@ -267,6 +276,9 @@ impl Member {
     pub fn expect_child(&self) -> Result<Option<Unborn>> {
         let held = self.census.birth.reopened()?;
         for slot in 0..SLOT_COUNT {
+            if slot >= self.region().real_slots() && !self.region().grow_slots(slot)? {
+                break;
+            }
             let state = &self.region().slot(slot).state;
             let word = StateWord(state.acquire());
             if word.state() != State::Free || !life::claim_shared(&held, u64::from(slot))? {
@@ -350,12 +362,8 @@ impl Member {
 
     fn leave(&self) -> Result<()> {
         // Rows of threads that ended while they held a lock.
-        for index in 0..CONTEXT_COUNT {
-            let owner = &self.region().context(index).owner;
-            let word = owner.acquire();
-            if Owner::of(word).is_of(self.incarnation) {
-                let _ = Region::compare_exchange(owner, word, 0);
-            }
+        for index in 0..self.region().real_rows() {
+            row::free_of(self.region(), index, self.slot());
         }
         let Incarnation { slot: index, epoch } = self.incarnation;
         let slot = self.region().slot(index);
@@ -411,6 +419,9 @@ fn take_unborn(census: &Census, unborn: &Unborn) -> Result<bool> {
 fn take_slot(census: &Census) -> Result<Option<Incarnation>> {
     let _elected = census.byte_calls();
     for index in 0..SLOT_COUNT {
+        if index >= census.region.real_slots() && !census.region.grow_slots(index)? {
+            break;
+        }
         let slot = census.region.slot(index);
         let word = StateWord(slot.state.acquire());
         if word.state() != State::Free || !census.claim_byte(index)? {

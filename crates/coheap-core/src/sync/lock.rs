@@ -64,19 +64,20 @@ fn give_slowly(word: &Word, signal: &Signal, me: Owner) -> bool {
     }
 }
 
-/// Releases a lock, whichever thread holds it, as `multiprocessing` allows. Returns `false` if it
-/// is free.
-pub fn give_for_another(word: &Word, signal: &Signal) -> bool {
+/// Releases a lock, whichever thread holds it, as `multiprocessing` allows. Returns the holder, or
+/// `None` if the lock is free.
+pub fn give_for_another(word: &Word, signal: &Signal) -> Option<Owner> {
     loop {
         let seen = word.acquire();
-        if Owner::of(seen).is_nobody() {
-            return false;
+        let holder = Owner::of(seen);
+        if holder.is_nobody() {
+            return None;
         }
         if Region::compare_exchange(word, seen, SHARED).is_ok() {
             if seen & WAITERS != 0 {
                 wait::wake(signal, 1);
             }
-            return true;
+            return Some(holder);
         }
     }
 }

@@ -12,9 +12,11 @@
 
 pub mod deadlock;
 mod due;
+pub mod holder;
 pub mod life;
 pub mod lock;
 pub mod owner;
+pub mod row;
 pub mod turn;
 pub mod wait;
 

@@ -14,7 +14,8 @@
 //!   flag set.
 
 use super::Incarnation;
-use super::life::{Census, Standing};
+use super::holder::{self, Holder};
+use super::life::Census;
 use super::owner::{Owner, WAITERS};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
@@ -123,14 +124,17 @@ fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnat
         return Ok(None);
     }
     let owner = Owner::of(word);
-    // The word of a held turn names a thread, and no thread waits for a turn that it holds.
-    let process = owner.process().filter(|_| owner.context().is_some() && owner != me);
-    let Some(process) = process else {
-        return Err(Corrupt { what: "owner of a turn", at: word }.into());
-    };
-    match census.standing(process)? {
-        Standing::Alive => Ok(None),
-        Standing::Dead | Standing::Settled => Ok(Some(process)),
+    let broken = Corrupt { what: "owner of a turn", at: word };
+    // No thread waits for a turn that it holds.
+    if owner == me {
+        return Err(broken.into());
+    }
+    match holder::look(census, owner, broken.what)? {
+        Holder::Alive => Ok(None),
+        Holder::Dead(process) => Ok(Some(process)),
+        // Recovery releases the turns of a process before it frees the rows.
+        Holder::Gone if Owner::of(turn.owner.acquire()) == owner => Err(broken.into()),
+        Holder::Gone => Ok(None),
     }
 }
 

@@ -12,9 +12,9 @@
 //! What always holds: a sleeper publishes the signal that it sleeps on, so that a recovery can wake
 //! all of them; deadlines are absolute; a signal of the system interrupts the wait.
 
-use super::life::{Member, Standing};
-use super::{Incarnation, Owner};
-use crate::error::{Corrupt, Result};
+use super::holder::{self, Holder};
+use super::{Member, Owner};
+use crate::error::Result;
 use crate::memory::{Region, Signal, Word};
 use crate::os::{self, Wake};
 
@@ -29,6 +29,8 @@ const TICK: u64 = 50 * MILLISECOND;
 const LONG: u64 = 2_000 * MILLISECOND;
 /// A ticker that was not seen for this time is replaced.
 const TICKER_LOST: u64 = 2 * TICK;
+/// The bits of a ticker's stamp that are its row plus one; the others are a time in nanoseconds.
+pub const TICKER_ROW: u64 = (1 << 15) - 1;
 /// The number of parts of the slots; each tick checks one part.
 pub const PARTS: u32 = 2;
 
@@ -41,8 +43,8 @@ pub enum Pause {
     TimedOut,
     /// A signal handler ran.
     Interrupted,
-    /// The owner of the awaited thing is dead.
-    OwnerDead(Incarnation),
+    /// The owner of the awaited thing will never release it.
+    OwnerGone,
     /// This waiter is a ticker: check part `0..PARTS` of the slots, then the awaited thing.
     Tick(u32),
 }
@@ -134,8 +136,8 @@ impl Patience {
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             // A wait with no time left must still detect a dead owner.
-            let dead = owner.map_or(Ok(None), |owner| dead_owner_of(member, owner))?;
-            return Ok(dead.map_or(Pause::TimedOut, Pause::OwnerDead));
+            let is_gone = owner.map_or(Ok(false), |owner| is_gone(member, owner))?;
+            return Ok(if is_gone { Pause::OwnerGone } else { Pause::TimedOut });
         }
         let role = self.role(member, context, signal, owner, now);
         if role != Role::Ticker {
@@ -169,8 +171,8 @@ impl Patience {
     fn watch(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
         self.next_watch = os::now() + WATCH;
         if let (Role::Watcher | Role::New, Some(owner)) = (role, owner) {
-            if let Some(dead) = dead_owner_of(member, owner)? {
-                return Ok(Pause::OwnerDead(dead));
+            if is_gone(member, owner)? {
+                return Ok(Pause::OwnerGone);
             }
         }
         Ok(Pause::Look)
@@ -240,15 +242,15 @@ pub struct Elected {
 /// others that were seen recently.
 pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elected> {
     let own = u64::from(context + 1);
-    let stamp = (now & !0xfff) | own;
+    let stamp = (now & !TICKER_ROW) | own;
     // A ticker keeps its row: if it moved to the row of a lost ticker, its old row would look alive
     // for long.
     for keeps in [true, false] {
         for (which, ticker) in (0..).zip(tickers) {
             let last = ticker.get();
-            let is_mine = last & 0xfff == own;
+            let is_mine = last & TICKER_ROW == own;
             // A time from before a reboot of a file on disk may lie in the future.
-            let is_lost = now.abs_diff(last & !0xfff) > TICKER_LOST;
+            let is_lost = now.abs_diff(last & !TICKER_ROW) > TICKER_LOST;
             let is_wanted = if keeps { is_mine } else { is_lost };
             if is_wanted && Region::compare_exchange(ticker, last, stamp).is_ok() {
                 return Some(Elected { which, is_new: !keeps });
@@ -258,14 +260,9 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
     None
 }
 
-/// Returns whether an owner can never release what it holds.
-pub fn dead_owner_of(member: &Member, owner: Owner) -> Result<Option<Incarnation>> {
-    // The word of a held lock names a thread.
-    let Some(process) = owner.process().filter(|_| owner.context().is_some()) else {
-        return Err(Corrupt { what: "owner of a lock", at: owner.bits() }.into());
-    };
-    let standing = member.census().standing(process)?;
-    Ok((standing != Standing::Alive).then_some(process))
+/// Returns whether an owner can never release what it holds, because its process is dead or has left.
+pub fn is_gone(member: &Member, owner: Owner) -> Result<bool> {
+    Ok(holder::look(member.census(), owner, "owner of a lock")? != Holder::Alive)
 }
 
 /// Wakes up to `count` threads that sleep on the signal.

@@ -19,9 +19,7 @@ use coheap_core::allocator::{self, CLASS_COUNT, GIVE_WORDS, HEADER_CLASS, Room, 
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::{Change, Context};
-use coheap_core::memory::layout::{
-    ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SLOT_COUNT, SLOT_TURNS,
-};
+use coheap_core::memory::layout::{ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SLOT_TURNS};
 use coheap_core::objects::{Directory, value};
 
 use crate::world::kinds::{KEY, Mark, Reading, Subject, TEXT, has_room, is_free, row};
@@ -148,7 +146,8 @@ pub(crate) fn without_order(snapshot: &Snapshot, marks: &Marks, found: bool) -> 
 pub(crate) fn collect(stage: &Stage) -> Result<(), String> {
     let context = &*stage.context();
     let region = context.region();
-    let slots_free = (SLOT_TURNS..SLOT_TURNS + SLOT_COUNT).all(|turn| is_free(region, turn));
+    let slots = SLOT_TURNS..SLOT_TURNS + region.real_slots();
+    let slots_free = slots.into_iter().all(|turn| is_free(region, turn));
     if !slots_free || !has_room(region) {
         return Ok(());
     }

@@ -208,10 +208,10 @@ impl Trial {
     pub(crate) fn describe(&self, damage: &Damage) -> String {
         let rows = [
             (layout::TURNS, 64, "turn"),
-            (layout::SLOTS, size_of::<layout::Slot>() as u64, "slot"),
-            (layout::CONTEXTS, 64, "context"),
             (layout::CHUNK_OWNERS, 8, "chunk owner"),
             (layout::ARENAS, 256, "arena"),
+            (layout::SLOTS, size_of::<layout::Slot>() as u64, "slot"),
+            (layout::CONTEXTS, size_of::<layout::ContextRow>() as u64, "context"),
             (layout::JOURNALS, layout::JOURNAL_BYTES, "journal"),
             (layout::SPAN_TABLE, size_of::<layout::Span>() as u64, "span entry"),
             (self.heap.region().data_start(), layout::SPAN_BYTES, "span"),

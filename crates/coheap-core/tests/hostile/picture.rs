@@ -10,7 +10,8 @@ use std::os::unix::fs::FileExt;
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::{
-    CHUNKS, CONTEXT_COUNT, FIXED_END, Header, JOURNAL_BYTES, JOURNALS, SPAN_BYTES, SPAN_TABLE, Span,
+    CHUNKS, CONTEXTS, ContextRow, FIXED_END, Header, JOURNAL_BYTES, JOURNALS, SLOT_TURNS_END,
+    SLOT_TURNS_START, SLOTS, SPAN_BYTES, SPAN_TABLE, Slot, Span, Turn,
 };
 
 /// The hashes of a heap with nothing in it are the same in each run from now on, so that the same
@@ -54,13 +55,15 @@ impl Picture {
         self.parts.iter().map(|(start, bytes)| *start..*start + bytes.len() as u64)
     }
 
-    /// Puts every byte back, and wipes the journals of rows that were not in use then.
+    /// Puts every byte back, and wipes the slots and rows that were not real then.
     pub(crate) fn restore_all(&self) {
         let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        let (from, len) = (JOURNALS as i64, (CHUNKS - JOURNALS) as i64);
-        // SAFETY: takes no pointer; the descriptor is open.
-        let answer = unsafe { libc::fallocate(self.file.as_raw_fd(), punch, from, len) };
-        assert!(answer == 0, "fallocate: {}", std::io::Error::last_os_error());
+        for (from, end) in [(SLOT_TURNS_START, SLOT_TURNS_END), (SLOTS, CHUNKS)] {
+            let (from, len) = (from as i64, (end - from) as i64);
+            // SAFETY: takes no pointer; the descriptor is open.
+            let answer = unsafe { libc::fallocate(self.file.as_raw_fd(), punch, from, len) };
+            assert!(answer == 0, "fallocate: {}", std::io::Error::last_os_error());
+        }
         self.restore();
     }
 
@@ -80,19 +83,18 @@ impl Picture {
     }
 }
 
-/// Tables, journals of the first rows, the span table and the spans that were ever used.
+/// Tables as far as they are real, the span table and the spans that were ever used.
 fn ranges(heap: &Heap) -> Vec<Range<u64>> {
     let region = heap.region();
     let spans = region.header().spans.frontier.get();
-    let mut ranges = Vec::new();
-    ranges.push(0..FIXED_END);
-    for context in 0..CONTEXT_COUNT {
-        if region.context(context).committed.get() == 1 {
-            let start = JOURNALS + u64::from(context) * JOURNAL_BYTES;
-            ranges.push(start..start + JOURNAL_BYTES);
-        }
-    }
-    ranges.push(SPAN_TABLE..SPAN_TABLE + spans * size_of::<Span>() as u64);
-    ranges.push(region.data_start()..region.data_start() + spans * SPAN_BYTES);
-    ranges
+    let (slots, rows) = (u64::from(region.real_slots()), u64::from(region.real_rows()));
+    vec![
+        0..SLOT_TURNS_START + slots * size_of::<Turn>() as u64,
+        SLOT_TURNS_END..FIXED_END,
+        SLOTS..SLOTS + slots * size_of::<Slot>() as u64,
+        CONTEXTS..CONTEXTS + rows * size_of::<ContextRow>() as u64,
+        JOURNALS..JOURNALS + rows * JOURNAL_BYTES,
+        SPAN_TABLE..SPAN_TABLE + spans * size_of::<Span>() as u64,
+        region.data_start()..region.data_start() + spans * SPAN_BYTES,
+    ]
 }

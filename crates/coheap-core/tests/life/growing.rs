@@ -6,7 +6,6 @@
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
-use coheap_core::memory::layout::SLOT_COUNT;
 use coheap_core::objects::Queue;
 use coheap_core::sync::life::{State, StateWord};
 
@@ -55,7 +54,7 @@ fn trace(request: libc::c_uint, child: &Child) {
 }
 
 fn is_member(heap: &Heap, pid: i32) -> bool {
-    (0..SLOT_COUNT).map(|index| heap.region().slot(index)).any(|slot| {
+    (0..heap.region().real_slots()).map(|index| heap.region().slot(index)).any(|slot| {
         StateWord(slot.state.get()).state() == State::Live && slot.pid.get() == pid as u64
     })
 }

@@ -17,6 +17,7 @@ use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Mutex, Value, estate};
 use coheap_core::sync::Owner;
 use coheap_core::sync::life::{State, StateWord};
+use coheap_core::sync::row::RowWord;
 
 use crate::support::child::{Child, fork};
 use crate::support::objects::{heap, mutex, value};
@@ -109,8 +110,11 @@ impl Scene {
         heap.with(|context| {
             let turn = context.region().turn(self.value.handle().turn);
             let owner = Owner::of(turn.owner.get());
-            let process = owner.process().expect("somebody has the turn");
-            let slot = context.region().slot(process.slot);
+            let row = context.region().context(owner.row().expect("somebody has the turn"));
+            let row = RowWord(row.state.get());
+            assert!(row.is_named_by(owner), "{holder} lost its row");
+            let slot = context.region().slot(row.slot().expect("a slot"));
+            let epoch = StateWord(slot.state.get()).epoch();
             for _ in 0..3 {
                 estate::sweep(context)?;
                 let tried = self.lock.lock(context, Some(in_milliseconds(40)));
@@ -119,7 +123,7 @@ impl Scene {
             assert_eq!(Owner::of(turn.owner.get()), owner, "{holder} was robbed of its turn");
             let state = StateWord(slot.state.get());
             assert_eq!(state.state(), State::Live, "{holder} was recovered alive");
-            assert_eq!(state.epoch(), process.epoch, "{holder} was recovered alive");
+            assert_eq!(state.epoch(), epoch, "{holder} was recovered alive");
             Ok(())
         })
         .expect("looking is allowed");

@@ -86,7 +86,8 @@ fn a_lock_let_go_by_another_wakes_its_waiter() {
             let guarded = Arc::clone(&guarded);
             thread::spawn(move || guarded.take(owner(1)))
         };
-        assert!(lock::give_for_another(&guarded.word, &guarded.signal));
+        let holder = lock::give_for_another(&guarded.word, &guarded.signal);
+        assert_eq!(holder, Some(owner(7)));
         waiter.join().expect("the waiter does not panic");
         assert_eq!(Owner::of(guarded.word.get()), owner(1));
         assert_eq!(guarded.word.get() & SHARED, SHARED);

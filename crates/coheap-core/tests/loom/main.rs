@@ -48,9 +48,9 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// A thread of a process of its own.
+/// A thread of a process of its own, the first with this row.
 fn owner(number: u32) -> Owner {
-    Owner::new(Incarnation { slot: number, epoch: 1 }, number)
+    Owner::new(number, 1)
 }
 
 fn new_turn() -> Turn {
@@ -67,7 +67,7 @@ fn take(turn: &Turn, me: Owner) {
     }
 }
 
-/// The process of an owner.
+/// The process of an owner: each has the slot with the number of its row.
 fn process(owner: Owner) -> Incarnation {
-    owner.process().expect("an owner made here")
+    Incarnation { slot: owner.row().expect("an owner made here"), epoch: 1 }
 }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
-use coheap_core::memory::layout::CONTEXT_COUNT;
 use coheap_core::objects::{Directory, Map, Mutex, Queue, Value};
 use coheap_core::objects::{Recipe, map, mutex, queue, value};
 use coheap_core::os::{self, HeapFile};
@@ -80,7 +79,7 @@ fn assert_whole(heap: &Heap) {
 /// How many threads sleep on a lock or a queue of the heap.
 fn sleepers(heap: &Heap) -> usize {
     let sleeps = |row: &u32| heap.region().context(*row).sleeps_on.get() != 0;
-    (0..CONTEXT_COUNT).filter(sleeps).count()
+    (0..heap.region().real_rows()).filter(sleeps).count()
 }
 
 /// Waits for something that other threads bring about.

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
-use coheap_core::memory::layout::CONTEXT_COUNT;
 
 /// How long a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,7 +45,7 @@ pub(crate) fn is_so_within(patience: Duration, mut is_so: impl FnMut() -> bool) 
 /// How many threads sleep on a lock or a queue of the heap, whichever processes they belong to.
 pub(crate) fn sleepers(heap: &Heap) -> usize {
     let sleeps = |row: &u32| heap.region().context(*row).sleeps_on.get() != 0;
-    (0..CONTEXT_COUNT).filter(sleeps).count()
+    (0..heap.region().real_rows()).filter(sleeps).count()
 }
 
 /// A moment on the engine's clock, `milliseconds` from now.

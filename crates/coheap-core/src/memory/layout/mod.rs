@@ -2,20 +2,21 @@
 //!
 //! ```text
 //! 0            header       4 KiB    who, what, how large; the directory; shared counters
-//! TURNS        turns        64 B     each: owner, sequence, signal
-//! SLOTS        slots        128 B    each: one process
-//! CONTEXTS     contexts     64 B     each: one thread of a process
+//! TURNS        turns        64 B     each: owner, sequence, signal (those of slots: sparse)
 //! CHUNK_OWNERS              8 B      each: who uses the overflow chunk
 //! ARENAS       arenas       256 B    each: a list of spans for each size class
 //! FIXED_END
+//! SLOTS        slots        128 B    each: one process (sparse)
+//! CONTEXTS     contexts     256 B    each: one thread of a process (sparse)
 //! JOURNALS     journals     8 KiB    each: what one context changed (sparse)
 //! CHUNKS       overflow     64 KiB   each: room for a long journal (sparse)
 //! SPAN_TABLE   span table   32 B     a row for each span (sparse, as long as the heap may grow)
 //! data start   spans        16 KiB   everything else
 //! ```
 //!
-//! What always holds: no struct has padding; all offsets fit 48 bits. `docs/format.md` is the
-//! same in words.
+//! What always holds: no struct has padding; all offsets fit 48 bits. Slots with their turns are
+//! real below the header's `slots`, contexts with their journals below its `rows`, and nothing
+//! looks beyond. `docs/format.md` is the same in words.
 
 mod husk;
 mod journal;
@@ -34,7 +35,7 @@ pub use tables::*;
 /// First word of every heap: "coheap" and a byte that text tools change.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coheap\x8f\n");
 /// Number of the format.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Stored beside the format: reads differently on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0a0b_0c0d;
 
@@ -52,9 +53,9 @@ pub const SPAN_TURN: u32 = ARENA_TURNS + ARENA_COUNT;
 pub const TURN_COUNT: u32 = SPAN_TURN + 1;
 
 /// Processes at once.
-pub const SLOT_COUNT: u32 = 512;
+pub const SLOT_COUNT: u32 = 4096;
 /// Threads at once, of all processes together.
-pub const CONTEXT_COUNT: u32 = 1024;
+pub const CONTEXT_COUNT: u32 = 16_384;
 /// Arenas.
 pub const ARENA_COUNT: u32 = 16;
 /// Overflow chunks for long journals.
@@ -67,18 +68,22 @@ pub const AREA_ALIGNMENT: u64 = 64 << 10;
 
 /// Offset of the turns.
 pub const TURNS: u64 = 4096;
-/// Offset of the slots.
-pub const SLOTS: u64 = TURNS + TURN_COUNT as u64 * size_of::<Turn>() as u64;
-/// Offset of the contexts.
-pub const CONTEXTS: u64 = SLOTS + SLOT_COUNT as u64 * size_of::<Slot>() as u64;
+/// Where the turns of slots begin, which are made real one by one.
+pub const SLOT_TURNS_START: u64 = TURNS + SLOT_TURNS as u64 * size_of::<Turn>() as u64;
+/// Where the other turns go on.
+pub const SLOT_TURNS_END: u64 = TURNS + ARENA_TURNS as u64 * size_of::<Turn>() as u64;
 /// Offset of the chunk owners.
-pub const CHUNK_OWNERS: u64 = CONTEXTS + CONTEXT_COUNT as u64 * size_of::<ContextRow>() as u64;
+pub const CHUNK_OWNERS: u64 = TURNS + TURN_COUNT as u64 * size_of::<Turn>() as u64;
 /// Offset of the arenas.
 pub const ARENAS: u64 = CHUNK_OWNERS + CHUNK_COUNT as u64 * 8;
-/// End of what is committed when a heap is made.
+/// End of what is committed when a heap is made, but for the turns of slots.
 pub const FIXED_END: u64 = ARENAS + ARENA_COUNT as u64 * size_of::<Arena>() as u64;
+/// Offset of the slots.
+pub const SLOTS: u64 = FIXED_END.next_multiple_of(AREA_ALIGNMENT);
+/// Offset of the contexts.
+pub const CONTEXTS: u64 = SLOTS + SLOT_COUNT as u64 * size_of::<Slot>() as u64;
 /// Offset of the journals.
-pub const JOURNALS: u64 = FIXED_END.next_multiple_of(AREA_ALIGNMENT);
+pub const JOURNALS: u64 = CONTEXTS + CONTEXT_COUNT as u64 * size_of::<ContextRow>() as u64;
 /// Offset of the overflow chunks.
 pub const CHUNKS: u64 = JOURNALS + CONTEXT_COUNT as u64 * JOURNAL_BYTES;
 /// Offset of the span table.
@@ -93,6 +98,7 @@ pub const fn data_start(spans: u64) -> u64 {
 const _: () = {
     assert!(size_of::<Header>() <= TURNS as usize, "the header fits before the turns");
     assert!(SPAN_TABLE.is_multiple_of(AREA_ALIGNMENT) && CHUNKS.is_multiple_of(AREA_ALIGNMENT));
+    assert!(JOURNALS.is_multiple_of(AREA_ALIGNMENT) && CONTEXTS.is_multiple_of(AREA_ALIGNMENT));
     assert!(TURNS.is_multiple_of(align_of::<Turn>() as u64));
     assert!(SLOTS.is_multiple_of(align_of::<Slot>() as u64));
     assert!(CONTEXTS.is_multiple_of(align_of::<ContextRow>() as u64));

@@ -34,8 +34,12 @@ plain! {
         pub max_bytes: Word,
         /// Seed of all hashes.
         pub seed: Word,
+        /// Slots that are real, with their turns. Only grows.
+        pub slots: Word,
+        /// Contexts that are real, with their journals. Only grows.
+        pub rows: Word,
         /// To the end of the second line.
-        pub spare: [Word; 4],
+        pub spare: [Word; 2],
         /// Counts objects made, to deal turns round robin. Changed by addition.
         pub dealt: Word,
         /// Serial numbers of leases. Changed by addition.
@@ -48,8 +52,10 @@ plain! {
         pub tickers: [Word; 2],
         /// Time of the last look at all slots.
         pub swept: Word,
+        /// Where the search for a free context begins: see `sync::row`.
+        pub free_row: Word,
         /// To the end of the line.
-        pub spare_tickers: [Word; 5],
+        pub spare_tickers: [Word; 4],
         /// Numbers for people. Changed by addition.
         pub tally: Tally,
         /// The directory: a map from names to references, under [`DIRECTORY_TURN`].
@@ -125,9 +131,9 @@ plain! {
     }
 
     /// One thread.
-    pub struct ContextRow: 64 {
-        /// Who has it: see `sync::owner`.
-        pub owner: Word,
+    pub struct ContextRow: 256 {
+        /// The row word, epoch, slot, state and a count: see `sync::row`.
+        pub state: Word,
         /// Saved words that count: above zero, a change is open.
         pub saved: Word,
         /// Overflow chunks in the control words.
@@ -140,8 +146,11 @@ plain! {
         pub wait_number: Word,
         /// When its transaction began; smaller is older. 0: none.
         pub age: Word,
-        /// 1: its journal's pages are real.
-        pub committed: Word,
+        /// Ids for people, of the row's epoch: low half the process, high half the thread.
+        pub signature: Word,
+        /// Room for what the thread sleeps on and is found by, zero until then: a line for its bell
+        /// with the mailbox, and one for each of two parking cells.
+        pub spare: [Word; 24],
     }
 
     /// Spans with free blocks of each size class, as span numbers plus one.

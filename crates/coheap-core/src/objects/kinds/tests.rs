@@ -20,7 +20,6 @@ use crate::heap::Heap;
 use crate::journal::Context;
 use crate::kind::{Kind, for_each_kind};
 use crate::memory::Signal;
-use crate::memory::layout::CONTEXT_COUNT;
 use crate::objects::{Directory, Handle, Mutex, Queue};
 use crate::objects::{map, mutex, queue, recursive_mutex, value};
 use crate::os;
@@ -328,7 +327,8 @@ impl Scene {
     fn where_somebody_sleeps(&self, is_over: &dyn Fn() -> bool) -> Option<u64> {
         let end = Instant::now() + PATIENCE;
         while !is_over() && Instant::now() < end {
-            let others = (0..CONTEXT_COUNT).filter(|row| *row != self.context.index());
+            let others =
+                (0..self.context.region().real_rows()).filter(|row| *row != self.context.index());
             let mut words = others.map(|row| self.heap.region().context(row).sleeps_on.get());
             if let Some(word) = words.find(|word| *word != 0) {
                 return Some(word);

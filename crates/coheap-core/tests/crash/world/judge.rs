@@ -4,7 +4,6 @@
 
 use coheap_core::check::check;
 use coheap_core::heap::floors::ContextFloors as _;
-use coheap_core::memory::layout::SLOT_COUNT;
 use coheap_core::objects::estate;
 use coheap_core::sync::life::{State, StateWord};
 
@@ -15,7 +14,7 @@ use super::stage::Stage;
 pub(crate) fn recover(stage: &Stage, victims: &[u32]) -> Result<Snapshot, String> {
     let context = stage.context();
     estate::sweep(&context).map_err(|error| format!("the sweep answers {error:?}"))?;
-    for slot in 0..SLOT_COUNT {
+    for slot in 0..stage.region().real_slots() {
         let state = StateWord(stage.region().slot(slot).state.acquire()).state();
         if slot != context.member().slot() && state != State::Free {
             return Err(format!("slot {slot} is {state:?} after the sweep"));

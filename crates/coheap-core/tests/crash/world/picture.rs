@@ -13,8 +13,8 @@ use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::{
-    CHUNK_BYTES, CHUNK_COUNT, CHUNKS, CONTEXT_COUNT, FIXED_END, JOURNAL_BYTES, JOURNALS,
-    SPAN_BYTES, SPAN_TABLE, Span,
+    CHUNK_BYTES, CHUNK_COUNT, CHUNKS, CONTEXTS, ContextRow, FIXED_END, JOURNAL_BYTES, JOURNALS,
+    SLOT_TURNS_END, SLOT_TURNS_START, SLOTS, SPAN_BYTES, SPAN_TABLE, Slot, Span, Turn,
 };
 
 /// A mapping of a heap's file for copying in and out.
@@ -30,7 +30,8 @@ pub(crate) struct Camera {
 pub(crate) struct Picture {
     album: Album,
     parts: Vec<Range<u64>>,
-    journals: Vec<u32>,
+    /// How many slots and rows were real.
+    real: [u32; 2],
 }
 
 /// Memory of the parent alone.
@@ -54,10 +55,10 @@ impl Camera {
 
     /// Copies what is in use. Nobody may write meanwhile.
     pub(crate) fn take(&self, region: &Region) -> Picture {
-        let journals: Vec<u32> = committed_journals(region).collect();
+        let real = real(region);
         let frontier = region.header().spans.frontier.get();
-        let mut parts: Vec<Range<u64>> = std::iter::once(0..FIXED_END).collect();
-        parts.extend(journals.iter().map(|context| journal(*context)));
+        let mut parts = vec![0..SLOT_TURNS_START, SLOT_TURNS_END..FIXED_END];
+        parts.extend(rows([0, 0], real));
         let used = (0..CHUNK_COUNT).filter(|chunk| region.chunk_owner(*chunk).get() != 0);
         parts.extend(
             used.map(|chunk| CHUNKS + u64::from(chunk) * CHUNK_BYTES)
@@ -66,7 +67,7 @@ impl Camera {
         parts.push(SPAN_TABLE..SPAN_TABLE + frontier * size_of::<Span>() as u64);
         parts.push(region.data_start()..region.data_start() + frontier * SPAN_BYTES);
         let album = Album::new(parts.iter().map(|part| part.end - part.start).sum::<u64>());
-        let picture = Picture { album, parts, journals };
+        let picture = Picture { album, parts, real };
         for (inside, part) in picture.places() {
             let len = self.checked(&part);
             // SAFETY: `part` is inside the mapping (checked above) and committed, `inside` is its
@@ -81,15 +82,10 @@ impl Camera {
 
     /// Puts the bytes back. No child may be attached.
     pub(crate) fn restore(&self, region: &Region, picture: &Picture) {
-        for context in committed_journals(region) {
-            if !picture.journals.contains(&context) {
-                let len = self.checked(&journal(context));
-                // SAFETY: inside the mapping (checked above); nobody else writes.
-                unsafe {
-                    let to = self.base.as_ptr().add(journal(context).start as usize);
-                    std::ptr::write_bytes(to, 0, len);
-                }
-            }
+        for part in rows(picture.real, real(region)) {
+            let len = self.checked(&part);
+            // SAFETY: inside the mapping (checked above); nobody else writes.
+            unsafe { std::ptr::write_bytes(self.base.as_ptr().add(part.start as usize), 0, len) };
         }
         for (inside, part) in picture.places() {
             let len = self.checked(&part);
@@ -146,11 +142,20 @@ impl Drop for Camera {
     }
 }
 
-fn committed_journals(region: &Region) -> impl Iterator<Item = u32> + '_ {
-    (0..CONTEXT_COUNT).filter(|context| region.context(*context).committed.get() == 1)
+/// How many slots and rows are real.
+fn real(region: &Region) -> [u32; 2] {
+    [region.real_slots(), region.real_rows()]
 }
 
-fn journal(context: u32) -> Range<u64> {
-    let start = JOURNALS + u64::from(context) * JOURNAL_BYTES;
-    start..start + JOURNAL_BYTES
+/// The bytes of the slots and rows that are real at `now` and were not at `then`.
+fn rows(then: [u32; 2], now: [u32; 2]) -> impl Iterator<Item = Range<u64>> {
+    let [slots, contexts] = [0, 1].map(|table| u64::from(then[table])..u64::from(now[table]));
+    let part = |at: u64, size: u64, rows: &Range<u64>| at + rows.start * size..at + rows.end * size;
+    let parts = [
+        part(SLOT_TURNS_START, size_of::<Turn>() as u64, &slots),
+        part(SLOTS, size_of::<Slot>() as u64, &slots),
+        part(CONTEXTS, size_of::<ContextRow>() as u64, &contexts),
+        part(JOURNALS, JOURNAL_BYTES, &contexts),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty())
 }

@@ -26,8 +26,7 @@ use crate::objects::header::Handle;
 use crate::objects::value::STRICT;
 use crate::objects::{Value, estate};
 use crate::os;
-use crate::sync::life::StateWord;
-use crate::sync::{Owner, Patience, lock, wait};
+use crate::sync::{Owner, Patience, lock, row, wait};
 
 /// The part of `held` that counts how often the holder has the lock. The bits above it are the
 /// time, in units of this many nanoseconds.
@@ -126,11 +125,9 @@ impl Mutex {
     #[cold]
     fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
         let owner = Owner::of(root.lock.acquire());
-        if !owner.is_nobody() {
-            if let Some(dead) = wait::dead_owner_of(context.member(), owner)? {
-                estate::bury(context, dead)?;
-                return inherit(root, owner, context);
-            }
+        if !owner.is_nobody() && wait::is_gone(context.member(), owner)? {
+            estate::bury(context, owner)?;
+            return inherit(root, owner, context);
         }
         match root.died.get() {
             // Another caller, which is being refused, holds the lock for a moment.
@@ -261,16 +258,13 @@ impl Mutex {
     pub fn recover(&self, context: &Context) -> Result<bool> {
         let root = self.root(context.region())?;
         let owner = Owner::of(root.lock.acquire());
-        let dead = match owner.is_nobody() {
-            true => None,
-            false => wait::dead_owner_of(context.member(), owner)?,
-        };
-        if let Some(dead) = dead {
-            estate::bury(context, dead)?;
+        let is_gone = !owner.is_nobody() && wait::is_gone(context.member(), owner)?;
+        if is_gone {
+            estate::bury(context, owner)?;
         }
         // In this order, a death between the two steps keeps the report of the holder's death.
         let was_marked = Region::swap(&root.died, 0) != 0;
-        let was_held = dead.is_some() && lock::give(&root.lock, &root.signal, owner);
+        let was_held = is_gone && lock::give(&root.lock, &root.signal, owner);
         Ok(was_held || was_marked)
     }
 
@@ -294,12 +288,10 @@ impl Mutex {
     /// [`Error::NotOwner`] when the lock is free, [`Error::ObjectGone`]; nothing was changed.
     pub fn unlock_for_another(&self, context: &Context) -> Result<()> {
         let root = self.root(context.region())?;
-        let was_own = Owner::of(root.lock.acquire()) == context.me();
-        if !lock::give_for_another(&root.lock, &root.signal) {
-            return Err(Error::NotOwner);
-        }
-        if was_own {
-            context.kept.locks.one_less();
+        match lock::give_for_another(&root.lock, &root.signal) {
+            None => return Err(Error::NotOwner),
+            Some(holder) if holder == context.me() => context.kept.locks.one_less(),
+            Some(holder) => row::released_for(context.region(), holder),
         }
         Ok(())
     }
@@ -360,14 +352,10 @@ fn refusal(died: u64) -> Error {
     Error::OwnerDied { pid: (died - 1) as u32 }
 }
 
-/// Returns the process id of a holder. If the holder died before it stored its id, its slot has the
-/// id, until another process takes the slot.
+/// Returns the process id of a holder: its row has it, until another thread takes the row, and the
+/// lock, unless the holder died before it stored it.
 fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
-    let noted = root.holder.get() as u32;
-    let Some(process) = holder.process() else { return noted };
-    let slot = region.slot(process.slot);
-    let pid = slot.pid.get() as u32;
-    if StateWord(slot.state.acquire()).epoch() == process.epoch { pid } else { noted }
+    row::signature_of(region, holder).unwrap_or_else(|| root.holder.get()) as u32
 }
 
 /// Takes the lock over from a dead holder. Returns `None` if another thread was faster.

@@ -65,8 +65,8 @@ impl Mutex {
                 Pause::Look => {}
                 Pause::Interrupted => return Err(Error::Interrupted),
                 Pause::Tick(part) => estate::tick(context, part)?,
-                Pause::OwnerDead(_) => return Ok(()),
-                Pause::TimedOut if wait::dead_owner_of(member, owner)?.is_some() => return Ok(()),
+                Pause::OwnerGone => return Ok(()),
+                Pause::TimedOut if wait::is_gone(member, owner)? => return Ok(()),
                 Pause::TimedOut if !is_deadlocked(context, patience) => {
                     return Err(Error::TimedOut);
                 }
@@ -136,8 +136,8 @@ impl Mutex {
                     let late = if is_over { Error::Deadlock } else { Error::TimedOut };
                     return acquired.ok_or(late);
                 }
-                Pause::OwnerDead(dead) => {
-                    estate::bury(context, dead)?;
+                Pause::OwnerGone => {
+                    estate::bury(context, owner)?;
                     if let Some(acquired) = inherit(root, owner, context)? {
                         return Ok(acquired);
                     }

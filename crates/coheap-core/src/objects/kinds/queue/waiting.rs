@@ -359,7 +359,7 @@ impl Queue {
             return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
         match patience.pause(context.member(), context.index(), signal, seen, None)? {
-            Pause::Look | Pause::OwnerDead(_) => Ok(()),
+            Pause::Look | Pause::OwnerGone => Ok(()),
             Pause::Tick(part) => estate::tick(context, part),
             Pause::TimedOut => Err(late),
             Pause::Interrupted => Err(Error::Interrupted),

@@ -4,7 +4,6 @@
 
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
-use coheap_core::memory::layout::SLOT_COUNT;
 use coheap_core::objects::estate;
 use coheap_core::os::HeapFile;
 use coheap_core::sync::Incarnation;
@@ -38,7 +37,7 @@ pub(crate) fn fork(_: &Stage) -> Result<()> {
 }
 
 fn estates(stage: &Stage) -> impl Iterator<Item = Incarnation> + '_ {
-    (0..SLOT_COUNT).filter_map(|slot| {
+    (0..stage.region().real_slots()).filter_map(|slot| {
         let word = StateWord(stage.region().slot(slot).state.acquire());
         (word.state() == State::Estate).then_some(Incarnation { slot, epoch: word.epoch() })
     })
