@@ -106,7 +106,7 @@ impl Heap {
     }
 
     fn attach(files: Files, path: Option<PathBuf>) -> Result<Self> {
-        let member = PrivateMutex::new(Some(Arc::new(enter(&files)?)));
+        let member = PrivateMutex::new(Some(enter(&files)?));
         let Files { region, life, birth } = files;
         let unborn = PrivateMutex::new(None);
         let closed = OnceLock::new();
@@ -193,7 +193,7 @@ impl Heap {
             Some(unborn) => Member::be_born(files.census()?, unborn),
             None => None,
         };
-        let new = Arc::new(born.map_or_else(|| enter(&files), Ok)?);
+        let new = born.map(Arc::new).map_or_else(|| enter(&files), Ok)?;
         *member = Some(Arc::clone(&new));
         Ok(new)
     }
@@ -438,17 +438,22 @@ fn claim(member: &Arc<Member>) -> Result<Context> {
     })
 }
 
-/// Takes a slot. If every slot is taken, dead processes are recovered first.
-fn enter(files: &Files) -> Result<Member> {
-    let (census, full) = match Member::enter(files.census()?).map_err(|refused| *refused) {
-        Ok(member) => return Ok(member),
-        Err((census, full @ Error::TableFull { .. })) => (census, full),
+/// Takes a slot. If every slot is taken, dead processes are recovered first; if each of them left
+/// something, this process takes the slot of one over and settles its estate.
+fn enter(files: &Files) -> Result<Arc<Member>> {
+    let census = match Member::enter(files.census()?, State::Free).map_err(|refused| *refused) {
+        Ok(member) => return Ok(Arc::new(member)),
+        Err((census, Error::TableFull { .. })) => census,
         Err((_, other)) => return Err(other),
     };
     recovery::sweep(&census, None, 0, 1)?;
     create::free_empty_estates(&census)?;
-    Member::enter(census).map_err(|refused| match *refused {
-        (_, Error::TableFull { .. }) => full,
-        (_, other) => other,
-    })
+    let census = match Member::enter(census, State::Free).map_err(|refused| *refused) {
+        Ok(member) => return Ok(Arc::new(member)),
+        Err((census, Error::TableFull { .. })) => census,
+        Err((_, other)) => return Err(other),
+    };
+    let member = Arc::new(Member::enter(census, State::Estate).map_err(|refused| refused.1)?);
+    estate::settle_adopted(&claim(&member)?)?;
+    Ok(member)
 }

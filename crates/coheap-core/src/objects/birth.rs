@@ -10,9 +10,11 @@ use crate::allocator::{self, Room};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
+use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::header::{self, Handle};
 use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, OfHandle, Recipe, Typed};
+use crate::sync::{Owner, row};
 
 /// Returns an error inside a transaction, which could not undo the creation or removal of an
 /// object.
@@ -51,8 +53,28 @@ pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Resu
 }
 
 /// Ends an object, whose turns are held: moves everything that hangs from it into a husk.
-/// `husk::dismantle` does the rest once the turns are free.
-pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<()> {
-    kinds::shape(kind).detach(change, handle.object(change.region())?)?;
-    header::destroy(change, handle)
+/// `husk::dismantle` does the rest once the turns are free. Returns the holder of its lock, which
+/// will never release it: for [`Ended::forget_lock`] after the commit.
+pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<Ended> {
+    let object = handle.object(change.region())?;
+    let holder = kinds::shape(kind).lock_holder(object);
+    kinds::shape(kind).detach(change, object)?;
+    header::destroy(change, handle)?;
+    Ok(Ended { holder })
+}
+
+/// An object that ends with the change of the caller's.
+#[must_use]
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    holder: Option<Owner>,
+}
+
+impl Ended {
+    /// Takes the lock off the account of its holder, whose row could not be free without it.
+    pub(super) fn forget_lock(self, region: &Region) {
+        if let Some(holder) = self.holder {
+            row::released_for(region, holder);
+        }
+    }
 }

@@ -129,8 +129,9 @@ impl Directory {
         birth::ensure_end(context, &handle, kind)?;
         let mut change = Change::begin(&held, REMOVE_WORDS)?;
         map::delete(&mut change, directory, &found, true)?;
-        birth::end(&mut change, &handle, kind)?;
+        let ended = birth::end(&mut change, &handle, kind)?;
         change.commit();
+        ended.forget_lock(region);
         Ok(true)
     }
 

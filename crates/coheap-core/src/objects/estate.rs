@@ -106,6 +106,12 @@ pub(crate) fn bury(context: &Context, owner: Owner) -> Result<()> {
     Ok(())
 }
 
+/// Settles the estate of the process whose slot this process has taken over.
+pub fn settle_adopted(context: &Context) -> Result<()> {
+    while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Died)? {}
+    Ok(())
+}
+
 /// Settles the property of this process, which is about to leave, and all estates.
 pub fn leave(context: &Context) -> Result<()> {
     while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Dropped)? {}

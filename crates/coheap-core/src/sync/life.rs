@@ -230,14 +230,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// Takes a free slot for this process.
+    /// Takes a slot in this state for this process: a free one, or that of a dead process, whose
+    /// estate the caller then settles as its own.
     ///
     /// # Errors
     ///
-    /// [`Error::TableFull`] when every slot is taken, by living processes or by dead ones that were
-    /// not recovered yet.
-    pub fn enter(census: Census) -> Result<Self, Box<(Census, Error)>> {
-        match take_slot(&census) {
+    /// [`Error::TableFull`] when no slot is in this state.
+    pub fn enter(census: Census, state: State) -> Result<Self, Box<(Census, Error)>> {
+        match take_slot(&census, state) {
             Ok(Some(incarnation)) => Ok(Self {
                 census,
                 incarnation,
@@ -368,8 +368,10 @@ impl Member {
         let Incarnation { slot: index, epoch } = self.incarnation;
         let slot = self.region().slot(index);
         let live = StateWord::new(epoch, State::Live, None).0;
-        let free = StateWord::new(epoch, State::Free, None).0;
-        if Region::compare_exchange(&slot.state, live, free).is_ok() {
+        let is_empty = slot.leases.get() == 0;
+        let left = if is_empty { State::Free } else { State::Estate };
+        let left = StateWord::new(epoch, left, None).0;
+        if Region::compare_exchange(&slot.state, live, left).is_ok() {
             let _elected = self.census.byte_calls();
             self.census.release_byte(index)?;
         }
@@ -416,7 +418,7 @@ fn take_unborn(census: &Census, unborn: &Unborn) -> Result<bool> {
     Ok(Region::compare_exchange(&slot.state, expected, live).is_ok())
 }
 
-fn take_slot(census: &Census) -> Result<Option<Incarnation>> {
+fn take_slot(census: &Census, state: State) -> Result<Option<Incarnation>> {
     let _elected = census.byte_calls();
     for index in 0..SLOT_COUNT {
         if index >= census.region.real_slots() && !census.region.grow_slots(index)? {
@@ -424,7 +426,7 @@ fn take_slot(census: &Census) -> Result<Option<Incarnation>> {
         }
         let slot = census.region.slot(index);
         let word = StateWord(slot.state.acquire());
-        if word.state() != State::Free || !census.claim_byte(index)? {
+        if word.state() != state || !census.claim_byte(index)? {
             continue;
         }
         // The byte is held for a child that another process is forking.

@@ -12,6 +12,7 @@ use coheap_core::objects::{Directory, Map, Queue, Recipe};
 use coheap_core::objects::{map, mutex, queue, value};
 use coheap_core::transaction::Transaction;
 
+use crate::support::alone;
 use crate::support::objects::{heap, map, mutex, queue, value};
 
 /// Sizes of values: in the cell, in a small block, in a large one, in spans of their own.
@@ -322,6 +323,7 @@ fn a_transaction_without_room_changes_nothing() {
 /// Method: ten children fill and empty a heap and are killed; then as much fits as at first.
 #[test]
 fn the_dead_take_no_room_with_them() {
+    let _alone = alone();
     let heap = small_heap(1024);
     let map = map(&heap, "map");
     let first = fill_and_empty(&heap, &map, 1000);

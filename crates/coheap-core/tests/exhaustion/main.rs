@@ -7,4 +7,5 @@
 mod support;
 mod full;
 mod limits;
+mod rows;
 mod tables;

@@ -24,6 +24,7 @@ use crate::memory::{Region, Signal};
 use crate::objects::header::Handle;
 use crate::objects::ledger::record::{self, ReturnReason};
 use crate::objects::walk::Walk;
+use crate::sync::Owner;
 
 /// All signals of an object that a thread may sleep on.
 pub(crate) type Signals<'a> = SmallVec<[&'a Signal; 3]>;
@@ -75,6 +76,11 @@ pub(crate) trait Shape: Sync {
     /// Returns all signals of an object, except that of the transaction lock, which every object
     /// has.
     fn signals<'a>(&self, region: &'a Region, object: &'a Object) -> Result<Signals<'a>>;
+
+    /// Returns the thread that holds the object's lock, if objects of this kind have one.
+    fn lock_holder(&self, _: &Object) -> Option<Owner> {
+        None
+    }
 
     /// Returns whether the numbers in a husk are possible in a heap of this size.
     fn is_possible(&self, _: &Region, _: &Husk) -> bool {

@@ -25,7 +25,7 @@ use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{Record, SLOT_TURNS};
-use crate::objects::birth;
+use crate::objects::birth::{self, Ended};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::husk;
@@ -285,8 +285,9 @@ fn count_one_less(
     record::unlink(&mut change, region.slot(expected.slot), record)?;
     change.set(&record.state, 0);
     allocator::give(&mut change, RECORD, at)?;
-    count_down(&mut change, handle, kind, left)?;
+    let ended = count_down(&mut change, handle, kind, left)?;
     change.commit();
+    ended.forget_lock(region);
     Ok(Some(left))
 }
 
@@ -297,14 +298,14 @@ pub(super) fn count_down(
     handle: &Handle,
     kind: Kind,
     left: u64,
-) -> Result<()> {
+) -> Result<Ended> {
     if left == 0 {
         return birth::end(change, handle, kind);
     }
     if !defect(Mistake::NeverCountDown) {
         change.set(&handle.object(change.region())?.references, left);
     }
-    Ok(())
+    Ok(Ended::default())
 }
 
 /// Puts a record for a reference on the list of a slot.

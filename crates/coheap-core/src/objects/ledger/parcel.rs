@@ -318,8 +318,9 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
         }
         let mut change = Change::begin(&held, birth::END_WORDS + 1)?;
         change.set(&head.counted, number);
-        ledger::count_down(&mut change, &handle, kind, left)?;
+        let ended = ledger::count_down(&mut change, &handle, kind, left)?;
         change.commit();
+        ended.forget_lock(region);
         Ok(left)
     })?;
     if left == 0 { husk::dismantle_only(context) } else { Ok(()) }

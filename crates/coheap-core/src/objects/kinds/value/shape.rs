@@ -11,6 +11,7 @@ use crate::memory::layout::{MutexRoot, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::kinds::{self, Signals};
 use crate::objects::walk::{self, Walk};
+use crate::sync::Owner;
 
 /// The bit of `traits` that makes a lock strict.
 pub(in crate::objects) const STRICT: u64 = 1 << 8;
@@ -88,6 +89,11 @@ impl kinds::Shape for Shape {
 
     fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()> {
         walk::cell(walk, region, Cell::load(cell_words(object)))
+    }
+
+    fn lock_holder(&self, object: &Object) -> Option<Owner> {
+        let root: &MutexRoot = object.root_as();
+        Some(Owner::of(root.lock.acquire())).filter(|holder| !holder.is_nobody())
     }
 
     fn signals<'a>(&self, _: &'a Region, object: &'a Object) -> Result<Signals<'a>> {
