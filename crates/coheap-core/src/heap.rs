@@ -433,7 +433,7 @@ impl Files {
 fn claim(member: &Arc<Member>) -> Result<Context> {
     Context::claim(Arc::clone(member)).or_else(|_| {
         recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
-        row::search_from(member.region(), 0);
+        row::search_from(&member.region().header().free_row, 0);
         Context::claim(Arc::clone(member))
     })
 }

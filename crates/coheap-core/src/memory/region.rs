@@ -8,7 +8,7 @@
 //! - **Region.3** Any bytes are a valid `T: Plain`: a hostile peer can make a value wrong, not
 //!   unsound.
 //! - **Region.4** Tables are committed before the heap can be found. Slots with their turns, contexts
-//!   with their journals, and spans with their rows are handed out only below the marks in the
+//!   with their journals, and spans with their rows are handed out only below their numbers in the
 //!   header, which only ever grow, and only after the pages are real.
 //!
 //! Not here: which process may write when (`sync`), and how a half-done write is undone
@@ -205,9 +205,9 @@ impl Region {
         Ok(true)
     }
 
-    /// Raises a mark by one, unless another thread has done so.
-    fn raise(mark: &Word, known: u32) {
-        let _ = Self::compare_exchange(mark, u64::from(known), u64::from(known) + 1);
+    /// Raises a number by one, unless another thread has done so.
+    fn raise(number: &Word, known: u32) {
+        let _ = Self::compare_exchange(number, u64::from(known), u64::from(known) + 1);
     }
 
     /// Makes the pages of an overflow chunk real.

@@ -22,8 +22,8 @@
 
 use super::Owner;
 use crate::error::Result;
-use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, SLOT_COUNT};
+use crate::memory::{Region, Word};
 
 /// First bit of the slot plus one.
 const SLOT: u32 = 32;
@@ -125,10 +125,12 @@ impl RowWord {
 /// Takes a free row for a thread of the process in `slot`, and makes one more real if none is free.
 /// Returns `None` if the table is full.
 pub fn claim(region: &Region, slot: u32) -> Result<Option<Owner>> {
+    let hint = &region.header().free_row;
     // Each turn of this loop makes a row real, or sees that somebody else did.
     for _ in 0..=CONTEXT_COUNT {
         let real = region.real_rows();
-        if let Some(owner) = claim_below(region, slot, real) {
+        let rows = |index| &region.context(index).state;
+        if let Some(owner) = claim_among(hint, rows, real, slot) {
             return Ok(Some(owner));
         }
         if !region.grow_rows(real)? {
@@ -138,17 +140,26 @@ pub fn claim(region: &Region, slot: u32) -> Result<Option<Owner>> {
     Ok(None)
 }
 
-fn claim_below(region: &Region, slot: u32, real: u32) -> Option<Owner> {
-    let hint = &region.header().free_row;
+/// The low half of the word `free_row`: no row below this one is free, unless the process that freed
+/// it is dead. The high half counts how often a row was freed.
+const HINT_MASK: u64 = u32::MAX as u64;
+
+/// Takes a free one of the rows below `real`, whose words `rows` returns.
+pub fn claim_among<'a>(
+    hint: &Word,
+    rows: impl Fn(u32) -> &'a Word,
+    real: u32,
+    slot: u32,
+) -> Option<Owner> {
     let seen = hint.acquire();
-    for index in first_free(seen)..real {
-        let row = region.context(index);
-        let word = RowWord(row.state.get());
+    for index in seen as u32..real {
+        let row = rows(index);
+        let word = RowWord(row.acquire());
         if word.state() != State::Free || word.epoch() == u32::MAX {
             continue;
         }
         let held = RowWord::new(word.epoch() + 1, Some(slot), State::Held, 0);
-        if Region::compare_exchange(&row.state, word.0, held.0).is_ok() {
+        if Region::compare_exchange(row, word.0, held.0).is_ok() {
             // Whoever frees a row changes the word, so a row that became free meanwhile is found.
             let _ = Region::compare_exchange(hint, seen, seen & !HINT_MASK | u64::from(index + 1));
             return Some(Owner::new(index, held.epoch()));
@@ -157,20 +168,11 @@ fn claim_below(region: &Region, slot: u32, real: u32) -> Option<Owner> {
     None
 }
 
-/// The low half of the word `free_row`: no row below this one is free, unless the process that freed
-/// it is dead. The high half counts how often a row was freed.
-const HINT_MASK: u64 = u32::MAX as u64;
-
-fn first_free(hint: u64) -> u32 {
-    hint as u32
-}
-
 /// Lets the search for a free row begin at `index` at the latest.
-pub fn search_from(region: &Region, index: u32) {
-    let hint = &region.header().free_row;
+pub fn search_from(hint: &Word, index: u32) {
     let mut seen = hint.acquire();
     loop {
-        let lowest = first_free(seen).min(index);
+        let lowest = (seen as u32).min(index);
         let next = (seen >> 32).wrapping_add(1) << 32 | u64::from(lowest);
         match Region::compare_exchange(hint, seen, next) {
             Ok(_) => return,
@@ -179,54 +181,68 @@ pub fn search_from(region: &Region, index: u32) {
     }
 }
 
-/// Changes the row word if `next` has another one for it, and returns whether it did. A row that is free
-/// then is found by the next one who needs one.
-fn step(region: &Region, index: u32, next: impl Fn(RowWord) -> Option<RowWord>) -> bool {
-    let row = region.context(index);
-    let mut seen = row.state.acquire();
+/// Changes a row word if `next` has another one for it, and returns whether the row is free then.
+fn step(row: &Word, next: impl Fn(RowWord) -> Option<RowWord>) -> bool {
+    let mut seen = row.acquire();
     while let Some(next) = next(RowWord(seen)) {
-        match Region::compare_exchange(&row.state, seen, next.0) {
-            Ok(_) => {
-                if next.state() == State::Free {
-                    search_from(region, index);
-                }
-                return true;
-            }
+        match Region::compare_exchange(row, seen, next.0) {
+            Ok(_) => return next.state() == State::Free,
             Err(now) => seen = now,
         }
     }
     false
 }
 
+/// As [`step`], for a row of the table: who needs one finds it.
+fn step_in(region: &Region, index: u32, next: impl Fn(RowWord) -> Option<RowWord>) {
+    if step(&region.context(index).state, next) {
+        search_from(&region.header().free_row, index);
+    }
+}
+
 /// Gives the row of a thread back that ends. `locks` is how many locks it took, less those that it
 /// released itself. If some of them are still held, the row stays an orphan.
 pub fn end(region: &Region, me: Owner, locks: u16) {
-    let Some(index) = me.row() else { return };
-    step(region, index, |word| {
+    let Some(index) = me.row().filter(|index| *index < region.real_rows()) else { return };
+    if end_in(&region.context(index).state, me, locks) {
+        search_from(&region.header().free_row, index);
+    }
+}
+
+/// As [`end`], in the row word. Returns whether the row is free then.
+pub fn end_in(row: &Word, me: Owner, locks: u16) -> bool {
+    step(row, |word| {
         let is_mine = word.state() == State::Held && word.epoch() == me.epoch();
         // Both numbers begin anew after their last value; what is left is less than that.
         let left = locks.wrapping_sub(word.count());
         let orphan = RowWord::new(word.epoch(), word.slot(), State::Orphan, left);
         is_mine.then_some(if left == 0 { word.freed() } else { orphan })
-    });
+    })
 }
 
 /// Counts a lock that its holder will not release any more, because another thread has released it
 /// or has removed its object. An orphan is free with the last one.
 pub fn released_for(region: &Region, holder: Owner) {
     let Some(index) = holder.row().filter(|index| *index < region.real_rows()) else { return };
-    step(region, index, |word| match word.state() {
+    if released_in(&region.context(index).state, holder) {
+        search_from(&region.header().free_row, index);
+    }
+}
+
+/// As [`released_for`], in the row word. Returns whether the row is free then.
+pub fn released_in(row: &Word, holder: Owner) -> bool {
+    step(row, |word| match word.state() {
         _ if word.epoch() != holder.epoch() => None,
         State::Held => Some(word.with_count(word.count().wrapping_add(1))),
         State::Orphan if word.count() <= 1 => Some(word.freed()),
         State::Orphan => Some(word.with_count(word.count() - 1)),
         State::Free | State::Retired | State::Tended => None,
-    });
+    })
 }
 
 /// Frees a row that belongs to the process in `slot`, which is dead or leaves.
 pub fn free_of(region: &Region, index: u32, slot: u32) {
-    step(region, index, |word| word.is_of(slot).then(|| word.freed()));
+    step_in(region, index, |word| word.is_of(slot).then(|| word.freed()));
 }
 
 /// Returns whether no thread has the row.
@@ -245,7 +261,7 @@ pub fn tend(region: &Region, index: u32, slot: u32) -> bool {
 
 /// Ends [`tend`].
 pub fn leave_tended(region: &Region, index: u32) {
-    step(region, index, |word| (word.state() == State::Tended).then(|| word.freed()));
+    step_in(region, index, |word| (word.state() == State::Tended).then(|| word.freed()));
 }
 
 /// Returns the ids that the thread of a row had, for people. `None` if the row had another thread

@@ -11,6 +11,7 @@
 mod lock;
 mod planted;
 mod queue;
+mod row;
 mod ticker;
 mod turn;
 

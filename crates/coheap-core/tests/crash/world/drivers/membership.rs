@@ -4,10 +4,12 @@
 
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::ContextFloors as _;
+use coheap_core::journal::Context;
 use coheap_core::objects::estate;
 use coheap_core::os::HeapFile;
-use coheap_core::sync::Incarnation;
 use coheap_core::sync::life::{State, StateWord};
+use coheap_core::sync::{Incarnation, Owner, row};
 
 use crate::world::operation::{Operation, Run};
 use crate::world::stage::Stage;
@@ -43,6 +45,16 @@ fn estates(stage: &Stage) -> impl Iterator<Item = Incarnation> + '_ {
     })
 }
 
+/// Takes a row as another thread of the process would, and gives it back as a thread does that took
+/// this many locks, of which others have released some before it ended.
+fn come_and_go(context: &Context, locks: u16, released: u16) -> Result<Owner> {
+    let region = context.region();
+    let thread = row::claim(region, context.member().slot())?.expect("a row");
+    (0..released).for_each(|_| row::released_for(region, thread));
+    row::end(region, thread, locks);
+    Ok(thread)
+}
+
 const ATTACH: Operation = Operation {
     run: Run::Alone(attach),
     ..Operation::new(&["Heap::context", "Heap::with"], "attach", DEATHS, BOTH, |_, _| Ok(()))
@@ -57,6 +69,17 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     ATTACH,
     ATTACH_ANEW,
     Operation::new(&["Heap::context"], "fork", DEATHS, BOTH, |stage, _| fork(stage)),
+    Operation::new(&["Heap::context"], "a row and its end", DEATHS, BOTH, |_, context| {
+        come_and_go(context, 1, 1).map(|_| ())
+    }),
+    Operation::new(&["Heap::context"], "a row left with locks", DEATHS, BOTH, |_, context| {
+        come_and_go(context, 3, 1).map(|_| ())
+    }),
+    Operation::new(&["Heap::context"], "the last lock of a row", DEATHS, BOTH, |_, context| {
+        let thread = come_and_go(context, 2, 0)?;
+        (0..2).for_each(|_| row::released_for(context.region(), thread));
+        Ok(())
+    }),
     Operation::new(&["Heap::close", "estate::leave"], "with leases", ALL, BOTH, |stage, _| {
         stage.heap.close()
     })

@@ -33,6 +33,12 @@ const MUTEXES: &[State] = &[
         lock_and_die(stage);
         estate::sweep(&stage.context()).expect("a recovery");
     }),
+    state("holder ended", |stage| {
+        let (heap, mutex) = (&stage.heap, stage.mutex);
+        let work = || heap.with(|context| mutex.lock(context, None)).map(|_| ());
+        let locked = std::thread::scope(|scope| scope.spawn(work).join());
+        locked.expect("no panic").expect("a free lock");
+    }),
     state("used as a signal", |stage| {
         let context = stage.context();
         stage.mutex.lock(&context, None).expect("a free lock");
