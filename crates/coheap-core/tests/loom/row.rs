@@ -1,4 +1,9 @@
 //! Rows of threads: an end beside releases, and the search for a free row.
+//!
+//! What always holds: the row words and the word that the search begins at are those of `sync::row`,
+//! on the stack instead of in a heap.
+//!
+//! Not here: making rows real, and the rows of dead processes.
 
 use coheap_core::memory::Word;
 use coheap_core::sync::Owner;
