@@ -107,7 +107,7 @@ pub(crate) fn bury(context: &Context, owner: Owner) -> Result<()> {
 }
 
 /// Settles the estate of the process whose slot this process has taken over.
-pub fn settle_adopted(context: &Context) -> Result<()> {
+pub(crate) fn settle_adopted(context: &Context) -> Result<()> {
     while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Died)? {}
     Ok(())
 }

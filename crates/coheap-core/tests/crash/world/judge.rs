@@ -6,6 +6,7 @@ use coheap_core::check::check;
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::objects::estate;
 use coheap_core::sync::life::{State, StateWord};
+use coheap_core::sync::row::{self, RowWord};
 
 use super::snapshot::{self, Snapshot};
 use super::stage::Stage;
@@ -18,6 +19,14 @@ pub(crate) fn recover(stage: &Stage, victims: &[u32]) -> Result<Snapshot, String
         let state = StateWord(stage.region().slot(slot).state.acquire()).state();
         if slot != context.member().slot() && state != State::Free {
             return Err(format!("slot {slot} is {state:?} after the sweep"));
+        }
+    }
+    let own = context.member().slot();
+    for row in 0..stage.region().real_rows() {
+        let word = RowWord(stage.region().context(row).state.acquire());
+        let is_taken = matches!(word.state(), row::State::Held | row::State::Orphan);
+        if word.state() == row::State::Tended || is_taken && word.slot() != Some(own) {
+            return Err(format!("row {row} is {word:?} after the sweep"));
         }
     }
     walk(stage)?;
