@@ -12,13 +12,15 @@
 
 mod address;
 mod create;
+mod files;
 #[cfg(feature = "floors")]
 pub mod floors;
 mod named;
+mod publish;
 mod registry;
 
 pub use address::Address;
-pub use named::Options;
+pub use files::Options;
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -379,7 +381,7 @@ impl Shared {
             .filter(|slot| *slot != own)
             .all(|slot| StateWord(region.slot(slot).state.acquire()).state() == State::Free);
         match &self.path {
-            Some(path) if is_last => named::unlink_files(path, region),
+            Some(path) if is_last => files::unlink_files(path, region),
             _ => Ok(()),
         }
     }
