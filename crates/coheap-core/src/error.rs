@@ -110,6 +110,14 @@ pub enum Error {
         /// Effective user id of the caller.
         user: u32,
     },
+    /// A file of the heap is not private to the caller: others may read or write it, or nobody knows
+    /// whose it is.
+    NotPrivate {
+        /// User id of its owner.
+        owner: u32,
+        /// Its mode, as `chmod` takes it.
+        mode: u32,
+    },
     /// The heap has a format that this version does not read.
     OtherFormat {
         /// Format number in the heap's header.
@@ -207,6 +215,39 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Writes why a process may not attach to a heap; for any other error, its sentence.
+    fn fmt_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotYours { owner, user } => write!(
+                f,
+                "the heap belongs to user {owner} and the caller is user {user}; nothing was \
+                 changed; choose another name, or run as user {owner}"
+            ),
+            Self::NotPrivate { mode, .. } if mode & 0o077 != 0 => write!(
+                f,
+                "a file of the heap has mode {mode:04o}, so others may read or write it; nothing \
+                 was changed; choose another name, or delete the file"
+            ),
+            Self::NotPrivate { owner, .. } => write!(
+                f,
+                "a file of the heap belongs to user {owner}, who stands for all users that are \
+                 unknown here; nothing was changed; run as a user of your own"
+            ),
+            Self::OtherFormat { found, supported } => write!(
+                f,
+                "the heap has format {found} and this coheap reads format {supported}; \
+                 nothing was changed; upgrade coheap, or create a new heap"
+            ),
+            Self::NotAHeap(why) => write!(
+                f,
+                "not a heap: {why}; nothing was changed; choose another name, or delete the file"
+            ),
+            other => f.write_str(other.sentence()),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -256,26 +297,12 @@ impl fmt::Display for Error {
                      incomplete; the lock was not acquired; repair the data, then call `recover`"
                 )
             }
-            Self::NotYours { owner, user } => write!(
-                f,
-                "the heap belongs to user {owner} and the caller is user {user}; nothing was \
-                 changed; choose another name, or run as user {owner}"
-            ),
-            Self::OtherFormat { found, supported } => write!(
-                f,
-                "the heap has format {found} and this coheap reads format {supported}; \
-                 nothing was changed; upgrade coheap, or create a new heap"
-            ),
-            Self::NotAHeap(why) => write!(
-                f,
-                "not a heap: {why}; nothing was changed; choose another name, or delete the file"
-            ),
             Self::BadArgument(what) => write!(f, "{what}; nothing was changed"),
             Self::Os { call, code } => {
                 let system = std::io::Error::from_raw_os_error(*code);
                 write!(f, "the operating system refused {call}: {system}; nothing was changed")
             }
-            other => f.write_str(other.sentence()),
+            other => other.fmt_refusal(f),
         }
     }
 }

@@ -90,8 +90,8 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`], [`Error::NoSuchName`], [`Error::NotYours`], [`Error::NotAHeap`],
-    /// [`Error::OtherFormat`], [`Error::Corrupt`], [`Error::TableFull`], [`Error::Os`]; for a new
+    /// [`Error::BadName`], [`Error::NoSuchName`], [`Error::NotYours`], [`Error::NotPrivate`],
+    /// [`Error::NotAHeap`], [`Error::OtherFormat`], [`Error::Corrupt`], [`Error::TableFull`], [`Error::Os`]; for a new
     /// heap as [`anonymous`](Self::anonymous).
     pub fn open(options: &Options) -> Result<Self> {
         named::open(options)
@@ -104,6 +104,9 @@ impl Heap {
     /// As [`open`](Self::open).
     pub fn from_files([data, life, birth]: [HeapFile; 3]) -> Result<Self> {
         let region = create::map_checked(data)?;
+        for file in [&life, &birth] {
+            files::check_private(&file.ownership()?)?;
+        }
         Self::attach(Files::new(region, life, birth), None)
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         Error::NoSuchName => PyKeyError::new_err(message),
         Error::TimedOut => PyTimeoutError::new_err(message),
         Error::Overflow => PyOverflowError::new_err(message),
-        Error::NotYours { .. } => PyPermissionError::new_err(message),
+        Error::NotYours { .. } | Error::NotPrivate { .. } => PyPermissionError::new_err(message),
         Error::OtherFormat { .. } => PyOSError::new_err(message),
         Error::Os { code, .. } => PyOSError::new_err((*code, message)),
         Error::BadName(_)

@@ -6,6 +6,7 @@
 //! What always holds: a process that is already attached is found by the uuid, before any file is
 //! opened. Closing a life file that is in use would drop the life bytes of the whole process.
 
+use super::files::check_private;
 use super::{Files, Heap, create, registry};
 use crate::error::{Error, Result};
 use crate::os::{HeapFile, PrivateMutex};
@@ -82,6 +83,9 @@ fn open_files(address: &Address) -> Result<Files> {
     }
     let Ok([data, life, birth]) = <[HeapFile; 3]>::try_from(files) else { return Err(gone()) };
     let region = create::map_checked(data)?;
+    for file in [&life, &birth] {
+        check_private(&file.ownership()?)?;
+    }
     let found = &region.header().uuid;
     if [found[0].get(), found[1].get()] != address.uuid {
         return Err(gone());

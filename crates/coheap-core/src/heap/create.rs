@@ -3,6 +3,7 @@
 //! What always holds: a heap is complete before any other process can find it. Every value that is
 //! read from a file is checked before the file is mapped.
 
+use super::files::{check_owner, check_private};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::memory::Region;
@@ -83,9 +84,7 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     if !owner.is_file {
         return Err(Error::NotAHeap("it is not a regular file"));
     }
-    if owner.user != os::user() {
-        return Err(Error::NotYours { owner: owner.user, user: os::user() });
-    }
+    check_owner(&owner)?;
     let mut page = [0u8; size_of::<Header>()];
     if owner.len < FIXED_END || file.read_at(0, &mut page)? < page.len() {
         return Err(Error::NotAHeap("it is too short"));
@@ -111,6 +110,7 @@ pub(super) fn map_checked(file: HeapFile) -> Result<Region> {
     if user != u64::from(os::user()) {
         return Err(Error::NotYours { owner: user as u32, user: os::user() });
     }
+    check_private(&owner)?;
     let boot = os::boot_id();
     let boot_at = std::mem::offset_of!(Header, boot);
     if [word(boot_at), word(boot_at + 8)] != boot {

@@ -1,13 +1,14 @@
 //! The names of a heap's files, and the options that choose them.
 //!
 //! What always holds: the life and birth file of a heap are found from the path of its data file and
-//! its uuid, and lie in the same folder.
+//! its uuid, and lie in the same folder. A file is used only if nobody but the calling user may
+//! read or write it.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::memory::Region;
-use crate::os::HeapFile;
+use crate::os::{self, HeapFile, Ownership};
 
 /// Options for opening or creating a named heap.
 #[derive(Debug, Clone)]
@@ -81,4 +82,25 @@ pub(super) fn unlink_files(path: &Path, region: &Region) -> Result<()> {
     }
     HeapFile::unlink(&life_path(path, region))?;
     HeapFile::unlink(&birth_path(path, region))
+}
+
+/// Checks that a file is private to the calling user.
+pub(super) fn check_private(owner: &Ownership) -> Result<()> {
+    check_owner(owner)?;
+    if owner.mode & 0o077 != 0 {
+        return Err(Error::NotPrivate { owner: owner.user, mode: owner.mode });
+    }
+    Ok(())
+}
+
+/// Checks that a file belongs to the calling user. A file that has a name may be anybody's if it
+/// seems to belong to the overflow user; one without a name was passed on by a process of the user.
+pub(super) fn check_owner(owner: &Ownership) -> Result<()> {
+    if owner.user != os::user() {
+        return Err(Error::NotYours { owner: owner.user, user: os::user() });
+    }
+    if owner.links > 0 && owner.user == os::overflow_user() {
+        return Err(Error::NotPrivate { owner: owner.user, mode: owner.mode });
+    }
+    Ok(())
 }

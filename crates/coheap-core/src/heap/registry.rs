@@ -13,8 +13,9 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
+use super::files::check_private;
 use super::{Heap, Shared};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::os::{self, FileId, HeapFile, PrivateGuard, PrivateMutex};
 
 #[derive(Debug)]
@@ -110,8 +111,9 @@ pub(super) fn remember(data: FileId, heap: &Heap) {
 pub(super) fn open_own(path: &Path) -> Result<HeapFile> {
     // Checked before the file is opened: closing a life file that is in use would drop life bytes.
     let (_, owner) = HeapFile::identify(path)?;
-    if owner.user != os::user() {
-        return Err(Error::NotYours { owner: owner.user, user: os::user() });
-    }
-    HeapFile::open(path)
+    check_private(&owner)?;
+    let file = HeapFile::open(path)?;
+    // Another file may have got the name meanwhile.
+    check_private(&file.ownership()?)?;
+    Ok(file)
 }

@@ -28,7 +28,7 @@ mod system;
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]
 pub use system::ended::{sleep_when_ended, threads_end};
-pub use system::file::{FileId, HeapFile, user};
+pub use system::file::{FileId, HeapFile, Ownership, overflow_user, user};
 pub use system::fork::{generation, on_fork};
 pub use system::futex::{Wake, wait, wake};
 pub use system::identity::{Identity, boot_id, random_u64};

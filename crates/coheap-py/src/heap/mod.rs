@@ -336,7 +336,7 @@ impl Heap {
 ///
 /// Raises:
 ///     FileNotFoundError: The heap does not exist, and `create` is false.
-///     PermissionError: The heap belongs to another user.
+///     PermissionError: The heap belongs to another user, or others may read or write its files.
 ///     HeapCorrupt: The file is not a heap, or is damaged.
 ///     OSError: The heap has another format, or the system refused a call.
 ///     ValueError: The name is invalid, or `max_bytes` is out of range.

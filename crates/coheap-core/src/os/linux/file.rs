@@ -36,6 +36,8 @@ pub struct Ownership {
     pub len: u64,
     /// Whether it is an ordinary file.
     pub is_file: bool,
+    /// Who may do what with it, as `chmod` takes it.
+    pub mode: u32,
 }
 
 /// An open file of a heap.
@@ -51,6 +53,8 @@ impl HeapFile {
         let made = fs::memfd_create(name, quiet)
             .or_else(|_| fs::memfd_create(name, MemfdFlags::CLOEXEC))
             .map_err(refused("memfd_create"))?;
+        // As every file of a heap; the kernel lets everybody in.
+        fs::fchmod(&made, Mode::RUSR | Mode::WUSR).map_err(refused("fchmod"))?;
         Self::moved_high(made)
     }
 
@@ -133,6 +137,7 @@ impl HeapFile {
             links: stat.st_nlink as u64,
             len: stat.st_size as u64,
             is_file: fs::FileType::from_raw_mode(stat.st_mode).is_file(),
+            mode: stat.st_mode & 0o7777,
         })
     }
 
@@ -221,6 +226,13 @@ fn within_file_limit(len: u64) -> Result<()> {
 /// Returns the effective user.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Returns the user that the kernel shows in place of each user whom the user namespace of this
+/// process does not know.
+pub fn overflow_user() -> u32 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
+    text.trim().parse().unwrap_or(65_534)
 }
 
 /// Returns a number that nobody can guess, from the kernel.

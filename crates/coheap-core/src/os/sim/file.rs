@@ -30,6 +30,8 @@ pub struct Ownership {
     pub len: u64,
     /// Whether it is an ordinary file.
     pub is_file: bool,
+    /// Who may do what with it, as `chmod` takes it.
+    pub mode: u32,
 }
 
 /// Who holds a byte.
@@ -261,7 +263,12 @@ impl Drop for HeapFile {
 
 fn ownership(record: &Record) -> Ownership {
     let links = *record.links();
-    Ownership { user: user(), links, len: record.bytes().len(), is_file: true }
+    Ownership { user: user(), links, len: record.bytes().len(), is_file: true, mode: 0o600 }
+}
+
+/// Returns a user that no peer is.
+pub fn overflow_user() -> u32 {
+    65_534
 }
 
 /// Returns the user of every peer.
