@@ -68,6 +68,10 @@ impl Heap {
     /// Opens the heap with this name, or creates it. The heap lasts until [`unlink`](Self::unlink)
     /// or until the machine restarts.
     ///
+    /// Its files may be removed at any time, but must never be truncated: every process that has
+    /// the heap open would be killed by SIGBUS at the next access. An anonymous heap cannot be
+    /// truncated.
+    ///
     /// # Errors
     ///
     /// [`Error::HeapFull`](crate::Error::HeapFull) when the system has no memory for a new heap;

@@ -43,6 +43,30 @@ fn a_closed_life_descriptor_is_no_death() {
     dies_as_usual(&scene, holder);
 }
 
+/// Goal: nobody makes a file of an anonymous heap shorter, which would be SIGBUS for all its members;
+/// the heap still grows, and nobody can forbid that.
+/// Method: cut each file off by its descriptor, as any process of the user can; add a seal; grow.
+#[test]
+fn the_files_of_an_anonymous_heap_cannot_be_cut_off() {
+    let heap = heap(8);
+    let map = map(&heap, "map");
+    for file in heap.files() {
+        let path = format!("/proc/self/fd/{}", file.number());
+        let file = File::options().write(true).open(path).expect("the file");
+        let grown = file.metadata().expect("its length").len().max(4096);
+        file.set_len(grown).expect("it may grow");
+        let cut = file.set_len(grown - 1);
+        assert!(cut.is_err(), "cut off");
+        let len = file.metadata().expect("its length").len();
+        assert_eq!(len, grown);
+        // SAFETY: takes no pointer.
+        let sealed = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_GROW) };
+        assert_eq!(sealed, -1, "a seal was added");
+    }
+    heap.with(|context| map.set(context, b"key", &vec![7; 1 << 20])).expect("the heap grows");
+    settle_and_check(&heap);
+}
+
 /// Goal: `close_range` over everything is not a death, and what needs no sleep goes on.
 /// Method: the holder closes all descriptors, finishes its change and works on without them.
 #[test]

@@ -326,6 +326,10 @@ impl Heap {
 /// Every program of the same user can open it. It lasts until `Heap.unlink` is called or the machine
 /// restarts. A process that opens a heap twice gets the same heap: closing either closes both.
 ///
+/// Its files may be removed at any time, but must never be truncated: every process that has the
+/// heap open would be killed by SIGBUS at the next access. A heap without a name cannot be
+/// truncated.
+///
 /// Args:
 ///     name: The name: at most 200 bytes, without a slash or a NUL.
 ///     create: Whether to create the heap if it does not exist.

@@ -3,14 +3,14 @@
 //! What always holds:
 //!
 //! - A file grows by `commit`, which allocates the pages: a committed page can be touched without
-//!   SIGBUS. Files never shrink while they are mapped.
+//!   SIGBUS. A file without a name never becomes shorter; the owner of a named one can cut it off.
 //! - A named file appears under its name complete, by one `link`, or not at all.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, MemfdFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, MemfdFlags, Mode, OFlags, SealFlags};
 
 use super::{last_error, refused};
 use crate::error::{Error, Result};
@@ -47,14 +47,18 @@ pub struct HeapFile {
 }
 
 impl HeapFile {
-    /// Returns a file in memory without a name: it vanishes with its last user.
+    /// Returns a file in memory without a name: it vanishes with its last user. It can grow, and
+    /// nobody can make it shorter.
     pub fn anonymous(name: &str) -> Result<Self> {
-        let quiet = MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL;
-        let made = fs::memfd_create(name, quiet)
-            .or_else(|_| fs::memfd_create(name, MemfdFlags::CLOEXEC))
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let made = fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL)
+            .or_else(|_| fs::memfd_create(name, flags))
             .map_err(refused("memfd_create"))?;
         // As every file of a heap; the kernel lets everybody in.
         fs::fchmod(&made, Mode::RUSR | Mode::WUSR).map_err(refused("fchmod"))?;
+        // A mapped page beyond the end is SIGBUS. A later seal could forbid growth or mapping.
+        let seals = SealFlags::SHRINK | SealFlags::SEAL;
+        fs::fcntl_add_seals(&made, seals).map_err(refused("fcntl"))?;
         Self::moved_high(made)
     }
 
