@@ -13,11 +13,14 @@
 mod address;
 mod create;
 mod files;
+mod find;
 #[cfg(feature = "floors")]
 pub mod floors;
 mod named;
 mod publish;
 mod registry;
+mod sweep;
+mod temporary;
 
 pub use address::Address;
 pub use files::Options;
@@ -30,10 +33,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
-use crate::memory::layout::DIRECTORY_TURN;
 use crate::objects::{Typed, estate, ledger};
 use crate::os::{self, HeapFile, PrivateMutex};
-use crate::sync::life::{Census, Member, State, StateWord, Unborn};
+use crate::sync::life::{Census, Member, Unborn};
 use crate::sync::{row, turn};
 
 /// A heap that this process is attached to.
@@ -111,7 +113,11 @@ impl Heap {
     }
 
     fn attach(files: Files, path: Option<PathBuf>) -> Result<Self> {
-        let member = PrivateMutex::new(Some(enter(&files)?));
+        let member = enter(&files)?;
+        if path.is_none() {
+            temporary::join(&files.region, member.incarnation());
+        }
+        let member = PrivateMutex::new(Some(member));
         let Files { region, life, birth } = files;
         let unborn = PrivateMutex::new(None);
         let closed = OnceLock::new();
@@ -199,6 +205,7 @@ impl Heap {
             None => None,
         };
         let new = born.map(Arc::new).map_or_else(|| enter(&files), Ok)?;
+        temporary::join(&files.region, new.incarnation());
         *member = Some(Arc::clone(&new));
         Ok(new)
     }
@@ -368,25 +375,7 @@ impl Shared {
 
     fn give_back(&self, context: &Context) -> Result<()> {
         estate::leave(context)?;
-        self.unlink_if_last(context)
-    }
-
-    /// Unlinks a temporary heap with its last member. Under the directory's turn no other process
-    /// can attach: an attaching process checks, under that turn, that the file still has its name.
-    fn unlink_if_last(&self, context: &Context) -> Result<()> {
-        let region = context.region();
-        if region.header().flags.get() & create::TEMPORARY == 0 {
-            return Ok(());
-        }
-        let _held = context.hold(DIRECTORY_TURN)?;
-        let own = context.member().slot();
-        let is_last = (0..region.real_slots())
-            .filter(|slot| *slot != own)
-            .all(|slot| StateWord(region.slot(slot).state.acquire()).state() == State::Free);
-        match &self.path {
-            Some(path) if is_last => files::unlink_files(path, region),
-            _ => Ok(()),
-        }
+        temporary::part(context, &self.files(), self.path.as_deref())
     }
 
     /// Takes a slot for a child, before this process forks, and enters the child's references in
@@ -404,6 +393,7 @@ impl Shared {
         }
         let Some(unborn) = unborn else { return };
         let child = unborn.incarnation();
+        temporary::join_child(&member, child);
         *self.unborn.lock() = Some(unborn);
         if self.region.slot(member.slot()).leases.get() != 0 {
             // Neither a full heap nor a process that was stopped in a change may prevent the fork: at
@@ -417,7 +407,7 @@ impl Shared {
 }
 
 /// The files of a heap, its data mapped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Files {
     region: Arc<Region>,
     life: Arc<HeapFile>,

@@ -49,7 +49,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Turn { owner, sequence, signal, spare }
         Slot {
             state, pid, pidfd_inode, start_time, pid_namespace, time_namespace, life_descriptor,
-            data_descriptor, leases, lease_count, spare
+            data_descriptor, leases, lease_count, joined, spare
         }
         ContextRow {
             state, saved, chunks, sleeps_on, waits_for, wait_number, age, signature, spare

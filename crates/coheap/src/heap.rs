@@ -434,8 +434,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether a new named heap ends with the last process that has it open; the default is
-    /// no.
+    /// Sets whether a new named heap ends with the last process that has it open, however that
+    /// process ends; the default is no. The next open makes a new heap then.
     #[must_use]
     pub fn temporary(mut self, temporary: bool) -> Self {
         self.temporary = temporary;

@@ -73,6 +73,7 @@ impl Heap {
 
 fn open_files(address: &Address) -> Result<Files> {
     let gone = || Error::NoSuchHeap { pid: address.pid };
+    let _opening = registry::opening();
     let mut files = Vec::with_capacity(3);
     for (number, inode) in address.descriptors.into_iter().zip(address.inodes) {
         let found = HeapFile::inode_of_process(address.pid, number);

@@ -6,9 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Files;
 use crate::error::{Error, Result};
 use crate::memory::Region;
-use crate::os::{self, HeapFile, Ownership};
+use crate::os::{self, FileId, HeapFile, Ownership};
 
 /// Options for opening or creating a named heap.
 #[derive(Debug, Clone)]
@@ -52,36 +53,90 @@ impl Options {
         if name.contains(['/', '\0']) {
             return Err(Error::BadName("contains a slash or a NUL"));
         }
-        let path = self.folder().join(format!("coheap.{name}"));
+        let path = data_path(&self.folder(), name);
         // Absolute, because pickled handles are opened in processes with another current folder.
         Ok(std::path::absolute(&path).unwrap_or(path))
     }
 }
 
-pub(super) fn life_path(path: &Path, region: &Region) -> PathBuf {
-    beside(path, region, "life")
+/// Returns the path of the data file of a heap in a folder.
+pub(super) fn data_path(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("coheap.{name}"))
 }
 
-pub(super) fn birth_path(path: &Path, region: &Region) -> PathBuf {
-    beside(path, region, "birth")
+/// The life and birth file of a heap. Their names say to which heap they belong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Beside {
+    name: String,
+    uuid: [u64; 2],
 }
 
-fn beside(path: &Path, region: &Region, what: &str) -> PathBuf {
-    let [first, second] = &region.header().uuid;
-    path.with_file_name(format!(".coheap-{:016x}{:016x}.{what}", first.get(), second.get()))
-}
-
-/// Removes the names of the files. Attached processes continue to use the heap.
-pub(super) fn unlink_files(path: &Path, region: &Region) -> Result<()> {
-    let is_same = match HeapFile::identify(path) {
-        Ok((id, _)) => id == region.file().id()?,
-        Err(_) => false,
-    };
-    if is_same {
-        HeapFile::unlink(path)?;
+impl Beside {
+    /// Returns those of the heap whose data file has this path.
+    pub(super) fn of(path: &Path, region: &Region) -> Self {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = file.strip_prefix("coheap.").unwrap_or(&file).to_owned();
+        Self { name, uuid: uuid_of(region) }
     }
-    HeapFile::unlink(&life_path(path, region))?;
-    HeapFile::unlink(&birth_path(path, region))
+
+    /// Takes the name of a file apart. `None`: it is neither a life nor a birth file.
+    pub(super) fn parse(file: &str) -> Option<Self> {
+        let whole = file.strip_prefix(".coheap.")?;
+        let (stem, _) =
+            whole.rsplit_once('.').filter(|(_, what)| matches!(*what, "life" | "birth"))?;
+        let (name, uuid) = stem.rsplit_once('.')?;
+        let (first, second) = uuid.split_at_checked(16)?;
+        let half = |text: &str| u64::from_str_radix(text, 16).ok();
+        let parsed = Self { name: name.to_owned(), uuid: [half(first)?, half(second)?] };
+        // Only what coheap would write itself: no other digits, and no sign.
+        (parsed.stem() == format!(".coheap.{stem}")).then_some(parsed)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn uuid(&self) -> [u64; 2] {
+        self.uuid
+    }
+
+    pub(super) fn life(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.life", self.stem()))
+    }
+
+    pub(super) fn birth(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.birth", self.stem()))
+    }
+
+    fn stem(&self) -> String {
+        let [first, second] = self.uuid;
+        format!(".coheap.{}.{first:016x}{second:016x}", self.name)
+    }
+}
+
+pub(super) fn uuid_of(region: &Region) -> [u64; 2] {
+    let [first, second] = &region.header().uuid;
+    [first.get(), second.get()]
+}
+
+/// Removes the names of the files, unless other files have got them. Attached processes continue to
+/// use the heap.
+pub(super) fn unlink_files(path: &Path, files: &Files) -> Result<()> {
+    // Without its data file a heap cannot be found. The life file goes last: it tells a sweep
+    // whether somebody is at work with the others.
+    unlink_own(path, Some(files.region.file().id()?))?;
+    let folder = path.parent().unwrap_or(path);
+    let beside = Beside::of(path, &files.region);
+    unlink_own(&beside.birth(folder), files.birth.id().ok())?;
+    unlink_own(&beside.life(folder), files.life.id().ok())
+}
+
+fn unlink_own(path: &Path, own: Option<FileId>) -> Result<()> {
+    match HeapFile::identify(path) {
+        Ok((found, _)) if own.is_none_or(|own| own == found) => HeapFile::unlink(path),
+        Ok(_) | Err(Error::Os { code: 2, .. }) => Ok(()),
+        Err(other) => Err(other),
+    }
 }
 
 /// Checks that a file is private to the calling user.

@@ -4,10 +4,9 @@
 //! files. A process does not attach to a file that has lost its name.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use super::files::{Options, birth_path, life_path, unlink_files};
-use super::{Files, Heap, create, publish, registry};
+use super::files::{Options, unlink_files};
+use super::{Heap, find, publish, registry, sweep, temporary};
 use crate::error::{Error, Result};
 use crate::memory::layout::DIRECTORY_TURN;
 use crate::os::HeapFile;
@@ -15,6 +14,7 @@ use crate::os::HeapFile;
 pub(super) fn open(options: &Options) -> Result<Heap> {
     const TRIES: u32 = 100;
     let path = options.path()?;
+    let mut is_swept = false;
     for _ in 0..TRIES {
         let found = match HeapFile::identify(&path) {
             Ok((id, _)) => Some(id),
@@ -31,41 +31,28 @@ pub(super) fn open(options: &Options) -> Result<Heap> {
         } else if !options.create {
             return Err(Error::NoSuchName);
         } else {
-            publish::make(options, &path)?;
+            if !is_swept {
+                sweep::sweep(&options.folder());
+                is_swept = true;
+            }
+            if let Some(heap) = publish::make(options, &path)? {
+                return Ok(heap);
+            }
         }
     }
     Err(Error::Os { call: "open", code: 11 })
 }
 
-/// Attaches to the file with a name. Returns `None` if the file lost its name meanwhile.
+/// Attaches to the file with a name. Returns `None` if the file lost its name meanwhile, or was that
+/// of a temporary heap that has ended.
 fn attach(path: &Path) -> Result<Option<Heap>> {
-    let data = match HeapFile::open(path) {
-        Ok(data) => data,
-        Err(Error::Os { code: 2, .. }) => return Ok(None),
-        Err(other) => return Err(other),
-    };
-    let id = data.id()?;
-    let region = create::map_checked(data)?;
-    let life = match registry::life_file(id, &life_path(path, &region)) {
-        Ok(life) => life,
-        // The life file is removed just before the data file.
-        Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
-        Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its life file is missing")),
-        Err(other) => return Err(other),
-    };
-    let birth = match registry::open_own(&birth_path(path, &region)) {
-        Ok(birth) => Arc::new(birth),
-        Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
-        Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its birth file is missing")),
-        Err(other) => return Err(other),
-    };
-    let files = Files { region: Arc::new(region), life, birth };
-    let heap = Heap::attach(files, Some(path.to_owned()))?;
-    let is_named = heap.with(|context| {
-        let _held = context.hold(DIRECTORY_TURN)?;
-        Ok(context.region().file().ownership()?.links > 0)
-    })?;
-    if !is_named {
+    let Some(files) = find::files(path)? else { return Ok(None) };
+    if temporary::end_if_left(&files, path)? {
+        return Ok(None);
+    }
+    let id = files.region.file().id()?;
+    let heap = Heap::attach(files.clone(), Some(path.to_owned()))?;
+    if !heap.with(|context| temporary::join_found(context, &files, path))? {
         heap.close()?;
         return Ok(None);
     }
@@ -84,7 +71,7 @@ impl Heap {
         let Some(path) = self.path().cloned() else { return Ok(()) };
         self.with(|context| {
             let _held = context.hold(DIRECTORY_TURN)?;
-            unlink_files(&path, context.region())
+            unlink_files(&path, &self.shared.files())
         })
     }
 }

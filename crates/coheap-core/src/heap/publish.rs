@@ -2,21 +2,22 @@
 //!
 //! What always holds: a heap is used with the life and birth file that its own creation made. A
 //! file that has their name already is left alone: another user may have made it, who could then
-//! hold or free every byte.
+//! hold or free every byte. The creator is a member, and holds its life byte, before any of the
+//! files has a name.
 
 use std::path::{Path, PathBuf};
 
-use super::Heap;
 use super::create::{self, Birth};
-use super::files::{Options, birth_path, life_path};
+use super::files::{Beside, Options};
+use super::{Files, Heap, registry, temporary};
 use crate::error::{Error, Result};
 use crate::os::{self, HeapFile};
 
 /// How often a creation takes another uuid because a file has the name already.
 const UUIDS: u32 = 8;
 
-/// Creates the files. If another process is faster, its heap is used.
-pub(super) fn make(options: &Options, path: &Path) -> Result<()> {
+/// Creates a heap. Returns `None` if another process was faster.
+pub(super) fn make(options: &Options, path: &Path) -> Result<Option<Heap>> {
     make_with(options, path, || Ok([os::random_u64()?, os::random_u64()?]))
 }
 
@@ -25,35 +26,60 @@ fn make_with(
     options: &Options,
     path: &Path,
     mut uuid: impl FnMut() -> Result<[u64; 2]>,
-) -> Result<()> {
+) -> Result<Option<Heap>> {
     let flags = if options.temporary { create::TEMPORARY } else { 0 };
     for _ in 0..UUIDS {
-        if make_once(options, path, &Birth { uuid: uuid()?, flags })? {
-            return Ok(());
+        match make_once(options, path, &Birth { uuid: uuid()?, flags })? {
+            Made::Heap(heap) => return Ok(Some(heap)),
+            Made::NameIsTaken => return Ok(None),
+            Made::UuidIsTaken => {}
         }
     }
     Err(Error::Os { call: "linkat", code: 17 })
 }
 
-/// Returns `false` if another file has the name of the life or birth file.
-fn make_once(options: &Options, path: &Path, birth: &Birth) -> Result<bool> {
+enum Made {
+    Heap(Heap),
+    /// Another heap has the name.
+    NameIsTaken,
+    /// Another file has the name of the life or birth file.
+    UuidIsTaken,
+}
+
+fn make_once(options: &Options, path: &Path, birth: &Birth) -> Result<Made> {
     let folder = options.folder();
     let max_bytes = options.max_bytes.unwrap_or_else(Heap::default_max_bytes);
     let region = create::fill(HeapFile::unnamed_in(&folder)?, max_bytes, birth)?;
-    let mut names = Names { published: Vec::with_capacity(2) };
-    for beside in [life_path(path, &region), birth_path(path, &region)] {
-        if !names.publish(&HeapFile::unnamed_in(&folder)?, beside)? {
-            return Ok(false);
-        }
-    }
-    if region.file().publish(path)? {
+    let (life, birth) = (HeapFile::unnamed_in(&folder)?, HeapFile::unnamed_in(&folder)?);
+    let files = Files::new(region, life, birth);
+    let data = files.region.file().id()?;
+    registry::adopt(data, &files.life);
+    let heap = Heap::attach(files.clone(), Some(path.to_owned()))?;
+    heap.with(|context| {
+        temporary::join(&files.region, context.member().incarnation());
+        Ok(())
+    })?;
+    let (beside, mut names) = (Beside::of(path, &files.region), Names::default());
+    let folder = path.parent().unwrap_or(path);
+    // In this order: a life file without a held byte belongs to no heap that is being made.
+    let made = if !names.publish(&files.life, beside.life(folder))?
+        || !names.publish(&files.birth, beside.birth(folder))?
+    {
+        Made::UuidIsTaken
+    } else if !files.region.file().publish(path)? {
+        Made::NameIsTaken
+    } else {
         names.keep();
-    }
-    Ok(true)
+        registry::remember(data, &heap);
+        return Ok(Made::Heap(heap));
+    };
+    drop(names);
+    heap.close()?;
+    Ok(made)
 }
 
 /// Names that are removed again unless the heap gets its own.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Names {
     published: Vec<PathBuf>,
 }
@@ -102,13 +128,14 @@ mod tests {
                 ..Options::new("heap")
             };
             let path = options.path().expect("a good name");
-            let strange =
-                |uuid: u64| path.with_file_name(format!(".coheap-{uuid:016x}{uuid:016x}.{what}"));
+            let strange = |uuid: u64| {
+                path.with_file_name(format!(".coheap.heap.{uuid:016x}{uuid:016x}.{what}"))
+            };
             fs::write(strange(1), "somebody else's").expect("written");
             let mut uuids = 1..;
             let mut next = || Ok([uuids.start, uuids.next().unwrap_or(0)]);
-            make_with(&options, &path, &mut next).expect("a heap with another uuid");
-            let heap = Heap::open(&options).expect("the heap");
+            let made = make_with(&options, &path, &mut next).expect("a heap with another uuid");
+            let heap = made.expect("nobody was faster");
             assert_eq!(heap.uuid(), [2, 2], "{what}");
             assert_eq!(fs::read(strange(1)).expect("still there"), b"somebody else's");
             assert_eq!(fs::read_dir(&folder).expect("a listing").count(), 4, "{what}");
@@ -116,7 +143,7 @@ mod tests {
             heap.unlink().expect("unlinked");
             heap.close().expect("closed");
             let refused = make_with(&options, &path, || Ok([1, 1]));
-            assert_eq!(refused, Err(Error::Os { call: "linkat", code: 17 }));
+            assert!(matches!(refused, Err(Error::Os { call: "linkat", code: 17 })), "{refused:?}");
             assert_eq!(fs::read_dir(&folder).expect("a listing").count(), 1, "{what}");
             fs::remove_dir_all(&folder).expect("removed");
         }

@@ -13,9 +13,9 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::files::check_private;
+use super::files::{Beside, check_private};
 use super::{Heap, Shared};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::os::{self, FileId, HeapFile, PrivateGuard, PrivateMutex};
 
 #[derive(Debug)]
@@ -31,6 +31,11 @@ fn known() -> PrivateGuard<'static, Vec<Known>> {
     let mut known = KNOWN.lock();
     known.retain(|known| known.life.strong_count() > 0);
     known
+}
+
+/// While it is held, no other thread opens and closes life files to see whether they are in use.
+pub(super) fn opening() -> impl Sized {
+    known()
 }
 
 /// Returns the heap with this data file, if the process is attached to it.
@@ -52,6 +57,32 @@ pub(super) fn life_file(data: FileId, path: &Path) -> Result<Arc<HeapFile>> {
     known.retain(|known| known.data != data);
     known.push(Known { data, heap: Weak::new(), life: Arc::downgrade(&life) });
     Ok(life)
+}
+
+/// Enters the life file of a heap that is being made.
+pub(super) fn adopt(data: FileId, life: &Arc<HeapFile>) {
+    known().push(Known { data, heap: Weak::new(), life: Arc::downgrade(life) });
+}
+
+/// Keeps the pairs whose life file is missing, or is the caller's own and nobody holds a byte of it.
+pub(super) fn retain_unused(folder: &Path, pairs: &mut Vec<Beside>) {
+    // While it is locked, no thread begins to use a file that is opened and closed here. What was
+    // in use before, by whatever library of this process, has a descriptor.
+    let _known = known();
+    match HeapFile::all_open() {
+        Some(open) => pairs.retain(|pair| is_unused(&pair.life(folder), &open).unwrap_or(false)),
+        None => pairs.clear(),
+    }
+}
+
+fn is_unused(path: &Path, open: &[FileId]) -> Result<bool> {
+    match HeapFile::identify(path) {
+        Err(Error::Os { code: 2, .. }) => return Ok(true),
+        Err(other) => return Err(other),
+        Ok((id, _)) if open.contains(&id) => return Ok(false),
+        Ok(_) => {}
+    }
+    Ok(!os::life::is_any_held(&open_own(path)?)?)
 }
 
 /// All heaps that a fork copies.

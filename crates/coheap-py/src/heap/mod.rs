@@ -335,7 +335,8 @@ impl Heap {
 ///     create: Whether to create the heap if it does not exist.
 ///     max_bytes: As for `Heap`; an existing heap keeps its limit.
 ///     pickle: As for `Heap`.
-///     temporary: Whether a new heap ends with the last process that has it open.
+///     temporary: Whether a new heap ends with the last process that has it open, however that
+///         process ends. The next call makes a new heap then.
 ///     folder: The folder of its files; by default `/dev/shm`.
 ///
 /// Raises:

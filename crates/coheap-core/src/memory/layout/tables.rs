@@ -126,8 +126,10 @@ plain! {
         pub leases: Word,
         /// How many there are, under the slot's turn.
         pub lease_count: Word,
+        /// Its epoch with bit 32, while it keeps a temporary heap: under the directory's turn.
+        pub joined: Word,
         /// To the end of the second line.
-        pub spare: [Word; 6],
+        pub spare: [Word; 5],
     }
 
     /// One thread.

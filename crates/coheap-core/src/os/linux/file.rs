@@ -106,6 +106,25 @@ impl HeapFile {
         Ok((file.id()?, file.ownership()?))
     }
 
+    /// Returns the names in a folder, at most so many. Names that are not UTF-8 are left out.
+    pub fn names_in(folder: &Path, most: usize) -> Result<Vec<String>> {
+        let failed = |error: std::io::Error| Error::Os {
+            call: "getdents64",
+            code: error.raw_os_error().unwrap_or(0),
+        };
+        let entries = std::fs::read_dir(folder).map_err(failed)?.take(most);
+        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().into_string()));
+        Ok(names.filter_map(Result::ok).collect())
+    }
+
+    /// Returns which files the descriptors of this process are of. `None`: it cannot be told.
+    pub fn all_open() -> Option<Vec<FileId>> {
+        let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+        // A descriptor that another thread closes meanwhile is not open.
+        let stats = entries.filter_map(|entry| fs::stat(entry.ok()?.path()).ok());
+        Some(stats.map(|stat| FileId { device: stat.st_dev, inode: stat.st_ino }).collect())
+    }
+
     /// Takes over a descriptor.
     pub fn from_descriptor(descriptor: OwnedFd) -> Self {
         Self { descriptor }

@@ -23,12 +23,23 @@ fn byte_range(kind: i32, byte: u64) -> libc::flock {
 
 /// Returns whether any process holds the byte, this one included.
 pub fn is_held(file: &HeapFile, byte: u64) -> Result<bool> {
-    let mut range = byte_range(libc::F_WRLCK, byte);
+    is_conflicting(file, &mut byte_range(libc::F_WRLCK, byte))
+}
+
+fn is_conflicting(file: &HeapFile, range: &mut libc::flock) -> Result<bool> {
     // SAFETY: the range is a valid `flock` that outlives the call.
-    match unsafe { libc::fcntl(file.number(), libc::F_OFD_GETLK, &raw mut range) } {
+    match unsafe { libc::fcntl(file.number(), libc::F_OFD_GETLK, &raw mut *range) } {
         -1 => Err(last_error("fcntl")),
         _ => Ok(i32::from(range.l_type) != libc::F_UNLCK),
     }
+}
+
+/// Returns whether any process holds any byte, this one included.
+pub fn is_any_held(file: &HeapFile) -> Result<bool> {
+    let mut range = byte_range(libc::F_WRLCK, 0);
+    // To the end of all files.
+    range.l_len = 0;
+    is_conflicting(file, &mut range)
 }
 
 /// Takes the byte for this process. `false`: another process has it.

@@ -170,6 +170,20 @@ impl HeapFile {
         Ok((FileId(record.number), ownership(&record)))
     }
 
+    /// Returns the names in a folder, at most so many.
+    pub fn names_in(folder: &Path, most: usize) -> Result<Vec<String>> {
+        let disk = disk();
+        let inside = disk.names.keys().filter(|path| path.parent() == Some(folder));
+        let names = inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        Ok(names.take(most).collect())
+    }
+
+    /// Returns which files the calling peer has open: handles belong to no peer, so it cannot be
+    /// told.
+    pub fn all_open() -> Option<Vec<FileId>> {
+        None
+    }
+
     /// Takes over a descriptor.
     pub fn from_descriptor(descriptor: Descriptor) -> Self {
         Self::of(descriptor.0)

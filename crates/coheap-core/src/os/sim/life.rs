@@ -12,6 +12,11 @@ pub fn is_held(file: &HeapFile, byte: u64) -> Result<bool> {
     Ok(file.locks().get(&byte).is_some_and(Holder::is_there))
 }
 
+/// Returns whether any process holds any byte, this one included.
+pub fn is_any_held(file: &HeapFile) -> Result<bool> {
+    Ok(file.locks().values().any(Holder::is_there))
+}
+
 /// Takes the byte for this process. `false`: another process has it.
 pub fn claim(file: &HeapFile, byte: u64) -> Result<bool> {
     let me = machine::current();
