@@ -127,6 +127,13 @@ pub enum Error {
     },
     /// The file is not a heap, or not a complete one; the field says why.
     NotAHeap(&'static str),
+    /// This process has no room in its address space for the heap.
+    NoAddressSpace {
+        /// Bytes that it would map.
+        len: u64,
+        /// The heap's `max_bytes`.
+        max: u64,
+    },
     /// An argument is invalid; the field says why.
     BadArgument(&'static str),
     /// The operating system refused a call.
@@ -242,6 +249,12 @@ impl Error {
             Self::NotAHeap(why) => write!(
                 f,
                 "not a heap: {why}; nothing was changed; choose another name, or delete the file"
+            ),
+            Self::NoAddressSpace { len, max } => write!(
+                f,
+                "this process cannot map the {len} bytes of a heap with a `max_bytes` of {max}; \
+                 nothing was changed; create the heap with a smaller `max_bytes`, or raise the \
+                 limit of the address space (`ulimit -v`)"
             ),
             other => f.write_str(other.sentence()),
         }

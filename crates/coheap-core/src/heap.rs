@@ -79,6 +79,7 @@ impl Heap {
     /// # Errors
     ///
     /// [`Error::HeapFull`] or [`Error::Os`] when the system has no room for it;
+    /// [`Error::NoAddressSpace`] when this process has none;
     /// [`Error::BadArgument`] when `max_bytes` is out of range.
     pub fn anonymous(max_bytes: u64) -> Result<Self> {
         let data = HeapFile::anonymous("coheap")?;

@@ -54,6 +54,8 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         Error::Overflow => PyOverflowError::new_err(message),
         Error::NotYours { .. } | Error::NotPrivate { .. } => PyPermissionError::new_err(message),
         Error::OtherFormat { .. } => PyOSError::new_err(message),
+        // The number of ENOMEM.
+        Error::NoAddressSpace { .. } => PyOSError::new_err((12, message)),
         Error::Os { code, .. } => PyOSError::new_err((*code, message)),
         Error::BadName(_)
         | Error::BadArgument(_)

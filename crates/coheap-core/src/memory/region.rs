@@ -44,7 +44,12 @@ impl Region {
     pub fn open(file: HeapFile, span_limit: u64) -> Result<Self> {
         let data_start = layout::data_start(span_limit);
         let len = data_start + span_limit * SPAN_BYTES;
-        let mapping = Mapping::new(&file, len as usize)?;
+        let mapping = Mapping::new(&file, len as usize).map_err(|error| match error {
+            Error::Os { call: "mmap", code: 12 } => {
+                Error::NoAddressSpace { len, max: span_limit * SPAN_BYTES }
+            }
+            other => other,
+        })?;
         let file_id = file.id()?;
         let known_end = AtomicU64::new(data_start);
         Ok(Self { mapping, file, file_id, data_start, span_limit, known_end })

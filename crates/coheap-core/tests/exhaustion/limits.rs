@@ -151,8 +151,16 @@ fn an_address_space_limit_is_an_error() {
     let _alone = alone();
     let mut child = fork(|| {
         limit_memory(400 << 20);
-        let refused = Heap::anonymous(4 << 30);
-        assert!(matches!(refused, Err(Error::Os { call: "mmap", .. })), "{refused:?}");
+        let refused = Heap::anonymous(4 << 30).expect_err("it does not fit");
+        let wanted = 4 << 30;
+        assert!(
+            matches!(refused, Error::NoAddressSpace { len, max } if len > wanted && max == wanted),
+            "{refused:?}"
+        );
+        let said = refused.to_string();
+        for part in ["`max_bytes` of 4294967296", "ulimit -v", "smaller `max_bytes`"] {
+            assert!(said.contains(part), "{said:?} does not say {part:?}");
+        }
         let small = Heap::anonymous(32 << 20).expect("a small heap has its place");
         let map = map(&small, "map");
         let (count, error) = fill(&small, &map);
