@@ -54,6 +54,88 @@ def test_a_temporary_heap_goes_with_its_last_member(name, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+ENDS = {
+    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM)",
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+    "_exit": "os._exit(0)",
+    "an exception": "1 / 0",
+    "forked children": (
+        "p = multiprocessing.get_context('fork').Process(target=d.increment, args=('runs',))\n"
+        "p.start()\np.join()"
+    ),
+    "the end": "",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_temporary_heap_is_fresh_however_the_last_process_ended(end, name, tmp_path):
+    code = (
+        "import coheap, multiprocessing, os, signal, sys\n"
+        "d = coheap.open(sys.argv[1], folder=sys.argv[2], temporary=True, max_bytes=1 << 20).dict('d')\n"
+        "print(d.increment('runs'), flush=True)\n"
+    )
+    for _ in range(3):
+        command = [sys.executable, "-c", code + ENDS[end], name, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout == "1\n", done.stderr
+    with coheap.open("other", folder=tmp_path, temporary=True, max_bytes=1 << 20):
+        assert len(os.listdir(tmp_path)) == 3
+    assert os.listdir(tmp_path) == []
+
+
+def test_options_that_an_existing_heap_does_not_have_are_a_warning(name, tmp_path):
+    options = {"folder": tmp_path, "temporary": True}
+    with coheap.open(name, max_bytes=1 << 20, pickle=False, **options) as heap:
+        # What is the same, also rounded up, or not said, is no difference.
+        coheap.open(name, pickle=False, **options)
+        coheap.open(name, max_bytes=(1 << 20) - 5, pickle=False, **options)
+        with pytest.warns(UserWarning, match="max_bytes=1048576, .* max_bytes=2097152; it keeps"):
+            same = coheap.open(name, max_bytes=2 << 20, pickle=False, **options)
+        assert same.max_bytes == 1 << 20
+        with pytest.warns(UserWarning, match="pickle=False, .* pickle=True; what it is opened with"):
+            coheap.open(name, **options)
+        heap.work_queue("jobs", maxsize=3, max_attempts=2)
+        heap.work_queue("jobs")
+        heap.work_queue("jobs", maxsize=3, max_attempts=2)
+        with pytest.warns(UserWarning, match="'jobs'.*maxsize=3, .* maxsize=4; it keeps"):
+            heap.work_queue("jobs", maxsize=4)
+        with pytest.warns(UserWarning, match="maxsize=3, .* maxsize=0"):
+            heap.work_queue("jobs", maxsize=0)
+        with pytest.warns(UserWarning, match="max_attempts=2, .* max_attempts=7"):
+            heap.work_queue("jobs", max_attempts=7)
+        heap.work_queue("free")
+        with pytest.warns(UserWarning, match="max_attempts=None, .* max_attempts=1"):
+            heap.work_queue("free", max_attempts=1)
+
+
+def test_a_limit_of_the_address_space_names_max_bytes():
+    code = (
+        "import coheap, resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "try:\n"
+        "    coheap.Heap(max_bytes=8 << 30)\n"
+        "except OSError as error:\n"
+        "    print(error.errno, error)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("12 "), done
+    assert "`max_bytes` of 8589934592" in done.stdout
+
+
+def test_files_that_others_may_read_are_refused(name, tmp_path):
+    with coheap.open(name, folder=tmp_path, max_bytes=1 << 20) as heap:
+        heap.dict("d")
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+        with pytest.raises(PermissionError, match="mode 0644"):
+            coheap.open(name, folder=tmp_path)
+        file.chmod(0o600)
+    with coheap.open(name, folder=tmp_path) as heap:
+        assert heap.names() == ["d"]
+        heap.unlink()
+
+
 def test_bad_arguments_are_refused(tmp_path):
     for bad in (0, -1, 7):
         with pytest.raises(ValueError, match=r"bytes|KiB"):
@@ -110,7 +192,8 @@ def test_a_heap_says_how_full_it_is(heap):
 def test_without_pickle_nothing_is_pickled_either_way(name, tmp_path):
     with coheap.open(name, folder=tmp_path, max_bytes=1 << 20, temporary=True) as trusting:
         trusting.dict("d")["a"] = range(3)
-        strict = coheap.open(name, folder=tmp_path, pickle=False)
+        with pytest.warns(UserWarning, match="created with pickle=True, .* pickle=False"):
+            strict = coheap.open(name, folder=tmp_path, pickle=False)
         with pytest.raises(pickle.UnpicklingError, match="pickle=False"):
             strict.dict("d")["a"]
         with pytest.raises(TypeError, match="pickle=False"):

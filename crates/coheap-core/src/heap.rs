@@ -33,6 +33,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
+use crate::memory::layout::SPAN_BYTES;
 use crate::objects::{Typed, estate, ledger};
 use crate::os::{self, HeapFile, PrivateMutex};
 use crate::sync::life::{Census, Member, Unborn};
@@ -218,6 +219,16 @@ impl Heap {
     /// Most bytes of what is stored.
     pub fn max_bytes(&self) -> u64 {
         self.region().header().max_bytes.get()
+    }
+
+    /// Returns the limit of a heap that is made with this `max_bytes`: it is rounded up.
+    pub fn rounded_max_bytes(max_bytes: u64) -> u64 {
+        max_bytes.checked_next_multiple_of(SPAN_BYTES).unwrap_or(max_bytes)
+    }
+
+    /// Returns what the creator noted in [`Options::note`].
+    pub fn note(&self) -> u8 {
+        (self.region().header().flags.get() >> create::NOTE) as u8
     }
 
     /// Returns the default `max_bytes`: half of the machine's memory, but at least 1 MiB and at

@@ -15,6 +15,7 @@ mod access;
 mod atomic;
 mod codec;
 mod dict;
+mod differs;
 mod errors;
 mod handle;
 mod heap;

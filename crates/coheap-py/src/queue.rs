@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use crate::access::{Access, read};
 use crate::atomic::{self, Awaited};
 use crate::codec;
+use crate::differs;
 use crate::handle::{Handle, identity, name_and_pickle};
 use crate::heap::default;
 use crate::lease::Lease;
@@ -55,9 +56,10 @@ impl WorkQueue {
         py: Python<'_>,
         heap: &OpenHeap,
         name: Option<&str>,
-        maxsize: i64,
+        maxsize: Option<i64>,
         max_attempts: Option<i64>,
     ) -> PyResult<Self> {
+        let asked = (maxsize.is_some(), max_attempts.is_some());
         let max_attempts = match max_attempts {
             None => 0,
             Some(attempts) if (1..1 << 31).contains(&attempts) => attempts.unsigned_abs(),
@@ -68,9 +70,33 @@ impl WorkQueue {
             }
         };
         // As in the standard library, any size below 1 is no limit.
-        let limit = u64::try_from(maxsize).unwrap_or(0);
-        let (queue, object) = heap.object(py, name, &QueueRecipe { limit, max_attempts })?;
-        Ok(Self::new(queue, object))
+        let limit = u64::try_from(maxsize.unwrap_or(0)).unwrap_or(0);
+        let recipe = QueueRecipe { limit, max_attempts };
+        let (queue, object) = heap.object(py, name, &recipe)?;
+        let made = Self::new(queue, object);
+        if name.is_some() && asked != (false, false) {
+            made.compare(py, &recipe, asked)?;
+        }
+        Ok(made)
+    }
+
+    /// Warns if the queue was created with other limits than were asked for.
+    fn compare(&self, py: Python<'_>, recipe: &QueueRecipe, asked: (bool, bool)) -> PyResult<()> {
+        let has = self.object.run(py, |context| self.queue.limits(context))?;
+        let subject = self.object.subject();
+        if asked.0 && has.limit != recipe.limit {
+            let (has, asked) = (has.limit.to_string(), recipe.limit.to_string());
+            differs::warn(py, &subject, "maxsize", &has, &asked, differs::KEPT)?;
+        }
+        if asked.1 && has.max_attempts != recipe.max_attempts {
+            let number = |attempts: u64| match attempts {
+                0 => "None".to_owned(),
+                attempts => attempts.to_string(),
+            };
+            let (has, asked) = (number(has.max_attempts), number(recipe.max_attempts));
+            differs::warn(py, &subject, "max_attempts", &has, &asked, differs::KEPT)?;
+        }
+        Ok(())
     }
 
     fn put_before(&self, py: Python<'_>, item: &[u8], deadline: Deadline) -> PyResult<()> {
@@ -113,7 +139,7 @@ impl WorkQueue {
     #[new]
     #[pyo3(signature = (maxsize=0, *, max_attempts=None))]
     fn create(py: Python<'_>, maxsize: i64, max_attempts: Option<i64>) -> PyResult<Self> {
-        Self::make(py, &default::open_heap(py)?, None, maxsize, max_attempts)
+        Self::make(py, &default::open_heap(py)?, None, Some(maxsize), max_attempts)
     }
 
     /// Put a job at the back of the queue, and wait while the queue is full.

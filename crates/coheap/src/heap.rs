@@ -170,7 +170,7 @@ impl Heap {
     }
 
     /// As [`queue`](Self::queue), but a new queue holds at most `maxsize` items (0: no limit). An
-    /// existing queue keeps its limit.
+    /// existing queue keeps its limit, which [`Queue::maxsize`] returns.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl Heap {
 
     /// As [`work_queue`](Self::work_queue), but a new queue holds at most `maxsize` items (0: no
     /// limit) and gives an item up after `max_attempts` attempts (`None`: never). An existing queue
-    /// keeps its limits.
+    /// keeps its limits, which [`WorkQueue::maxsize`] and [`WorkQueue::max_attempts`] return.
     ///
     /// # Errors
     ///
@@ -341,6 +341,20 @@ impl Heap {
         Ok(self.engine.sweep()?)
     }
 
+    /// Returns the limit for the bytes of all objects, which the heap has had since it was created.
+    ///
+    /// A program that opens an existing heap with another [`Builder::max_bytes`] gets the heap as it
+    /// is, without an error; here it sees the difference.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// assert_eq!(heap.max_bytes(), 1 << 20);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn max_bytes(&self) -> u64 {
+        self.engine.max_bytes()
+    }
+
     /// Returns counters and sizes of the heap. They are read one by one, not at one moment.
     ///
     /// # Errors
@@ -420,7 +434,7 @@ impl Builder {
     }
 
     /// Sets the limit of a new heap in bytes, from 64 KiB to 4 TiB; the default is half of the
-    /// machine's memory. An existing heap keeps its limit.
+    /// machine's memory. An existing heap keeps its limit, which [`Heap::max_bytes`] returns.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = Some(max_bytes);

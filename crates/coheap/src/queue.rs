@@ -194,6 +194,22 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Ok(self.len()? == 0)
     }
 
+    /// Returns the number of items that the queue holds at most, as it was created; 0 is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// heap.bounded_queue::<u64>("numbers", 5)?;
+    /// assert_eq!(heap.bounded_queue::<u64>("numbers", 9)?.maxsize()?, 5);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn maxsize(&self) -> Result<u64> {
+        Ok(self.heap.with(|context| self.engine.limits(context))?.limit)
+    }
+
     /// Closes the queue: it accepts no more items. The items in it can still be taken.
     ///
     /// # Errors

@@ -209,6 +209,39 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         self.heap.with(|context| self.engine.leased(context))
     }
 
+    /// Returns the number of jobs that the queue holds at most, as it was created; 0 is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
+    ///
+    /// ```
+    /// let jobs = coheap::Heap::anonymous(1 << 20)?.work_queue::<u64>("jobs")?;
+    /// assert_eq!(jobs.maxsize()?, 0);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn maxsize(&self) -> Result<u64> {
+        Ok(self.heap.with(|context| self.engine.limits(context))?.limit)
+    }
+
+    /// Returns the number of attempts after which a job is given up, as the queue was created;
+    /// `None` is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) when the queue was removed.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// heap.bounded_work_queue::<u64>("jobs", 0, Some(3))?;
+    /// assert_eq!(heap.bounded_work_queue::<u64>("jobs", 0, Some(9))?.max_attempts()?, Some(3));
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn max_attempts(&self) -> Result<Option<u32>> {
+        let attempts = self.heap.with(|context| self.engine.limits(context))?.max_attempts;
+        Ok(u32::try_from(attempts).ok().filter(|attempts| *attempts != 0))
+    }
+
     /// Returns the jobs that were given up, the oldest first.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ use crate::sync::life::{State, StateWord};
 
 /// Flag: unlink when the last member leaves.
 pub(super) const TEMPORARY: u64 = 1;
+/// First bit of what a face notes in the flags.
+pub(super) const NOTE: u32 = 8;
 /// Smallest and largest `max_bytes`.
 const LEAST_BYTES: u64 = 4 * SPAN_BYTES;
 const MOST_BYTES: u64 = 1 << 42;

@@ -24,13 +24,15 @@ pub struct Options {
     pub create: bool,
     /// Whether a new heap ends with its last member.
     pub temporary: bool,
+    /// What a face notes in a new heap. The engine does not interpret it.
+    pub note: u8,
 }
 
 impl Options {
     /// Returns the default options for a heap with this name.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self { name, folder: None, max_bytes: None, create: true, temporary: false }
+        Self { name, folder: None, max_bytes: None, create: true, temporary: false, note: 0 }
     }
 
     pub(super) fn folder(&self) -> PathBuf {

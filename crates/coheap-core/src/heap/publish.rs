@@ -27,7 +27,8 @@ fn make_with(
     path: &Path,
     mut uuid: impl FnMut() -> Result<[u64; 2]>,
 ) -> Result<Option<Heap>> {
-    let flags = if options.temporary { create::TEMPORARY } else { 0 };
+    let temporary = if options.temporary { create::TEMPORARY } else { 0 };
+    let flags = temporary | u64::from(options.note) << create::NOTE;
     for _ in 0..UUIDS {
         match make_once(options, path, &Birth { uuid: uuid()?, flags })? {
             Made::Heap(heap) => return Ok(Some(heap)),

@@ -25,11 +25,11 @@ use pyo3::types::PyDict;
 use crate::atomic;
 use crate::codec::Rules;
 use crate::dict::Dict;
-use crate::errors;
 use crate::lock::{Lock, RLock};
 use crate::object::OpenHeap;
 use crate::queue::WorkQueue;
 use crate::value::Value;
+use crate::{differs, errors};
 
 /// A heap that processes share.
 ///
@@ -77,6 +77,32 @@ impl Heap {
     }
 }
 
+/// Notes of the creator of a heap. One that was made from Rust has neither.
+const MADE_WITH_PICKLE: u8 = 1;
+const MADE_WITHOUT_PICKLE: u8 = 2;
+
+impl Heap {
+    /// Warns if the heap was created with other options than it is opened with.
+    fn compare(&self, py: Python<'_>, max_bytes: Option<u64>, pickle: bool) -> PyResult<()> {
+        let has = self.heap.engine.max_bytes();
+        if let Some(asked) = max_bytes.filter(|asked| Engine::rounded_max_bytes(*asked) != has) {
+            let (has, asked) = (has.to_string(), asked.to_string());
+            differs::warn(py, &self.subject(), "max_bytes", &has, &asked, differs::KEPT)?;
+        }
+        let made = match self.heap.engine.note() {
+            MADE_WITH_PICKLE => true,
+            MADE_WITHOUT_PICKLE => false,
+            _ => return Ok(()),
+        };
+        if made != pickle {
+            let (has, asked) = (differs::truth(made), differs::truth(pickle));
+            let outcome = "what it is opened with applies to this handle";
+            differs::warn(py, &self.subject(), "pickle", has, asked, outcome)?;
+        }
+        Ok(())
+    }
+}
+
 #[pymethods]
 impl Heap {
     #[new]
@@ -100,7 +126,7 @@ impl Heap {
     /// Return the work queue with this name, created empty if there is none; without a name, a new
     /// work queue.
     ///
-    /// An existing queue keeps its own limits.
+    /// An existing queue keeps its own limits; a call that asks for others warns (`UserWarning`).
     ///
     /// Args:
     ///     name: The name, or None.
@@ -112,12 +138,15 @@ impl Heap {
     ///     TypeError: The name belongs to an object of another kind.
     ///     ValueError: As for `dict`; or `max_attempts` is less than 1 or does not fit in 31 bits.
     ///     HeapFull: There is no room for a new queue.
-    #[pyo3(signature = (name=None, *, maxsize=0, max_attempts=None))]
+    #[pyo3(
+        signature = (name=None, *, maxsize=None, max_attempts=None),
+        text_signature = "($self, name=None, *, maxsize=0, max_attempts=None)"
+    )]
     fn work_queue(
         &self,
         py: Python<'_>,
         name: Option<&str>,
-        maxsize: i64,
+        maxsize: Option<i64>,
         max_attempts: Option<i64>,
     ) -> PyResult<WorkQueue> {
         WorkQueue::make(py, &self.heap, name, maxsize, max_attempts)
@@ -333,8 +362,9 @@ impl Heap {
 /// Args:
 ///     name: The name: at most 200 bytes, without a slash or a NUL.
 ///     create: Whether to create the heap if it does not exist.
-///     max_bytes: As for `Heap`; an existing heap keeps its limit.
-///     pickle: As for `Heap`.
+///     max_bytes: As for `Heap`; an existing heap keeps its limit, and another one is a
+///         `UserWarning`.
+///     pickle: As for `Heap`; another one than the heap was created with is a `UserWarning`.
 ///     temporary: Whether a new heap ends with the last process that has it open, however that
 ///         process ends. The next call makes a new heap then.
 ///     folder: The folder of its files; by default `/dev/shm`.
@@ -360,9 +390,14 @@ pub(crate) fn open(
     folder: Option<PathBuf>,
 ) -> PyResult<Heap> {
     let max_bytes = checked_size(max_bytes)?;
-    let options = Options { create, max_bytes, temporary, folder, ..Options::new(name) };
+    let note = if pickle { MADE_WITH_PICKLE } else { MADE_WITHOUT_PICKLE };
+    let options = Options { create, max_bytes, temporary, folder, note, ..Options::new(name) };
     match py.detach(|| Engine::open(&options)) {
-        Ok(engine) => Ok(Heap::new(engine, pickle)),
+        Ok(engine) => {
+            let heap = Heap::new(engine, pickle);
+            heap.compare(py, max_bytes, pickle)?;
+            Ok(heap)
+        }
         Err(coheap_core::Error::NoSuchName) => Err(PyFileNotFoundError::new_err(format!(
             "there is no heap {name:?}; nothing was changed; open it with create=True to create it"
         ))),

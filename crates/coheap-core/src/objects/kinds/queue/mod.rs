@@ -297,6 +297,16 @@ impl Queue {
         Ok(())
     }
 
+    /// Returns the limits that the queue was made with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`] after the queue was removed.
+    pub fn limits(&self, context: &Context) -> Result<Recipe> {
+        let (_held, body) = self.hold_tail(context)?;
+        Ok(Recipe { limit: body.limit.get(), max_attempts: body.max_attempts.get() })
+    }
+
     /// Returns whether the queue is closed.
     ///
     /// # Errors
