@@ -11,14 +11,13 @@
 //! Not here: files that lie beside no heap (`sweep`).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::files::unlink_files;
 use super::{Files, create, enter};
 use crate::error::Result;
 use crate::journal::Context;
 use crate::memory::Region;
-use crate::memory::layout::{DIRECTORY_TURN, SLOT_COUNT};
+use crate::memory::layout::DIRECTORY_TURN;
 use crate::sync::life::{Member, Standing, State, StateWord};
 use crate::sync::{Census, Incarnation};
 
@@ -66,7 +65,9 @@ pub(super) fn part(context: &Context, files: &Files, path: Option<&Path>) -> Res
 /// Returns whether another process than that of `member` keeps the heap.
 fn is_kept(member: &Member) -> bool {
     let census = member.census();
-    (0..SLOT_COUNT).filter(|slot| *slot != member.slot()).any(|slot| keeps(census, slot))
+    (0..census.region().real_slots())
+        .filter(|slot| *slot != member.slot())
+        .any(|slot| keeps(census, slot))
 }
 
 fn keeps(census: &Census, index: u32) -> bool {
@@ -99,7 +100,7 @@ pub(super) fn end_if_left(files: &Files, path: &Path) -> Result<bool> {
     if !is_temporary(&files.region) {
         return Ok(false);
     }
-    let context = Context::claim(Arc::new(enter(files)?))?;
+    let context = Context::claim(enter(files)?)?;
     let _held = context.hold(DIRECTORY_TURN)?;
     end(&context, files, path)
 }

@@ -18,8 +18,8 @@ use crate::journal::context::Context;
 use crate::journal::recovery;
 use crate::memory::Region;
 use crate::os;
-use crate::sync::turn::{self, Taken};
 use crate::sync::Patience;
+use crate::sync::turn::{self, Taken};
 
 /// The rounds after which a thread may wait although it holds a turn.
 const ROUNDS: u32 = 8;
