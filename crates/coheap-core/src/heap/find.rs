@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::files::Beside;
+use super::files::{Beside, check_private};
 use super::{Files, create, registry};
 use crate::error::{Error, Result};
 use crate::os::HeapFile;
@@ -30,6 +30,8 @@ pub(super) fn files(path: &Path) -> Result<Option<Files>> {
         Err(Error::Os { code: 2, .. }) => return Err(Error::NotAHeap("its life file is missing")),
         Err(other) => return Err(other),
     };
+    // One that this process has open already may have got another mode since.
+    check_private(&life.ownership()?)?;
     let birth = match registry::open_own(&beside.birth(folder)) {
         Ok(birth) => Arc::new(birth),
         Err(Error::Os { code: 2, .. }) if region.file().ownership()?.links == 0 => return Ok(None),
