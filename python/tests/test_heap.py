@@ -97,7 +97,7 @@ def test_options_that_an_existing_heap_does_not_have_are_a_warning(name, tmp_pat
         heap.work_queue("jobs", maxsize=3, max_attempts=2)
         heap.work_queue("jobs")
         heap.work_queue("jobs", maxsize=3, max_attempts=2)
-        with pytest.warns(UserWarning, match="'jobs'.*maxsize=3, .* maxsize=4; it keeps"):
+        with pytest.warns(UserWarning, match='"jobs".*maxsize=3, .* maxsize=4; it keeps'):
             heap.work_queue("jobs", maxsize=4)
         with pytest.warns(UserWarning, match="maxsize=3, .* maxsize=0"):
             heap.work_queue("jobs", maxsize=0)

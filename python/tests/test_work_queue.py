@@ -374,7 +374,8 @@ def test_a_job_that_cannot_be_read_goes_back(tmp_path):
     name = f"pytest-{os.getpid()}"
     with coheap.open(name, folder=tmp_path, temporary=True, max_bytes=1 << 20) as trusting:
         trusting.work_queue("jobs").put(range(3))
-        strict = coheap.open(name, folder=tmp_path, pickle=False).work_queue("jobs")
+        with pytest.warns(UserWarning, match="pickle"):
+            strict = coheap.open(name, folder=tmp_path, pickle=False).work_queue("jobs")
         with pytest.raises(Exception, match="pickle=False"):
             strict.get()
         with trusting.work_queue("jobs").get() as lease:
