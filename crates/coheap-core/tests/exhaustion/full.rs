@@ -13,6 +13,7 @@ use coheap_core::objects::{map, mutex, queue, value};
 use coheap_core::transaction::Transaction;
 
 use crate::support::alone;
+use crate::support::child::{alarm, fork};
 use crate::support::objects::{heap, map, mutex, queue, value};
 
 /// Sizes of values: in the cell, in a small block, in a large one, in spans of their own.
@@ -181,6 +182,65 @@ fn fill_every_gap(heap: &Heap, map: &Map, size: usize) {
             Err(_) => size /= 2,
         }
     }
+}
+
+/// Goal: a map without entries in a full heap refuses at once, whether it ever had any, and whoever
+/// asks.
+/// Method: an empty, a cleared and an emptied map; fill every gap of the heap; each of the ways to
+/// insert, in a child that SIGALRM ends if one of them does not return.
+#[test]
+fn a_map_without_entries_refuses_when_the_heap_is_full() {
+    let heap = small_heap(1024);
+    let maps = ["empty", "cleared", "emptied"].map(|name| map(&heap, name));
+    let filler = map(&heap, "filler");
+    for map in &maps[1..] {
+        for number in 0..600 {
+            heap.with(|context| map.set(context, &key(number), b"short")).expect("room");
+        }
+    }
+    heap.with(|context| {
+        maps[1].clear(context)?;
+        let remove = |number| maps[2].remove(context, &key(number), &mut Vec::new()).map(|_| ());
+        (0..600).try_for_each(remove)
+    })
+    .expect("two maps without entries");
+    fill_every_gap(&heap, &filler, 5000);
+    let mut child = fork(|| {
+        alarm(20);
+        let long = [7; 5000];
+        for map in &maps {
+            let refused = |done: Result<(), Error>| assert_full(&done.expect_err("no room"), &heap);
+            refused(heap.with(|context| map.set(context, b"key", &long).map(|_| ())));
+            let change = |old: Option<&[u8]>| {
+                heap.with(|context| {
+                    map.compare_and_set(context, b"key", old, Some(&long)).map(|_| ())
+                })
+            };
+            refused(change(None));
+            refused(insert_short_ones(&heap, map));
+            refused(transact_short_ones(&heap, map));
+            let len = heap.with(|context| map.len(context));
+            assert_eq!(len, Ok(0), "what is refused changes nothing");
+        }
+        0
+    });
+    child.must_succeed();
+    crate::support::objects::settle_and_check(&heap);
+}
+
+/// More short entries than the segments that a map may have kept can take, in one call.
+fn insert_short_ones(heap: &Heap, map: &Map) -> Result<(), Error> {
+    let keys: Vec<([u8; 8], i64)> = (0..2000u64).map(|n| (n.to_le_bytes(), 1)).collect();
+    heap.with(|context| map.add_many(context, &keys))
+}
+
+/// The same in a transaction.
+fn transact_short_ones(heap: &Heap, map: &Map) -> Result<(), Error> {
+    let mut tx = Transaction::begin(heap.context()?, None)?;
+    for number in 0..2000u64 {
+        tx.on(map).set(&number.to_le_bytes(), b"short")?;
+    }
+    tx.commit()
 }
 
 /// Goal: a full queue-heap refuses to put and can be emptied by `get`, and by leases.

@@ -5,7 +5,8 @@
 //! instead: new segments and a new index are filled beside the old ones, which become a husk in the
 //! same change. If the heap has no room for that, the map is packed in place (`squeeze`).
 //!
-//! What always holds: each step is a change of its own that keeps the map's content and order.
+//! What always holds: each step is a change of its own that keeps the map's content and order, and
+//! leaves more room than before, or fails.
 
 mod enlarge;
 mod squeeze;
@@ -54,9 +55,10 @@ fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
         }
     }
     match grow(held, object, more) {
-        // What can be had without room is worth it where it is not next to nothing.
-        Err(Error::HeapFull { .. }) if table.live() * 16 <= table.used() * 15 => {
-            squeeze(held, object, more)
+        // What can be had without room is worth it where it is not next to nothing. An answer that
+        // there is room now, where there is none, would be asked for again and again.
+        Err(full @ Error::HeapFull { .. }) if table.live() * 16 <= table.used() * 15 => {
+            if squeeze(held, object, more)? { Ok(()) } else { Err(full) }
         }
         other => other,
     }

@@ -17,8 +17,9 @@ const MOVES: usize = 512;
 const MOVE_WORDS: usize = 6;
 
 /// Moves the living entries together, and frees the segments behind them, except for room for
-/// `more`. The turn is held, no change is open.
-pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
+/// `more`. Returns whether there are positions for new entries that there were not. The turn is
+/// held, no change is open.
+pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<bool> {
     let table = Table::new(held.context().region(), object);
     let root = table.root;
     table.check_numbers()?;
@@ -47,7 +48,8 @@ pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<()>
         }
         change.commit();
     }
-    give_segments(held, object, more)
+    give_segments(held, object, more)?;
+    Ok(to < used)
 }
 
 fn relocate(
