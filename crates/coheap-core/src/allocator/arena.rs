@@ -104,6 +104,10 @@ fn move_out(held: &Held<'_>, arena: u32, class: u8, wanted: u32) -> Result<u32> 
     let counts = Counts::of(span);
     let pending = &context.control().pending[usize::from(class)];
     let from_list = free_list(region, span, class, wanted)?;
+    if counts.used.saturating_add(from_list.count) > counts.cut {
+        // A list that leads back to itself would give the same blocks for ever.
+        return Err(Corrupt { what: "free list of a span", at: index }.into());
+    }
     let room = blocks_per_span(class).saturating_sub(counts.cut);
     let fresh = room.min(u64::from(wanted) - from_list.count);
     let moved = from_list.count + fresh;
@@ -259,7 +263,8 @@ fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Re
         free = block;
         block = next;
         moved += 1;
-        counts.used = counts.used.saturating_sub(1);
+        let used = counts.used.checked_sub(1);
+        counts.used = used.ok_or(Corrupt { what: "counts of a span", at: index })?;
     }
     change.set(&span.free, free);
     change.set(head, block);

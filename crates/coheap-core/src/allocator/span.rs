@@ -21,8 +21,8 @@
 
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::Region;
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN, Span};
+use crate::memory::{Chain, Region};
 
 /// What a span is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,8 +231,9 @@ pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
 pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
     let region = change.region();
     let mut link = &change.context().control().runs;
-    for _ in 0..region.span_limit() {
-        let Some(index) = link.get().checked_sub(1) else { break };
+    let mut chain = Chain::new("pending runs");
+    while let Some(index) = link.get().checked_sub(1) {
+        chain.step(link.get())?;
         let span = region.span(index)?;
         if Use::of(span, index)? == Use::Run(u64::from(spans)) {
             change.set(link, span.free.get());

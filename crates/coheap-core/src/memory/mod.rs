@@ -11,11 +11,13 @@
 #![cfg_attr(not(loom), expect(clippy::disallowed_types, reason = "the ground of the rest"))]
 
 pub mod atomic;
+pub mod chain;
 pub mod layout;
 pub mod plain;
 pub mod region;
 pub mod word;
 
 pub use atomic::{Ordering, fence};
+pub use chain::Chain;
 pub use region::Region;
 pub use word::{Signal, Word};

@@ -8,6 +8,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+mod circles;
 mod damage;
 mod everything;
 mod kinds;

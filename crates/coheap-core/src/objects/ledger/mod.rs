@@ -23,8 +23,8 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
-use crate::memory::Region;
 use crate::memory::layout::{Record, SLOT_TURNS};
+use crate::memory::{Chain, Region};
 use crate::objects::birth::{self, Ended};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
@@ -201,7 +201,8 @@ fn bequeath_one(context: &Context, child: Incarnation, handle: &Handle, serial: 
 }
 
 /// Settles the first record on the list of a process that is dead or leaving. Returns `false` if
-/// the list is empty.
+/// the list is empty. When it returns `true`, the list is shorter, or another thread has changed
+/// it: callers repeat it until it returns `false`.
 pub(crate) fn settle_first(
     context: &Context,
     owner: Incarnation,
@@ -215,6 +216,9 @@ pub(crate) fn settle_first(
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
+        if !record::is_signed(record, owner.slot) {
+            return Err(record::broken(at));
+        }
         let is_reference = record.state.get() & Record::REFERENCE != 0;
         let target = is_reference.then(|| (record.object.get(), record.generation.get()));
         (at, target.map(|(at, generation)| Handle::any(region, at, generation)))
@@ -222,8 +226,17 @@ pub(crate) fn settle_first(
     let expected = Expected { slot: owner.slot, serial: None };
     match found {
         None => settle::settle_first(context, owner, reason),
-        Some(Ok((handle, _))) => drop_reference(context, at, &handle, &expected),
-        Some(Err(other)) => Err(other),
+        // The record was read under the turn of its list, so only another thread can have changed
+        // it by the time `drop_reference` reads it again.
+        Some(found) => drop_reference(context, at, &living(found, at)?.0, &expected),
+    }
+}
+
+/// Checks that the object of a record lives, as it must (Ledger.1).
+fn living<T>(found: Result<T>, at: u64) -> Result<T> {
+    match found {
+        Err(Error::ObjectGone) => Err(Corrupt { what: "object of a reference", at }.into()),
+        other => other,
     }
 }
 
@@ -235,9 +248,8 @@ struct Expected {
 
 impl Expected {
     fn is_met_by(&self, record: &Record, handle: &Handle) -> bool {
-        let state = record.state.get();
-        state & Record::REFERENCE != 0
-            && state >> Record::SIGNED == u64::from(self.slot + 1)
+        record.state.get() & Record::REFERENCE != 0
+            && record::is_signed(record, self.slot)
             && record.object.get() == handle.at
             && record.generation.get() == handle.generation
             && self.serial.is_none_or(|serial| record.serial.get() == serial)
@@ -275,7 +287,7 @@ fn count_one_less(
     if !expected.is_met_by(record, handle) {
         return Ok(None);
     }
-    let object = handle.object(region)?;
+    let object = living(handle.object(region), at)?;
     let left = object.references.get().saturating_sub(1);
     let (_, kind) = Handle::any(region, handle.at, handle.generation)?;
     if left == 0 {
@@ -341,9 +353,10 @@ fn own_references(context: &Context) -> Result<Vec<(u64, u64)>> {
     let _held = context.hold(SLOT_TURNS + own)?;
     let slot = region.slot(own);
     let mut found = Vec::new();
-    let (mut at, mut left) = (slot.leases.get(), slot.lease_count.get());
+    let mut at = slot.leases.get();
+    let mut chain = Chain::new(record::LIST);
     while at != 0 {
-        left = left.checked_sub(1).ok_or(Corrupt { what: "list of a slot", at })?;
+        chain.step(at)?;
         let record: &Record = region.at(at)?;
         if record.state.get() & Record::REFERENCE != 0 {
             found.push((record.serial.get(), at));

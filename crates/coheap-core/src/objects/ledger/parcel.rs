@@ -19,12 +19,14 @@ use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, ParcelHead, ParcelReference, SPAN_BYTES};
-use crate::memory::{Region, Word};
+use crate::memory::{Chain, Region, Word};
 use crate::objects::birth;
 use crate::objects::header::Handle;
 use crate::objects::{husk, ledger};
 use crate::wire;
 
+/// What a damaged parcel is called in an error.
+const PARCEL: &str = "parcel";
 /// First byte of a parcel.
 pub const TAG: u8 = wire::PARCEL;
 const HEAD_BYTES: usize = size_of::<ParcelHead>();
@@ -264,24 +266,23 @@ fn find_built(
 ) -> Result<Option<&Word>> {
     let region = context.region();
     let mut link = &context.control().built;
-    for _ in 0..=context.region().span_limit().saturating_mul(SPAN_PARCELS) {
+    let mut chain = Chain::new(PARCEL);
+    loop {
         let here = link.get();
         if here == 0 {
             return Ok(None);
         }
+        chain.step(here)?;
         let head: &ParcelHead = region.at(here)?;
         if here == at {
             return Ok(is_it(head).then_some(link));
         }
         link = &head.next;
     }
-    Err(broken(at))
 }
 
-/// The number of parcels that fit in a span.
-const SPAN_PARCELS: u64 = SPAN_BYTES / HEAD_BYTES as u64;
-
-/// Takes all parcels of a chain apart.
+/// Takes all parcels of a chain apart. A parcel whose block is freed loses its tag, in case a
+/// damaged chain leads back to it.
 fn empty(context: &Context, chain: &Word) -> Result<()> {
     while chain.get() != 0 {
         step(context, chain)?;
@@ -294,12 +295,17 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
     let region = context.region();
     let at = chain.get();
     let head: &ParcelHead = region.at(at)?;
-    let (count, counted) = (count_in(head.info.get()), head.counted.get());
+    let info = head.info.get();
+    if info as u8 != TAG {
+        return Err(broken(at));
+    }
+    let (count, counted) = (count_in(info), head.counted.get());
     let Some(number) = counted.checked_sub(1) else {
         let len = head.len.get();
         let held = context.hold(own_arena_turn(context))?;
-        let mut change = Change::begin(&held, 1 + allocator::GIVE_WORDS)?;
+        let mut change = Change::begin(&held, 2 + allocator::GIVE_WORDS)?;
         change.set(chain, head.next.get());
+        change.set(&head.info, 0);
         allocator::give(&mut change, room(region, len)?, at)?;
         change.commit();
         return Ok(());
@@ -363,5 +369,5 @@ fn own_arena_turn(context: &Context) -> u32 {
 }
 
 fn broken(at: u64) -> Error {
-    Corrupt { what: "parcel", at }.into()
+    Corrupt { what: PARCEL, at }.into()
 }

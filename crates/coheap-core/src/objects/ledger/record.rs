@@ -9,7 +9,7 @@
 //! Not here: how leased and promised items are returned (`settle`).
 
 use crate::allocator::{self, Room};
-use crate::error::Result;
+use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::layout::{Record, Slot};
 use crate::objects::cell::{self, Cell};
@@ -18,6 +18,8 @@ use crate::sync::life::{State, StateWord};
 
 /// The room of a record.
 pub(crate) const RECORD: Room = Room::of(size_of::<Record>());
+/// What a damaged list is called in an error.
+pub(super) const LIST: &str = "list of a slot";
 /// Words that moving a record saves at most.
 pub(crate) const MOVE_WORDS: usize = 12;
 
@@ -48,13 +50,22 @@ impl ReturnReason {
 }
 
 /// Takes a record off a slot's list. The slot's turn is held.
+///
+/// # Errors
+///
+/// [`Corrupt`] when the list does not lead to the record: it would still begin with it afterwards.
 pub(crate) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> Result<()> {
     let region = change.region();
+    let at = region.offset_of(record);
     let (next, previous) = (record.next.get(), record.previous.get());
-    match previous {
-        0 => change.set(&slot.leases, next),
-        _ => change.set(&region.at::<Record>(previous)?.next, next),
+    let link = match previous {
+        0 => &slot.leases,
+        _ => &region.at::<Record>(previous)?.next,
+    };
+    if link.get() != at || next == at {
+        return Err(broken(at));
     }
+    change.set(link, next);
     if next != 0 {
         change.set(&region.at::<Record>(next)?.previous, previous);
     }
@@ -87,6 +98,16 @@ pub(crate) fn link(
     change.set(&slot.leases, at);
     change.set(&slot.lease_count, slot.lease_count.get().wrapping_add(1));
     Ok(())
+}
+
+/// Returns whether a record says that it is on the list of a slot.
+pub(super) fn is_signed(record: &Record, slot: u32) -> bool {
+    record.state.get() >> Record::SIGNED == u64::from(slot + 1)
+}
+
+/// Returns the error for a list of a slot whose words do not fit each other.
+pub(super) fn broken(at: u64) -> Error {
+    Corrupt { what: LIST, at }.into()
 }
 
 /// Frees a record that is off every list, with its value.

@@ -6,7 +6,7 @@
 //!
 //! Not here: references, which are released as by a living process (`ledger`).
 
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::Region;
@@ -15,7 +15,9 @@ use crate::objects::header::Handle;
 use crate::objects::kinds;
 use crate::sync::{Due, Incarnation, wait};
 
-use super::record::{MOVE_WORDS, ReturnReason, free, is_still_to_settle, unlink};
+use super::record::{
+    MOVE_WORDS, ReturnReason, broken, free, is_signed, is_still_to_settle, unlink,
+};
 
 /// Settles the first lease or promise on the list of a process that is dead or leaving. Returns
 /// `false` if the list is empty.
@@ -45,11 +47,8 @@ pub(super) fn settle_first(
             // Another process has settled it since the first read.
             return Ok(false);
         }
-        match record.state.get() >> Record::SIGNED == u64::from(dead + 1) {
-            true => Ok(true),
-            // Not on this list: in a damaged heap, the list may lead back to a settled record.
-            false => Err(Corrupt { what: "list of a slot", at }.into()),
-        }
+        // Not on this list: in a damaged heap, the list may lead back to a settled record.
+        if is_signed(record, dead) { Ok(true) } else { Err(broken(at)) }
     };
     let is_settled = settle(context, dead, at, found, is_first, Some(reason))?;
     if is_settled && found.is_some() && reason == ReturnReason::Died {
@@ -64,10 +63,7 @@ pub(super) fn settle_own(context: &Context, due: &Due, reason: Option<ReturnReas
     let region = context.region();
     let own = context.member().slot();
     let record: &Record = region.at(due.record)?;
-    let is_own = |record: &Record| {
-        Ok(record.serial.get() == due.serial
-            && record.state.get() >> Record::SIGNED == u64::from(own + 1))
-    };
+    let is_own = |record: &Record| Ok(record.serial.get() == due.serial && is_signed(record, own));
     let found = living(Handle::any(region, record.object.get(), record.generation.get()))?;
     settle(context, own, due.record, found, is_own, reason).map(|_| ())
 }

@@ -114,11 +114,19 @@ pub(crate) fn leaf_room(bits: u32) -> Room {
 }
 
 /// Returns the words of a leaf with these buckets.
-pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Vec<u64> {
+///
+/// # Errors
+///
+/// [`Corrupt`] when they do not fit: in a damaged map, any number of hashes may begin with the same
+/// bits.
+pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Result<Vec<u64>, Corrupt> {
     let mut image = vec![0u64; 1 << shape.bits];
     let mask = image.len() - 1;
     let mut filled = 0;
     for word in living {
+        if filled == mask as u64 {
+            return Err(Corrupt { what: "leaf of an index", at: word });
+        }
         let mut number = Bucket(word).hash() as usize & mask;
         while number == HEAD || image[number] != 0 {
             number = (number + 1) & mask;
@@ -127,5 +135,25 @@ pub(super) fn image(living: impl Iterator<Item = u64>, shape: Shape) -> Vec<u64>
         filled += 1;
     }
     image[HEAD] = Shape { filled, ..shape }.word();
-    image
+    Ok(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a leaf takes as many buckets as it has, and one more is an error and no search for a
+    /// free bucket without end.
+    /// Method: buckets of one hash.
+    #[test]
+    fn a_leaf_takes_no_more_buckets_than_it_has() {
+        let shape = Shape { filled: 0, bits: LEAST_BITS, depth: MOST_DEPTH };
+        let buckets = |count: u64| (0..count).map(|position| Bucket::new(position, 7).0);
+        let most = (1 << LEAST_BITS) - 1;
+        let image = |count| image(buckets(count), shape);
+        let full = image(most).expect("as many as there are buckets");
+        assert_eq!(Shape::of(full[HEAD]).filled, most);
+        assert!(full.iter().all(|word| *word != 0));
+        assert!(image(most + 1).is_err());
+    }
 }

@@ -26,7 +26,7 @@ pub(super) fn fill(
     shape: Shape,
 ) -> Result<()> {
     let words = leaf_words(change.region(), at, shape)?;
-    for (word, value) in words.iter().zip(image(living, shape)) {
+    for (word, value) in words.iter().zip(image(living, shape)?) {
         change.put(word, value);
     }
     Ok(())

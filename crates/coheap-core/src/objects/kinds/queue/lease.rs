@@ -7,12 +7,12 @@ use crate::allocator;
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
+use crate::memory::{Chain, Region};
 use crate::objects::cell::{self, Cell};
 use crate::objects::{estate, husk, ledger};
 
-use super::records::{self, broken};
+use super::records;
 use super::{Failed, Lease, Queue, ends, nothing, read_item};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
 
@@ -48,7 +48,7 @@ impl Queue {
         let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
-            let record: &Record = region.at(at)?;
+            let record = records::first_returned(region, body)?;
             read_item(region, Cell::load(&record.cell), out)?;
             let attempt = (Record::attempts(record.state.get()) as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
@@ -162,21 +162,15 @@ impl Queue {
         let body = self.body(region)?;
         let mut failed = Vec::new();
         let mut at = body.failed.get();
-        let mut seen = at;
+        let mut chain = Chain::new(records::LIST);
         while at != 0 {
+            chain.step(at)?;
             let record: &Record = region.at(at)?;
             let mut value = Vec::new();
             read_item(region, Cell::load(&record.cell), &mut value)?;
             let attempts = Record::attempts(record.state.get()) as u32;
             failed.push(Failed { value, attempts, reason: ReturnReason::of(record.state.get()) });
             at = record.next.get();
-            if at == seen {
-                // The list leads back to itself.
-                return Err(broken(at));
-            }
-            if failed.len().is_power_of_two() {
-                seen = at;
-            }
         }
         Ok(failed)
     }

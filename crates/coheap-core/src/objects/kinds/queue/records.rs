@@ -7,6 +7,7 @@ use crate::allocator;
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
+use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record};
 use crate::objects::cell::{self, Cell};
 use crate::objects::ledger::record::{MOVE_WORDS, RECORD, ReturnReason};
@@ -17,15 +18,31 @@ use super::read_item;
 pub(super) fn take_returned(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
     let region = held.context().region();
     let at = body.returned.get();
-    let record: &Record = region.at(at)?;
+    let record = first_returned(region, body)?;
     let cell = Cell::load(&record.cell);
     read_item(region, cell, out)?;
     let mut change = Change::begin(held, MOVE_WORDS)?;
     pop_returned(&mut change, body, record);
+    change.set(&record.serial, 0);
     cell::free(&mut change, cell)?;
     allocator::give(&mut change, RECORD, at)?;
     change.commit();
     Ok(())
+}
+
+/// Returns the first record of the returned list, which is not empty.
+///
+/// # Errors
+///
+/// [`Corrupt`] when the record is on lease, or was freed: a damaged list leads back to it, and
+/// would never be empty.
+pub(super) fn first_returned<'a>(region: &'a Region, body: &QueueBody) -> Result<&'a Record> {
+    let at = body.returned.get();
+    let record: &Record = region.at(at)?;
+    if record.serial.get() == 0 || record.state.get() >> Record::SIGNED != 0 {
+        return Err(broken(at));
+    }
+    Ok(record)
 }
 
 /// Takes the first record off the returned list.
@@ -73,7 +90,10 @@ pub(super) fn give_back(
     Ok(())
 }
 
+/// What a damaged list is called in an error.
+pub(super) const LIST: &str = "list of a queue";
+
 /// Returns the corrupt-list error of this file.
 pub(super) fn broken(at: u64) -> Error {
-    Corrupt { what: "list of a queue", at }.into()
+    Corrupt { what: LIST, at }.into()
 }

@@ -82,8 +82,9 @@ fn sweep_buckets(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
         return Ok(false);
     }
     let words = leaf_words(region, at, shape)?;
+    let image = image(living.into_iter(), shape)?;
     let mut change = Change::begin(held, words.len())?;
-    for (word, value) in words.iter().zip(image(living.into_iter(), shape)) {
+    for (word, value) in words.iter().zip(image) {
         if word.get() != value {
             change.set(word, value);
         }
