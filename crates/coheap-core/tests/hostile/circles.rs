@@ -6,8 +6,6 @@
 //!
 //! What always holds: the damage is done by a child, which SIGALRM ends if a loop does not.
 
-use std::mem::ManuallyDrop;
-
 use coheap_core::Typed as _;
 use coheap_core::allocator::reclaim;
 use coheap_core::check::check;
@@ -26,7 +24,7 @@ use coheap_core::objects::{Directory, Map, Queue, Reference, ledger, map, parcel
 
 use crate::support::alone;
 use crate::support::child::{End, alarm, be_quiet, die, fork, limit_memory};
-use crate::support::objects::{bounded_queue, map, queue, value};
+use crate::support::objects::{bounded_queue, heap, map, queue, value};
 use crate::support::privilege::Folder;
 
 /// What one child may take, in seconds.
@@ -38,9 +36,16 @@ const DAMAGED: i32 = 3;
 const FINE: i32 = 4;
 const OTHER: i32 = 5;
 
-/// A small heap that the test does not leave: leaving is one of the loops.
-fn spoilt_heap() -> ManuallyDrop<Heap> {
-    ManuallyDrop::new(crate::support::objects::heap(1))
+/// Runs a test in a process of its own, which does not come back to the harness: each later fork of
+/// a process that has a damaged heap open looks at that heap.
+fn apart(test: impl FnOnce()) {
+    let _alone = alone();
+    let mut child = fork(|| {
+        alarm(5 * SECONDS);
+        test();
+        0
+    });
+    child.must_succeed();
 }
 
 fn status(answer: Result<()>) -> i32 {
@@ -126,16 +131,18 @@ fn own_two(context: &Context) -> Result<[Reference; 2]> {
 /// Method: each word of the first of two records gets each of some wrong words; close.
 #[test]
 fn a_process_with_a_wrong_record_can_close() {
-    let _alone = alone();
-    for (word, wrong) in (0..WORDS).flat_map(|word| (0..WRONG).map(move |wrong| (word, wrong))) {
-        let heap = spoilt_heap();
-        let closes = || {
-            heap.with(|context| own_two(context).map(drop))?;
-            damage_record(heap.region(), word, wrong);
-            heap.close()
-        };
-        ends(&format!("word {word}, {wrong}"), closes);
-    }
+    apart(|| {
+        for (word, wrong) in (0..WORDS).flat_map(|word| (0..WRONG).map(move |wrong| (word, wrong)))
+        {
+            let heap = heap(1);
+            let closes = || {
+                heap.with(|context| own_two(context).map(drop))?;
+                damage_record(heap.region(), word, wrong);
+                heap.close()
+            };
+            ends(&format!("word {word}, {wrong}"), closes);
+        }
+    });
 }
 
 /// Goal: whatever word of a dead process's record is wrong, whoever opens the heap by its name is
@@ -143,26 +150,28 @@ fn a_process_with_a_wrong_record_can_close() {
 /// Method: as above, but the owner dies; two processes open the heap, sweep it and close it.
 #[test]
 fn a_heap_with_a_wrong_record_of_the_dead_can_be_opened() {
-    let _alone = alone();
-    for (word, wrong) in (0..WORDS).flat_map(|word| (0..WRONG).map(move |wrong| (word, wrong))) {
-        let folder = Folder::new("circles");
-        let path = Some(folder.path().to_owned());
-        let new = Options::new("records");
-        let options = Options { folder: path, max_bytes: Some(1 << 20), ..new };
-        let mut owner = fork(|| {
-            let heap = Heap::open(&options).expect("a small heap");
-            heap.with(|context| own_two(context).map(drop)).expect("room");
-            damage_record(heap.region(), word, wrong);
-            die()
-        });
-        assert_eq!(owner.wait(), End::Signal(libc::SIGKILL));
-        for _ in 0..2 {
-            ends(&format!("word {word}, {wrong}"), || {
-                let heap = Heap::open(&options)?;
-                heap.sweep().and(heap.close())
+    apart(|| {
+        for (word, wrong) in (0..WORDS).flat_map(|word| (0..WRONG).map(move |wrong| (word, wrong)))
+        {
+            let folder = Folder::new("circles");
+            let path = Some(folder.path().to_owned());
+            let new = Options::new("records");
+            let options = Options { folder: path, max_bytes: Some(1 << 20), ..new };
+            let mut owner = fork(|| {
+                let heap = Heap::open(&options).expect("a small heap");
+                heap.with(|context| own_two(context).map(drop)).expect("room");
+                damage_record(heap.region(), word, wrong);
+                die()
             });
+            assert_eq!(owner.wait(), End::Signal(libc::SIGKILL));
+            for _ in 0..2 {
+                ends(&format!("word {word}, {wrong}"), || {
+                    let heap = Heap::open(&options)?;
+                    heap.sweep().and(heap.close())
+                });
+            }
         }
-    }
+    });
 }
 
 /// Goal: a record on the list of a slot that does not say so is damage, for its owner and for the
@@ -170,42 +179,44 @@ fn a_heap_with_a_wrong_record_of_the_dead_can_be_opened() {
 /// Method: take the signature away; close, and sweep after a death.
 #[test]
 fn a_record_without_a_signature_is_damage() {
-    let _alone = alone();
-    let heap = spoilt_heap();
-    let spoil = || {
-        heap.with(|context| own_two(context).map(drop))?;
-        let state = &first_record(heap.region()).state;
-        Region::store(state, state.get() ^ 1 << Record::SIGNED);
-        Ok(())
-    };
-    is_damaged("close", || spoil().and_then(|()| heap.close()));
-    let heap = spoilt_heap();
-    let mut owner = fork(|| {
-        heap.with(|context| own_two(context).map(drop)).expect("room");
-        let state = &first_record(heap.region()).state;
-        Region::store(state, state.get() ^ 1 << Record::SIGNED);
-        die()
+    apart(|| {
+        let heap = heap(1);
+        let spoil = || {
+            heap.with(|context| own_two(context).map(drop))?;
+            let state = &first_record(heap.region()).state;
+            Region::store(state, state.get() ^ 1 << Record::SIGNED);
+            Ok(())
+        };
+        is_damaged("close", || spoil().and_then(|()| heap.close()));
+        let heap = crate::support::objects::heap(1);
+        let mut owner = fork(|| {
+            heap.with(|context| own_two(context).map(drop)).expect("room");
+            let state = &first_record(heap.region()).state;
+            Region::store(state, state.get() ^ 1 << Record::SIGNED);
+            die()
+        });
+        owner.wait();
+        is_damaged("sweep", || heap.sweep().map(drop));
+        is_damaged("sweep again", || heap.sweep().map(drop));
     });
-    owner.wait();
-    is_damaged("sweep", || heap.sweep().map(drop));
-    is_damaged("sweep again", || heap.sweep().map(drop));
 }
 
 /// Goal: a list of references that leads in a circle is damage for a forked child, which looks for
 /// its own record in it, however many records the slot says it has.
 #[test]
 fn a_circle_of_references_is_damage_for_a_child() {
-    let _alone = alone();
-    let heap = spoilt_heap();
-    let [first, _] = heap.with(own_two).expect("room");
-    is_damaged("release of an inherited reference", || {
-        heap.with(|context| {
-            let slot = context.region().slot(context.member().slot());
-            let last = slot.leases.get();
-            Region::store(&context.region().at::<Record>(last)?.next, last);
-            Region::store(&slot.lease_count, u64::MAX);
-            ledger::release(context, &first)
-        })
+    apart(|| {
+        let heap = heap(1);
+        let [first, _] = heap.with(own_two).expect("room");
+        is_damaged("release of an inherited reference", || {
+            heap.with(|context| {
+                let slot = context.region().slot(context.member().slot());
+                let last = slot.leases.get();
+                Region::store(&context.region().at::<Record>(last)?.next, last);
+                Region::store(&slot.lease_count, u64::MAX);
+                ledger::release(context, &first)
+            })
+        });
     });
 }
 
@@ -213,25 +224,26 @@ fn a_circle_of_references_is_damage_for_a_child() {
 /// Method: a process packs two and dies; the last leads to itself, then to the first.
 #[test]
 fn a_circle_of_parcels_is_damage() {
-    let _alone = alone();
-    for circle in ["of one", "of two"] {
-        let heap = spoilt_heap();
-        let (object, _reference) =
-            heap.with(|context| ledger::create(context, &map::Recipe)).expect("room");
-        let target = (object.handle().at, object.handle().generation);
-        leave_behind(&heap, |context| {
-            parcel::pack(context, &mut vec![1; 20], &[target])?;
-            parcel::pack(context, &mut vec![2; 20], &[target])?;
-            let region = context.region();
-            let second: &ParcelHead = region.at(region.control(context.index()).built.get())?;
-            let first: &ParcelHead = region.at(second.next.get())?;
-            let end = if circle == "of one" { first } else { second };
-            Region::store(&first.next, region.offset_of(end));
-            Ok(())
-        });
-        is_damaged(circle, || heap.sweep().map(drop));
-        is_damaged(circle, || heap.with(check).map(drop));
-    }
+    apart(|| {
+        for circle in ["of one", "of two"] {
+            let heap = heap(1);
+            let (object, _reference) =
+                heap.with(|context| ledger::create(context, &map::Recipe)).expect("room");
+            let target = (object.handle().at, object.handle().generation);
+            leave_behind(&heap, |context| {
+                parcel::pack(context, &mut vec![1; 20], &[target])?;
+                parcel::pack(context, &mut vec![2; 20], &[target])?;
+                let region = context.region();
+                let second: &ParcelHead = region.at(region.control(context.index()).built.get())?;
+                let first: &ParcelHead = region.at(second.next.get())?;
+                let end = if circle == "of one" { first } else { second };
+                Region::store(&first.next, region.offset_of(end));
+                Ok(())
+            });
+            is_damaged(circle, || heap.sweep().map(drop));
+            is_damaged(circle, || heap.with(check).map(drop));
+        }
+    });
 }
 
 /// Goal: a chain of husks that leads in a circle is damage for whoever takes them apart.
@@ -240,7 +252,7 @@ fn a_circle_of_parcels_is_damage() {
 fn a_circle_of_husks_is_damage() {
     const INDEX: u64 = 2;
     let _alone = alone();
-    let heap = spoilt_heap();
+    let heap = heap(1);
     let text = value(&heap, "text");
     leave_behind(&heap, |context| {
         text.set(context, &[0; size_of::<Husk>()])?;
@@ -308,19 +320,20 @@ const TAKINGS: [Taking; 4] = [
 /// Method: the first of two segments leads to itself.
 #[test]
 fn a_circle_of_segments_is_damage() {
-    let _alone = alone();
-    for (what, taking) in TAKINGS {
-        let heap = spoilt_heap();
-        let jobs = queue(&heap, "jobs");
-        heap.with(|context| {
-            (0..100).try_for_each(|_| jobs.put(context, &[1; 20]))?;
-            let at = body_of(context, &jobs)?.head_segment.get();
-            Region::store(&context.region().at::<QueueSegment>(at)?.next, at);
-            Ok(())
-        })
-        .expect("room");
-        is_damaged(what, || heap.with(|context| taking(context, &jobs)));
-    }
+    apart(|| {
+        for (what, taking) in TAKINGS {
+            let heap = heap(1);
+            let jobs = queue(&heap, "jobs");
+            heap.with(|context| {
+                (0..100).try_for_each(|_| jobs.put(context, &[1; 20]))?;
+                let at = body_of(context, &jobs)?.head_segment.get();
+                Region::store(&context.region().at::<QueueSegment>(at)?.next, at);
+                Ok(())
+            })
+            .expect("room");
+            is_damaged(what, || heap.with(|context| taking(context, &jobs)));
+        }
+    });
 }
 
 /// Goal: a list of returned items that leads in a circle is damage: items that were taken or are on
@@ -328,39 +341,41 @@ fn a_circle_of_segments_is_damage() {
 /// Method: the last of three returned items leads to the first.
 #[test]
 fn a_circle_of_returned_items_is_damage() {
-    let _alone = alone();
-    for (what, taking) in TAKINGS {
-        let heap = spoilt_heap();
-        let jobs = queue(&heap, "jobs");
-        give_back_three(&heap, &jobs).expect("three items");
-        heap.with(|context| {
-            let body = body_of(context, &jobs)?;
-            let last: &Record = context.region().at(body.returned_last.get())?;
-            Region::store(&last.next, body.returned.get());
-            Ok(())
-        })
-        .expect("three items came back");
-        is_damaged(what, || heap.with(|context| taking(context, &jobs)));
-    }
+    apart(|| {
+        for (what, taking) in TAKINGS {
+            let heap = heap(1);
+            let jobs = queue(&heap, "jobs");
+            give_back_three(&heap, &jobs).expect("three items");
+            heap.with(|context| {
+                let body = body_of(context, &jobs)?;
+                let last: &Record = context.region().at(body.returned_last.get())?;
+                Region::store(&last.next, body.returned.get());
+                Ok(())
+            })
+            .expect("three items came back");
+            is_damaged(what, || heap.with(|context| taking(context, &jobs)));
+        }
+    });
 }
 
 /// Goal: as the test before, for items that were given up.
 #[test]
 fn a_circle_of_failed_items_is_damage() {
-    let _alone = alone();
-    let heap = spoilt_heap();
-    let tries = bounded_queue(&heap, "tries", 0, 1);
-    give_back_three(&heap, &tries).expect("three items");
-    heap.with(|context| {
-        let body = body_of(context, &tries)?;
-        let last: &Record = context.region().at(body.failed_last.get())?;
-        Region::store(&last.next, body.failed.get());
-        Ok(())
-    })
-    .expect("three items failed");
-    is_damaged("failed", || heap.with(|context| tries.failed(context).map(drop)));
-    is_damaged("check", || heap.with(check).map(drop));
-    is_damaged("remove", || heap.with(|context| Directory.remove(context, "tries")));
+    apart(|| {
+        let heap = heap(1);
+        let tries = bounded_queue(&heap, "tries", 0, 1);
+        give_back_three(&heap, &tries).expect("three items");
+        heap.with(|context| {
+            let body = body_of(context, &tries)?;
+            let last: &Record = context.region().at(body.failed_last.get())?;
+            Region::store(&last.next, body.failed.get());
+            Ok(())
+        })
+        .expect("three items failed");
+        is_damaged("failed", || heap.with(|context| tries.failed(context).map(drop)));
+        is_damaged("check", || heap.with(check).map(drop));
+        is_damaged("remove", || heap.with(|context| Directory.remove(context, "tries")));
+    });
 }
 
 /// Puts three items, leases them and returns them.
@@ -380,49 +395,50 @@ fn give_back_three(heap: &Heap, queue: &Queue) -> Result<()> {
 /// arena, that lead to themselves: fill the heap.
 #[test]
 fn a_circle_of_blocks_is_damage_or_a_full_heap() {
-    let _alone = alone();
-    let fill = |heap: &Heap| {
-        let books = map(heap, "books");
-        let set = |number: u64| {
-            let value = vec![1; 20 + number as usize % 3000];
-            heap.with(|context| books.set(context, &number.to_le_bytes(), &value)).map(drop)
+    apart(|| {
+        let fill = |heap: &Heap| {
+            let books = map(heap, "books");
+            let set = |number: u64| {
+                let value = vec![1; 20 + number as usize % 3000];
+                heap.with(|context| books.set(context, &number.to_le_bytes(), &value)).map(drop)
+            };
+            (0..1_000_000).try_for_each(set)
         };
-        (0..1_000_000).try_for_each(set)
-    };
-    let heap = spoilt_heap();
-    fill_a_little(&heap);
-    let spoil = |context: &Context| {
-        let pending = &context.region().control(context.index()).pending;
-        let block = pending.iter().map(Word::get).find(|block| *block != 0).expect("a block");
-        Region::store(context.region().at(block).expect("a block"), block);
-    };
-    ends("reclaim", || {
-        heap.with(|context| {
-            fill_a_little(&heap);
-            spoil(context);
-            reclaim(context)
-        })
-    });
-    is_damaged("check", || heap.with(check).map(drop));
-    for links in [false, true] {
-        let heap = spoilt_heap();
+        let heap = heap(1);
         fill_a_little(&heap);
-        heap.with(|context| {
-            reclaim(context)?;
-            each_partial(context.region(), |index| {
-                let span = context.region().span(index)?;
-                match (links, span.free.get()) {
-                    (true, _) => Region::store(&span.links, (index + 1) << 32 | (index + 1)),
-                    (false, 0) => {}
-                    (false, block) => Region::store(context.region().at(block)?, block),
-                }
-                Ok(())
+        let spoil = |context: &Context| {
+            let pending = &context.region().control(context.index()).pending;
+            let block = pending.iter().map(Word::get).find(|block| *block != 0).expect("a block");
+            Region::store(context.region().at(block).expect("a block"), block);
+        };
+        ends("reclaim", || {
+            heap.with(|context| {
+                fill_a_little(&heap);
+                spoil(context);
+                reclaim(context)
             })
-        })
-        .expect("a whole heap");
-        ends("fill", || fill(&heap));
+        });
         is_damaged("check", || heap.with(check).map(drop));
-    }
+        for links in [false, true] {
+            let heap = crate::support::objects::heap(1);
+            fill_a_little(&heap);
+            heap.with(|context| {
+                reclaim(context)?;
+                each_partial(context.region(), |index| {
+                    let span = context.region().span(index)?;
+                    match (links, span.free.get()) {
+                        (true, _) => Region::store(&span.links, (index + 1) << 32 | (index + 1)),
+                        (false, 0) => {}
+                        (false, block) => Region::store(context.region().at(block)?, block),
+                    }
+                    Ok(())
+                })
+            })
+            .expect("a whole heap");
+            ends("fill", || fill(&heap));
+            is_damaged("check", || heap.with(check).map(drop));
+        }
+    });
 }
 
 /// Calls `act` with the first span of each list of an arena.
@@ -457,17 +473,20 @@ fn fill_a_little(heap: &Heap) {
 /// Method: fill the heap, then set the number of living entries to 0; insert as many again.
 #[test]
 fn a_wrong_number_of_entries_does_not_pack_for_ever() {
-    let _alone = alone();
-    let heap = spoilt_heap();
-    let [books, filler] = ["books", "filler"].map(|name| map(&heap, name));
-    let set = |map: &Map, number: u64, len: usize| {
-        heap.with(|context| map.set(context, &number.to_le_bytes(), &vec![1; len])).map(drop)
-    };
-    (0..300).try_for_each(|number| set(&books, number, 8)).expect("room");
-    for len in [5000, 500, 50, 8] {
-        assert!((0..).try_for_each(|number| set(&filler, number << 8 | len as u64, len)).is_err());
-    }
-    let object: &Object = heap.region().at(books.handle().at).expect("a map");
-    Region::store(&object.root_as::<MapRoot>().live, 0);
-    ends("insert", || (300..3000).try_for_each(|number| set(&books, number, 8)));
+    apart(|| {
+        let heap = heap(1);
+        let [books, filler] = ["books", "filler"].map(|name| map(&heap, name));
+        let set = |map: &Map, number: u64, len: usize| {
+            heap.with(|context| map.set(context, &number.to_le_bytes(), &vec![1; len])).map(drop)
+        };
+        (0..300).try_for_each(|number| set(&books, number, 8)).expect("room");
+        for len in [5000, 500, 50, 8] {
+            assert!(
+                (0..).try_for_each(|number| set(&filler, number << 8 | len as u64, len)).is_err()
+            );
+        }
+        let object: &Object = heap.region().at(books.handle().at).expect("a map");
+        Region::store(&object.root_as::<MapRoot>().live, 0);
+        ends("insert", || (300..3000).try_for_each(|number| set(&books, number, 8)));
+    });
 }
