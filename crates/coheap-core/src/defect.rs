@@ -39,8 +39,12 @@ mistakes! {
     FreeTurnsBeforeUndo,
     /// A dead owner's sequence stays odd.
     LeaveSequenceOdd,
+    /// A dead owner's even sequence stays: readers mix a change of a single word with the next.
+    LeaveSequenceEven,
     /// A dead owner's sequence goes back to the number it had: readers accept what was undone.
     TurnSequenceBack,
+    /// Who finds a queue empty and closed does not look again, and misses the last item.
+    ReadClosedLate,
     /// Attempts at an item are not counted.
     CountNoAttempts,
     /// A lease is acked without asking whether it is still held.

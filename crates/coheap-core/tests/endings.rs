@@ -6,6 +6,8 @@
 mod support;
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use coheap_core::Typed as _;
 use coheap_core::check::check;
@@ -15,7 +17,7 @@ use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Directory, Map, Queue, estate};
+use coheap_core::objects::{Directory, Map, Queue, estate, ledger};
 use coheap_core::objects::{map, queue};
 use coheap_core::os::failpoint;
 use coheap_core::sync::row::{RowWord, State};
@@ -118,6 +120,109 @@ fn a_lease_happens_whole_or_not_at_all() {
         has_survived
     });
     assert!(has_survived, "the lessee never got through");
+}
+
+/// Goal: who reads without a turn never puts something from before a death together with something
+/// from after it.
+/// Method: note the sequence and the entries; a child changes one word, and is killed before each of
+/// its stores; once it is recovered, the sequence has moved if the entries differ.
+#[test]
+fn a_change_that_outlives_its_writer_moves_the_sequence() {
+    let has_survived = (0..100).any(|die_at| {
+        let heap = heap();
+        let map = map(&heap);
+        heap.with(|context| map.set(context, b"key", b"before")).expect("a write");
+        let entries = || heap.with(|context| map.snapshot(context)).expect("entries").to_vec();
+        let (before, sequence) = (entries(), heap.sequence(&map).expect("no open change"));
+        let has_survived = until_store(&heap, die_at, |context| {
+            map.set(context, b"key", b"after!").expect("a write");
+        });
+        heap.with(estate::sweep).expect("a sweep");
+        let is_the_same = entries() == before;
+        let seems_the_same = heap.is_unchanged(&map, sequence);
+        assert!(is_the_same || !seems_the_same, "death before store {die_at}: {:?}", entries());
+        assert!(!is_the_same || !has_survived);
+        has_survived
+    });
+    assert!(has_survived, "the writer never got through");
+}
+
+/// A way to take an item, and a way to put the last one.
+type Taking = fn(&Rc<Context>, &Queue) -> Result<(), Error>;
+
+const TAKINGS: [Taking; 5] = [
+    |context, queue| queue.get(context, &mut Vec::new()),
+    |context, queue| queue.get_wait(context, None, &mut Vec::new()),
+    |context, queue| queue.lease(context, &mut Vec::new()).map(drop),
+    |context, queue| queue.lease_wait(context, None, &mut Vec::new()).map(drop),
+    |context, queue| {
+        let mut transaction = Transaction::begin(Rc::clone(context), None)?;
+        transaction.on(queue).get(&mut Vec::new())?;
+        transaction.commit()
+    },
+];
+
+const PUTTINGS: [Taking; 3] = [
+    |context, queue| queue.put(context, b"last"),
+    |context, queue| queue.put_many(context, &[b"last"]).map(drop),
+    |context, queue| {
+        let mut transaction = Transaction::begin(Rc::clone(context), None)?;
+        transaction.on(queue).put(b"last")?;
+        transaction.commit()
+    },
+];
+
+/// Goal: who hears that a queue is closed and done has not missed what was put before.
+/// Method: for each way to take and to put: one thread takes until it hears that the queue is
+/// closed, another puts one item and closes, some time after the first began; over and over, with a
+/// queue that had an item before, so that its chain is there.
+#[test]
+fn the_item_that_is_put_before_a_close_is_never_missed() {
+    const LONG: Duration = Duration::from_millis(400);
+    let heap = heap();
+    for (taking, putting) in (0..TAKINGS.len()).flat_map(|t| [(t, 0), (t, 1), (t, 2)]) {
+        let began = Instant::now();
+        let mut rounds = 0;
+        while began.elapsed() < LONG {
+            rounds += 1;
+            let (queue, reference) = heap
+                .with(|context| ledger::create(context, &queue::Recipe::default()))
+                .expect("room for a queue");
+            meet(&heap, &queue, TAKINGS[taking], PUTTINGS[putting], rounds);
+            heap.with(|context| ledger::release(context, &reference)).expect("released");
+        }
+        assert!(rounds > 1, "way {taking}, {putting}: a single round took {:?}", began.elapsed());
+    }
+}
+
+/// One thread takes from a queue into which another puts the last item.
+fn meet(heap: &Heap, queue: &Queue, take: Taking, put: Taking, round: u32) {
+    let first = heap.with(|context| {
+        queue.put(context, b"first")?;
+        queue.get(context, &mut Vec::new())
+    });
+    first.expect("one item");
+    let begins = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let taker = scope.spawn(|| {
+            let context = heap.context().expect("a context");
+            begins.store(true, Ordering::SeqCst);
+            loop {
+                match take(&context, queue) {
+                    Err(Error::Empty) => {}
+                    other => return other,
+                }
+            }
+        });
+        while !begins.load(Ordering::SeqCst) {
+            std::hint::spin_loop();
+        }
+        (0..round % 64 * 16).for_each(|_| std::hint::spin_loop());
+        let context = heap.context().expect("a context");
+        put(&context, queue).expect("room");
+        queue.close(&context).expect("a queue");
+        assert_eq!(taker.join().expect("no panic"), Ok(()), "round {round}");
+    });
 }
 
 /// Goal: a commit that saves more words than a journal has room for at first is whole or nothing.

@@ -7,7 +7,7 @@
 //! ```text
 //! byte of the victim taken (one process) -> slot RECOVERING by swap (one thread)
 //!   -> every journal undone, its count stored as 0
-//!   -> every turn of the victim: sequence even, owner word free
+//!   -> every turn of the victim: sequence moved to a later even number, owner word free
 //!   -> chunks and rows of the victim free
 //! -> slot ESTATE -> byte free -> all sleepers are woken
 //! ```
@@ -147,9 +147,13 @@ fn free_turns(region: &Region, victim: Incarnation) {
         if !is_victims(region, word, victim) {
             continue;
         }
+        let is_odd = turn.sequence.get() & 1 == 1;
+        let stays = if is_odd { Mistake::LeaveSequenceOdd } else { Mistake::LeaveSequenceEven };
         if defect(Mistake::TurnSequenceBack) {
             Region::store(&turn.sequence, turn.sequence.get() & !1);
-        } else if turn.sequence.get() & 1 == 1 && !defect(Mistake::LeaveSequenceOdd) {
+        } else if !defect(stays) {
+            // Also an even one: the victim may have died between the one store of a change and the
+            // store that moves the sequence.
             turn::close(turn);
         }
         turn::free_of_dead(turn, Owner::of(word));

@@ -183,8 +183,7 @@ pub fn close(turn: &Turn) {
 /// Stores one word that the turn guards, as a change of its own, and moves the sequence to the next
 /// even number: a reader without the turn that saw the old word detects the change and retries.
 ///
-/// A death between the two stores does no harm: every reader so far saw the word before or after
-/// it, and the next change moves the sequence.
+/// After a death between the two stores, recovery moves the sequence.
 #[inline(always)]
 pub fn store_one(turn: &Turn, word: &Word, value: u64) {
     // A reader that sees this word also sees the earlier store to the sequence.

@@ -112,6 +112,16 @@ impl Queue {
         self.hold_and_look(context, self.head_view(None), |_, _| false)
     }
 
+    /// Takes both turns and reads the tail.
+    pub(super) fn hold_both<'a>(
+        &self,
+        context: &'a Context,
+    ) -> Result<(Held<'a>, &'a QueueBody, Far)> {
+        let held = context.hold_all(&[self.handle.turn, self.handle.second_turn])?;
+        let body = self.body(context.region())?;
+        Ok((held, body, Far::of_tail(body)))
+    }
+
     /// `will_do` decides whether the numbers of the last read are enough for the caller.
     #[inline]
     fn hold_and_look<'a>(

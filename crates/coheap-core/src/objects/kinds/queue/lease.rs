@@ -13,7 +13,7 @@ use crate::objects::cell::{self, Cell};
 use crate::objects::{estate, husk, ledger};
 
 use super::records;
-use super::{Failed, Lease, Queue, ends, nothing, read_item};
+use super::{Failed, Lease, Queue, ends, read_item};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
 
 impl Queue {
@@ -60,7 +60,7 @@ impl Queue {
             Lease { record: at, serial, attempt }
         } else {
             if body.head.get() == tail.moved {
-                return Err(nothing(body, tail));
+                return Err(self.nothing(context, held, tail));
             }
             match ensured {
                 Err(Error::HeapFull { .. }) if body.reserve.get() != 0 => {}

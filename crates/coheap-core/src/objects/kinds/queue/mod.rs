@@ -36,6 +36,7 @@ pub(crate) use lease::{ack_within, find_lease, nack_within};
 pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
 
 use crate::allocator::{self, Room};
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Object, QueueBody, QueueRoot};
@@ -221,7 +222,7 @@ impl Queue {
             records::take_returned(&held, body, out)?;
         } else {
             if body.head.get() == tail.moved {
-                return Err(nothing(body, tail));
+                return Err(self.nothing(context, held, tail));
             }
             ends::take(&held, body, out)?;
         }
@@ -318,11 +319,6 @@ impl Queue {
     }
 }
 
-/// Returns why there is nothing to take. The head's turn is held.
-fn nothing(body: &QueueBody, tail: Far) -> Error {
-    if body.closed.acquire() != 0 && is_idle(body, tail) { Error::ShutDown } else { Error::Empty }
-}
-
 /// Checks whether `count` more items may be put. The tail's turn is held.
 #[inline(always)]
 pub(crate) fn check_place(body: &QueueBody, head: Far, count: u64) -> Result<()> {
@@ -349,6 +345,37 @@ pub(crate) fn is_idle(body: &QueueBody, tail: Far) -> bool {
 }
 
 impl Queue {
+    /// Returns why there is nothing to take: the head's turn is held, and the tail was read as
+    /// `tail`.
+    #[cold]
+    fn nothing(&self, context: &Context, held: Held<'_>, tail: Far) -> Error {
+        match self.is_shut_down(context, held, tail) {
+            Ok(true) => Error::ShutDown,
+            Ok(false) => Error::Empty,
+            Err(error) => error,
+        }
+    }
+
+    /// Returns whether the queue is closed and no item will ever come. What was put just before it
+    /// was closed may have been put after `tail` was read: who sees that it is closed looks again.
+    fn is_shut_down(&self, context: &Context, held: Held<'_>, tail: Far) -> Result<bool> {
+        let region = context.region();
+        let body = self.body(region)?;
+        if body.closed.acquire() == 0 {
+            return Ok(false);
+        }
+        if defect(Mistake::ReadClosedLate) {
+            return Ok(is_idle(body, tail));
+        }
+        if let Some(tail) = self.look_at_tail(region, body) {
+            return Ok(is_idle(body, tail));
+        }
+        // Changes were open all the time.
+        drop(held);
+        let (_held, body, tail) = self.hold_both(context)?;
+        Ok(is_idle(body, tail))
+    }
+
     /// Returns whether sleepers must be woken because everything is done: those that wait for that,
     /// and those that wait for an item that will never come. In doubt they are woken and check. The
     /// head's turn is held.

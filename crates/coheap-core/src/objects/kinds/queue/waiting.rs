@@ -5,7 +5,7 @@
 //! woken sleeper passes the note on, because one wake may stand for many sleepers.
 
 use super::promise::Promise;
-use super::{Lease, Queue, check_place, is_idle, nothing};
+use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::{Region, Signal};
@@ -249,9 +249,9 @@ impl Queue {
 
     /// Checks whether an item could be taken now.
     fn check_item(&self, context: &Context) -> Result<()> {
-        let (_held, body, tail) = self.hold_head_and_look(context)?;
+        let (held, body, tail) = self.hold_head_and_look(context)?;
         let is_there = body.returned.get() != 0 || body.head.get() != tail.moved;
-        if is_there { Ok(()) } else { Err(nothing(body, tail)) }
+        if is_there { Ok(()) } else { Err(self.nothing(context, held, tail)) }
     }
 
     /// Waits until an item could be put, without putting one. Returns at `until`, as
