@@ -14,10 +14,11 @@ use std::sync::Arc;
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::kept::Kept;
-use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, ContextRow, Control};
+use crate::memory::{Region, Signal};
 use crate::os;
-use crate::sync::{Member, Owner, row};
+use crate::sync::wait::Pause;
+use crate::sync::{Member, Owner, Patience, row};
 
 /// The offsets of a head word and of a link word, and the block that is put on the chain.
 pub(crate) type Chained = [u64; 3];
@@ -124,6 +125,28 @@ impl Context {
     #[inline(always)]
     pub fn is_own(&self) -> bool {
         self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
+    }
+
+    /// Begins a wait that sleeps on `signal`, or goes on with it, if it was interrupted.
+    pub(crate) fn begin_wait(&self, patience: &mut Patience, signal: &Signal) {
+        if let Some(before) = self.kept.interrupted.take() {
+            patience.go_on(self.region(), signal, before);
+        }
+    }
+
+    /// Sleeps one slice of a wait, and keeps its patience if a signal of the system interrupts it.
+    pub(crate) fn pause(
+        &self,
+        patience: &mut Patience,
+        signal: &Signal,
+        seen: u32,
+        owner: Option<Owner>,
+    ) -> Result<Pause> {
+        let pause = patience.pause(self.member(), self.index, signal, seen, owner)?;
+        if pause == Pause::Interrupted {
+            self.kept.interrupted.set(Some(patience.interrupted(self.region(), signal)));
+        }
+        Ok(pause)
     }
 
     /// Runs an operation that waits until `deadline`, in nanoseconds of [`os::now`], for a turn or

@@ -14,6 +14,7 @@ use std::cell::{Cell, OnceCell};
 
 use crate::error::{Error, Result};
 use crate::memory::layout::CLASS_ROWS;
+use crate::sync::wait::Interrupted;
 
 /// All state that is kept for a thread.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Kept {
     pub(crate) locks: OwnLocks,
     /// Everybody's who waits for a turn, or for a transaction.
     pub(crate) waiting: Waiting,
+    /// The waits': the last one, if a signal of the system interrupted it.
+    pub(crate) interrupted: Cell<Option<Interrupted>>,
     /// The transaction's; a thread has one at a time.
     pub(crate) transaction: OwnTransaction,
 }

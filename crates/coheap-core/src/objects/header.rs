@@ -149,6 +149,7 @@ impl Handle {
         let region = context.region();
         let mut is_published = false;
         let mut is_late = false;
+        context.begin_wait(&mut patience, &self.object(region)?.signal);
         loop {
             let held = match context.within(&patience, || context.hold(self.turn)) {
                 Err(Error::Busy { .. }) if patience.is_over() => return Err(Error::TimedOut),
@@ -185,7 +186,7 @@ impl Handle {
             if deadlock::is_victim(member, context.index()) {
                 return Err(Error::Deadlock);
             }
-            match patience.pause(member, context.index(), &object.signal, seen, Some(owner))? {
+            match context.pause(&mut patience, &object.signal, seen, Some(owner))? {
                 Pause::OwnerGone => {
                     super::estate::bury(context, owner)?;
                     break_dead_lock(object, owner);

@@ -70,6 +70,7 @@ pub fn wait_judging(
     deadline: Option<u64>,
     dead_owner: impl Fn(&Turn) -> Result<Option<Incarnation>>,
 ) -> Result<Taken> {
+    let mut next_look = os::now() + SLICE;
     loop {
         let seen = turn.signal.seen();
         let word = turn.owner.acquire();
@@ -88,17 +89,17 @@ pub fn wait_judging(
         {
             continue;
         }
-        let slice = deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE));
-        match os::wait(turn.signal.futex(), seen, slice) {
-            os::Wake::TimedOut => {
-                if let Some(dead) = dead_owner(turn)? {
-                    return Ok(Taken::OwnerDead(dead));
-                }
+        let slice = deadline.map_or(next_look, |deadline| deadline.min(next_look));
+        let wake = os::wait(turn.signal.futex(), seen, slice);
+        // A caller that begins again after each signal would never come to the end of a slice.
+        if wake != os::Wake::Woken || os::now() >= next_look {
+            next_look = os::now() + SLICE;
+            if let Some(dead) = dead_owner(turn)? {
+                return Ok(Taken::OwnerDead(dead));
             }
-            os::Wake::Interrupted if deadline.is_some() => {
-                return Ok(leave(turn, Taken::Interrupted));
-            }
-            os::Wake::Interrupted | os::Wake::Woken => {}
+        }
+        if wake == os::Wake::Interrupted && deadline.is_some() {
+            return Ok(leave(turn, Taken::Interrupted));
         }
     }
 }

@@ -10,7 +10,8 @@
 //!   recovery of a dead process wakes them.
 //!
 //! What always holds: a sleeper publishes the signal that it sleeps on, so that a recovery can wake
-//! all of them; deadlines are absolute; a signal of the system interrupts the wait.
+//! all of them; all times are absolute; a signal of the system interrupts the wait, and one that
+//! begins again goes on where it was.
 
 use super::holder::{self, Holder};
 use super::{Member, Owner};
@@ -49,6 +50,24 @@ pub enum Pause {
     Tick(u32),
 }
 
+/// What a wait that a signal of the system interrupted has to keep, for when its caller begins it
+/// again: somebody who is interrupted all the time would else never look whether the owner lives,
+/// and never have waited long.
+#[derive(Debug, Clone, Copy)]
+pub struct Interrupted {
+    /// The offset of the signal that was slept on.
+    signal: u64,
+    /// When the wait was interrupted.
+    at: u64,
+    started: u64,
+    next_watch: u64,
+    next_tick: u64,
+    ticks: u32,
+}
+
+/// A wait for the same that begins within this time goes on, in nanoseconds.
+const SAME_WAIT: u64 = 1_000 * MILLISECOND;
+
 /// One wait, over all its slices.
 #[derive(Debug)]
 pub struct Patience {
@@ -81,6 +100,30 @@ impl Patience {
     fn new_or_again(started: u64, deadline: Option<u64>, is_endless: bool) -> Self {
         let next_watch = started.saturating_add(WATCH);
         Self { started, deadline, is_endless, ticks: 0, next_tick: 0, next_watch, watched_at: None }
+    }
+
+    /// Returns what is to be kept of this wait, which a signal of the system interrupts.
+    pub fn interrupted(&self, region: &Region, signal: &Signal) -> Interrupted {
+        Interrupted {
+            signal: region.offset_of(signal),
+            at: os::now(),
+            started: self.started,
+            next_watch: self.next_watch,
+            next_tick: self.next_tick,
+            ticks: self.ticks,
+        }
+    }
+
+    /// Goes on with a wait for the same signal that was interrupted a moment ago.
+    pub fn go_on(&mut self, region: &Region, signal: &Signal, before: Interrupted) {
+        let is_same = before.signal == region.offset_of(signal)
+            && self.started.saturating_sub(before.at) < SAME_WAIT;
+        if is_same {
+            self.started = self.started.min(before.started);
+            self.next_watch = before.next_watch;
+            self.next_tick = before.next_tick;
+            self.ticks = before.ticks;
+        }
     }
 
     /// Returns whether this wait has slept through its first short slices.
@@ -159,6 +202,10 @@ impl Patience {
         let wake = os::wait(signal.futex(), seen, until);
         Region::store(&row.sleeps_on, 0);
         match wake {
+            Wake::Interrupted if os::now() >= self.next_watch => {
+                let found = self.watch(member, role, owner)?;
+                Ok(if found == Pause::Look { Pause::Interrupted } else { found })
+            }
             Wake::Interrupted => Ok(Pause::Interrupted),
             Wake::TimedOut if role == Role::Ticker => Ok(self.tick()),
             Wake::TimedOut => self.watch(member, role, owner),

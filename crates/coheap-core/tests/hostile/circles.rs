@@ -251,22 +251,23 @@ fn a_circle_of_parcels_is_damage() {
 #[test]
 fn a_circle_of_husks_is_damage() {
     const INDEX: u64 = 2;
-    let _alone = alone();
-    let heap = heap(1);
-    let text = value(&heap, "text");
-    leave_behind(&heap, |context| {
-        text.set(context, &[0; size_of::<Husk>()])?;
-        let region = context.region();
-        let object: &Object = region.at(text.handle().at)?;
-        let at = object.root_as::<MutexRoot>().cell[1].get();
-        let husk: &Husk = region.at(at)?;
-        husk.parts.iter().for_each(|word| Region::store(word, 0));
-        Region::store(&husk.next, at);
-        Region::store(&husk.info, (Kind::Map as u64) << 16 | INDEX << 8);
-        Region::store(&region.control(context.index()).husks, at);
-        Ok(())
+    apart(|| {
+        let heap = heap(1);
+        let text = value(&heap, "text");
+        leave_behind(&heap, |context| {
+            text.set(context, &[0; size_of::<Husk>()])?;
+            let region = context.region();
+            let object: &Object = region.at(text.handle().at)?;
+            let at = object.root_as::<MutexRoot>().cell[1].get();
+            let husk: &Husk = region.at(at)?;
+            husk.parts.iter().for_each(|word| Region::store(word, 0));
+            Region::store(&husk.next, at);
+            Region::store(&husk.info, (Kind::Map as u64) << 16 | INDEX << 8);
+            Region::store(&region.control(context.index()).husks, at);
+            Ok(())
+        });
+        is_damaged("take apart", || take_apart(&heap));
     });
-    is_damaged("take apart", || take_apart(&heap));
 }
 
 /// Wants more room than there can be, which takes apart what the dead have left.

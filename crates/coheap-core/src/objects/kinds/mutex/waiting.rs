@@ -46,6 +46,7 @@ impl Mutex {
     ) -> Result<()> {
         let (region, member) = (context.region(), context.member());
         let mut is_published = false;
+        context.begin_wait(patience, &root.signal);
         loop {
             self.handle.object(region)?;
             let seen = root.signal.seen();
@@ -61,9 +62,13 @@ impl Mutex {
                 deadlock::publish(region, context.index(), region.offset_of(&root.lock));
                 is_published = true;
             }
-            match patience.pause(member, context.index(), &root.signal, seen, Some(owner))? {
+            match context.pause(patience, &root.signal, seen, Some(owner))? {
                 Pause::Look => {}
-                Pause::Interrupted => return Err(Error::Interrupted),
+                // Who is interrupted all the time finds the deadlock, too.
+                Pause::Interrupted if !is_deadlocked(context, patience) => {
+                    return Err(Error::Interrupted);
+                }
+                Pause::Interrupted => return Err(Error::Deadlock),
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::OwnerGone => return Ok(()),
                 Pause::TimedOut if wait::is_gone(member, owner)? => return Ok(()),
@@ -108,6 +113,7 @@ impl Mutex {
     ) -> Result<Acquired> {
         let region = context.region();
         let mut is_published = false;
+        context.begin_wait(patience, &root.signal);
         loop {
             let seen = root.signal.seen();
             let word = root.lock.acquire();
@@ -125,10 +131,13 @@ impl Mutex {
                 deadlock::publish(region, context.index(), region.offset_of(&root.lock));
                 is_published = true;
             }
-            let member = context.member();
-            match patience.pause(member, context.index(), &root.signal, seen, Some(owner))? {
+            match context.pause(patience, &root.signal, seen, Some(owner))? {
                 Pause::Look => {}
-                Pause::Interrupted => return Err(Error::Interrupted),
+                // Who is interrupted all the time finds the deadlock, too.
+                Pause::Interrupted if !is_deadlocked(context, patience) => {
+                    return Err(Error::Interrupted);
+                }
+                Pause::Interrupted => return Err(Error::Deadlock),
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::TimedOut => {
                     let acquired = self.try_lock(context)?;

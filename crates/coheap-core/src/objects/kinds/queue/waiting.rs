@@ -358,7 +358,8 @@ impl Queue {
         if context.kept.transaction.is_open() {
             return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
-        match patience.pause(context.member(), context.index(), signal, seen, None)? {
+        context.begin_wait(patience, signal);
+        match context.pause(patience, signal, seen, None)? {
             Pause::Look | Pause::OwnerGone => Ok(()),
             Pause::Tick(part) => estate::tick(context, part),
             Pause::TimedOut => Err(late),
