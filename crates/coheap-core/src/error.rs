@@ -89,6 +89,11 @@ pub enum Error {
         /// Words that one change may save.
         max: u64,
     },
+    /// This process has no memory for a copy of what is stored.
+    NoMemory {
+        /// Bytes of the copy.
+        wanted: u64,
+    },
     /// Living processes, or living threads, use every row of a table.
     TableFull {
         /// What the table is for: `"processes"` or `"threads"`.
@@ -213,6 +218,10 @@ impl Error {
             Self::Overflow => {
                 "the sum is outside the range of a signed 64-bit integer; nothing was changed; use \
                  a smaller number"
+            }
+            Self::NoMemory { .. } => {
+                "this process has no memory for a copy of what is stored; nothing was changed; free \
+                 memory, or raise the limit of the process"
             }
             Self::NotOwner => {
                 "the caller does not hold the lock; nothing was changed; acquire it first"

@@ -8,8 +8,8 @@
 
 use coheap_core::{Error, Kind, system};
 use pyo3::exceptions::{
-    PyKeyError, PyOSError, PyOverflowError, PyPermissionError, PyRuntimeError, PyTimeoutError,
-    PyTypeError, PyValueError,
+    PyKeyError, PyMemoryError, PyOSError, PyOverflowError, PyPermissionError, PyRuntimeError,
+    PyTimeoutError, PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
 
@@ -28,6 +28,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
             let set = numbers.iter().try_for_each(|(name, number)| value.setattr(*name, **number));
             set.err().unwrap_or(full)
         }
+        Error::NoMemory { .. } => PyMemoryError::new_err(message),
         Error::Doomed(why) => doomed(py, why, subject),
         Error::InTransaction => PyRuntimeError::new_err(format!(
             "{subject}: an open block of coheap.atomic in this thread holds it, and the caller is \

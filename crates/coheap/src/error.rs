@@ -33,6 +33,11 @@ pub enum Error {
         /// The limit that the heap was created with, in bytes.
         max: u64,
     },
+    /// This process has no memory for a copy of what is stored. The heap is as it was.
+    NoMemory {
+        /// Bytes of the copy.
+        wanted: u64,
+    },
     /// One transaction, or one call, would change too much at once. Split it into smaller ones.
     TransactionTooLarge {
         /// Words of eight bytes that it would change.
@@ -85,6 +90,7 @@ impl From<coheap_core::Error> for Error {
             Engine::Full => Self::Full,
             Engine::ShutDown => Self::ShutDown,
             Engine::HeapFull { wanted, used, max } => Self::HeapFull { wanted, used, max },
+            Engine::NoMemory { wanted } => Self::NoMemory { wanted },
             Engine::TransactionTooLarge { words, max } => Self::TransactionTooLarge { words, max },
             Engine::ObjectGone => Self::ObjectGone,
             Engine::LeaseLost => Self::LeaseLost,
@@ -114,6 +120,7 @@ impl fmt::Display for Error {
             Self::HeapFull { wanted, used, max } => {
                 Engine::HeapFull { wanted: *wanted, used: *used, max: *max }.fmt(f)
             }
+            Self::NoMemory { wanted } => Engine::NoMemory { wanted: *wanted }.fmt(f),
             Self::TransactionTooLarge { words, max } => {
                 Engine::TransactionTooLarge { words: *words, max: *max }.fmt(f)
             }

@@ -19,5 +19,5 @@ pub mod word;
 
 pub use atomic::{Ordering, fence};
 pub use chain::Chain;
-pub use region::Region;
+pub use region::{Region, private_list, reserve_private};
 pub use word::{Signal, Word};

@@ -359,13 +359,15 @@ impl Region {
     }
 
     /// Adds `len` bytes from `at` to `out`, copied word by word.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`]; [`Error::NoMemory`] when `out` cannot grow; nothing was copied.
     #[inline]
-    pub fn append_to(&self, at: u64, len: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    pub fn append_to(&self, at: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
         // The range is checked before memory is asked for: a torn length costs nothing.
         let words = self.words(at, len.div_ceil(8))?;
-        if out.try_reserve(size_of_val(words)).is_err() {
-            return Err(Corrupt { what: "length of a value", at: len as u64 });
-        }
+        reserve_private(out, size_of_val(words))?;
         let start = out.len();
         let first = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
         for (number, word) in words.iter().enumerate() {
@@ -466,6 +468,28 @@ impl Region {
     pub fn protect(&self, writable: bool) {
         self.mapping.protect(writable);
     }
+}
+
+/// Makes private memory for `more` things, as many as the heap says there are.
+///
+/// # Errors
+///
+/// [`Error::NoMemory`], where the standard library would end the process.
+#[inline]
+pub fn reserve_private<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
+    let wanted = more.saturating_mul(size_of::<T>()) as u64;
+    list.try_reserve(more).map_err(|_| Error::NoMemory { wanted })
+}
+
+/// Returns an empty list with private memory for so many things.
+///
+/// # Errors
+///
+/// As [`reserve_private`].
+pub fn private_list<T>(len: u64) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    reserve_private(&mut list, len as usize)?;
+    Ok(list)
 }
 
 /// Up to eight bytes as a word, zeros behind them. Put together from overlapping halves: a copy

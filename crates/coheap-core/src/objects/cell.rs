@@ -133,20 +133,20 @@ impl Cell {
 
     /// Replaces `out` by the value's bytes.
     #[inline]
-    pub fn read(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    pub fn read(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
         self.append_to(region, out)
     }
 
     /// Appends the value's bytes to `out`.
     #[inline]
-    pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         if let Some((len, at)) = self.block() {
             return region.append_to(at, usize::try_from(len).unwrap_or(usize::MAX), out);
         }
         let len = (self.0 & 0xff) as usize;
         if len > INLINE {
-            return Err(Corrupt { what: "cell", at: self.0 });
+            return Err(Corrupt { what: "cell", at: self.0 }.into());
         }
         let mut both = [0u8; 16];
         both[..8].copy_from_slice(&self.0.to_le_bytes());

@@ -6,10 +6,11 @@ use coheap_core::error::Error;
 use coheap_core::heap::{Heap, Options};
 use coheap_core::memory::layout::{self, SPAN_BYTES};
 use coheap_core::objects::Map;
+use coheap_core::transaction::Transaction;
 
 use crate::support::alone;
 use crate::support::child::{alarm, fork, limit, limit_memory};
-use crate::support::objects::{heap, map, settle_and_check};
+use crate::support::objects::{heap, map, queue, settle_and_check, value};
 use crate::support::privilege::{Folder, skipped};
 
 const LARGE: usize = 50_000;
@@ -43,6 +44,54 @@ fn named(folder: &Folder, max_bytes: u64) -> Options {
     options.folder = Some(folder.path().to_owned());
     options.max_bytes = Some(max_bytes);
     options
+}
+
+/// Goal: a process without memory for a copy is told so, and nothing is lost or damaged by it.
+/// Method: values, entries and items of 64 MiB; a child that may have 16 MiB more reads each of them
+/// and takes the items, alone and in a transaction; the parent finds all of them afterwards.
+#[test]
+fn no_private_memory_is_an_error_of_its_own() {
+    const LEN: usize = 64 << 20;
+    let _alone = alone();
+    let heap = heap(512);
+    let (number, books, jobs) = (value(&heap, "number"), map(&heap, "books"), queue(&heap, "jobs"));
+    let large = vec![7; LEN];
+    heap.with(|context| {
+        number.set(context, &large)?;
+        books.set(context, b"key", &large)?;
+        jobs.put(context, &large)
+    })
+    .expect("room");
+    let mut child = fork(|| {
+        alarm(60);
+        let context = heap.context().expect("a member");
+        limit_memory(16 << 20);
+        let mut out = Vec::new();
+        let refused = Err(Error::NoMemory { wanted: LEN as u64 });
+        assert_eq!(number.get(&context, &mut out), refused);
+        assert_eq!(books.get(&context, b"key", &mut out).map(drop), refused);
+        assert_eq!(books.snapshot(&context).map(drop), refused);
+        assert_eq!(books.remove(&context, b"key", &mut out).map(drop), refused);
+        assert_eq!(books.pop_last(&context, &mut Vec::new(), &mut out).map(drop), refused);
+        assert_eq!(jobs.get(&context, &mut out), refused);
+        assert_eq!(jobs.lease(&context, &mut out).map(drop), refused);
+        assert_eq!(jobs.lease_wait(&context, None, &mut out).map(drop), refused);
+        let mut transaction = Transaction::begin(context, None).expect("a transaction");
+        assert_eq!(transaction.on(&jobs).get(&mut out).map(drop), refused);
+        assert_eq!(transaction.on(&books).get(b"key", &mut out).map(drop), refused);
+        0
+    });
+    child.must_succeed();
+    settle_and_check(&heap);
+    let mut out = Vec::new();
+    heap.with(|context| {
+        jobs.get(context, &mut out)?;
+        assert!(out == large, "the item is another one");
+        assert!(books.get(context, b"key", &mut out)?);
+        assert!(out == large, "the entry is another one");
+        Ok(())
+    })
+    .expect("nothing is lost");
 }
 
 /// Goal: a file system without room is a full heap, and no store to it is ever a SIGBUS.

@@ -16,8 +16,8 @@ use super::{Key, growth};
 use crate::allocator::{self, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held, MAX_WORDS};
-use crate::memory::Region;
 use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_BYTES};
+use crate::memory::{Region, private_list};
 use crate::objects::cell::{self, Cell};
 use crate::objects::parcel;
 use crate::wire::{INT_BYTES, int_bytes};
@@ -281,7 +281,7 @@ enum Buckets {
 
 impl Buckets {
     fn built(table: &Table<'_>, writes: &[Write]) -> Result<Self> {
-        let mut buckets = Vec::with_capacity(table.live() as usize % (1 << 24));
+        let mut buckets = private_list(table.live())?;
         for leaf in index_leaves(table)? {
             let shape = leaf_shape(table.region, leaf)?;
             let all =

@@ -15,8 +15,8 @@ use super::table::{Table, directory_room, index_leaves, leaf_at, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
-use crate::memory::Word;
 use crate::memory::layout::Object;
+use crate::memory::{Word, private_list};
 
 /// Writes a whole leaf that no reader can reach yet.
 pub(super) fn fill(
@@ -153,7 +153,8 @@ pub(super) fn build(
     for begin in &mut ends {
         (*begin, end) = (end, end + *begin);
     }
-    let mut sorted = vec![0; end];
+    let mut sorted = private_list(end as u64)?;
+    sorted.resize(end, 0);
     for bucket in buckets {
         let next = &mut ends[leaf_of(bucket)];
         sorted[*next] = bucket.0;

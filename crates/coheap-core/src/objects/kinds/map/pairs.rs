@@ -2,8 +2,8 @@
 //!
 //! What always holds: the ends only grow, and the last one is the end of the bytes.
 
-use crate::error::Corrupt;
-use crate::memory::Region;
+use crate::error::Result;
+use crate::memory::{Region, reserve_private};
 use crate::objects::cell::Cell;
 
 /// A key and its value.
@@ -102,10 +102,11 @@ impl Pairs {
 
     /// Adds the entry with these cells.
     #[inline]
-    pub(super) fn load(&mut self, region: &Region, key: Cell, value: Cell) -> Result<(), Corrupt> {
+    pub(super) fn load(&mut self, region: &Region, key: Cell, value: Cell) -> Result<()> {
         key.append_to(region, &mut self.bytes)?;
         let middle = self.bytes.len();
         value.append_to(region, &mut self.bytes)?;
+        reserve_private(&mut self.ends, 1)?;
         self.ends.push((middle, self.bytes.len()));
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::allocator::Room;
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
 use crate::memory::layout::{ENTRY_BYTES, MapEntry, MapRoot, Object, SEGMENT_ENTRIES, WORD_BYTES};
-use crate::memory::{Region, Word};
+use crate::memory::{Region, Word, private_list};
 use crate::objects::cell::{self, Cell};
 
 /// The number of keys that are prefetched together.
@@ -207,8 +207,9 @@ pub(super) fn leaf_of<'a>(table: &Table<'a>, hash: u32) -> Result<Option<&'a [Wo
 }
 
 /// Returns the hash of each position, from the index; 0 for removed ones.
-pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>, Corrupt> {
-    let mut hashes = vec![0; table.used() as usize];
+pub(super) fn hashes_by_position(table: &Table<'_>) -> Result<Vec<u32>> {
+    let mut hashes = private_list(table.used())?;
+    hashes.resize(table.used() as usize, 0);
     for leaf in index_leaves(table)? {
         let shape = leaf_shape(table.region, leaf)?;
         for word in buckets(table.region, leaf, shape)? {

@@ -76,7 +76,7 @@ impl Value {
     }
 
     fn read(&self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
-        Ok(Cell::load(cell_words(self.handle.object(region)?)).read(region, out)?)
+        Cell::load(cell_words(self.handle.object(region)?)).read(region, out)
     }
 
     /// Replaces the value.

@@ -21,6 +21,7 @@ use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::{ENTRY_BYTES, MapEntry, Object, SEGMENT_ENTRIES};
+use crate::memory::{private_list, reserve_private};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
 use squeeze::squeeze;
@@ -242,10 +243,11 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
     Ok((directory, segments))
 }
 
-fn living_positions(table: &Table<'_>, hashes: &[u32]) -> Result<Vec<(u64, u32)>, Corrupt> {
-    let mut living = Vec::with_capacity(table.live() as usize % (1 << 24));
+fn living_positions(table: &Table<'_>, hashes: &[u32]) -> Result<Vec<(u64, u32)>> {
+    let mut living = private_list(table.live())?;
     for position in 0..table.used() {
         if !Cell::load(&table.entry(position)?.key).is_removed() {
+            reserve_private(&mut living, 1)?;
             living.push((position, hashes[position as usize]));
         }
     }
