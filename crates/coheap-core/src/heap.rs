@@ -28,14 +28,14 @@ pub use files::Options;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::SPAN_BYTES;
 use crate::objects::{Typed, estate, ledger};
-use crate::os::{self, HeapFile, PrivateMutex};
+use crate::os::{self, HeapFile, Latch, PrivateMutex};
 use crate::sync::life::{Census, Member, State, Unborn};
 use crate::sync::{row, turn};
 
@@ -54,7 +54,7 @@ struct Shared {
     member: PrivateMutex<Option<Arc<Member>>>,
     /// While this process forks, and then in the child: the slot taken for the child.
     unborn: PrivateMutex<Option<Unborn>>,
-    closed: OnceLock<()>,
+    closed: Latch,
     /// Name and file of a named heap.
     path: Option<PathBuf>,
 }
@@ -122,7 +122,7 @@ impl Heap {
         let member = PrivateMutex::new(Some(member));
         let Files { region, life, birth } = files;
         let unborn = PrivateMutex::new(None);
-        let closed = OnceLock::new();
+        let closed = Latch::default();
         let shared = Shared { region, life, birth, member, unborn, closed, path };
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
@@ -276,7 +276,9 @@ impl Heap {
     }
 
     /// Leaves the heap. Handles and other `Heap`s of it return [`Error::Closed`] from then on. The
-    /// leases of this process return to their queues.
+    /// leases of this process return to their queues, its locks go to those that want them with
+    /// [`Acquired::OwnerDied`](crate::Acquired::OwnerDied), and its waits end with
+    /// [`Error::Closed`].
     ///
     /// # Errors
     ///
@@ -286,7 +288,7 @@ impl Heap {
             return Ok(());
         }
         let context = self.context().ok();
-        let _ = self.shared.closed.set(());
+        self.shared.closed.raise();
         self.shared.leave(context)
     }
 }
@@ -350,7 +352,7 @@ impl Drop for Shared {
 impl Shared {
     #[inline(always)]
     fn is_closed(&self) -> bool {
-        self.closed.get().is_some()
+        self.closed.is_raised()
     }
 
     /// Returns whether a context of the calling thread belongs to this heap and may be used.
@@ -370,8 +372,10 @@ impl Shared {
     /// Returns everything that this process owns. Its slot is released with the last thread that
     /// used the heap.
     fn leave(&self, context: Option<Rc<Context>>) -> Result<()> {
-        if let Some(member) = self.member.lock().as_ref() {
+        let member = self.member.lock().clone();
+        if let Some(member) = member.filter(|member| member.is_own()) {
             member.close();
+            recovery::wake_threads_of(&self.region, member.slot());
         }
         let given_back = match &context {
             Some(context) if context.is_own() => self.give_back(context),

@@ -23,8 +23,8 @@
 use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::saved;
-use crate::memory::Region;
 use crate::memory::layout::CHUNK_COUNT;
+use crate::memory::{Ordering, Region, fence};
 use crate::os;
 use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
 use crate::sync::row::{self, RowWord};
@@ -52,11 +52,13 @@ pub fn recover(census: &Census, by: Option<Incarnation>, victim: Incarnation) ->
     }
     match seen.state() {
         State::Free | State::Estate => return Ok(Recovered::Done),
-        State::Live | State::Unborn if census.standing(victim)? != Standing::Dead => {
+        State::Live | State::Leaving | State::Unborn
+            if census.standing(victim)? != Standing::Dead =>
+        {
             return Ok(Recovered::Alive);
         }
         State::Recovering if recoverer_lives(census, seen, by)? => return Ok(Recovered::Busy),
-        State::Live | State::Unborn | State::Recovering => {}
+        State::Live | State::Leaving | State::Unborn | State::Recovering => {}
     }
     if !census.claim_byte(victim.slot)? {
         return Ok(Recovered::Busy);
@@ -93,7 +95,8 @@ fn recoverer_lives(census: &Census, seen: StateWord, by: Option<Incarnation>) ->
     if epoch & LOW_EPOCH != low_epoch {
         return Ok(false);
     }
-    Ok(census.standing(Incarnation { slot, epoch })? == Standing::Alive)
+    let standing = census.standing(Incarnation { slot, epoch })?;
+    Ok(matches!(standing, Standing::Alive | Standing::Left))
 }
 
 /// Does the recovery. Each step may be the last one before the recoverer dies.
@@ -171,9 +174,20 @@ fn is_victims(region: &Region, word: u64, victim: Incarnation) -> bool {
 
 /// Wakes all sleepers, because any of them may wait for something that the dead process held.
 pub fn wake_everybody(region: &Region) {
+    wake_sleepers(region, |_| true);
+}
+
+/// Wakes the sleeping threads of the process in `slot`, which has closed the heap.
+pub fn wake_threads_of(region: &Region, slot: u32) {
+    fence(Ordering::SeqCst);
+    wake_sleepers(region, |row| row.is_of(slot));
+}
+
+fn wake_sleepers(region: &Region, is_meant: impl Fn(RowWord) -> bool) {
     for index in 0..region.real_rows() {
-        let at = region.context(index).sleeps_on.acquire();
-        if at == 0 {
+        let row = region.context(index);
+        let at = row.sleeps_on.acquire();
+        if at == 0 || !is_meant(RowWord(row.state.acquire())) {
             continue;
         }
         if let Ok(signal) = region.published_signal(at) {
@@ -190,7 +204,7 @@ pub fn sweep(census: &Census, by: Option<Incarnation>, part: u32, parts: u32) ->
     for index in (part..census.region().real_slots()).step_by(parts as usize) {
         let word = StateWord(census.region().slot(index).state.acquire());
         let who = Incarnation { slot: index, epoch: word.epoch() };
-        let is_candidate = matches!(word.state(), State::Live | State::Unborn | State::Recovering);
+        let is_candidate = !matches!(word.state(), State::Free | State::Estate);
         if !is_candidate || by == Some(who) {
             continue;
         }

@@ -108,13 +108,13 @@ pub(crate) fn bury(context: &Context, owner: Owner) -> Result<()> {
 
 /// Settles the estate of the process whose slot this process has taken over.
 pub(crate) fn settle_adopted(context: &Context) -> Result<()> {
-    while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Died)? {}
-    Ok(())
+    settle_list(context, context.member().incarnation(), ReturnReason::Died)
 }
 
-/// Settles the property of this process, which is about to leave, and all estates.
+/// Settles the property of this process, which has begun to leave, and all estates.
 pub fn leave(context: &Context) -> Result<()> {
-    while ledger::settle_first(context, context.member().incarnation(), ReturnReason::Dropped)? {}
+    settle_list(context, context.member().incarnation(), ReturnReason::Dropped)?;
+    context.member().note_settled();
     sweep(context)?;
     allocator::reclaim(context)
 }
@@ -129,12 +129,17 @@ pub fn settle_all(context: &Context) -> Result<()> {
 fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
     let mut has_settled = false;
     for index in (part..context.region().real_slots()).step_by(parts as usize) {
-        let word = StateWord(context.region().slot(index).state.acquire());
-        if word.state() == State::Estate {
-            let dead = Incarnation { slot: index, epoch: word.epoch() };
-            unless_busy(settle(context, dead))?;
-            has_settled = true;
+        let slot = context.region().slot(index);
+        let word = StateWord(slot.state.acquire());
+        let owner = Incarnation { slot: index, epoch: word.epoch() };
+        match word.state() {
+            State::Estate => unless_busy(settle(context, owner))?,
+            State::Leaving if slot.leases.get() != 0 => {
+                unless_busy(settle_list(context, owner, ReturnReason::Dropped))?;
+            }
+            _ => continue,
         }
+        has_settled = true;
     }
     if has_settled {
         unless_busy(husk::dismantle_abandoned(context))?;
@@ -152,9 +157,9 @@ fn unless_busy(done: Result<()>) -> Result<()> {
 
 /// Settles one estate and frees its slot.
 pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
-    while !defect(Mistake::FreeSlotWithLeases)
-        && ledger::settle_first(context, dead, ReturnReason::Died)?
-    {}
+    if !defect(Mistake::FreeSlotWithLeases) {
+        settle_list(context, dead, ReturnReason::Died)?;
+    }
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
     if slot.leases.get() == 0 || defect(Mistake::FreeSlotWithLeases) {
@@ -162,5 +167,11 @@ pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
         let free = StateWord::new(dead.epoch, State::Free, None).0;
         let _ = Region::compare_exchange(&slot.state, estate, free);
     }
+    Ok(())
+}
+
+/// Settles all records of a process that is dead or leaving.
+fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> Result<()> {
+    while ledger::settle_first(context, owner, reason)? {}
     Ok(())
 }

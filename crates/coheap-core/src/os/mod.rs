@@ -15,6 +15,7 @@
 #![expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
 
 pub mod failpoint;
+mod latch;
 #[cfg(not(any(loom, miri, sim)))]
 mod private;
 #[cfg(all(target_os = "linux", not(any(loom, miri, sim))))]
@@ -24,6 +25,7 @@ mod system;
 #[path = "sim/mod.rs"]
 mod system;
 
+pub use latch::Latch;
 #[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]

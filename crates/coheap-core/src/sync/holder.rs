@@ -15,6 +15,8 @@ use crate::error::{Corrupt, Result};
 pub enum Holder {
     /// Its process lives.
     Alive,
+    /// Its process lives, but has left the heap.
+    Left,
     /// Its process is dead, and was not recovered yet.
     Dead(Incarnation),
     /// Its row has passed on: its process is dead and recovered, or has left the heap.
@@ -45,6 +47,7 @@ pub fn look(census: &Census, owner: Owner, what: &'static str) -> Result<Holder>
     match standing {
         _ if !now.is_named_by(owner) || now.slot() != Some(slot) => Ok(Holder::Gone),
         Standing::Alive => Ok(Holder::Alive),
+        Standing::Left => Ok(Holder::Left),
         Standing::Dead => Ok(Holder::Dead(process)),
         Standing::Settled => Err(Corrupt { what: "slot of a row", at: word.0 }.into()),
     }

@@ -10,20 +10,24 @@
 //! # What always holds
 //!
 //! - **Life.1** `standing` never returns `Dead` for a process whose threads may still run.
-//! - **Life.2** A state goes FREE, (UNBORN,) LIVE, RECOVERING, ESTATE, FREE, each step by
-//!   compare-and-swap; the epoch grows when a slot is taken.
+//! - **Life.2** A state goes FREE, (UNBORN,) LIVE, (LEAVING,) RECOVERING, ESTATE, FREE, each step by
+//!   compare-and-swap; the epoch grows when a slot is taken. A process that leaves in peace skips
+//!   RECOVERING, and ESTATE, too, if nothing is listed.
 //! - **Life.3** An UNBORN slot is alive while any process holds its byte of the birth file: a lock
 //!   on an open file description that parent and child share, until the child holds its own byte.
 //! - **Life.4** The life descriptor is never closed while this process is attached.
+//! - **Life.5** Once a process is LEAVING, no thread of it adds a record to its list (checked under
+//!   the slot's turn), anybody may settle the list, and nobody waits for its long locks. Its turns
+//!   and journals are its own until the last of its threads is done.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::{DueList, Incarnation, row};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, Slot};
-use crate::os::{self, FileId, HeapFile, Identity, PrivateGuard, PrivateMutex, life};
+use crate::os::{self, FileId, HeapFile, Identity, Latch, PrivateGuard, PrivateMutex, life};
 
 /// First bit of the state.
 const STATE: u32 = 32;
@@ -49,6 +53,8 @@ pub enum State {
     Recovering,
     /// Recovered, but the estate of the process is not settled yet.
     Estate,
+    /// A living process has left, but threads of it may still be in the middle of an operation.
+    Leaving,
 }
 
 /// A slot's state word.
@@ -64,6 +70,7 @@ impl StateWord {
             State::Recovering => 2,
             State::Estate => 3,
             State::Unborn => 4,
+            State::Leaving => 5,
         };
         let by = by.map_or(0, |by| {
             u64::from(by.slot + 1) << RECOVERER | u64::from(by.epoch) << RECOVERER_EPOCH
@@ -83,6 +90,7 @@ impl StateWord {
             2 => State::Recovering,
             3 => State::Estate,
             4 => State::Unborn,
+            5 => State::Leaving,
             _ => State::Free,
         }
     }
@@ -99,6 +107,9 @@ impl StateWord {
 pub enum Standing {
     /// Its threads may run.
     Alive,
+    /// Its threads may run, but it has left the heap: its long locks and records are not its own
+    /// any more.
+    Left,
     /// It can never run again, and was not recovered yet.
     Dead,
     /// It is dead, and its turns and journals are in order.
@@ -156,12 +167,16 @@ impl Census {
         if word.epoch() != who.epoch || matches!(word.state(), State::Free | State::Estate) {
             return Ok(Standing::Settled);
         }
+        let alive = match word.state() {
+            State::Leaving => Standing::Left,
+            _ => Standing::Alive,
+        };
         // A process whose byte is held lives. A free byte means something only in the right file.
         let byte = u64::from(who.slot);
         if life::is_held(&self.life, byte).unwrap_or(false)
             || life::is_held(self.checked_life()?, byte)?
         {
-            return Ok(Standing::Alive);
+            return Ok(alive);
         }
         if word.state() == State::Unborn {
             let is_held = life::is_held(&self.birth, u64::from(who.slot))?;
@@ -181,7 +196,7 @@ impl Census {
             || !defect(Mistake::ExecIsNoDeath)
                 && (identity.pid != self.me.pid
                     && identity.maps_inode(self.data_inode) == Some(false));
-        Ok(if dead { Standing::Dead } else { Standing::Alive })
+        Ok(if dead { Standing::Dead } else { alive })
     }
 
     /// Serialises byte calls of this process's threads.
@@ -201,7 +216,7 @@ impl Census {
         let pid_in = |index: u32| self.region.slot(index).pid.get();
         let word = StateWord(self.region.slot(index).state.acquire());
         let holder = match word.state() {
-            State::Live => Some(index),
+            State::Live | State::Leaving => Some(index),
             State::Recovering => {
                 word.recoverer().map(|by| by.0).filter(|by| *by < self.region.real_slots())
             }
@@ -225,7 +240,9 @@ pub struct Member {
     census: Census,
     incarnation: Incarnation,
     generation: u64,
-    closed: OnceLock<()>,
+    closed: Latch,
+    /// Nothing is on the list of the slot, and nothing will be.
+    settled: Latch,
     due: DueList,
 }
 
@@ -238,13 +255,7 @@ impl Member {
     /// [`Error::TableFull`] when no slot is in this state.
     pub fn enter(census: Census, state: State) -> Result<Self, Box<(Census, Error)>> {
         match take_slot(&census, state) {
-            Ok(Some(incarnation)) => Ok(Self {
-                census,
-                incarnation,
-                generation: os::generation(),
-                closed: OnceLock::new(),
-                due: DueList::default(),
-            }),
+            Ok(Some(incarnation)) => Ok(Self::of(census, incarnation)),
             Ok(None) => {
                 let full = Error::TableFull { table: "processes", rows: u64::from(SLOT_COUNT) };
                 Err(Box::new((census, full)))
@@ -257,18 +268,16 @@ impl Member {
     /// slot is lost.
     pub fn be_born(census: Census, unborn: Unborn) -> Option<Self> {
         match take_unborn(&census, &unborn) {
-            Ok(true) => {
-                let incarnation = unborn.incarnation;
-                Some(Self {
-                    census,
-                    incarnation,
-                    generation: os::generation(),
-                    closed: OnceLock::new(),
-                    due: DueList::default(),
-                })
-            }
+            Ok(true) => Some(Self::of(census, unborn.incarnation)),
             _ => None,
         }
+    }
+
+    fn of(census: Census, incarnation: Incarnation) -> Self {
+        let generation = os::generation();
+        let (closed, settled) = (Latch::default(), Latch::default());
+        let due = DueList::default();
+        Self { census, incarnation, generation, closed, settled, due }
     }
 
     /// Takes a slot for a child that is about to be forked. Returns `None` if there is none; the
@@ -330,14 +339,31 @@ impl Member {
         self.generation == os::generation()
     }
 
-    /// Marks the heap as closed: operations that are under way in this process return `Closed`.
+    /// Begins to leave: operations that are under way in this process return `Closed`, and other
+    /// processes no longer wait for its long locks.
     pub fn close(&self) {
-        let _ = self.closed.set(());
+        // The threads of this process know it before any other process acts on it.
+        self.closed.raise();
+        if self.is_own() {
+            let _ = self.step(State::Live, State::Leaving);
+        }
     }
 
     /// Returns whether this process has closed the heap.
+    #[inline(always)]
     pub fn is_closed(&self) -> bool {
-        self.closed.get().is_some()
+        self.closed.is_raised()
+    }
+
+    /// Notes that the list of the slot was seen empty, under the slot's turn, after `close`.
+    pub fn note_settled(&self) {
+        self.settled.raise();
+    }
+
+    fn step(&self, from: State, to: State) -> bool {
+        let Incarnation { slot, epoch } = self.incarnation;
+        let word = |state| StateWord::new(epoch, state, None).0;
+        Region::compare_exchange(&self.region().slot(slot).state, word(from), word(to)).is_ok()
     }
 
     /// Returns what this process is due to give back.
@@ -365,15 +391,11 @@ impl Member {
         for index in 0..self.region().real_rows() {
             row::free_of(self.region(), index, self.slot());
         }
-        let Incarnation { slot: index, epoch } = self.incarnation;
-        let slot = self.region().slot(index);
-        let live = StateWord::new(epoch, State::Live, None).0;
-        let is_empty = slot.leases.get() == 0;
-        let left = if is_empty { State::Free } else { State::Estate };
-        let left = StateWord::new(epoch, left, None).0;
-        if Region::compare_exchange(&slot.state, live, left).is_ok() {
+        // Without the slot's turn, an empty list proves nothing: somebody may be settling it.
+        let to = if self.settled.is_raised() { State::Free } else { State::Estate };
+        if self.step(State::Leaving, to) || self.step(State::Live, State::Estate) {
             let _elected = self.census.byte_calls();
-            self.census.release_byte(index)?;
+            self.census.release_byte(self.slot())?;
         }
         Ok(())
     }

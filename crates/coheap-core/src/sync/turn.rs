@@ -131,7 +131,7 @@ fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnat
         return Err(broken.into());
     }
     match holder::look(census, owner, broken.what)? {
-        Holder::Alive => Ok(None),
+        Holder::Alive | Holder::Left => Ok(None),
         Holder::Dead(process) => Ok(Some(process)),
         // Recovery releases the turns of a process before it frees the rows.
         Holder::Gone if Owner::of(turn.owner.acquire()) == owner => Err(broken.into()),

@@ -15,8 +15,8 @@
 
 use super::holder::{self, Holder};
 use super::{Member, Owner};
-use crate::error::Result;
-use crate::memory::{Region, Signal, Word};
+use crate::error::{Error, Result};
+use crate::memory::{Ordering, Region, Signal, Word, fence};
 use crate::os::{self, Wake};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -199,6 +199,12 @@ impl Patience {
         let region = member.region();
         let row = region.context(context);
         Region::store(&row.sleeps_on, region.offset_of(signal));
+        // A thread that closes the heap sees this sleeper, or this sleeper sees that it is closed.
+        fence(Ordering::SeqCst);
+        if member.is_closed() {
+            Region::store(&row.sleeps_on, 0);
+            return Err(Error::Closed);
+        }
         let wake = os::wait(signal.futex(), seen, until);
         Region::store(&row.sleeps_on, 0);
         match wake {
@@ -307,7 +313,7 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
     None
 }
 
-/// Returns whether an owner can never release what it holds, because its process is dead or has left.
+/// Returns whether nobody waits for what an owner holds, because its process is dead or has left.
 pub fn is_gone(member: &Member, owner: Owner) -> Result<bool> {
     Ok(holder::look(member.census(), owner, "owner of a lock")? != Holder::Alive)
 }

@@ -12,6 +12,7 @@ use super::touched::TouchedObjects;
 use crate::allocator;
 use crate::error::Result;
 use crate::journal::{Change, Context};
+use crate::objects::ledger::record::check_membership;
 use crate::objects::overlay::{Needs, Turns, Wakes};
 use crate::sync::wait;
 
@@ -24,6 +25,9 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
     }
     let wakes = context.retried(|| {
         let held = context.hold_all(&turns)?;
+        // Once this process has left, its locks and promises may belong to others: asked with the
+        // turns held, for these are taken and settled under them.
+        check_membership(context)?;
         let mut needs = Needs::default();
         touched.overlays_mut().try_for_each(|overlay| overlay.prepare(&held, &mut needs))?;
         if !needs.rooms.is_empty() {

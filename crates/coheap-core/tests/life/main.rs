@@ -16,5 +16,6 @@ mod elsewhere;
 mod growing;
 mod references;
 mod locks;
+mod leaving;
 #[cfg(feature = "failpoints")]
 mod unfinished;

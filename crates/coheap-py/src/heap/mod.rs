@@ -235,7 +235,8 @@ impl Heap {
     }
 
     /// Close the heap in this process. Its objects raise `HeapClosed` in this process from then on,
-    /// and the leases of the process return to their queues.
+    /// and the leases of the process return to their queues. A lock that it holds goes to the next
+    /// that wants it, with a warning as after a death. Its waiting threads raise `HeapClosed`.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         pickling::let_go(&self.heap.engine);
         let closed = py.detach(|| self.heap.engine.close());

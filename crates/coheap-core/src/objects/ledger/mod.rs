@@ -283,6 +283,9 @@ fn count_one_less(
     let region = context.region();
     let turns = [handle.turn, handle.second_turn, SLOT_TURNS + expected.slot];
     let held = context.hold_all(&turns)?;
+    if expected.serial.is_some() && record::check_membership(context).is_err() {
+        return Ok(None);
+    }
     let record: &Record = region.at(at)?;
     if !expected.is_met_by(record, handle) {
         return Ok(None);

@@ -73,6 +73,12 @@ pub(crate) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> R
     Ok(())
 }
 
+/// Refuses to go on if this process has left the heap. The slot's turn is held: whatever was listed
+/// before is settled by now or will be, and nothing is added.
+pub(crate) fn check_membership(context: &Context) -> Result<()> {
+    if context.member().is_closed() { Err(Error::Closed) } else { Ok(()) }
+}
+
 /// Puts a record on the list of slot `own`, and signs it. `is_fresh` means that no other process
 /// can reach it yet.
 pub(crate) fn link(
@@ -81,6 +87,9 @@ pub(crate) fn link(
     record: &Record,
     is_fresh: bool,
 ) -> Result<()> {
+    if own == change.context().member().slot() {
+        check_membership(change.context())?;
+    }
     let slot = change.region().slot(own);
     let at = change.region().offset_of(record);
     let next = slot.leases.get();
@@ -123,6 +132,6 @@ pub(crate) fn free(change: &mut Change<'_>, record: &Record) -> Result<()> {
 /// slot becomes free.
 pub(crate) fn is_still_to_settle(context: &Context, owner: Incarnation) -> bool {
     let word = StateWord(context.region().slot(owner.slot).state.acquire());
-    let is_estate = word.state() == State::Estate && word.epoch() == owner.epoch;
-    is_estate || owner == context.member().incarnation()
+    let is_left = matches!(word.state(), State::Estate | State::Leaving);
+    is_left && word.epoch() == owner.epoch || owner == context.member().incarnation()
 }

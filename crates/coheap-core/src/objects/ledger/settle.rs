@@ -16,7 +16,7 @@ use crate::objects::kinds;
 use crate::sync::{Due, Incarnation, wait};
 
 use super::record::{
-    MOVE_WORDS, ReturnReason, broken, free, is_signed, is_still_to_settle, unlink,
+    MOVE_WORDS, ReturnReason, broken, check_membership, free, is_signed, is_still_to_settle, unlink,
 };
 
 /// Settles the first lease or promise on the list of a process that is dead or leaving. Returns
@@ -63,7 +63,11 @@ pub(super) fn settle_own(context: &Context, due: &Due, reason: Option<ReturnReas
     let region = context.region();
     let own = context.member().slot();
     let record: &Record = region.at(due.record)?;
-    let is_own = |record: &Record| Ok(record.serial.get() == due.serial && is_signed(record, own));
+    let is_own = |record: &Record| {
+        Ok(check_membership(context).is_ok()
+            && record.serial.get() == due.serial
+            && is_signed(record, own))
+    };
     let found = living(Handle::any(region, record.object.get(), record.generation.get()))?;
     settle(context, own, due.record, found, is_own, reason).map(|_| ())
 }

@@ -183,6 +183,7 @@ pub(crate) fn find_lease<'a>(
     lease: &Lease,
 ) -> Result<&'a Record> {
     let region = context.region();
+    record::check_membership(context)?;
     if defect(Mistake::AckWithoutLease) {
         return Ok(region.at(lease.record)?);
     }

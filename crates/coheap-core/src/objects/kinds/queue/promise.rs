@@ -77,6 +77,7 @@ pub(crate) fn fulfil_within(
     body: &QueueBody,
     promise: Promise,
 ) -> Result<()> {
+    record::check_membership(change.context())?;
     let region = change.region();
     let record: &Record = region.at(promise.record)?;
     if record.serial.get() != promise.serial {
