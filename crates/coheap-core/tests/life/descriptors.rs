@@ -11,7 +11,7 @@ use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::os::life;
 
 use crate::scene::{GO, OWN, Scene};
-use crate::support::child::{Child, close, close_all, fork, redirect};
+use crate::support::child::{Child, close, close_all, fork, limit, redirect};
 use crate::support::objects::{count, heap, map, settle_and_check};
 use crate::support::privilege::Folder;
 use crate::support::{alone, in_milliseconds, until};
@@ -170,5 +170,52 @@ fn a_wait_without_a_life_descriptor_is_refused() {
     });
     child.must_succeed();
     scene.heap.with(|context| scene.lock.unlock(context)).expect("unlocked");
+    scene.assert_whole();
+}
+
+/// Uses up the descriptors of this process.
+fn use_up_descriptors() {
+    limit(libc::RLIMIT_NOFILE, 700);
+    // SAFETY: takes no pointer.
+    while unsafe { libc::dup(0) } >= 0 {}
+}
+
+/// Goal: who cannot look takes nobody for dead.
+/// Method: the holder closes its life descriptor; a process that has used up its descriptors tries
+/// to take the lock, and recovers nobody.
+#[test]
+fn a_judge_without_descriptors_robs_nobody() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| close(scene.heap.files()[1].number()));
+    let mut judge = fork(|| {
+        scene.heap.context().expect("a context");
+        use_up_descriptors();
+        let tried = scene.heap.with(|context| scene.lock.try_lock(context));
+        let swept = scene.heap.sweep();
+        i32::from(tried != Ok(None)) + 2 * i32::from(swept != Ok(0))
+    });
+    judge.must_succeed();
+    scene.assert_not_robbed("a process that was judged without descriptors");
+    scene.release();
+    holder.must_succeed();
+    scene.assert_whole();
+}
+
+/// Goal: who could not note its own identity is not taken for dead because of that.
+/// Method: the holder attaches with its descriptors used up, then closes its life descriptor.
+#[test]
+fn a_member_without_an_identity_is_not_robbed() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = fork(|| {
+        use_up_descriptors();
+        scene.heap.context().expect("a context");
+        scene.hold(|| close(scene.heap.files()[1].number()))
+    });
+    scene.await_holder();
+    scene.assert_not_robbed("a process that could not note its identity");
+    scene.release();
+    holder.must_succeed();
     scene.assert_whole();
 }

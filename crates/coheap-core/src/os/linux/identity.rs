@@ -1,8 +1,12 @@
 //! The identity of a process, so that a reused process id is not taken for the earlier process.
 //!
-//! What always holds: `is_dead` returns `true` only if the process can never run again, or has
-//! replaced its program by `exec`. It cannot judge a process in another pid namespace: callers
-//! detect that by `is_foreign_to`, and rely on the life byte alone.
+//! What always holds:
+//!
+//! - `is_dead` returns `true` only if the process can never run again, or has replaced its program
+//!   by `exec`. It cannot judge a process in another pid namespace: callers detect that by
+//!   `is_foreign_to`, and rely on the life byte alone.
+//! - What could not be read, for want of descriptors, memory or `/proc`, is unknown and proves
+//!   nothing: neither when a process notes its own identity, nor when it judges another.
 
 use std::os::fd::AsFd;
 
@@ -16,13 +20,14 @@ use crate::error::Result;
 pub struct Identity {
     /// Process id in its own pid namespace.
     pub pid: u32,
-    /// Inode of its pidfd: unique for each process since Linux 6.9, else 0 or a shared number.
+    /// Inode of its pidfd: unique for each process since Linux 6.9, else a shared number. 0 if
+    /// unknown.
     pub pidfd_inode: u64,
-    /// Start time in clock ticks since boot, of its own time namespace.
+    /// Start time in clock ticks since boot, of its own time namespace. 0 if unknown.
     pub start_time: u64,
-    /// Inode of its pid namespace.
+    /// Inode of its pid namespace. 0 if unknown.
     pub pid_namespace: u64,
-    /// Inode of its time namespace.
+    /// Inode of its time namespace. 0 if unknown.
     pub time_namespace: u64,
 }
 
@@ -41,7 +46,7 @@ impl Identity {
 
     /// Returns whether `self` is seen from another pid namespace than that of `me`.
     pub fn is_foreign_to(&self, me: &Self) -> bool {
-        self.pid_namespace != me.pid_namespace
+        differ(self.pid_namespace, me.pid_namespace)
     }
 
     /// Returns whether the process that had this identity is dead. Both must share a pid namespace.
@@ -50,33 +55,43 @@ impl Identity {
         let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
             Err(rustix::io::Errno::SRCH) => return true,
-            // No pidfd to be had (sandbox, descriptors used up): fall back to the start time.
+            // No pidfd to be had (sandbox, descriptors used up): ask without one.
             Err(_) => {
-                let started = start_time(self.pid);
-                return self.time_namespace == me.time_namespace
-                    && started != Some(self.start_time);
+                let asked = rustix::process::test_kill_process(pid);
+                return asked == Err(rustix::io::Errno::SRCH) || self.has_another_start(me);
             }
         };
         if has_ended(&handle) {
             return true;
         }
         let inode = rustix::fs::fstat(&handle).map_or(0, |stat| stat.st_ino);
-        if self.pidfd_inode != 0 && inode != 0 && me.pidfd_inode != 0 {
-            // Before 6.9 all pidfds share one inode, so a difference is never invented.
-            if inode != self.pidfd_inode {
-                return true;
-            }
-        }
-        self.time_namespace == me.time_namespace && start_time(self.pid) != Some(self.start_time)
+        // Before 6.9 all pidfds share one inode, so a difference is never invented.
+        differ(inode, self.pidfd_inode) || self.has_another_start(me)
+    }
+
+    /// Returns whether the process with this id now is known to have begun at another time.
+    fn has_another_start(&self, me: &Self) -> bool {
+        let is_comparable = self.time_namespace != 0 && self.time_namespace == me.time_namespace;
+        is_comparable && differ(start_time(self.pid).unwrap_or(0), self.start_time)
     }
 
     /// Returns whether the process still has a mapping of the file with inode number `inode`.
-    /// `None`: we may not look.
+    /// `None` if that could not be read.
     pub fn maps_inode(&self, inode: u64) -> Option<bool> {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).ok()?;
+        let maps = text_of(&format!("/proc/{}/maps", self.pid))?;
         let wanted = inode.to_string();
         Some(maps.lines().any(|line| line.split_ascii_whitespace().nth(4) == Some(&wanted)))
     }
+}
+
+/// Returns whether both are known and not equal.
+fn differ(first: u64, second: u64) -> bool {
+    first != 0 && second != 0 && first != second
+}
+
+/// Returns what a file of the kernel says. The names in it may be any bytes.
+fn text_of(path: &str) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns a process id as the kernel takes it. `None`: no process can have this number.
@@ -98,7 +113,7 @@ fn pidfd_inode(pid: u32) -> Option<u64> {
 
 /// Field 22 of `/proc/PID/stat`; the second field may hold spaces and brackets.
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text_of(&format!("/proc/{pid}/stat"))?;
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
