@@ -397,9 +397,18 @@ impl Shared {
     /// Takes a slot for a child, before this process forks, and enters the child's references in
     /// it. Without a slot, the child takes one later, without references.
     fn expect_child(self: &Arc<Self>) {
-        let member = self.member.lock().clone();
-        let Some(member) = member.filter(|member| member.is_own()) else { return };
         let heap = Heap { shared: Arc::clone(self) };
+        let own = self.member.lock().clone().filter(|member| member.is_own());
+        let member = match own {
+            Some(member) => member,
+            // This process is a child that did nothing here yet. It is born before it forks, for
+            // nobody else takes its slot, and what it inherited is listed there.
+            None if self.unborn.lock().is_some() => match heap.member() {
+                Ok(member) => member,
+                Err(_) => return,
+            },
+            None => return,
+        };
         // The estates of earlier children are settled here, because no other process may ever do
         // so.
         let _ = heap.with(estate::sweep_if_due);

@@ -105,6 +105,39 @@ fn a_child_keeps_what_its_parent_gives_up() {
     assert_eq!(len(), Err(Error::ObjectGone));
 }
 
+/// Goal: a child that forks before it does anything has what it inherited, and so has its child.
+/// Method: the parent gives its reference up once both are forked; they read in either order.
+#[test]
+fn a_child_that_forks_first_keeps_what_it_inherited() {
+    let _alone = alone();
+    for reads_first in [0, 1] {
+        let heap = heap(4);
+        let (map, reference) = new_map(&heap);
+        heap.with(|context| map.set(context, b"key", b"value")).expect("room");
+        let page = Page::new(8);
+        let reads = |number: u64| {
+            until("the parent has none", || page.get(0) == 2);
+            until("its turn to read", || page.get(1) == number ^ reads_first);
+            let seen = heap.with(|context| map.len(context));
+            release(&heap, &reference);
+            page.add(1, 1);
+            i32::from(seen != Ok(1))
+        };
+        let mut child = fork(|| {
+            let mut grandchild = fork(|| reads(1));
+            page.set(0, 1);
+            let status = reads(0);
+            grandchild.must_succeed();
+            status
+        });
+        until("both are forked", || page.get(0) == 1);
+        release(&heap, &reference);
+        page.set(0, 2);
+        child.must_succeed();
+        assert_eq!(objects(&heap), 0);
+    }
+}
+
 /// Goal: a process finds a heap that it did not inherit by its address, once.
 /// Method: a child that closed its copy attaches by the address while the parent lives, and is
 /// refused when the address names nobody.
