@@ -208,7 +208,10 @@ impl Heap {
         };
         let new = born.map(Arc::new).map_or_else(|| enter(&files), Ok)?;
         temporary::join(&files.region, new.incarnation());
-        *member = Some(Arc::clone(&new));
+        // One store: a thread that forks meanwhile copies the old membership or the new one.
+        let before = member.replace(Arc::clone(&new));
+        drop(member);
+        drop(before);
         Ok(new)
     }
 

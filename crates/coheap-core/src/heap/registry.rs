@@ -4,14 +4,16 @@
 //! process. A file that is in use here is therefore found by its identity, which is read without
 //! opening the file, and its one descriptor is shared.
 //!
-//! What always holds: one thread at a time is between the two ends of a fork. The slot that is
-//! prepared for a child is found in the heap by the next child that starts, which can only be that
-//! child.
+//! What always holds:
+//!
+//! - One thread at a time is between the two ends of a fork. The slot that is prepared for a child
+//!   is found in the heap by the next child that starts, which can only be that child.
+//! - The lists are locked from the one end to the other: a child's copies are whole.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use super::files::{Beside, check_private};
 use super::{Heap, Shared};
@@ -85,50 +87,77 @@ fn is_unused(path: &Path, open: &[FileId]) -> Result<bool> {
     Ok(!os::life::is_any_held(&open_own(path)?)?)
 }
 
-/// All heaps that a fork copies.
-static ALL: PrivateMutex<Vec<Weak<Shared>>> = PrivateMutex::new(Vec::new());
+/// All heaps that a fork copies, and whether forks are watched.
+static ALL: PrivateMutex<All> = PrivateMutex::new(All { heaps: Vec::new(), is_watched: false });
+
+#[derive(Debug)]
+struct All {
+    heaps: Vec<Weak<Shared>>,
+    is_watched: bool,
+}
 
 /// Registers the heap, so that every fork of this process takes a slot in it for the child.
 pub(super) fn watch_forks(heap: &Heap) {
-    static HOOK: OnceLock<()> = OnceLock::new();
-    HOOK.get_or_init(|| os::on_fork(expect_children, leave_to_children));
     let mut all = ALL.lock();
-    all.retain(|known| known.strong_count() > 0);
-    all.push(Arc::downgrade(&heap.shared));
+    if !all.is_watched {
+        // A child that another thread forks between the two calls registers the hooks once more:
+        // twice does no harm, and never does.
+        os::on_fork(expect_children, leave_to_children);
+        all.is_watched = true;
+    }
+    all.heaps.retain(|known| known.strong_count() > 0);
+    all.heaps.push(Arc::downgrade(&heap.shared));
 }
 
 /// Returns the heaps with this uuid whose files this process has open; the one it is attached to
 /// comes first.
 pub(super) fn with_uuid(uuid: [u64; 2]) -> Option<Heap> {
-    let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
-    let heaps = all.into_iter().map(|shared| Heap { shared });
+    let heaps = all().into_iter().map(|shared| Heap { shared });
     heaps.filter(|heap| heap.uuid() == uuid).min_by_key(|heap| heap.shared.is_closed())
 }
 
-fn for_all(act: impl Fn(&Arc<Shared>)) {
-    let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
-    all.iter().for_each(act);
+fn all() -> Vec<Arc<Shared>> {
+    ALL.lock().heaps.iter().filter_map(Weak::upgrade).collect()
 }
 
 static FORK: PrivateMutex<()> = PrivateMutex::new(());
 
+/// What a thread holds while it forks, in the order in which it lets go.
+struct Forking {
+    /// The process that forks: its child has a copy of all this, which is not its own.
+    generation: u64,
+    lists: (PrivateGuard<'static, Vec<Known>>, PrivateGuard<'static, All>),
+    fork: PrivateGuard<'static, ()>,
+}
+
 thread_local! {
-    /// The locks that the calling thread holds while it forks. A child has a copy, which it must
-    /// not drop.
-    static FORKING: Cell<Option<ManuallyDrop<PrivateGuard<'static, ()>>>> =
-        const { Cell::new(None) };
+    /// The fork that the calling thread is in. A child has a copy, which it must not drop.
+    static FORKING: Cell<Option<ManuallyDrop<Forking>>> = const { Cell::new(None) };
+}
+
+/// Takes what the calling thread holds for a fork, if it is in one.
+fn take_forking() -> Option<ManuallyDrop<Forking>> {
+    FORKING.take().filter(|forking| forking.generation == os::generation())
 }
 
 /// Called before a fork.
 extern "C" fn expect_children() {
-    FORKING.set(Some(ManuallyDrop::new(FORK.lock())));
-    for_all(Shared::expect_child);
+    let forking = take_forking().unwrap_or_else(|| {
+        let fork = FORK.lock();
+        all().iter().for_each(Shared::expect_child);
+        let (generation, lists) = (os::generation(), (KNOWN.lock(), ALL.lock()));
+        ManuallyDrop::new(Forking { generation, lists, fork })
+    });
+    FORKING.set(Some(forking));
 }
 
 /// Called after a fork, in the parent: the child has its own copy of the slot's lock.
 extern "C" fn leave_to_children() {
-    for_all(|shared| drop(shared.unborn.lock().take()));
-    drop(FORKING.take().map(ManuallyDrop::into_inner));
+    let Some(forking) = take_forking() else { return };
+    let Forking { lists, fork, .. } = ManuallyDrop::into_inner(forking);
+    drop(lists);
+    all().iter().for_each(|shared| drop(shared.unborn.lock().take()));
+    drop(fork);
 }
 
 /// Registers the heap, so that `attached` finds it.

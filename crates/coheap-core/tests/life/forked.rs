@@ -3,12 +3,16 @@
 //! Neither takes anything from the other by its death, and what was open at the fork is the
 //! parent's alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use coheap_core::error::Error;
+use coheap_core::heap::Heap;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::transaction::Transaction;
 
 use crate::scene::{GO, OWN, PID, Scene};
-use crate::support::child::{End, fork};
+use crate::support::child::{End, alarm, fork};
 use crate::support::objects::{count, map, number_in, settle_and_check};
 use crate::support::{alone, in_milliseconds, until};
 
@@ -167,4 +171,58 @@ fn a_transaction_is_not_copied_by_a_fork() {
     child.must_succeed();
     assert_eq!(count(&scene.heap, &books, b"key"), 2, "the parent committed, nobody else");
     settle_and_check(&scene.heap);
+}
+
+/// Set in the programs that [`a_fork_beside_the_first_open_is_safe`] starts.
+const FIRST: &str = "COHEAP_TEST_FIRST_OPEN";
+
+/// Goal: a child that is forked while another thread opens the first heap of the process can open
+/// heaps itself, and fork.
+/// Method: fresh copies of this program, in which a thread opens the first heap, or asks for its
+/// number in the line of forks as an open does, while another one forks, a little later each time.
+#[test]
+fn a_fork_beside_the_first_open_is_safe() {
+    const ROUNDS: u32 = 400;
+    if let Ok(round) = std::env::var(FIRST) {
+        return fork_beside_the_first_open(round.parse().expect("a number"));
+    }
+    let _alone = alone();
+    let program = std::env::current_exe().expect("this program");
+    let name = "forked::a_fork_beside_the_first_open_is_safe";
+    for round in 0..ROUNDS {
+        let mut first = std::process::Command::new(&program);
+        first.args(["--exact", name, "--nocapture"]).env(FIRST, round.to_string());
+        let ended = first.output().expect("the program starts");
+        assert!(ended.status.success(), "round {round}: {ended:?}");
+    }
+}
+
+fn fork_beside_the_first_open(round: u32) {
+    let open = || Heap::anonymous(1 << 18).expect("a heap");
+    let asks_only = round.is_multiple_of(2);
+    let delay = Duration::from_nanos(u64::from(round) * if asks_only { 50 } else { 1_000 });
+    let is_ready = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            is_ready.store(true, Ordering::Relaxed);
+            match asks_only {
+                true => drop(coheap_core::os::generation()),
+                false => drop(open()),
+            }
+        });
+        while !is_ready.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < delay {
+            std::hint::spin_loop();
+        }
+        let mut child = fork(|| {
+            alarm(5);
+            let heap = open();
+            let mut grandchild = fork(|| i32::from(heap.stats().is_err()));
+            i32::from(grandchild.wait() != End::Exit(0))
+        });
+        child.must_succeed();
+    });
 }

@@ -4,8 +4,9 @@
 //! ancestors: a child finds zero there, whichever way it was created (`fork`, raw `clone`), and
 //! takes the next number. Cached state of the parent is therefore never mistaken for the child's
 //! own.
+//!
+//! What always holds: no thread waits here for another one, which might not exist in a child.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -28,10 +29,15 @@ pub fn generation() -> u64 {
 
 #[cold]
 fn first_stamp() -> &'static AtomicU64 {
-    static PAGE: OnceLock<&'static AtomicU64> = OnceLock::new();
-    let page: &'static AtomicU64 = PAGE.get_or_init(wiped_page);
-    STAMP.store(std::ptr::from_ref(page).cast_mut(), Ordering::Release);
-    page
+    let page = wiped_page();
+    let made = std::ptr::from_ref(page).cast_mut();
+    let none = std::ptr::null_mut();
+    match STAMP.compare_exchange(none, made, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => page,
+        // Another thread was faster. Its page counts, and this one stays mapped, unused.
+        // SAFETY: the page that another call of `wiped_page` made, which is never unmapped.
+        Err(known) => unsafe { known.as_ref() }.unwrap_or(page),
+    }
 }
 
 #[cold]
