@@ -28,7 +28,7 @@ use crate::memory::{Ordering, Region, fence};
 use crate::os;
 use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
 use crate::sync::row::{self, RowWord};
-use crate::sync::{Census, Incarnation, Owner, turn};
+use crate::sync::{Census, Incarnation, Owner, tickers, turn};
 
 /// The result of an attempt to recover a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,7 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
             Region::store(&row.chunks, 0);
             Region::store(&row.sleeps_on, 0);
             Region::store(&row.waits_for, 0);
+            tickers::vacate(region, index);
             Region::store(&row.age, 0);
             row::free_of(region, index, victim.slot);
         }

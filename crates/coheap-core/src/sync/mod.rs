@@ -17,6 +17,7 @@ pub mod life;
 pub mod lock;
 pub mod owner;
 pub mod row;
+pub mod tickers;
 pub mod turn;
 pub mod wait;
 

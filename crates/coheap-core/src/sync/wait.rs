@@ -14,9 +14,10 @@
 //! begins again goes on where it was.
 
 use super::holder::{self, Holder};
+use super::tickers::{Candidate, Elected, TICK};
 use super::{Member, Owner};
 use crate::error::{Error, Result};
-use crate::memory::{Ordering, Region, Signal, Word, fence};
+use crate::memory::{Ordering, Region, Signal, fence};
 use crate::os::{self, Wake};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -24,14 +25,8 @@ const MILLISECOND: u64 = 1_000_000;
 const NEW: u64 = 100 * MILLISECOND;
 /// The watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
-/// A ticker's slice.
-const TICK: u64 = 50 * MILLISECOND;
 /// The slice of all other waiters.
 const LONG: u64 = 2_000 * MILLISECOND;
-/// A ticker that was not seen for this time is replaced.
-const TICKER_LOST: u64 = 2 * TICK;
-/// The bits of a ticker's stamp that are its row plus one; the others are a time in nanoseconds.
-pub const TICKER_ROW: u64 = (1 << 15) - 1;
 /// The number of parts of the slots; each tick checks one part.
 pub const PARTS: u32 = 2;
 
@@ -82,6 +77,8 @@ pub struct Patience {
     /// the time.
     next_watch: u64,
     watched_at: Option<u32>,
+    /// From the first sleep on: the thread as one that can be a ticker.
+    candidate: Option<Candidate>,
 }
 
 impl Patience {
@@ -99,7 +96,16 @@ impl Patience {
 
     fn new_or_again(started: u64, deadline: Option<u64>, is_endless: bool) -> Self {
         let next_watch = started.saturating_add(WATCH);
-        Self { started, deadline, is_endless, ticks: 0, next_tick: 0, next_watch, watched_at: None }
+        Self {
+            started,
+            deadline,
+            is_endless,
+            ticks: 0,
+            next_tick: 0,
+            next_watch,
+            watched_at: None,
+            candidate: None,
+        }
     }
 
     /// Returns what is to be kept of this wait, which a signal of the system interrupts.
@@ -201,9 +207,10 @@ impl Patience {
         Region::store(&row.sleeps_on, region.offset_of(signal));
         // A thread that closes the heap sees this sleeper, or this sleeper sees that it is closed.
         fence(Ordering::SeqCst);
-        if member.is_closed() {
+        let is_called = role == Role::Sleeper && self.is_wanted_as_ticker(now);
+        if is_called || member.is_closed() {
             Region::store(&row.sleeps_on, 0);
-            return Err(Error::Closed);
+            return if is_called { Ok(Pause::Look) } else { Err(Error::Closed) };
         }
         let wake = os::wait(signal.futex(), seen, until);
         Region::store(&row.sleeps_on, 0);
@@ -231,8 +238,14 @@ impl Patience {
         Ok(Pause::Look)
     }
 
+    fn is_wanted_as_ticker(&self, now: u64) -> bool {
+        self.candidate.as_ref().is_some_and(|candidate| candidate.is_wanted(now))
+    }
+
     fn tick(&mut self) -> Pause {
-        self.next_tick = os::now() + TICK;
+        let now = os::now();
+        let is_alone = self.candidate.as_ref().is_some_and(|candidate| candidate.is_alone(now));
+        self.next_tick = now + if is_alone { TICK / 2 } else { TICK };
         self.ticks = self.ticks.wrapping_add(1);
         Pause::Tick(self.ticks % PARTS)
     }
@@ -245,13 +258,13 @@ impl Patience {
         owner: Option<Owner>,
         now: u64,
     ) -> Role {
-        if owner.is_some() && self.is_watcher(signal, now) {
-            return Role::Watcher;
+        let is_watcher = owner.is_some() && self.is_watcher(signal, now);
+        let candidate = self.candidate.get_or_insert_with(|| Candidate::new(member, context));
+        if is_watcher || now - self.started < NEW {
+            candidate.pass_on();
+            return if is_watcher { Role::Watcher } else { Role::New };
         }
-        if now - self.started < NEW {
-            return Role::New;
-        }
-        match elect_ticker(&member.region().header().tickers, context, now) {
+        match candidate.elect(now) {
             Some(Elected { which, is_new }) => {
                 if is_new || self.next_tick == 0 {
                     self.ticks = which * (PARTS / 2);
@@ -280,37 +293,6 @@ enum Role {
     Ticker,
     New,
     Sleeper,
-}
-
-/// One of the heap's tickers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Elected {
-    /// Which of the two.
-    pub which: u32,
-    /// Whether it has just replaced one that was lost.
-    pub is_new: bool,
-}
-
-/// Makes the thread with row `context` a ticker, or keeps it one. Returns `None` if there are two
-/// others that were seen recently.
-pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elected> {
-    let own = u64::from(context + 1);
-    let stamp = (now & !TICKER_ROW) | own;
-    // A ticker keeps its row: if it moved to the row of a lost ticker, its old row would look alive
-    // for long.
-    for keeps in [true, false] {
-        for (which, ticker) in (0..).zip(tickers) {
-            let last = ticker.get();
-            let is_mine = last & TICKER_ROW == own;
-            // A time from before a reboot of a file on disk may lie in the future.
-            let is_lost = now.abs_diff(last & !TICKER_ROW) > TICKER_LOST;
-            let is_wanted = if keeps { is_mine } else { is_lost };
-            if is_wanted && Region::compare_exchange(ticker, last, stamp).is_ok() {
-                return Some(Elected { which, is_new: !keeps });
-            }
-        }
-    }
-    None
 }
 
 /// Returns whether nobody waits for what an owner holds, because its process is dead or has left.

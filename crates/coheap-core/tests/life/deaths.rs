@@ -9,16 +9,17 @@ use std::time::Duration;
 use coheap_core::Typed as _;
 use coheap_core::error::Error;
 use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::journal::Context;
 use coheap_core::memory::layout::MutexRoot;
 use coheap_core::memory::layout::Object;
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::sync::wait;
 
 use crate::scene::{GO, OWN, Scene};
-use crate::support::child::{End, die, fork, fork_as, state_of};
+use crate::support::child::{Child, End, die, fork, fork_as, state_of};
 use crate::support::objects::{heap, queue, settle_and_check};
 use crate::support::privilege::skipped;
-use crate::support::{alone, is_so_within, until};
+use crate::support::{alone, in_milliseconds, is_so_within, say, sleepers, until};
 
 /// Goal: SIGSTOP is not death, however long it lasts.
 /// Method: stop the holder, look as hard as possible, let it go on and finish.
@@ -200,4 +201,106 @@ fn what_the_dead_had_on_lease_comes_back_to_who_only_asks() {
         attempt > 0
     });
     assert_eq!((attempt, &out[..]), (2, &b"job"[..]));
+}
+
+/// What becomes of the process whose two threads have waited longest.
+#[derive(Debug, Clone, Copy)]
+enum Going {
+    /// Their waits end.
+    TimedOut,
+    /// The process closes the heap.
+    Closed,
+    /// The process is killed, with a lease of its own.
+    Killed,
+}
+
+/// A process with a job on lease, in which two threads wait until `deadline`.
+fn two_waiters(scene: &Scene, going: Going) -> Child {
+    let (jobs, nothing) = (queue(&scene.heap, "jobs"), queue(&scene.heap, "nothing"));
+    fork(|| {
+        if matches!(going, Going::Killed) {
+            scene.heap.with(|context| jobs.lease(context, &mut Vec::new())).expect("the job");
+        }
+        let deadline = matches!(going, Going::TimedOut).then(|| in_milliseconds(700));
+        std::thread::scope(|scope| {
+            let wait = || {
+                let lease = |context: &Context| {
+                    nothing.lease_wait(context, deadline, &mut Vec::new()).map(|_| ())
+                };
+                assert!(scene.heap.with(lease).is_err());
+            };
+            let waits = [scope.spawn(wait), scope.spawn(wait)];
+            if matches!(going, Going::Closed) {
+                until("the word to close", || scene.page.get(GO) != 0);
+                scene.heap.close().expect("a close");
+            }
+            waits.into_iter().for_each(|wait| wait.join().expect("a wait"));
+        });
+        scene.page.set(GO, 2);
+        // Its slot stays, as that of a process that does other things.
+        loop {
+            std::thread::park();
+        }
+    })
+}
+
+/// Answers how long after a lessee's death a process that has waited for long gets the lease, where
+/// those who waited longest have just gone.
+fn time_to_return(going: Going) -> Duration {
+    let scene = Scene::new();
+    let jobs = queue(&scene.heap, "jobs");
+    scene.heap.with(|context| jobs.put(context, b"job")).expect("a put");
+    let mut first = two_waiters(&scene, going);
+    until("two threads wait", || sleepers(&scene.heap) == 2);
+    let is_killed = matches!(going, Going::Killed);
+    let mut lessee = (!is_killed).then(|| {
+        let child = fork(|| {
+            scene.heap.with(|context| jobs.lease(context, &mut Vec::new())).expect("the job");
+            scene.page.set(OWN, 1);
+            loop {
+                std::thread::park();
+            }
+        });
+        until("the job is on lease", || scene.page.get(OWN) == 1);
+        child
+    });
+    let others = [(); 3].map(|()| {
+        fork(|| {
+            // The first one puts the job back, so that all of them end.
+            let lease = |context: &Context| {
+                jobs.lease_wait(context, None, &mut Vec::new())?;
+                if scene.page.add(OWN + 2, 1) == 0 {
+                    scene.page.set(OWN + 1, coheap_core::os::now());
+                }
+                jobs.put(context, b"again")
+            };
+            i32::from(scene.heap.with(lease).is_err())
+        })
+    });
+    until("all wait", || sleepers(&scene.heap) == 5);
+    // Sleepers that have waited for long look seldom: that they do is what is tried.
+    std::thread::sleep(Duration::from_millis(300));
+    if !is_killed {
+        scene.release();
+        until("they are gone", || scene.page.get(GO) == 2 && sleepers(&scene.heap) == 3);
+    }
+    lessee.as_mut().unwrap_or(&mut first).signal(libc::SIGKILL);
+    let killed = coheap_core::os::now();
+    others.into_iter().for_each(|mut other| other.must_succeed());
+    Duration::from_nanos(scene.page.get(OWN + 1).saturating_sub(killed))
+}
+
+/// Goal: a lease is there again soon after its holder's death, whoever of those who look for deaths
+/// has gone, and in whichever way.
+#[test]
+fn who_goes_leaves_the_look_out_to_others() {
+    let _alone = alone();
+    for going in [Going::TimedOut, Going::Closed, Going::Killed] {
+        let mut took = [(); 5].map(|()| time_to_return(going));
+        took.sort_unstable();
+        say(&format!("{going:?}: the lease was there again after {took:?}"));
+        // What is promised is 100 ms; the rest is for machines that are busy with other things.
+        assert!(took[2] < Duration::from_millis(150), "{going:?}: {took:?}");
+        assert!(took[4] < Duration::from_millis(400), "{going:?}: {took:?}");
+    }
 }

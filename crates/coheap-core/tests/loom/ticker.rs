@@ -3,7 +3,7 @@
 //! Loom knows no time: each thread that asks brings a time of its own.
 
 use coheap_core::memory::Word;
-use coheap_core::sync::wait::{Elected, TICKER_ROW, elect_ticker};
+use coheap_core::sync::tickers::{Elected, ROW, elect_ticker};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -88,7 +88,7 @@ fn a_dead_ticker_is_replaced() {
             let new = answers.iter().flatten().filter(|elected| elected.is_new).count();
             assert_eq!(new, 1, "the lost row has one new ticker: {answers:?}");
             assert!(elected(&answers).len() <= 2, "{answers:?}");
-            let names: Vec<_> = rows.iter().map(|row| row.get() & TICKER_ROW).collect();
+            let names: Vec<_> = rows.iter().map(|row| row.get() & ROW).collect();
             let lost = names[dead as usize];
             assert_ne!(lost, u64::from(dead + 1), "the dead one's row is somebody else's");
         });
