@@ -36,6 +36,7 @@ use crate::memory::Region;
 use crate::memory::layout::SPAN_BYTES;
 use crate::objects::{Typed, estate, ledger};
 use crate::os::{self, HeapFile, Latch, PrivateMutex};
+use crate::sync::lasting::LastingFile;
 use crate::sync::life::{Census, Member, State, Unborn};
 use crate::sync::{row, turn};
 
@@ -48,8 +49,8 @@ pub struct Heap {
 #[derive(Debug)]
 struct Shared {
     region: Arc<Region>,
-    life: Arc<HeapFile>,
-    birth: Arc<HeapFile>,
+    life: LastingFile,
+    birth: LastingFile,
     /// `None` once this process has left.
     member: PrivateMutex<Option<Arc<Member>>>,
     /// While this process forks, and then in the child: the slot taken for the child.
@@ -115,12 +116,14 @@ impl Heap {
     }
 
     fn attach(files: Files, path: Option<PathBuf>) -> Result<Self> {
-        let member = enter(&files)?;
+        let Files { region, life, birth } = files;
+        let (life, birth) = (LastingFile::new(life)?, LastingFile::new(birth)?);
+        let census = || Census::new(Arc::clone(&region), life.clone(), birth.clone());
+        let member = enter(census())?;
         if path.is_none() {
-            temporary::join(&files.region, member.incarnation());
+            temporary::join(&region, member.incarnation());
         }
         let member = PrivateMutex::new(Some(member));
-        let Files { region, life, birth } = files;
         let unborn = PrivateMutex::new(None);
         let closed = Latch::default();
         let shared = Shared { region, life, birth, member, unborn, closed, path };
@@ -201,13 +204,10 @@ impl Heap {
             _ if shared.is_closed() => return Err(Error::Closed),
             _ => {}
         }
-        let files = shared.files();
-        let born = match shared.unborn.lock().take() {
-            Some(unborn) => Member::be_born(files.census()?, unborn),
-            None => None,
-        };
-        let new = born.map(Arc::new).map_or_else(|| enter(&files), Ok)?;
-        temporary::join(&files.region, new.incarnation());
+        let unborn = shared.unborn.lock().take();
+        let born = unborn.and_then(|unborn| Member::be_born(shared.census(), unborn));
+        let new = born.map(Arc::new).map_or_else(|| enter(shared.census()), Ok)?;
+        temporary::join(&shared.region, new.incarnation());
         // One store: a thread that forks meanwhile copies the old membership or the new one.
         let before = member.replace(Arc::clone(&new));
         drop(member);
@@ -265,7 +265,7 @@ impl Heap {
 
     /// Returns the three files: data, life, birth.
     pub fn files(&self) -> [&HeapFile; 3] {
-        [self.shared.region.file(), &self.shared.life, &self.shared.birth]
+        [self.shared.region.file(), self.shared.life.file(), self.shared.birth.file()]
     }
 
     /// Returns the path of the data file of a named heap.
@@ -365,11 +365,12 @@ impl Shared {
     }
 
     fn files(&self) -> Files {
-        Files {
-            region: Arc::clone(&self.region),
-            life: Arc::clone(&self.life),
-            birth: Arc::clone(&self.birth),
-        }
+        let (life, birth) = (Arc::clone(self.life.file()), Arc::clone(self.birth.file()));
+        Files { region: Arc::clone(&self.region), life, birth }
+    }
+
+    fn census(&self) -> Census {
+        Census::new(Arc::clone(&self.region), self.life.clone(), self.birth.clone())
     }
 
     /// Returns everything that this process owns. Its slot is released with the last thread that
@@ -448,7 +449,9 @@ impl Files {
     }
 
     fn census(&self) -> Result<Census> {
-        Census::new(Arc::clone(&self.region), Arc::clone(&self.life), Arc::clone(&self.birth))
+        let [life, birth] =
+            [&self.life, &self.birth].map(|file| LastingFile::new(Arc::clone(file)));
+        Ok(Census::new(Arc::clone(&self.region), life?, birth?))
     }
 }
 
@@ -463,8 +466,8 @@ fn claim(member: &Arc<Member>) -> Result<Context> {
 
 /// Takes a slot. If every slot is taken, dead processes are recovered first; if each of them left
 /// something, this process takes the slot of one over and settles its estate.
-fn enter(files: &Files) -> Result<Arc<Member>> {
-    let census = match Member::enter(files.census()?, State::Free).map_err(|refused| *refused) {
+fn enter(census: Census) -> Result<Arc<Member>> {
+    let census = match Member::enter(census, State::Free).map_err(|refused| *refused) {
         Ok(member) => return Ok(Arc::new(member)),
         Err((census, Error::TableFull { .. })) => census,
         Err((_, other)) => return Err(other),

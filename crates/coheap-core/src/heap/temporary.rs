@@ -100,7 +100,7 @@ pub(super) fn end_if_left(files: &Files, path: &Path) -> Result<bool> {
     if !is_temporary(&files.region) {
         return Ok(false);
     }
-    let context = Context::claim(enter(files)?)?;
+    let context = Context::claim(enter(files.census()?)?)?;
     let _held = context.hold(DIRECTORY_TURN)?;
     end(&context, files, path)
 }

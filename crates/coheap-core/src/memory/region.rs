@@ -22,7 +22,7 @@ use super::layout::{
 use super::plain::Plain;
 use super::word::{Signal, Word};
 use crate::error::{Corrupt, Error, Result};
-use crate::os::{FileId, HeapFile, Mapping, failpoint};
+use crate::os::{self, FileId, HeapFile, Mapping, failpoint};
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Signal>() == size_of::<Word>() && align_of::<Signal>() <= 8);
@@ -58,6 +58,17 @@ impl Region {
     /// Returns the file behind the mapping.
     pub fn file(&self) -> &HeapFile {
         &self.file
+    }
+
+    /// Returns the inode number of the file.
+    pub fn inode(&self) -> u64 {
+        self.file_id.inode()
+    }
+
+    /// Gets the file back from one of the processes `members` if other code has closed it.
+    #[cold]
+    pub fn regain_file(&self, members: impl IntoIterator<Item = u32>) -> bool {
+        os::regain(&self.file, self.file_id, members)
     }
 
     /// Returns the file, or an error if user code closed the descriptor or put another file there.

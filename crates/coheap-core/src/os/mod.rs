@@ -36,6 +36,7 @@ pub use system::futex::{Wake, wait, wake};
 pub use system::identity::{Identity, boot_id, random_u64};
 pub use system::life;
 pub use system::mapping::Mapping;
+pub use system::regain::regain;
 pub use system::{
     adopt_descriptor, become_program, inheritable, memory_bytes, now, now_roughly, thread_id,
 };

@@ -15,19 +15,21 @@
 //!   RECOVERING, and ESTATE, too, if nothing is listed.
 //! - **Life.3** An UNBORN slot is alive while any process holds its byte of the birth file: a lock
 //!   on an open file description that parent and child share, until the child holds its own byte.
-//! - **Life.4** The life descriptor is never closed while this process is attached.
+//! - **Life.4** The life descriptor is never closed while this process is attached; if other code
+//!   closes it, it is opened again before its next use (`lasting`).
 //! - **Life.5** Once a process is LEAVING, no thread of it adds a record to its list (checked under
 //!   the slot's turn), anybody may settle the list, and nobody waits for its long locks. Its turns
 //!   and journals are its own until the last of its threads is done.
 
 use std::sync::Arc;
 
+use super::lasting::LastingFile;
 use super::{DueList, Incarnation, row};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, Slot};
-use crate::os::{self, FileId, HeapFile, Identity, Latch, PrivateGuard, PrivateMutex, life};
+use crate::os::{self, HeapFile, Identity, Latch, PrivateGuard, PrivateMutex, life};
 
 /// First bit of the state.
 const STATE: u32 = 32;
@@ -121,9 +123,8 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Census {
     region: Arc<Region>,
-    life: Arc<HeapFile>,
-    life_id: FileId,
-    birth: Arc<HeapFile>,
+    life: LastingFile,
+    birth: LastingFile,
     data_inode: u64,
     me: Identity,
     /// The kernel grants a byte to every thread of a process; this lock elects one thread.
@@ -132,11 +133,9 @@ pub struct Census {
 
 impl Census {
     /// Starts to use the life file. This process must not have opened it before.
-    pub fn new(region: Arc<Region>, life: Arc<HeapFile>, birth: Arc<HeapFile>) -> Result<Self> {
-        let life_id = life.id()?;
-        let data_inode = region.file().inode()?;
-        let me = Identity::mine();
-        Ok(Self { region, life, life_id, birth, data_inode, me, byte_calls: PrivateMutex::new(()) })
+    pub fn new(region: Arc<Region>, life: LastingFile, birth: LastingFile) -> Self {
+        let (data_inode, me) = (region.inode(), Identity::mine());
+        Self { region, life, birth, data_inode, me, byte_calls: PrivateMutex::new(()) }
     }
 
     /// Returns the heap's bytes.
@@ -145,13 +144,20 @@ impl Census {
         &self.region
     }
 
-    /// Returns the life file, or an error if user code closed the descriptor or put another file
-    /// there.
     fn checked_life(&self) -> Result<&HeapFile> {
-        match self.life.id() {
-            Ok(id) if id == self.life_id => Ok(&self.life),
-            _ => Err(Error::Os { call: "use of the life descriptor, which was closed", code: 9 }),
-        }
+        self.life.checked(&self.region, &|| self.others())
+    }
+
+    fn checked_birth(&self) -> Result<&HeapFile> {
+        self.birth.checked(&self.region, &|| self.others())
+    }
+
+    /// Returns the process ids of the other members that this process can see.
+    fn others(&self) -> Vec<u32> {
+        let slots = (0..self.region.real_slots()).map(|index| self.region.slot(index));
+        let living = slots.filter(|slot| StateWord(slot.state.acquire()).state() == State::Live);
+        let seen = living.map(identity_in).filter(|other| !other.is_foreign_to(&self.me));
+        seen.map(|other| other.pid).filter(|pid| *pid != self.me.pid).collect()
     }
 
     /// Returns the process that has a slot, or had it last.
@@ -173,16 +179,16 @@ impl Census {
         };
         // A process whose byte is held lives. A free byte means something only in the right file.
         let byte = u64::from(who.slot);
-        if life::is_held(&self.life, byte).unwrap_or(false)
+        if life::is_held(self.life.file(), byte).unwrap_or(false)
             || life::is_held(self.checked_life()?, byte)?
         {
             return Ok(alive);
         }
         if word.state() == State::Unborn {
-            let is_held = life::is_held(&self.birth, u64::from(who.slot))?;
+            let is_held = life::is_held(self.checked_birth()?, byte)?;
             // A child that starts meanwhile releases the birth byte; it holds its life byte then.
             let was_born = slot.state.acquire() != word.0;
-            let lives = is_held || was_born || life::is_held(&self.life, u64::from(who.slot))?;
+            let lives = is_held || was_born || life::is_held(self.checked_life()?, byte)?;
             return Ok(if lives { Standing::Alive } else { Standing::Dead });
         }
         let identity = identity_in(slot);
@@ -283,7 +289,7 @@ impl Member {
     /// Takes a slot for a child that is about to be forked. Returns `None` if there is none; the
     /// child looks for one itself then.
     pub fn expect_child(&self) -> Result<Option<Unborn>> {
-        let held = self.census.birth.reopened()?;
+        let held = self.census.checked_birth()?.reopened()?;
         for slot in 0..SLOT_COUNT {
             if slot >= self.region().real_slots() && !self.region().grow_slots(slot)? {
                 break;
@@ -452,7 +458,7 @@ fn take_slot(census: &Census, state: State) -> Result<Option<Incarnation>> {
             continue;
         }
         // The byte is held for a child that another process is forking.
-        if life::is_held(&census.birth, u64::from(index))? {
+        if life::is_held(census.checked_birth()?, u64::from(index))? {
             census.release_byte(index)?;
             continue;
         }
@@ -475,7 +481,7 @@ fn write_identity(slot: &Slot, census: &Census) {
     Region::store(&slot.start_time, census.me.start_time);
     Region::store(&slot.pid_namespace, census.me.pid_namespace);
     Region::store(&slot.time_namespace, census.me.time_namespace);
-    Region::store(&slot.life_descriptor, census.life.number() as u64);
+    Region::store(&slot.life_descriptor, census.life.file().number() as u64);
     Region::store(&slot.data_descriptor, census.region.file().number() as u64);
 }
 

@@ -13,6 +13,7 @@
 pub mod deadlock;
 mod due;
 pub mod holder;
+pub mod lasting;
 pub mod life;
 pub mod lock;
 pub mod owner;

@@ -155,18 +155,75 @@ fn a_file_in_a_descriptors_place_is_not_touched() {
     assert!(file.as_raw_fd() > 0);
 }
 
-/// Goal: who lost the life descriptor hears of it instead of sleeping unseen for ever.
-/// Method: the child closes it, then waits for a lock that is held.
+/// Goal: who lost the life descriptor hears of it instead of sleeping unseen for ever, if nobody is
+/// there to get it from.
+/// Method: the only member of a heap closes it, then waits for a lock that is held.
 #[test]
 fn a_wait_without_a_life_descriptor_is_refused() {
+    let _alone = alone();
+    let mut child = fork(|| {
+        let scene = Scene::new();
+        scene.heap.with(|context| scene.lock.lock(context, None)).expect("the lock");
+        close(scene.heap.files()[1].number());
+        let waited = scene.heap.with(|context| scene.lock.lock(context, None));
+        i32::from(!matches!(waited, Err(Error::Os { .. })))
+    });
+    child.must_succeed();
+}
+
+/// Goal: a process that closed all descriptors is a member as before while another one lives: it
+/// waits, is seen to live by its byte, judges others, grows the heap, and has children.
+/// Method: a child closes them before or after its first operation. Twice, for it may happen again.
+#[test]
+fn who_closed_every_descriptor_gets_them_back() {
+    let _alone = alone();
+    for closes_first in [false, true] {
+        let scene = Scene::on(heap(64));
+        let filler = map(&scene.heap, "filler");
+        scene.heap.with(|context| scene.lock.lock(context, None)).expect("the lock");
+        let mut child = fork(|| {
+            if !closes_first {
+                scene.heap.context().expect("a context");
+            }
+            for round in 0..2u64 {
+                close_all(3);
+                let wait = |milliseconds| {
+                    let deadline = Some(in_milliseconds(milliseconds));
+                    scene.heap.with(|context| scene.lock.lock(context, deadline))
+                };
+                assert_eq!(wait(20), Err(Error::TimedOut));
+                let slot = scene.heap.context().expect("a context").member().slot();
+                assert!(is_byte_held(&scene, slot), "it has its byte again");
+                let large = vec![7u8; 4 << 20];
+                let key = round.to_le_bytes();
+                scene.heap.with(|context| filler.set(context, &key, &large)).expect("room");
+                fork(|| i32::from(scene.heap.with(|context| filler.len(context)) != Ok(round + 1)))
+                    .must_succeed();
+                assert_eq!(scene.heap.sweep().map(|_| ()), Ok(()));
+            }
+            0
+        });
+        child.must_succeed();
+        scene.heap.with(|context| scene.lock.unlock(context)).expect("unlocked");
+        scene.assert_whole();
+        settle_and_check(&scene.heap);
+    }
+}
+
+/// Goal: a file of the user that has got the number of a lost descriptor stays open and unlocked.
+/// Method: the child puts one there; getting the descriptor back is refused.
+#[test]
+fn the_number_of_a_lost_descriptor_may_be_somebody_elses() {
     let _alone = alone();
     let scene = Scene::new();
     scene.heap.with(|context| scene.lock.lock(context, None)).expect("the lock");
     let mut child = fork(|| {
         scene.heap.context().expect("a context");
-        close(scene.heap.files()[1].number());
+        let file = File::open("/dev/null").expect("a file");
+        redirect(&file, scene.heap.files()[1].number());
         let waited = scene.heap.with(|context| scene.lock.lock(context, None));
-        i32::from(!matches!(waited, Err(Error::Os { .. })))
+        let id = scene.heap.files()[1].id();
+        i32::from(!matches!(waited, Err(Error::Os { .. })) || id.is_err())
     });
     child.must_succeed();
     scene.heap.with(|context| scene.lock.unlock(context)).expect("unlocked");

@@ -5,8 +5,10 @@
 //! - A file grows by `commit`, which allocates the pages: a committed page can be touched without
 //!   SIGBUS. A file without a name never becomes shorter; the owner of a named one can cut it off.
 //! - A named file appears under its name complete, by one `link`, or not at all.
+//! - A descriptor is closed only while it names the file that was opened.
 
 use std::ffi::CString;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
@@ -23,6 +25,17 @@ const HIGH_DESCRIPTOR: i32 = 600;
 pub struct FileId {
     device: u64,
     inode: u64,
+}
+
+impl FileId {
+    pub(super) fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
+    /// Returns the inode number, as `/proc/PID/maps` shows it.
+    pub fn inode(self) -> u64 {
+        self.inode
+    }
 }
 
 /// Whose file it is and how many names it has.
@@ -43,10 +56,28 @@ pub struct Ownership {
 /// An open file of a heap.
 #[derive(Debug)]
 pub struct HeapFile {
-    descriptor: OwnedFd,
+    descriptor: ManuallyDrop<OwnedFd>,
+    /// Which file it was when it was opened.
+    opened: Option<FileId>,
+}
+
+/// Other code of the process may have closed the descriptor and opened another file, which is not
+/// ours to close.
+impl Drop for HeapFile {
+    fn drop(&mut self) {
+        if self.id().ok() == self.opened {
+            // SAFETY: `self` is not used any more.
+            drop(unsafe { ManuallyDrop::take(&mut self.descriptor) });
+        }
+    }
 }
 
 impl HeapFile {
+    fn of(descriptor: OwnedFd) -> Self {
+        let opened = id_of(&descriptor).ok();
+        Self { descriptor: ManuallyDrop::new(descriptor), opened }
+    }
+
     /// Returns a file in memory without a name: it vanishes with its last user. It can grow, and
     /// nobody can make it shorter.
     pub fn anonymous(name: &str) -> Result<Self> {
@@ -102,7 +133,7 @@ impl HeapFile {
     pub fn identify(path: &Path) -> Result<(FileId, Ownership)> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let handle = fs::open(path, flags, Mode::empty()).map_err(refused("open"))?;
-        let file = Self { descriptor: handle };
+        let file = Self::of(handle);
         Ok((file.id()?, file.ownership()?))
     }
 
@@ -127,7 +158,7 @@ impl HeapFile {
 
     /// Takes over a descriptor.
     pub fn from_descriptor(descriptor: OwnedFd) -> Self {
-        Self { descriptor }
+        Self::of(descriptor)
     }
 
     fn moved_high(low: OwnedFd) -> Result<Self> {
@@ -135,16 +166,15 @@ impl HeapFile {
         let high = unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
         if high == -1 {
             // A low limit on descriptors is no reason to fail: stay where we are.
-            return Ok(Self { descriptor: low });
+            return Ok(Self::of(low));
         }
         // SAFETY: the number was just made for us.
-        Ok(Self { descriptor: unsafe { OwnedFd::from_raw_fd(high) } })
+        Ok(Self::of(unsafe { OwnedFd::from_raw_fd(high) }))
     }
 
     /// Returns which file this is.
     pub fn id(&self) -> Result<FileId> {
-        let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
-        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+        id_of(&self.descriptor)
     }
 
     /// Returns the inode number, as `/proc/PID/maps` shows it.
@@ -154,7 +184,7 @@ impl HeapFile {
 
     /// Whose file this is.
     pub fn ownership(&self) -> Result<Ownership> {
-        let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
+        let stat = fs::fstat(&*self.descriptor).map_err(refused("fstat"))?;
         Ok(Ownership {
             user: stat.st_uid,
             links: stat.st_nlink as u64,
@@ -166,7 +196,7 @@ impl HeapFile {
 
     /// Bytes of memory or disk behind the file.
     pub fn allocated_bytes(&self) -> Result<u64> {
-        let stat = fs::fstat(&self.descriptor).map_err(refused("fstat"))?;
+        let stat = fs::fstat(&*self.descriptor).map_err(refused("fstat"))?;
         Ok(stat.st_blocks as u64 * 512)
     }
 
@@ -174,7 +204,7 @@ impl HeapFile {
     pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < bytes.len() {
-            match rustix::io::pread(&self.descriptor, &mut bytes[done..], offset + done as u64) {
+            match rustix::io::pread(&*self.descriptor, &mut bytes[done..], offset + done as u64) {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(rustix::io::Errno::INTR) => {}
@@ -187,7 +217,7 @@ impl HeapFile {
     /// Sets the length without making pages real.
     pub fn set_len(&self, len: u64) -> Result<()> {
         within_file_limit(len)?;
-        fs::ftruncate(&self.descriptor, len).map_err(refused("ftruncate"))
+        fs::ftruncate(&*self.descriptor, len).map_err(refused("ftruncate"))
     }
 
     /// Makes `len` bytes from `offset` real, in pieces that a signal cannot hold up for ever.
@@ -198,7 +228,7 @@ impl HeapFile {
         let mut at = offset;
         while at < end {
             let piece = PIECE.min(end - at);
-            match fs::fallocate(&self.descriptor, fs::FallocateFlags::empty(), at, piece) {
+            match fs::fallocate(&*self.descriptor, fs::FallocateFlags::empty(), at, piece) {
                 Ok(()) => at += piece,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(refused("fallocate")(errno)),
@@ -235,6 +265,11 @@ impl HeapFile {
     pub fn number(&self) -> i32 {
         self.descriptor.as_raw_fd()
     }
+}
+
+fn id_of(descriptor: &OwnedFd) -> Result<FileId> {
+    let stat = fs::fstat(descriptor).map_err(refused("fstat"))?;
+    Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
 }
 
 /// Refuses a length beyond the file size limit: the kernel would send SIGXFSZ, which kills.

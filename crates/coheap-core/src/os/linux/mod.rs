@@ -10,6 +10,7 @@ pub(super) mod futex;
 pub(super) mod identity;
 pub mod life;
 pub(super) mod mapping;
+pub(super) mod regain;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 

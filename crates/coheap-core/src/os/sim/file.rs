@@ -19,6 +19,13 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u64);
 
+impl FileId {
+    /// Returns the file's number among all files.
+    pub fn inode(self) -> u64 {
+        self.0
+    }
+}
+
 /// Whose file it is and how many names it has.
 #[derive(Debug, Clone, Copy)]
 pub struct Ownership {

@@ -21,6 +21,7 @@ pub mod life;
 pub mod machine;
 pub(super) mod mapping;
 pub(super) mod private;
+pub(super) mod regain;
 
 use crate::error::{Error, Result};
 use file::Descriptor;
