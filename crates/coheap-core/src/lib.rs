@@ -111,8 +111,8 @@ pub mod parcel {
 /// What faces ask of the system where the standard library has no answer.
 pub mod system {
     pub use crate::os::{HeapFile, PrivateMutex, adopt_descriptor, inheritable};
+    pub use crate::os::{OTHERS_ARE_FROZEN, now, now_roughly};
     pub use crate::os::{become_program, generation};
-    pub use crate::os::{now, now_roughly};
     #[cfg(not(any(loom, miri, sim)))]
     pub use crate::os::{sleep_when_ended, threads_end};
 }

@@ -77,6 +77,7 @@ impl OpenHeap {
                 Ok(done) => return Ok(Ok(done)),
                 Err(Error::Busy { .. } | Error::WouldBlock | Error::Interrupted) => {
                     is_detached = true;
+                    waiting::note_frozen_threads(py);
                     py.check_signals()?;
                 }
                 Err(error) => return Ok(Err(error)),

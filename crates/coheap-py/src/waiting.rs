@@ -11,6 +11,24 @@ use coheap_core::{Error, Result, system};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::late::Late;
+
+static IS_FINALIZING: Late = Late::new("sys", "is_finalizing");
+
+/// Finds what tells whether the interpreter ends: when it does, `sys` may have been taken apart.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    IS_FINALIZING.get(py).map(|_| ())
+}
+
+/// Called before a wait: when the interpreter ends, it freezes all threads but the one that runs its
+/// last finalizers. These would wait for ever for a lock that a frozen thread holds.
+pub(crate) fn note_frozen_threads(py: Python<'_>) {
+    let answer = IS_FINALIZING.get(py).and_then(|asked| asked.call0()?.is_truthy());
+    if answer.unwrap_or(false) {
+        system::OTHERS_ARE_FROZEN.raise();
+    }
+}
+
 /// The longest sleep between two checks for signals, in nanoseconds.
 pub(crate) const SLICE: u64 = 500_000_000;
 
@@ -106,6 +124,7 @@ pub(crate) fn wait_for<T: Send>(
     late: &Error,
     mut operation: impl FnMut(Slice) -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
+    note_frozen_threads(py);
     let started = system::now();
     let mut now = started;
     loop {

@@ -181,3 +181,44 @@ def test_a_block_that_the_end_leaves_says_so():
     assert (ended.returncode, ended.stdout) == (0, "")
     assert "RuntimeError: coheap.atomic: a block of coheap.atomic was left" in ended.stderr
     assert "panicked" not in ended.stderr
+
+
+HOLDS_AT_THE_END = """
+import os, sys, threading, time, warnings
+import coheap
+
+warnings.simplefilter("ignore")
+heap = coheap.Heap(max_bytes=1 << 20)
+taken, d = heap.lock(), heap.dict()
+holds = threading.Event()
+
+def hold():
+    with coheap.atomic():
+        d["x"] = 1
+        with taken:
+            holds.set()
+            time.sleep(600)
+
+class AtEnd:
+    def __del__(self, taken=taken, d=d, write=os.write):
+        # The threads that hold them are frozen by now.
+        write(1, b"%a\\n" % taken.acquire(timeout=5))
+        d["y"] = 2
+        write(1, b"%a\\n" % d["y"])
+
+threading.Thread(target=hold, daemon=True).start()
+holds.wait()
+# The frozen thread keeps the names of this module, but not those of `sys`.
+sys.at_end = AtEnd()
+"""
+
+
+def test_a_finalizer_gets_what_frozen_threads_hold():
+    """Goal: what runs when the interpreter ends waits for no thread that is frozen by then.
+
+    Method: a daemon thread holds a lock, and a dict in a block; a finalizer wants both.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", HOLDS_AT_THE_END], capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stdout) == (0, "True\n2\n"), ended.stderr

@@ -10,7 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Default)]
 pub struct Latch(AtomicBool);
 
+/// Raised when all threads of this process but one are frozen for good, as the interpreter does with
+/// them when it ends, though the process lives.
+pub static OTHERS_ARE_FROZEN: Latch = Latch::new();
+
 impl Latch {
+    /// Returns a flag that is not raised.
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
     /// Raises the flag.
     pub fn raise(&self) {
         self.0.store(true, Ordering::Release);

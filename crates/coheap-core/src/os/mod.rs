@@ -25,7 +25,7 @@ mod system;
 #[path = "sim/mod.rs"]
 mod system;
 
-pub use latch::Latch;
+pub use latch::{Latch, OTHERS_ARE_FROZEN};
 #[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]

@@ -14,6 +14,7 @@
 //! begins again goes on where it was.
 
 use super::holder::{self, Holder};
+use super::row::RowWord;
 use super::tickers::{Candidate, Elected, TICK};
 use super::{Member, Owner};
 use crate::error::{Error, Result};
@@ -185,7 +186,7 @@ impl Patience {
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             // A wait with no time left must still detect a dead owner.
-            let is_gone = owner.map_or(Ok(false), |owner| is_gone(member, owner))?;
+            let is_gone = owner.map_or(Ok(false), |owner| is_gone(member, context, owner))?;
             return Ok(if is_gone { Pause::OwnerGone } else { Pause::TimedOut });
         }
         let role = self.role(member, context, signal, owner, now);
@@ -221,17 +222,23 @@ impl Patience {
             }
             Wake::Interrupted => Ok(Pause::Interrupted),
             Wake::TimedOut if role == Role::Ticker => Ok(self.tick()),
-            Wake::TimedOut => self.watch(member, role, owner),
-            Wake::Woken if os::now() >= self.next_watch => self.watch(member, role, owner),
+            Wake::TimedOut => self.watch(member, context, role, owner),
+            Wake::Woken if os::now() >= self.next_watch => self.watch(member, context, role, owner),
             Wake::Woken => Ok(Pause::Look),
         }
     }
 
     /// Checks whether the owner lives, if that is the task of this waiter.
-    fn watch(&mut self, member: &Member, role: Role, owner: Option<Owner>) -> Result<Pause> {
+    fn watch(
+        &mut self,
+        member: &Member,
+        context: u32,
+        role: Role,
+        owner: Option<Owner>,
+    ) -> Result<Pause> {
         self.next_watch = os::now() + WATCH;
         if let (Role::Watcher | Role::New, Some(owner)) = (role, owner) {
-            if is_gone(member, owner)? {
+            if is_gone(member, context, owner)? {
                 return Ok(Pause::OwnerGone);
             }
         }
@@ -295,9 +302,18 @@ enum Role {
     Sleeper,
 }
 
-/// Returns whether nobody waits for what an owner holds, because its process is dead or has left.
-pub fn is_gone(member: &Member, owner: Owner) -> Result<bool> {
-    Ok(holder::look(member.census(), owner, "owner of a lock")? != Holder::Alive)
+/// Returns whether the thread with row `own` does not wait for what an owner holds: its process is
+/// dead or has left, or it is a frozen thread of this process.
+pub fn is_gone(member: &Member, own: u32, owner: Owner) -> Result<bool> {
+    let is_gone = match holder::look(member.census(), owner, "owner of a lock")? {
+        Holder::Alive if os::OTHERS_ARE_FROZEN.is_raised() => owner.row().is_some_and(|row| {
+            let state = RowWord(member.region().context(row).state.acquire());
+            row != own && state.is_of(member.slot())
+        }),
+        Holder::Alive => false,
+        Holder::Left | Holder::Dead(_) | Holder::Gone => true,
+    };
+    Ok(is_gone)
 }
 
 /// Wakes up to `count` threads that sleep on the signal.

@@ -125,7 +125,7 @@ impl Mutex {
     #[cold]
     fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
         let owner = Owner::of(root.lock.acquire());
-        if !owner.is_nobody() && wait::is_gone(context.member(), owner)? {
+        if !owner.is_nobody() && wait::is_gone(context.member(), context.index(), owner)? {
             estate::bury(context, owner)?;
             return inherit(root, owner, context);
         }
@@ -258,7 +258,8 @@ impl Mutex {
     pub fn recover(&self, context: &Context) -> Result<bool> {
         let root = self.root(context.region())?;
         let owner = Owner::of(root.lock.acquire());
-        let is_gone = !owner.is_nobody() && wait::is_gone(context.member(), owner)?;
+        let is_gone =
+            !owner.is_nobody() && wait::is_gone(context.member(), context.index(), owner)?;
         if is_gone {
             estate::bury(context, owner)?;
         }

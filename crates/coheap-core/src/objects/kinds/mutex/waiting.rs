@@ -71,7 +71,7 @@ impl Mutex {
                 Pause::Interrupted => return Err(Error::Deadlock),
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::OwnerGone => return Ok(()),
-                Pause::TimedOut if wait::is_gone(member, owner)? => return Ok(()),
+                Pause::TimedOut if wait::is_gone(member, context.index(), owner)? => return Ok(()),
                 Pause::TimedOut if !is_deadlocked(context, patience) => {
                     return Err(Error::TimedOut);
                 }
