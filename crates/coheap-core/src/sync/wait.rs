@@ -217,7 +217,7 @@ impl Patience {
         Region::store(&row.sleeps_on, 0);
         match wake {
             Wake::Interrupted if os::now() >= self.next_watch => {
-                let found = self.watch(member, role, owner)?;
+                let found = self.watch(member, context, role, owner)?;
                 Ok(if found == Pause::Look { Pause::Interrupted } else { found })
             }
             Wake::Interrupted => Ok(Pause::Interrupted),
