@@ -397,9 +397,12 @@ impl Member {
         for index in 0..self.region().real_rows() {
             row::free_of(self.region(), index, self.slot());
         }
-        // Without the slot's turn, an empty list proves nothing: somebody may be settling it.
-        let to = if self.settled.is_raised() { State::Free } else { State::Estate };
-        if self.step(State::Leaving, to) || self.step(State::Live, State::Estate) {
+        let free_if = |is_empty| if is_empty { State::Free } else { State::Estate };
+        // Others settle the list of a LEAVING slot: that it is empty proves nothing without its turn.
+        let is_empty = self.region().slot(self.slot()).leases.get() == 0;
+        if self.step(State::Leaving, free_if(self.settled.is_raised()))
+            || self.step(State::Live, free_if(is_empty))
+        {
             let _elected = self.census.byte_calls();
             self.census.release_byte(self.slot())?;
         }
