@@ -169,6 +169,10 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Emits the warning about a dead holder.
     #[cold]
     fn warn(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
+        if system::OTHERS_ARE_FROZEN.is_raised() {
+            // The holder may be a frozen thread of this process, and what warns is taken apart.
+            return Ok(());
+        }
         system::sleep_when_ended();
         let subject = self.object.subject();
         let message = CString::new(format!(
