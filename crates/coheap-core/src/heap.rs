@@ -459,6 +459,7 @@ impl Files {
 fn claim(member: &Arc<Member>) -> Result<Context> {
     Context::claim(Arc::clone(member)).or_else(|_| {
         recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
+        recovery::wait_for_others(member.census());
         row::search_from(&member.region().header().free_row, 0);
         Context::claim(Arc::clone(member))
     })

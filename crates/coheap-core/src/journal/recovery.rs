@@ -30,6 +30,9 @@ use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
 use crate::sync::row::{self, RowWord};
 use crate::sync::{Census, Incarnation, Owner, tickers, turn};
 
+/// How long others wait for a recovery that is under way, in nanoseconds.
+const LONGEST_RECOVERY: u64 = 1_000_000_000;
+
 /// The result of an attempt to recover a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovered {
@@ -151,11 +154,13 @@ fn free_turns(region: &Region, victim: Incarnation) {
         if !is_victims(region, word, victim) {
             continue;
         }
-        let is_odd = turn.sequence.get() & 1 == 1;
-        let stays = if is_odd { Mistake::LeaveSequenceOdd } else { Mistake::LeaveSequenceEven };
+        let stays = match turn.sequence.get() & 1 == 1 {
+            true => defect(Mistake::LeaveSequenceOdd),
+            false => defect(Mistake::LeaveSequenceEven),
+        };
         if defect(Mistake::TurnSequenceBack) {
             Region::store(&turn.sequence, turn.sequence.get() & !1);
-        } else if !defect(stays) {
+        } else if !stays {
             // Also an even one: the victim may have died between the one store of a change and the
             // store that moves the sequence.
             turn::close(turn);
@@ -195,6 +200,18 @@ fn wake_sleepers(region: &Region, is_meant: impl Fn(RowWord) -> bool) {
             Region::bump(signal);
             os::wake(signal.futex(), u32::MAX);
         }
+    }
+}
+
+/// Waits until no dead process is being recovered, for a caller that needs what they had.
+pub fn wait_for_others(census: &Census) {
+    let region = census.region();
+    let is_recovering =
+        |slot: u32| StateWord(region.slot(slot).state.acquire()).state() == State::Recovering;
+    // A recoverer that is stopped, or dies, keeps nobody for ever.
+    let until = os::now() + LONGEST_RECOVERY;
+    while (0..region.real_slots()).any(is_recovering) && os::now() < until {
+        std::thread::yield_now();
     }
 }
 
