@@ -15,9 +15,10 @@ use std::path::Path;
 use coheap_core::Kind;
 use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
-    self, Arena, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry, MapHusk,
-    MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, QueueBody, QueueHusk, QueueRoot,
-    QueueSegment, Record, SavedWord, Slot, Span, SpanMap, Tally, Turn,
+    self, Arena, Bell, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry,
+    MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, ParkingCell, ParkingHead,
+    ParkingRow, QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Slot, Span,
+    SpanMap, TagLine, Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -55,6 +56,11 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             state, saved, chunks, sleeps_on, waits_for, wait_number, age, signature, spare
         }
         Arena { partial }
+        ParkingHead { lines_real, blocks_real, spare_real, tickets, lines_used, rotation, spare }
+        ParkingRow { making, spare, bell, cells }
+        Bell { signal, mail }
+        TagLine { tags, link }
+        ParkingCell { state, owner, object, generation, ticket, info, tag_at, passed }
         Control { pending, runs, husks, built, freed, spare, chunks }
         SavedWord { at, old }
         Span { info, free, counts, links }
@@ -191,11 +197,16 @@ fn the_page_names_the_areas_where_they_are() {
         layout::SLOT_TURNS_END,
         layout::CHUNK_OWNERS,
         layout::ARENAS,
+        layout::PARKING,
         layout::FIXED_END,
         layout::SLOTS,
         layout::CONTEXTS,
         layout::JOURNALS,
         layout::CHUNKS,
+        layout::PARKING_ROWS,
+        layout::LINES,
+        layout::BLOCK_OWNERS,
+        layout::BLOCKS,
         layout::SPAN_TABLE,
     ];
     let drawing = PAGE.split("```").nth(1).expect("a drawing");

@@ -31,3 +31,15 @@ pub type AtomicU64 = loom::sync::atomic::AtomicU64;
 /// Loom reorders nothing that a compiler might.
 #[cfg(loom)]
 pub fn compiler_fence(_: Ordering) {}
+
+/// Between two accesses that are sequentially consistent: loom takes them for weaker ones, and knows
+/// this order by its fences only.
+#[cfg(loom)]
+pub fn model_fence() {
+    fence(Ordering::SeqCst);
+}
+
+/// Between two accesses that are sequentially consistent: nothing is missing there.
+#[cfg(not(loom))]
+#[inline(always)]
+pub fn model_fence() {}

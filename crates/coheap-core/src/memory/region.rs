@@ -14,10 +14,13 @@
 //! Not here: which process may write when (`sync`), and how a half-done write is undone
 //! (`journal`).
 
+#[cfg_attr(not(feature = "floors"), allow(dead_code, reason = "objects do not wait here yet"))]
+mod parking;
+
 use super::atomic::{AtomicU64, Ordering, compiler_fence};
 use super::layout::{
     self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextRow, Control, Header,
-    JOURNAL_BYTES, SPAN_BYTES, SavedWord, Slot, Span, Turn,
+    JOURNAL_BYTES, ParkingRow, SPAN_BYTES, SavedWord, Slot, Span, Turn,
 };
 use super::plain::Plain;
 use super::word::{Signal, Word};
@@ -203,7 +206,7 @@ impl Region {
         let file = self.checked_file()?;
         file.commit(layout::SLOT_TURNS_START + u64::from(known) * turn, turn)?;
         file.commit(layout::SLOTS + u64::from(known) * slot, slot)?;
-        Self::raise(&self.header().slots, known);
+        Self::count_up(&self.header().slots, known);
         Ok(true)
     }
 
@@ -216,13 +219,15 @@ impl Region {
         let row = size_of::<ContextRow>() as u64;
         let file = self.checked_file()?;
         file.commit(layout::CONTEXTS + u64::from(known) * row, row)?;
+        let parking = size_of::<ParkingRow>() as u64;
+        file.commit(layout::PARKING_ROWS + u64::from(known) * parking, parking)?;
         file.commit(layout::JOURNALS + u64::from(known) * JOURNAL_BYTES, JOURNAL_BYTES)?;
-        Self::raise(&self.header().rows, known);
+        Self::count_up(&self.header().rows, known);
         Ok(true)
     }
 
     /// Raises a number by one, unless another thread has done so.
-    fn raise(number: &Word, known: u32) {
+    fn count_up(number: &Word, known: u32) {
         let _ = Self::compare_exchange(number, u64::from(known), u64::from(known) + 1);
     }
 
@@ -444,7 +449,7 @@ impl Region {
     #[inline(always)]
     pub fn compare_exchange(word: &Word, old: u64, new: u64) -> Result<u64, u64> {
         failpoint::hit();
-        word.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+        word.0.compare_exchange(old, new, Ordering::SeqCst, Ordering::Acquire)
     }
 
     /// Door two: puts `new` and returns what was there.
@@ -452,7 +457,7 @@ impl Region {
     pub fn swap(word: &Word, new: u64) -> u64 {
         failpoint::hit();
         compiler_fence(Ordering::SeqCst);
-        word.0.swap(new, Ordering::AcqRel)
+        word.0.swap(new, Ordering::SeqCst)
     }
 
     /// Door two: adds, and returns what was there.

@@ -3,7 +3,7 @@
 //! What always holds: a word is read and written as a whole. Any code may read it; only the two
 //! doors of [`Region`](super::Region) write it.
 
-use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering, model_fence};
 
 /// Eight bytes of a heap.
 #[derive(Debug)]
@@ -21,6 +21,14 @@ impl Word {
     #[inline(always)]
     pub fn acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Returns the value as it is after the read-modify-write that this thread made before: of two
+    /// threads that each change a word and then read the other's, one sees what the other did.
+    #[inline(always)]
+    pub fn after_change(&self) -> u64 {
+        model_fence();
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -45,6 +53,12 @@ impl Signal {
     /// Returns the word, for the kernel.
     pub fn futex(&self) -> &AtomicU32 {
         &self.word
+    }
+
+    /// As [`Word::after_change`].
+    pub fn after_change(&self) -> u32 {
+        model_fence();
+        self.word.load(Ordering::SeqCst)
     }
 
     /// Returns the time of the last watcher.

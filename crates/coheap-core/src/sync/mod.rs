@@ -17,6 +17,8 @@ pub mod lasting;
 pub mod life;
 pub mod lock;
 pub mod owner;
+#[cfg_attr(not(feature = "floors"), allow(dead_code, reason = "objects do not wait here yet"))]
+pub mod parking;
 pub mod row;
 pub mod tickers;
 pub mod turn;

@@ -9,6 +9,7 @@
 #![cfg(loom)]
 
 mod lock;
+mod parking;
 mod planted;
 mod queue;
 mod row;

@@ -23,9 +23,21 @@ fn every_planted_mistake_is_found() {
         ("a_flag_that_is_not_left_up_is_forgotten", "deadlock"),
         ("a_reader_that_does_not_look_again_accepts_a_torn_pair", "torn"),
         ("a_store_that_does_not_move_the_sequence_tears_a_pair", "torn"),
+        ("parking::a_bit_that_is_up_is_not_raised", "deadlock"),
+        ("parking::a_bit_is_lowered_without_another_look", "deadlock"),
+        ("parking::a_maker_asks_before_it_publishes", "deadlock"),
+        ("parking::who_leaves_keeps_the_ring", "deadlock"),
+        ("parking::who_leaves_forgets_its_offer", "deadlock"),
+        ("parking::a_free_word_carries_no_generation", "a stranger's lock"),
+        ("parking::a_leaver_takes_its_notification_along", "a lost notification"),
+        ("parking::a_notification_is_believed_too_early", "believed"),
     ] {
+        let name = match name.strip_prefix("parking::") {
+            Some(name) => format!("parking::planted::{name}"),
+            None => format!("planted::{name}"),
+        };
         let child = Command::new(&program)
-            .args(["--ignored", "--exact", "--nocapture", &format!("planted::{name}")])
+            .args(["--ignored", "--exact", "--nocapture", &name])
             .env("RUST_BACKTRACE", "0")
             .output()
             .expect("the program runs again");

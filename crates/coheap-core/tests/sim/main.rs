@@ -10,6 +10,8 @@
 #![cfg(any(miri, sim))]
 
 mod death;
+#[cfg(feature = "failpoints")]
+mod parking;
 mod scenario;
 mod time;
 

@@ -5,11 +5,13 @@
 //! TURNS        turns        64 B     each: owner, sequence, signal (those of slots: sparse)
 //! CHUNK_OWNERS              8 B      each: who uses the overflow chunk
 //! ARENAS       arenas       256 B    each: a list of spans for each size class
+//! PARKING      parking                 its head and buckets: who waits for what
 //! FIXED_END
 //! SLOTS        slots        128 B    each: one process (sparse)
 //! CONTEXTS     contexts     256 B    each: one thread of a process (sparse)
 //! JOURNALS     journals     8 KiB    each: what one context changed (sparse)
 //! CHUNKS       overflow     64 KiB   each: room for a long journal (sparse)
+//! PARKING_ROWS parking                 its rows, further lines, block owners, blocks (sparse)
 //! SPAN_TABLE   span table   32 B     a row for each span (sparse, as long as the heap may grow)
 //! data start   spans        16 KiB   everything else
 //! ```
@@ -22,6 +24,7 @@ mod husk;
 mod journal;
 mod map;
 mod objects;
+mod parking;
 mod queue;
 mod tables;
 
@@ -29,6 +32,7 @@ pub use husk::*;
 pub use journal::*;
 pub use map::*;
 pub use objects::*;
+pub use parking::*;
 pub use queue::*;
 pub use tables::*;
 
@@ -76,8 +80,12 @@ pub const SLOT_TURNS_END: u64 = TURNS + ARENA_TURNS as u64 * size_of::<Turn>() a
 pub const CHUNK_OWNERS: u64 = TURNS + TURN_COUNT as u64 * size_of::<Turn>() as u64;
 /// Offset of the arenas.
 pub const ARENAS: u64 = CHUNK_OWNERS + CHUNK_COUNT as u64 * 8;
+/// Offset of the parking table's head.
+pub const PARKING: u64 = ARENAS + ARENA_COUNT as u64 * size_of::<Arena>() as u64;
+/// Offset of the buckets.
+pub const BUCKETS: u64 = PARKING + size_of::<ParkingHead>() as u64;
 /// End of what is committed when a heap is made, but for the turns of slots.
-pub const FIXED_END: u64 = ARENAS + ARENA_COUNT as u64 * size_of::<Arena>() as u64;
+pub const FIXED_END: u64 = BUCKETS + BUCKET_COUNT as u64 * size_of::<TagLine>() as u64;
 /// Offset of the slots.
 pub const SLOTS: u64 = FIXED_END.next_multiple_of(AREA_ALIGNMENT);
 /// Offset of the contexts.
@@ -86,8 +94,19 @@ pub const CONTEXTS: u64 = SLOTS + SLOT_COUNT as u64 * size_of::<Slot>() as u64;
 pub const JOURNALS: u64 = CONTEXTS + CONTEXT_COUNT as u64 * size_of::<ContextRow>() as u64;
 /// Offset of the overflow chunks.
 pub const CHUNKS: u64 = JOURNALS + CONTEXT_COUNT as u64 * JOURNAL_BYTES;
+/// Offset of what rows have of the parking table.
+pub const PARKING_ROWS: u64 = CHUNKS + CHUNK_COUNT as u64 * CHUNK_BYTES;
+/// Offset of the lines of tags behind the buckets.
+pub const LINES: u64 = PARKING_ROWS + CONTEXT_COUNT as u64 * size_of::<ParkingRow>() as u64;
+/// Offset of the owners of blocks of cells.
+pub const BLOCK_OWNERS: u64 =
+    LINES + (LINE_COUNT - BUCKET_COUNT) as u64 * size_of::<TagLine>() as u64;
+/// Offset of the blocks of cells.
+pub const BLOCKS: u64 = (BLOCK_OWNERS + BLOCK_COUNT as u64 * 8).next_multiple_of(AREA_ALIGNMENT);
+/// Bytes of a block of cells.
+pub const BLOCK_BYTES: u64 = BLOCK_CELLS as u64 * size_of::<ParkingCell>() as u64;
 /// Offset of the span table.
-pub const SPAN_TABLE: u64 = CHUNKS + CHUNK_COUNT as u64 * CHUNK_BYTES;
+pub const SPAN_TABLE: u64 = BLOCKS + BLOCK_COUNT as u64 * BLOCK_BYTES;
 
 /// Offset of the first span in a heap of at most `spans` spans.
 pub const fn data_start(spans: u64) -> u64 {
@@ -104,4 +123,10 @@ const _: () = {
     assert!(CONTEXTS.is_multiple_of(align_of::<ContextRow>() as u64));
     assert!(CHUNK_OWNERS.is_multiple_of(align_of::<super::Word>() as u64));
     assert!(ARENAS.is_multiple_of(align_of::<Arena>() as u64));
+    // What is slept on and swapped shares no line with anything else.
+    assert!(PARKING.is_multiple_of(64) && BUCKETS.is_multiple_of(64));
+    assert!(PARKING_ROWS.is_multiple_of(AREA_ALIGNMENT) && LINES.is_multiple_of(AREA_ALIGNMENT));
+    assert!(BLOCK_OWNERS.is_multiple_of(AREA_ALIGNMENT));
+    // A tag has 19 bits for the number of a cell, plus one.
+    assert!(CONTEXT_COUNT * ROW_CELLS + BLOCK_COUNT * BLOCK_CELLS < (1 << 19) - 1);
 };

@@ -44,9 +44,11 @@ pub fn wait(word: &AtomicU32, seen: u32, deadline: u64) -> Wake {
     }
 }
 
-/// Wakes at most `count` sleepers on `word`.
-pub fn wake(word: &AtomicU32, count: u32) {
+/// Wakes at most `count` sleepers on `word`, and returns how many it woke. A stopped process does
+/// not sleep.
+pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     let count = count.min(i32::MAX as u32);
     // SAFETY: the kernel takes the address as a key and does not follow it for writing.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    u32::try_from(woken).unwrap_or(0)
 }

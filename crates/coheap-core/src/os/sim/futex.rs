@@ -55,11 +55,14 @@ impl Beds {
         self.sleepers.iter().any(|sleeper| sleeper.ticket == ticket && sleeper.ended.is_some())
     }
 
-    fn end(&mut self, reason: Wake, count: u32, chosen: impl Fn(&Sleeper) -> bool) {
+    fn end(&mut self, reason: Wake, count: u32, chosen: impl Fn(&Sleeper) -> bool) -> u32 {
         let asleep = self.sleepers.iter_mut().filter(|sleeper| sleeper.ended.is_none());
+        let mut ended = 0;
         for sleeper in asleep.filter(|sleeper| chosen(sleeper)).take(count as usize) {
             sleeper.ended = Some(reason);
+            ended += 1;
         }
+        ended
     }
 }
 
@@ -91,14 +94,15 @@ pub fn wait(word: &AtomicU32, seen: u32, deadline: u64) -> Wake {
     beds.leave(ticket).unwrap_or(Wake::Woken)
 }
 
-/// Wakes at most `count` sleepers on `word`.
-pub fn wake(word: &AtomicU32, count: u32) {
+/// Wakes at most `count` sleepers on `word`, and returns how many it woke.
+pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     if machine::loses_wake() {
-        return;
+        return 0;
     }
     let address = word.as_ptr() as usize;
-    beds().end(Wake::Woken, count, |sleeper| sleeper.address == address);
+    let woken = beds().end(Wake::Woken, count, |sleeper| sleeper.address == address);
     CALL.notify_all();
+    woken
 }
 
 /// Ends all sleeps of a peer as a signal handler does.

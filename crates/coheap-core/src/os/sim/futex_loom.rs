@@ -42,12 +42,15 @@ fn with<T>(act: impl FnOnce(&mut Beds) -> T) -> T {
 }
 
 impl Beds {
-    fn end(&mut self, reason: Wake, count: u32, chosen: impl Fn(&Sleeper) -> bool) {
+    fn end(&mut self, reason: Wake, count: u32, chosen: impl Fn(&Sleeper) -> bool) -> u32 {
         let asleep = self.sleepers.iter_mut().filter(|sleeper| sleeper.ended.is_none());
+        let mut ended = 0;
         for sleeper in asleep.filter(|sleeper| chosen(sleeper)).take(count as usize) {
             sleeper.ended = Some(reason);
             sleeper.thread.unpark();
+            ended += 1;
         }
+        ended
     }
 }
 
@@ -76,10 +79,10 @@ pub fn wait(word: &AtomicU32, seen: u32, _deadline: u64) -> Wake {
     }
 }
 
-/// Wakes at most `count` sleepers on `word`.
-pub fn wake(word: &AtomicU32, count: u32) {
+/// Wakes at most `count` sleepers on `word`, and returns how many it woke.
+pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     let address = std::ptr::from_ref(word) as usize;
-    with(|beds| beds.end(Wake::Woken, count, |sleeper| sleeper.address == address));
+    with(|beds| beds.end(Wake::Woken, count, |sleeper| sleeper.address == address))
 }
 
 /// The deadlines of all who sleep now pass.

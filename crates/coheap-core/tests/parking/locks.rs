@@ -1,0 +1,170 @@
+//! Locks on the table with real threads: exclusion, offers, fairness.
+//!
+//! What always holds: who waits sleeps in slices of 4 ms, as the watcher of a lock does. A number
+//! that only the holder touches shows two holders.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::memory::Region;
+use coheap_core::os;
+use coheap_core::sync::parking::offer::{Lock, Took};
+use coheap_core::sync::parking::table::waiter::Waiter;
+use coheap_core::sync::parking::word::{Holder, LockWord};
+use coheap_core::sync::parking::{Manner, Reason};
+
+use super::{heap, key, waiter};
+
+const MILLISECOND: u64 = 1_000_000;
+
+fn lock(region: &Region) -> Lock<'_> {
+    let [word, handing, ..] = &region.parking().spare;
+    Lock { word, handing: Some(handing), key: key(0), reason: Reason::Lock }
+}
+
+fn free_lock(region: &Region) -> Lock<'_> {
+    let lock = lock(region);
+    Region::swap(lock.word, LockWord::free(lock.key).0);
+    lock
+}
+
+/// Waits for the lock in slices of 4 ms, until `deadline`.
+fn take(region: &Region, waiter: &Waiter, deadline: u64) -> bool {
+    let (lock, me) = (lock(region), waiter.who());
+    if let Took::Yes(_) = lock.take(region, me, false, os::now()) {
+        return true;
+    }
+    let parked =
+        waiter.park(region, lock.key, Reason::Lock, Manner::default()).expect("two own cells");
+    let has_it = loop {
+        waiter.hush(region);
+        let now = os::now();
+        match lock.take(region, me, false, now) {
+            Took::Yes(_) => {
+                lock.leave_with_it(region, &parked);
+                break true;
+            }
+            Took::Held(seen) | Took::Offered(seen) => {
+                if now >= deadline {
+                    break lock.leave_without(region, &parked);
+                }
+                if lock.announce(seen) {
+                    waiter.sleep(region, deadline.min(now + 4 * MILLISECOND));
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    waiter.end(region, parked, false);
+    has_it
+}
+
+/// Goal: one holder at a time, nobody starves, and the word is clean in the end.
+/// Method: eight threads take the lock again and again, some with short deadlines, and count in a
+/// number that only the holder touches.
+#[test]
+fn eight_threads_share_a_lock() {
+    const ROUNDS: u64 = 2_000;
+    let heap = heap();
+    let region = heap.region();
+    let lock = free_lock(region);
+    let (inside, total) = (AtomicBool::new(false), AtomicU64::new(0));
+    let waiters: Vec<Waiter> = (0..8).map(|number| waiter(&heap, number)).collect();
+    let run = |waiter: Waiter, number: u64| {
+        for round in 0..ROUNDS {
+            let is_short = (round + number).is_multiple_of(7);
+            let deadline = if is_short { os::now() + MILLISECOND / 20 } else { u64::MAX };
+            if !take(region, &waiter, deadline) {
+                assert!(is_short);
+                continue;
+            }
+            assert!(!inside.swap(true, Ordering::AcqRel), "two holders");
+            total.fetch_add(1, Ordering::Relaxed);
+            inside.store(false, Ordering::Release);
+            assert!(lock.release(region, waiter.who()));
+        }
+    };
+    std::thread::scope(|scope| {
+        for (number, waiter) in (0..).zip(waiters) {
+            scope.spawn(move || run(waiter, number));
+        }
+    });
+    assert!(total.load(Ordering::Relaxed) >= 8 * ROUNDS * 6 / 7);
+    assert_eq!(LockWord(lock.word.get()).holder(), Holder::Nobody);
+}
+
+/// Goal: of those who take a lock again and again, none falls behind without bound.
+/// Method: 32 threads for a second; most over least.
+#[test]
+fn a_busy_lock_comes_to_everybody() {
+    let heap = heap();
+    let region = heap.region();
+    let lock = free_lock(region);
+    let end = Instant::now() + Duration::from_secs(1);
+    let waiters: Vec<Waiter> = (0..32).map(|number| waiter(&heap, number)).collect();
+    let turns: Vec<u64> = std::thread::scope(|scope| {
+        let run = |waiter: Waiter| {
+            let mut turns = 0;
+            while Instant::now() < end {
+                assert!(take(region, &waiter, u64::MAX));
+                turns += 1;
+                std::hint::black_box((0..200).sum::<u64>());
+                assert!(lock.release(region, waiter.who()));
+            }
+            turns
+        };
+        let threads: Vec<_> =
+            waiters.into_iter().map(|waiter| scope.spawn(move || run(waiter))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
+    });
+    assert!(turns.iter().all(|turns| *turns >= 3), "{turns:?}");
+}
+
+/// Goal: a lock that is offered to a thread that does not come is free for others after 4 ms, and
+/// for who only tries at once.
+#[test]
+fn an_offer_to_nobody_lapses() {
+    let heap = heap();
+    let region = heap.region();
+    let lock = free_lock(region);
+    let [holder, absent, other] = [0, 1, 2].map(|number| waiter(&heap, number));
+    let offer = |heap: &Heap| {
+        assert!(take(heap.region(), &holder, u64::MAX));
+        absent.hush(region);
+        let parked = absent.park(region, lock.key, Reason::Lock, Manner::default()).expect("room");
+        assert!(lock.announce(LockWord(lock.word.get())));
+        Region::store(lock.handing.expect("a word"), 0);
+        assert!(lock.release(region, holder.who()));
+        assert_eq!(LockWord(lock.word.get()).holder(), Holder::Offered(absent.who().row));
+        parked
+    };
+    let parked = offer(&heap);
+    let begin = os::now();
+    assert!(take(region, &other, u64::MAX));
+    assert!(os::now() - begin >= 2 * MILLISECOND, "the offer stood for a while");
+    assert!(lock.release(region, other.who()));
+    assert!(!lock.leave_without(region, &parked));
+    absent.end(region, parked, false);
+
+    let parked = offer(&heap);
+    assert!(matches!(lock.take(region, other.who(), true, os::now()), Took::Yes(_)));
+    assert!(lock.release(region, other.who()));
+    absent.end(region, parked, false);
+}
+
+/// Goal: who leaves while it is offered the lock has it.
+#[test]
+fn who_leaves_accepts_its_offer() {
+    let heap = heap();
+    let region = heap.region();
+    let lock = free_lock(region);
+    let [holder, leaver] = [0, 1].map(|number| waiter(&heap, number));
+    assert!(take(region, &holder, u64::MAX));
+    let parked = leaver.park(region, lock.key, Reason::Lock, Manner::default()).expect("room");
+    assert!(lock.announce(LockWord(lock.word.get())));
+    assert!(lock.release(region, holder.who()));
+    assert!(lock.leave_without(region, &parked));
+    assert_eq!(LockWord(lock.word.get()).holder(), Holder::Thread(leaver.who()));
+}

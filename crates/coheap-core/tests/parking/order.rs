@@ -1,0 +1,132 @@
+//! Who is found and rung, against a plain list of those who wait.
+//!
+//! What always holds: nobody sleeps here, so each ring wakes nobody, and which bells are up is all
+//! that there is to see.
+
+use std::collections::BTreeSet;
+
+use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::sync::parking::table::waiter::Waiter;
+use coheap_core::sync::parking::table::watch;
+use coheap_core::sync::parking::{Manner, Parked, Reason, bell, ring, want};
+
+use super::support::random::Random;
+use super::{heap, key, park, waiter};
+
+const ROWS: u32 = 20;
+const OBJECTS: u64 = 40;
+/// System calls that may wake nobody: nobody sleeps in this test.
+const FUTILE: usize = 8;
+const REASONS: [Reason; 3] = [Reason::Item, Reason::Place, Reason::Lock];
+
+struct Wait {
+    row: usize,
+    object: u64,
+    is_looker: bool,
+    parked: Parked,
+}
+
+/// Goal: takers are rung in the order they came, rows that were rung already are passed over, and
+/// lookers are rung besides; whatever was registered and left before.
+/// Method: random registering, leaving, looking and ringing; a list in the order of registering
+/// says whose bell goes up.
+#[test]
+fn rings_follow_the_order_of_a_plain_list() {
+    let mut dice = Random::for_run("order");
+    let heap = heap();
+    let region = heap.region();
+    let waiters: Vec<Waiter> = (0..ROWS).map(|number| waiter(&heap, number)).collect();
+    let mut list: Vec<Wait> = Vec::new();
+    let mut up: BTreeSet<usize> = BTreeSet::new();
+    for _ in 0..20_000 {
+        let (row, object) = (dice.below(u64::from(ROWS)) as usize, dice.below(OBJECTS));
+        let reason = REASONS[dice.below(3) as usize];
+        match dice.below(10) {
+            0..4 if list.len() < 600 => {
+                let is_looker = dice.one_in(5);
+                let manner = Manner { is_looker, ..Manner::default() };
+                let parked = waiters[row].park(region, key(object), reason, manner).expect("room");
+                list.push(Wait { row, object, is_looker, parked });
+            }
+            4..7 if !list.is_empty() => {
+                let wait = list.remove(dice.below(list.len() as u64) as usize);
+                want::leave(region, &region.parking().spare[0], &wait.parked);
+                waiters[wait.row].end(region, wait.parked, false);
+            }
+            7 => {
+                bell::hush(region.bell(waiters[row].who().row));
+                up.remove(&row);
+            }
+            _ => {
+                let found = ring::ring(region, key(object), reason, 1 + dice.below(3) as u32);
+                let mut waits = list
+                    .iter()
+                    .filter(|wait| wait.object == object && wait.parked.reason == reason);
+                assert_eq!(found.is_anybody, waits.clone().next().is_some());
+                let mut futile = 0;
+                for wait in waits.clone().filter(|wait| !wait.is_looker) {
+                    if futile < FUTILE && up.insert(wait.row) {
+                        futile += 1;
+                    }
+                }
+                up.extend(waits.by_ref().filter(|wait| wait.is_looker).map(|wait| wait.row));
+                for (row, waiter) in waiters.iter().enumerate() {
+                    let is_up = bell::is_up(region.bell(waiter.who().row));
+                    assert_eq!(is_up, up.contains(&row), "row {row}");
+                }
+            }
+        }
+    }
+    assert_eq!(watch::everybody(region).count(), list.len());
+    for wait in list {
+        want::leave(region, &region.parking().spare[0], &wait.parked);
+        waiters[wait.row].end(region, wait.parked, false);
+    }
+    assert_eq!(watch::everybody(region).count(), 0);
+    assert!(waiters.iter().all(|waiter| waiter.close(region)));
+    assert_eq!(watch::fill(region).blocks[0], 0);
+}
+
+/// Goal: a thread that waits for many things reads from its mailbox which were rung, and is told
+/// when there were more.
+#[test]
+fn the_mailbox_names_the_cells_that_were_rung() {
+    let heap = heap();
+    let region = heap.region();
+    let waiter = waiter(&heap, 0);
+    let parked: Vec<Parked> =
+        (0..20).map(|object| park(&heap, &waiter, key(object), Reason::Item)).collect();
+    let rung = |objects: std::ops::Range<u64>| {
+        objects.for_each(|object| {
+            ring::ring(region, key(object), Reason::Item, 1);
+        });
+        let heard = waiter.hush(region);
+        let mut cells = Vec::new();
+        waiter.read_mail(region, |cell| cells.push(cell));
+        (heard, cells)
+    };
+    let cells = |range: std::ops::Range<usize>| -> Vec<u32> {
+        parked[range].iter().map(|parked| parked.cell).collect()
+    };
+    assert_eq!(rung(3..7), (bell::Heard::Mail, cells(3..7)));
+    assert_eq!(rung(0..7), (bell::Heard::Mail, cells(0..7)));
+    assert_eq!(rung(0..20), (bell::Heard::All, cells(0..7)));
+    assert_eq!(rung(0..0), (bell::Heard::Nothing, Vec::new()));
+}
+
+/// Goal: a want-bit is lowered by the first maker that finds nobody, and by none before.
+#[test]
+fn a_want_bit_comes_down_when_nobody_waits() {
+    let heap = heap();
+    let region = heap.region();
+    let (wants, waiter) = (&region.parking().spare[0], waiter(&heap, 0));
+    let parked = park(&heap, &waiter, key(0), Reason::Item);
+    want::raise(wants, Reason::Item);
+    want::raise(wants, Reason::Place);
+    want::made(region, wants, key(0), Reason::Item, 1);
+    assert!(want::is_wanted(wants, Reason::Item));
+    want::leave(region, wants, &parked);
+    want::made(region, wants, key(0), Reason::Item, 1);
+    assert!(!want::is_wanted(wants, Reason::Item));
+    assert!(want::is_wanted(wants, Reason::Place));
+}

@@ -1,0 +1,147 @@
+//! What a dead row leaves, what a slow tick sees, and which waits can be a deadlock.
+//!
+//! A dead row is one that the test settles; nothing here dies. Deaths at each store are in
+//! `tests/sim`.
+
+use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::memory::Region;
+use coheap_core::sync::parking::offer::Lock;
+use coheap_core::sync::parking::table::{remains, watch};
+use coheap_core::sync::parking::threshold;
+use coheap_core::sync::parking::word::LockWord;
+use coheap_core::sync::parking::{Key, Manner, Reason, bell, want};
+
+use super::support::child::fork;
+use super::{heap, key, park, waiter, who};
+
+/// Goal: a dead row's cells and blocks are free again, the next who waits is rung, and a
+/// notification that it was given is passed on by a change.
+#[test]
+fn a_dead_row_is_settled_and_its_rings_go_on() {
+    let heap = heap();
+    let region = heap.region();
+    let [dead, next] = [0, 1].map(|number| waiter(&heap, number));
+    for object in 0..100 {
+        park(&heap, &dead, key(object), Reason::Item);
+    }
+    // The header of the directory is an object that there is.
+    let at = region.offset_of(&region.header().directory);
+    let condition = Key { at, generation: 1 };
+    park(&heap, &dead, condition, Reason::Notification);
+    let told = park(&heap, &next, condition, Reason::Notification);
+    let waits = park(&heap, &next, key(3), Reason::Item);
+    assert_eq!(threshold::count(region, condition, 0, 1, 1), 101);
+
+    assert_eq!(remains::settle(region, dead.who()), 1);
+    assert!(bell::is_up(region.bell(next.who().row)));
+    assert_eq!(watch::everybody(region).count(), 2);
+    assert_eq!(remains::owed_by(region, dead.who()), [condition]);
+    assert_eq!(threshold::count(region, condition, 101, 3, 0), told.ticket + 1);
+    threshold::count(region, condition, told.ticket + 1, 5, 0);
+    assert_eq!(remains::owed_by(region, dead.who()), []);
+    assert_eq!(remains::settle(region, dead.who()), 0);
+    assert_eq!(watch::fill(region).blocks[0], 0);
+    want::leave(region, &region.parking().spare[0], &waits);
+}
+
+/// Goal: a maker that died between its change and its ring is rung for.
+#[test]
+fn recovery_rings_for_a_dead_maker() {
+    let heap = heap();
+    let region = heap.region();
+    let at = region.offset_of(&region.header().directory);
+    let (maker, sleeper) = (who(&heap, 0), waiter(&heap, 1));
+    park(&heap, &sleeper, Key { at, generation: 1 }, Reason::Item);
+    remains::note_making(region, maker.row, at);
+    remains::settle(region, maker);
+    assert!(bell::is_up(region.bell(sleeper.who().row)));
+    sleeper.hush(region);
+    remains::settle(region, maker);
+    assert!(!bell::is_up(region.bell(sleeper.who().row)), "once is enough");
+}
+
+/// Goal: recovery rings those whose object's turn the dead held, and those whose word names it.
+#[test]
+fn recovery_rings_for_turns_and_words_of_the_dead() {
+    let heap = heap();
+    let region = heap.region();
+    let waiters = [0, 1, 2].map(|number| waiter(&heap, number));
+    for (number, waiter) in (0..).zip(&waiters) {
+        let manner = Manner { turns: [Some(number), Some(900)], ..Manner::default() };
+        waiter.park(region, key(u64::from(number)), Reason::Item, manner).expect("room");
+    }
+    remains::ring_for_the_dead(region, |turn| turn == 1, |seen| seen.key == key(2));
+    let up = waiters.map(|waiter| bell::is_up(region.bell(waiter.who().row)));
+    assert_eq!(up, [false, true, true]);
+}
+
+/// Goal: after a whole rotation the slow ticks have seen everybody.
+#[test]
+fn slow_ticks_see_everybody_in_rotation() {
+    let heap = heap();
+    let region = heap.region();
+    let waiter = waiter(&heap, 0);
+    for object in 0..3_000 {
+        park(&heap, &waiter, key(object), Reason::Item);
+    }
+    let ticks = 1 + 2 * (2 * 1024 + 3_100) / watch::TICK_CELLS;
+    let mut seen: Vec<u32> =
+        (0..ticks).flat_map(|_| watch::tick(region)).map(|seen| seen.cell).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 3_000);
+}
+
+/// Goal: a thread is stuck only in the innermost of its waits, and only in one for a lock that has
+/// no end.
+#[test]
+fn an_edge_is_the_innermost_untimed_wait_for_a_lock() {
+    let heap = heap();
+    let region = heap.region();
+    let waiter = waiter(&heap, 0);
+    let edge = || watch::edge(region, waiter.who()).map(|seen| seen.key);
+    let untimed = Manner { is_untimed: true, ..Manner::default() };
+    let of_many = Manner { is_one_of_many: true, ..untimed };
+    assert_eq!(edge(), None);
+    let mut waits = Vec::new();
+    for (object, reason, manner, expected) in [
+        (1, Reason::Notification, untimed, None),
+        (2, Reason::Lock, untimed, Some(2)),
+        (3, Reason::Lock, of_many, None),
+        (4, Reason::Transaction, untimed, Some(4)),
+        (5, Reason::Lock, Manner::default(), None),
+    ] {
+        waits.push(waiter.park(region, key(object), reason, manner).expect("room"));
+        assert_eq!(edge(), expected.map(key), "after {object}");
+    }
+    let last = waits.pop().expect("five waits");
+    want::leave(region, &region.parking().spare[0], &last);
+    assert_eq!(edge(), Some(key(4)));
+}
+
+/// Goal: a forked child that returns into its parent's waits touches none of their cells, and does
+/// not take what its parent is offered.
+#[test]
+fn a_forked_child_leaves_the_waits_of_its_parent_alone() {
+    let heap = heap();
+    let region = heap.region();
+    let waiter = waiter(&heap, 0);
+    let [word, handing, wants, ..] = &region.parking().spare;
+    let lock = Lock { word, handing: Some(handing), key: key(0), reason: Reason::Lock };
+    let offered = LockWord::free(lock.key).offered_to(waiter.who().row, lock.key, 0);
+    Region::swap(word, offered.0);
+    let waits = [Reason::Lock, Reason::Item].map(|reason| park(&heap, &waiter, key(0), reason));
+    let mut child = fork(|| {
+        let has_it = lock.leave_without(region, &waits[0]);
+        want::leave(region, wants, &waits[1]);
+        waits.iter().for_each(|parked| waiter.end(region, *parked, false));
+        let parks = waiter.park(region, key(1), Reason::Item, Manner::default()).is_some();
+        i32::from(has_it || parks || waiter.is_own())
+    });
+    child.must_succeed();
+    assert_eq!(word.get(), offered.0);
+    assert_eq!(watch::everybody(region).count(), 2);
+    assert!(lock.leave_without(region, &waits[0]));
+    want::leave(region, wants, &waits[1]);
+    assert_eq!(watch::everybody(region).count(), 0);
+}
