@@ -36,7 +36,7 @@ use crate::memory::Region;
 use crate::memory::layout::SPAN_BYTES;
 use crate::objects::{Typed, estate, ledger};
 use crate::os::{self, HeapFile, Latch, PrivateMutex};
-use crate::sync::lasting::LastingFile;
+use crate::sync::life::LastingFile;
 use crate::sync::life::{Census, Member, State, Unborn};
 use crate::sync::{row, turn};
 

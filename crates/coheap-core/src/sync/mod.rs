@@ -13,7 +13,6 @@
 pub mod deadlock;
 mod due;
 pub mod holder;
-pub mod lasting;
 pub mod life;
 pub mod lock;
 pub mod owner;

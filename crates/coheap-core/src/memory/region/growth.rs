@@ -1,0 +1,81 @@
+//! Which rows of the tables are real, and how more become so.
+//!
+//! What always holds: pages are allocated before the number of real rows rises, and that rises before
+//! anybody uses them. Nobody reads beyond, because a hole on a full file system cannot be touched.
+//!
+//! Not here: who has a row (`sync`), and where the tables lie (`memory::layout`).
+
+use super::Region;
+use crate::error::Result;
+use crate::memory::Word;
+use crate::memory::layout::{
+    self, CHUNK_BYTES, CONTEXT_COUNT, ContextRow, JOURNAL_BYTES, ParkingRow, SPAN_BYTES, Slot,
+    Span, Turn,
+};
+
+impl Region {
+    /// Number of real slots.
+    #[inline]
+    pub fn real_slots(&self) -> u32 {
+        self.header().slots.acquire().min(u64::from(layout::SLOT_COUNT)) as u32
+    }
+
+    /// Number of real contexts.
+    #[inline]
+    pub fn real_rows(&self) -> u32 {
+        self.header().rows.acquire().min(u64::from(CONTEXT_COUNT)) as u32
+    }
+
+    /// Turns that are real while there are `slots` real slots, in order.
+    pub fn real_turns(slots: u32) -> impl Iterator<Item = u32> {
+        (0..layout::SLOT_TURNS + slots).chain(layout::ARENA_TURNS..layout::TURN_COUNT)
+    }
+
+    /// Makes one more slot real, with its turn, than the `known` ones. Returns `false` if the table
+    /// has no more.
+    pub fn grow_slots(&self, known: u32) -> Result<bool> {
+        if known >= layout::SLOT_COUNT {
+            return Ok(false);
+        }
+        let (slot, turn) = (size_of::<Slot>() as u64, size_of::<Turn>() as u64);
+        let file = self.checked_file()?;
+        file.commit(layout::SLOT_TURNS_START + u64::from(known) * turn, turn)?;
+        file.commit(layout::SLOTS + u64::from(known) * slot, slot)?;
+        Self::count_up(&self.header().slots, known);
+        Ok(true)
+    }
+
+    /// Makes one more context real, with its journal, than the `known` ones. Returns `false` if the
+    /// table has no more.
+    pub fn grow_rows(&self, known: u32) -> Result<bool> {
+        if known >= CONTEXT_COUNT {
+            return Ok(false);
+        }
+        let row = size_of::<ContextRow>() as u64;
+        let file = self.checked_file()?;
+        file.commit(layout::CONTEXTS + u64::from(known) * row, row)?;
+        let parking = size_of::<ParkingRow>() as u64;
+        file.commit(layout::PARKING_ROWS + u64::from(known) * parking, parking)?;
+        file.commit(layout::JOURNALS + u64::from(known) * JOURNAL_BYTES, JOURNAL_BYTES)?;
+        Self::count_up(&self.header().rows, known);
+        Ok(true)
+    }
+
+    /// Raises a number by one, unless another thread has done so.
+    fn count_up(number: &Word, known: u32) {
+        let _ = Self::compare_exchange(number, u64::from(known), u64::from(known) + 1);
+    }
+
+    /// Makes the pages of an overflow chunk real.
+    pub fn commit_chunk(&self, chunk: u32) -> Result<()> {
+        self.checked_file()?.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
+    }
+
+    /// Makes the pages and table rows of spans `from..to` real.
+    pub fn commit_spans(&self, from: u64, to: u64) -> Result<()> {
+        let row = size_of::<Span>() as u64;
+        let file = self.checked_file()?;
+        file.commit(layout::SPAN_TABLE + from * row, (to - from) * row)?;
+        file.commit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES)
+    }
+}
