@@ -17,8 +17,8 @@ use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
     self, Arena, Bell, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry,
     MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, ParkingCell, ParkingHead,
-    ParkingRow, QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Slot, Span,
-    SpanMap, TagLine, Tally, Turn,
+    QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Slot, Span, SpanMap, TagLine,
+    Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -53,12 +53,11 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             data_descriptor, leases, lease_count, joined, spare
         }
         ContextRow {
-            state, saved, chunks, sleeps_on, waits_for, wait_number, age, signature, spare
+            state, saved, chunks, sleeps_on, waits_for, wait_number, age, signature, bell, cells
         }
         Arena { partial }
         ParkingHead { lines_real, blocks_real, spare_real, tickets, lines_used, rotation, spare }
-        ParkingRow { making, spare, bell, cells }
-        Bell { signal, mail }
+        Bell { signal, making, mail }
         TagLine { tags, link }
         ParkingCell { state, owner, object, generation, ticket, info, tag_at, passed }
         Control { pending, runs, husks, built, freed, spare, chunks }
@@ -203,7 +202,6 @@ fn the_page_names_the_areas_where_they_are() {
         layout::CONTEXTS,
         layout::JOURNALS,
         layout::CHUNKS,
-        layout::PARKING_ROWS,
         layout::LINES,
         layout::BLOCK_OWNERS,
         layout::BLOCKS,

@@ -15,13 +15,13 @@ use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::word::{Holder, LockWord};
 use coheap_core::sync::parking::{Manner, Reason};
 
-use super::{heap, key, waiter};
+use super::{DIRECTORY, heap, waiter};
 
 const MILLISECOND: u64 = 1_000_000;
 
 fn lock(region: &Region) -> Lock<'_> {
     let [word, handing, ..] = &region.parking().spare;
-    Lock { word, handing: Some(handing), key: key(0), reason: Reason::Lock }
+    Lock { word, handing: Some(handing), key: DIRECTORY, reason: Reason::Lock }
 }
 
 fn free_lock(region: &Region) -> Lock<'_> {

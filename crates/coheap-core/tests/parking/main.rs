@@ -15,11 +15,12 @@ mod room;
 
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::memory::layout::Header;
 use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::{Key, Manner, Parked, Reason, Who};
 
 /// The first row that no context of the test has.
-const FIRST_ROW: u32 = 100;
+const FIRST_ROW: u32 = 4;
 
 fn heap() -> Heap {
     Heap::anonymous(1 << 20).expect("an anonymous heap")
@@ -29,7 +30,7 @@ fn heap() -> Heap {
 fn who(heap: &Heap, number: u32) -> Who {
     let (region, row) = (heap.region(), FIRST_ROW + number);
     while region.real_rows() <= row {
-        assert!(region.grow_rows(region.real_rows()).expect("memory"), "the table has such a row");
+        region.grow_rows(region.real_rows()).expect("memory");
     }
     Who { row, epoch: 1 }
 }
@@ -37,6 +38,9 @@ fn who(heap: &Heap, number: u32) -> Who {
 fn waiter(heap: &Heap, number: u32) -> Waiter {
     Waiter::new(who(heap, number))
 }
+
+/// The object that every heap has: its directory.
+const DIRECTORY: Key = Key { at: std::mem::offset_of!(Header, directory) as u64, generation: 1 };
 
 /// An object that nothing else is known of.
 fn key(number: u64) -> Key {

@@ -9,10 +9,10 @@ use coheap_core::sync::parking::offer::Lock;
 use coheap_core::sync::parking::table::{remains, watch};
 use coheap_core::sync::parking::threshold;
 use coheap_core::sync::parking::word::LockWord;
-use coheap_core::sync::parking::{Key, Manner, Reason, bell, want};
+use coheap_core::sync::parking::{Manner, Reason, bell, want};
 
 use super::support::child::fork;
-use super::{heap, key, park, waiter, who};
+use super::{DIRECTORY, heap, key, park, waiter, who};
 
 /// Goal: a dead row's cells and blocks are free again, the next who waits is rung, and a
 /// notification that it was given is passed on by a change.
@@ -24,9 +24,7 @@ fn a_dead_row_is_settled_and_its_rings_go_on() {
     for object in 0..100 {
         park(&heap, &dead, key(object), Reason::Item);
     }
-    // The header of the directory is an object that there is.
-    let at = region.offset_of(&region.header().directory);
-    let condition = Key { at, generation: 1 };
+    let condition = DIRECTORY;
     park(&heap, &dead, condition, Reason::Notification);
     let told = park(&heap, &next, condition, Reason::Notification);
     let waits = park(&heap, &next, key(3), Reason::Item);
@@ -49,10 +47,9 @@ fn a_dead_row_is_settled_and_its_rings_go_on() {
 fn recovery_rings_for_a_dead_maker() {
     let heap = heap();
     let region = heap.region();
-    let at = region.offset_of(&region.header().directory);
     let (maker, sleeper) = (who(&heap, 0), waiter(&heap, 1));
-    park(&heap, &sleeper, Key { at, generation: 1 }, Reason::Item);
-    remains::note_making(region, maker.row, at);
+    park(&heap, &sleeper, DIRECTORY, Reason::Item);
+    remains::note_making(region, maker.row, DIRECTORY.at);
     remains::settle(region, maker);
     assert!(bell::is_up(region.bell(sleeper.who().row)));
     sleeper.hush(region);
@@ -84,7 +81,7 @@ fn slow_ticks_see_everybody_in_rotation() {
     for object in 0..3_000 {
         park(&heap, &waiter, key(object), Reason::Item);
     }
-    let ticks = 1 + 2 * (2 * 1024 + 3_100) / watch::TICK_CELLS;
+    let ticks = 1 + 2 * 3_100 / watch::TICK_CELLS;
     let mut seen: Vec<u32> =
         (0..ticks).flat_map(|_| watch::tick(region)).map(|seen| seen.cell).collect();
     seen.sort_unstable();
@@ -127,10 +124,10 @@ fn a_forked_child_leaves_the_waits_of_its_parent_alone() {
     let region = heap.region();
     let waiter = waiter(&heap, 0);
     let [word, handing, wants, ..] = &region.parking().spare;
-    let lock = Lock { word, handing: Some(handing), key: key(0), reason: Reason::Lock };
+    let lock = Lock { word, handing: Some(handing), key: DIRECTORY, reason: Reason::Lock };
     let offered = LockWord::free(lock.key).offered_to(waiter.who().row, lock.key, 0);
     Region::swap(word, offered.0);
-    let waits = [Reason::Lock, Reason::Item].map(|reason| park(&heap, &waiter, key(0), reason));
+    let waits = [Reason::Lock, Reason::Item].map(|reason| park(&heap, &waiter, DIRECTORY, reason));
     let mut child = fork(|| {
         let has_it = lock.leave_without(region, &waits[0]);
         want::leave(region, wants, &waits[1]);

@@ -7,6 +7,7 @@
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::Region;
+use coheap_core::memory::layout::Header;
 use coheap_core::os::machine::Peer;
 use coheap_core::os::{self, failpoint};
 use coheap_core::sync::parking::offer::{Lock, Took};
@@ -17,10 +18,11 @@ use coheap_core::sync::parking::{Key, Manner, Reason, Who, want};
 
 use super::{PATIENCE, attach, descriptors, heap};
 
-const KEY: Key = Key { at: 0x10_0000, generation: 5 };
+/// An object that every heap has: its directory.
+const KEY: Key = Key { at: std::mem::offset_of!(Header, directory) as u64, generation: 1 };
 const MILLISECOND: u64 = 1_000_000;
-const VICTIM: u32 = 100;
-const OTHER: u32 = 101;
+const VICTIM: u32 = 4;
+const OTHER: u32 = 5;
 
 fn lock(region: &Region) -> Lock<'_> {
     let [word, handing, ..] = &region.parking().spare;
@@ -35,10 +37,8 @@ fn who(row: u32) -> Who {
 fn stage() -> Heap {
     let heap = heap();
     let region = heap.region();
-    for row in [VICTIM, OTHER] {
-        while region.real_rows() <= row {
-            assert!(region.grow_rows(region.real_rows()).expect("memory"), "a row");
-        }
+    while region.real_rows() <= VICTIM.max(OTHER) {
+        region.grow_rows(region.real_rows()).expect("memory");
     }
     Region::swap(lock(region).word, LockWord::free(KEY).0);
     heap

@@ -11,7 +11,7 @@
 //! CONTEXTS     contexts     256 B    each: one thread of a process (sparse)
 //! JOURNALS     journals     8 KiB    each: what one context changed (sparse)
 //! CHUNKS       overflow     64 KiB   each: room for a long journal (sparse)
-//! PARKING_ROWS parking                 its rows, further lines, block owners, blocks (sparse)
+//! LINES        parking                 its further lines, block owners, blocks (sparse)
 //! SPAN_TABLE   span table   32 B     a row for each span (sparse, as long as the heap may grow)
 //! data start   spans        16 KiB   everything else
 //! ```
@@ -94,10 +94,8 @@ pub const CONTEXTS: u64 = SLOTS + SLOT_COUNT as u64 * size_of::<Slot>() as u64;
 pub const JOURNALS: u64 = CONTEXTS + CONTEXT_COUNT as u64 * size_of::<ContextRow>() as u64;
 /// Offset of the overflow chunks.
 pub const CHUNKS: u64 = JOURNALS + CONTEXT_COUNT as u64 * JOURNAL_BYTES;
-/// Offset of what rows have of the parking table.
-pub const PARKING_ROWS: u64 = CHUNKS + CHUNK_COUNT as u64 * CHUNK_BYTES;
 /// Offset of the lines of tags behind the buckets.
-pub const LINES: u64 = PARKING_ROWS + CONTEXT_COUNT as u64 * size_of::<ParkingRow>() as u64;
+pub const LINES: u64 = CHUNKS + CHUNK_COUNT as u64 * CHUNK_BYTES;
 /// Offset of the owners of blocks of cells.
 pub const BLOCK_OWNERS: u64 =
     LINES + (LINE_COUNT - BUCKET_COUNT) as u64 * size_of::<TagLine>() as u64;
@@ -125,7 +123,7 @@ const _: () = {
     assert!(ARENAS.is_multiple_of(align_of::<Arena>() as u64));
     // What is slept on and swapped shares no line with anything else.
     assert!(PARKING.is_multiple_of(64) && BUCKETS.is_multiple_of(64));
-    assert!(PARKING_ROWS.is_multiple_of(AREA_ALIGNMENT) && LINES.is_multiple_of(AREA_ALIGNMENT));
+    assert!(LINES.is_multiple_of(AREA_ALIGNMENT) && CONTEXTS.is_multiple_of(64));
     assert!(BLOCK_OWNERS.is_multiple_of(AREA_ALIGNMENT));
     // A tag has 19 bits for the number of a cell, plus one.
     assert!(CONTEXT_COUNT * ROW_CELLS + BLOCK_COUNT * BLOCK_CELLS < (1 << 19) - 1);

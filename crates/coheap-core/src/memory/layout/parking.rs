@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! head           what is real, and the counters
-//! rows           256 B each: a line of its own, a bell, two cells     real with the row's journal
 //! buckets        1,024 lines of tags, chosen by object                always real
 //! lines          64 B each: where a bucket goes on                    real before they are linked
 //! block owners   8 B each: the row that uses a block of cells         real with their blocks
 //! blocks         4 KiB each: 64 cells                                 real before they are used
 //! ```
+//!
+//! Each row of a context has a bell and two cells (`tables`).
 //!
 //! What always holds: this memory never serves another purpose, so a late wake or a late
 //! compare-and-swap cannot reach what is not its own. Every struct is one line, or whole lines.
@@ -26,7 +27,7 @@ pub const LINE_COUNT: u32 = 1 << 16;
 /// Tags of a line. A model has fewer, so that loom comes to an end.
 pub const LINE_TAGS: usize = if cfg!(loom) { 2 } else { 7 };
 /// Rung cells that a mailbox holds.
-pub const MAIL_WORDS: usize = if cfg!(loom) { 1 } else { 7 };
+pub const MAIL_WORDS: usize = if cfg!(loom) { 1 } else { 6 };
 /// Blocks of cells.
 pub const BLOCK_COUNT: u32 = 4096;
 /// Cells of a block.
@@ -55,25 +56,13 @@ plain! {
         pub spare: [Word; 5],
     }
 
-    /// What a row has of the parking table.
-    pub struct ParkingRow: 256 {
-        /// The object that the thread makes available something of, as an offset; 0: none.
-        pub making: Word,
-        /// To the end of the line.
-        pub spare: [Word; 7],
-        /// What the thread sleeps on.
-        pub bell: Bell,
-        /// Cells for ordinary waits.
-        pub cells: [ParkingCell; 2],
-    }
-}
-
-plain! {
     /// The word that one thread sleeps on, and nobody else.
     pub struct Bell: 64 {
         /// `word`: bit 0 up, bit 1 the mailbox was full. `watcher`: when it was rung last, in
         /// milliseconds.
         pub signal: Signal,
+        /// The object that the thread makes available something of, as an offset; 0: none.
+        pub making: Word,
         /// Cells that were rung, plus one; 0: free.
         pub mail: [Word; MAIL_WORDS],
     }

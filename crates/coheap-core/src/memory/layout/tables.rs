@@ -5,6 +5,7 @@
 //! Not here: where the tables lie and how many rows they have (`layout`).
 
 use super::objects::Object;
+use super::parking::{Bell, ParkingCell};
 use crate::memory::plain::plain;
 use crate::memory::word::{Signal, Word};
 
@@ -150,9 +151,10 @@ plain! {
         pub age: Word,
         /// Ids for people, of the row's epoch: low half the process, high half the thread.
         pub signature: Word,
-        /// Room for what the thread sleeps on and is found by, zero until then: a line for its bell
-        /// with the mailbox, and one for each of two parking cells.
-        pub spare: [Word; 24],
+        /// What the thread sleeps on.
+        pub bell: Bell,
+        /// Cells for ordinary waits.
+        pub cells: [ParkingCell; 2],
     }
 
     /// Spans with free blocks of each size class, as span numbers plus one.

@@ -9,8 +9,7 @@ use super::Region;
 use crate::error::Result;
 use crate::memory::Word;
 use crate::memory::layout::{
-    self, CHUNK_BYTES, CONTEXT_COUNT, ContextRow, JOURNAL_BYTES, ParkingRow, SPAN_BYTES, Slot,
-    Span, Turn,
+    self, CHUNK_BYTES, CONTEXT_COUNT, ContextRow, JOURNAL_BYTES, SPAN_BYTES, Slot, Span, Turn,
 };
 
 impl Region {
@@ -54,8 +53,6 @@ impl Region {
         let row = size_of::<ContextRow>() as u64;
         let file = self.checked_file()?;
         file.commit(layout::CONTEXTS + u64::from(known) * row, row)?;
-        let parking = size_of::<ParkingRow>() as u64;
-        file.commit(layout::PARKING_ROWS + u64::from(known) * parking, parking)?;
         file.commit(layout::JOURNALS + u64::from(known) * JOURNAL_BYTES, JOURNAL_BYTES)?;
         Self::count_up(&self.header().rows, known);
         Ok(true)

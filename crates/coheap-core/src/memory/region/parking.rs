@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::memory::Ordering;
 use crate::memory::layout::{
     self, BLOCK_BYTES, BLOCK_CELLS, BLOCK_COUNT, BUCKET_COUNT, Bell, CONTEXT_COUNT, LINE_COUNT,
-    ParkingCell, ParkingHead, ParkingRow, ROW_CELLS, TagLine,
+    ParkingCell, ParkingHead, ROW_CELLS, TagLine,
 };
 use crate::memory::{Signal, Word};
 use crate::os::failpoint;
@@ -23,27 +23,19 @@ impl Region {
         unsafe { self.resolve(layout::PARKING) }
     }
 
-    /// Returns whether what a row has of the parking table is real.
+    /// Returns whether there is such a row.
     pub fn is_row_real(&self, row: u32) -> bool {
         row < self.real_rows()
     }
 
-    /// Returns what a row has of the parking table. `row` must be real.
-    fn parking_row(&self, row: u32) -> &ParkingRow {
-        assert!(row < CONTEXT_COUNT);
-        let at = layout::PARKING_ROWS + u64::from(row) * size_of::<ParkingRow>() as u64;
-        // SAFETY: a row of the parking table (`row` was checked above, Region.2).
-        unsafe { self.resolve(at) }
-    }
-
     /// Returns the word in which a thread says what it makes available something of.
     pub fn making(&self, row: u32) -> &Word {
-        &self.parking_row(row).making
+        &self.context(row).bell.making
     }
 
     /// Returns the bell of a row. `row` must be real.
     pub fn bell(&self, row: u32) -> &Bell {
-        &self.parking_row(row).bell
+        &self.context(row).bell
     }
 
     /// Returns a cell of the parking table: the cells of rows come first, then those of blocks.
@@ -51,7 +43,7 @@ impl Region {
     pub fn parking_cell(&self, number: u32) -> Option<&ParkingCell> {
         let Some(index) = number.checked_sub(CONTEXT_COUNT * ROW_CELLS) else {
             let row = number / ROW_CELLS;
-            let cells = self.is_row_real(row).then(|| &self.parking_row(row).cells);
+            let cells = self.is_row_real(row).then(|| &self.context(row).cells);
             return cells.map(|cells| &cells[(number % ROW_CELLS) as usize]);
         };
         let block = u64::from(index / BLOCK_CELLS);

@@ -74,7 +74,8 @@ macro_rules! paranoid {
 }
 use paranoid;
 
-/// A row with its epoch: one thread, or one that had the row before.
+/// A row with its epoch: one thread, or one that had the row before. Its bits are those of an
+/// [`Owner`](crate::sync::Owner).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Who {
     /// The row.

@@ -4,16 +4,22 @@
 
 use super::{FIRST_IN_BLOCKS, cells_of};
 use crate::memory::Region;
-use crate::memory::layout::{BLOCK_CELLS, BLOCK_COUNT, BUCKET_COUNT, LINE_COUNT};
+use crate::memory::layout::{BLOCK_CELLS, BLOCK_COUNT, BUCKET_COUNT, LINE_COUNT, ROW_CELLS};
 use crate::sync::parking::{Reason, Seen, Who, cell};
 
 /// Cells that one slow tick looks at.
 pub const TICK_CELLS: u32 = 512;
 
-/// Cells of rows, and those of blocks that are real.
+/// Returns the number of cells that are real: those of rows, then those of blocks.
 fn cell_count(region: &Region) -> u32 {
     let blocks = region.parking().blocks_real.acquire().min(u64::from(BLOCK_COUNT)) as u32;
-    FIRST_IN_BLOCKS + blocks * BLOCK_CELLS
+    region.real_rows() * ROW_CELLS + blocks * BLOCK_CELLS
+}
+
+/// Returns the `index`th cell that is real, if somebody waits there.
+fn nth(region: &Region, index: u32) -> Option<Seen> {
+    let of_rows = region.real_rows() * ROW_CELLS;
+    seen(region, index.checked_sub(of_rows).map_or(index, |index| FIRST_IN_BLOCKS + index))
 }
 
 /// Returns who waits in the next 512 cells, in rotation over all ticks of the heap. The caller rings
@@ -22,14 +28,14 @@ fn cell_count(region: &Region) -> u32 {
 pub fn tick(region: &Region) -> Vec<Seen> {
     let count = cell_count(region);
     let first = Region::add(&region.parking().rotation, u64::from(TICK_CELLS));
-    let first = (first % u64::from(count)) as u32;
+    let first = first.checked_rem(u64::from(count)).unwrap_or(0) as u32;
     let numbers = (0..TICK_CELLS.min(count)).map(|step| (first + step) % count);
-    numbers.filter_map(|number| seen(region, number)).collect()
+    numbers.filter_map(|index| nth(region, index)).collect()
 }
 
 /// Returns everybody who waits. For recovery, which is rare, and for people.
 pub fn everybody(region: &Region) -> impl Iterator<Item = Seen> {
-    (0..cell_count(region)).filter_map(move |number| seen(region, number))
+    (0..cell_count(region)).filter_map(move |index| nth(region, index))
 }
 
 fn seen(region: &Region, number: u32) -> Option<Seen> {
