@@ -12,6 +12,7 @@
 
 pub mod atomic;
 pub mod chain;
+pub mod copies;
 pub mod layout;
 pub mod plain;
 pub mod region;
@@ -19,5 +20,6 @@ pub mod word;
 
 pub use atomic::{Ordering, fence};
 pub use chain::Chain;
-pub use region::{Region, private_list, reserve_private};
+pub use copies::{private_list, reserve_private};
+pub use region::Region;
 pub use word::{Signal, Word};

@@ -19,6 +19,7 @@ mod growth;
 mod parking;
 
 use super::atomic::{AtomicU64, Ordering, compiler_fence};
+use super::copies::reserve_private;
 use super::layout::{
     self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextRow, Control, Header,
     JOURNAL_BYTES, SPAN_BYTES, SavedWord, Slot, Span, Turn,
@@ -420,28 +421,6 @@ impl Region {
     pub fn protect(&self, writable: bool) {
         self.mapping.protect(writable);
     }
-}
-
-/// Makes private memory for `more` things, as many as the heap says there are.
-///
-/// # Errors
-///
-/// [`Error::NoMemory`], where the standard library would end the process.
-#[inline]
-pub fn reserve_private<T>(list: &mut Vec<T>, more: usize) -> Result<()> {
-    let wanted = more.saturating_mul(size_of::<T>()) as u64;
-    list.try_reserve(more).map_err(|_| Error::NoMemory { wanted })
-}
-
-/// Returns an empty list with private memory for so many things.
-///
-/// # Errors
-///
-/// As [`reserve_private`].
-pub fn private_list<T>(len: u64) -> Result<Vec<T>> {
-    let mut list = Vec::new();
-    reserve_private(&mut list, len as usize)?;
-    Ok(list)
 }
 
 /// Up to eight bytes as a word, zeros behind them. Put together from overlapping halves: a copy
