@@ -25,7 +25,7 @@ use super::layout::{
     JOURNAL_BYTES, SPAN_BYTES, SavedWord, Slot, Span, Turn,
 };
 use super::plain::Plain;
-use super::word::{Signal, Word};
+use super::word::{Signal, Word, word_of};
 use crate::error::{Corrupt, Error, Result};
 use crate::os::{self, FileId, HeapFile, Mapping, failpoint};
 
@@ -421,23 +421,4 @@ impl Region {
     pub fn protect(&self, writable: bool) {
         self.mapping.protect(writable);
     }
-}
-
-/// Up to eight bytes as a word, zeros behind them. Put together from overlapping halves: a copy
-/// of unknown length to memory, read back as a word, would wait for the copy to arrive.
-#[inline(always)]
-pub fn word_of(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    if let Some(whole) = bytes.first_chunk() {
-        return u64::from_le_bytes(*whole);
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << ((len - 4) * 8);
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let (first, last) = (u16::from_le_bytes(*first), u16::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << ((len - 2) * 8);
-    }
-    bytes.first().copied().map_or(0, u64::from)
 }

@@ -17,7 +17,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::CellWords;
-use crate::memory::region::word_of;
+use crate::memory::word::word_of;
 use crate::objects::parcel;
 use crate::wire::{INT_BYTES, Tag};
 
