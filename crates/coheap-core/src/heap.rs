@@ -361,7 +361,10 @@ impl Shared {
     /// Returns whether a context of the calling thread belongs to this heap and may be used.
     #[inline(always)]
     fn is_usable(&self, context: &Context) -> bool {
-        std::ptr::eq(context.region(), &*self.region) && context.is_own() && !self.is_closed()
+        // Closed since, it is not: another attachment to the same heap has another membership.
+        std::ptr::eq(context.region(), &*self.region)
+            && context.is_own()
+            && !context.member().is_closed()
     }
 
     fn files(&self) -> Files {

@@ -63,8 +63,11 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Control { pending, runs, husks, built, freed, spare, chunks }
         SavedWord { at, old }
         Span { info, free, counts, links }
-        Object { generation, shape, references, lock, signal, root }
-        MutexRoot { cell, lock, signal, holder, died, held, traits }
+        Object {
+            generation, shape, references, lock, wants, root, mutex, handing, holder, since, died, watch,
+            transaction_handing, transaction_watch
+        }
+        MutexRoot { cell, traits }
         MapRoot {
             live, used, entries, capacity, directory_len, index, depth, first, numbering, reserve, spare
         }
@@ -74,7 +77,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         QueueBody {
             head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,
             tail, tail_segment, head_seen, reserved, spare_tail, limit, max_attempts, closed,
-            wants_items, wants_room, wants_done, failed, failed_last, not_empty, not_full, all_done,
+            failed, failed_last,
             spare
         }
         QueueSegment { next, places, first, spare }

@@ -9,7 +9,7 @@ use crate::memory::layout::{Object, SPAN_BYTES};
 /// Block sizes by class number. The last class is for object headers.
 const SIZES: [u16; 30] = [
     16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024,
-    1280, 1536, 1792, 2048, 2560, 3264, 4096, 5456, 8192, 128,
+    1280, 1536, 1792, 2048, 2560, 3264, 4096, 5456, 8192, 192,
 ];
 /// The number of classes.
 pub const CLASS_COUNT: usize = SIZES.len();

@@ -84,6 +84,14 @@ impl Context {
         }
     }
 
+    /// Gives back the turn that the thread waited for and has not used, before it waits for something
+    /// else.
+    pub(crate) fn give_grant_back(&self) {
+        if let Some(unused) = self.kept.waiting.end_grant() {
+            turn::give(self.region().turn(unused));
+        }
+    }
+
     /// Waits until a turn is free, or until `deadline`, in nanoseconds of [`os::now`]. For callers
     /// that were told [`Error::Busy`] and will try again.
     ///
@@ -117,9 +125,7 @@ impl<'a> Granted<'a> {
 
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
-        if let Some(unused) = self.0.kept.waiting.end_grant() {
-            turn::give(self.0.region().turn(unused));
-        }
+        self.0.give_grant_back();
     }
 }
 

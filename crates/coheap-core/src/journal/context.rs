@@ -14,10 +14,12 @@ use std::sync::Arc;
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::kept::Kept;
+use crate::memory::Region;
 use crate::memory::layout::{CONTEXT_COUNT, ContextRow, Control};
-use crate::memory::{Region, Signal};
 use crate::os;
-use crate::sync::wait::Pause;
+use crate::sync::parking::Who;
+use crate::sync::parking::table::waiter::Waiter;
+use crate::sync::wait::{Pause, Place};
 use crate::sync::{Member, Owner, Patience, row};
 
 /// The offsets of a head word and of a link word, and the block that is put on the chain.
@@ -33,6 +35,8 @@ pub struct Context {
     me: Owner,
     /// Process id in the low half, thread id in the high half.
     signature: u64,
+    /// The thread's cells in the parking table, and its bell.
+    waiter: Waiter,
     /// Highest turn held, plus one: turns are taken in index order.
     pub(super) highest: Cell<u32>,
     /// The blocks that the open change puts on a chain just before its commit.
@@ -67,6 +71,7 @@ impl Context {
             region: Arc::clone(member.census().region()),
             generation: member.generation(),
             signature,
+            waiter: Waiter::new(Who { row: index, epoch: me.epoch() }),
             member,
             index,
             me,
@@ -127,10 +132,16 @@ impl Context {
         self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
-    /// Begins a wait that sleeps on `signal`, or goes on with it, if it was interrupted.
-    pub(crate) fn begin_wait(&self, patience: &mut Patience, signal: &Signal) {
+    /// Returns the thread's cells and bell.
+    #[inline(always)]
+    pub(crate) fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    /// Goes on with a wait, if it was interrupted a moment ago.
+    pub(crate) fn go_on(&self, patience: &mut Patience, place: &Place<'_>) {
         if let Some(before) = self.kept.interrupted.take() {
-            patience.go_on(self.region(), signal, before);
+            patience.go_on(place, before);
         }
     }
 
@@ -138,13 +149,13 @@ impl Context {
     pub(crate) fn pause(
         &self,
         patience: &mut Patience,
-        signal: &Signal,
-        seen: u32,
+        place: &Place<'_>,
+        at_most: u64,
         owner: Option<Owner>,
     ) -> Result<Pause> {
-        let pause = patience.pause(self.member(), self.index, signal, seen, owner)?;
+        let pause = patience.pause(self.member(), place, at_most, owner)?;
         if pause == Pause::Interrupted {
-            self.kept.interrupted.set(Some(patience.interrupted(self.region(), signal)));
+            self.kept.interrupted.set(Some(patience.interrupted(place)));
         }
         Ok(pause)
     }
@@ -163,6 +174,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         // A forked copy must not touch the row of its parent's thread.
         if self.is_own() && !self.is_changing.get() {
+            self.waiter.close(&self.region);
             row::end(&self.region, self.me, self.kept.locks.count());
         }
     }

@@ -27,6 +27,8 @@ use crate::memory::layout::CHUNK_COUNT;
 use crate::memory::{Ordering, Region, fence};
 use crate::os;
 use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
+use crate::sync::parking::table::remains;
+use crate::sync::parking::{Who, bell};
 use crate::sync::row::{self, RowWord};
 use crate::sync::{Census, Incarnation, Owner, tickers, turn};
 
@@ -129,7 +131,9 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
     }
     for index in 0..region.real_rows() {
         let row = region.context(index);
-        if RowWord(row.state.acquire()).is_of(victim.slot) {
+        let word = RowWord(row.state.acquire());
+        if word.is_of(victim.slot) {
+            remains::settle(region, Who { row: index, epoch: word.epoch() });
             if row.age.get() != 0 {
                 Region::add(&region.header().tally.abandoned, 1);
             }
@@ -190,15 +194,11 @@ pub fn wake_threads_of(region: &Region, slot: u32) {
 }
 
 fn wake_sleepers(region: &Region, is_meant: impl Fn(RowWord) -> bool) {
+    let now = os::now();
     for index in 0..region.real_rows() {
         let row = region.context(index);
-        let at = row.sleeps_on.acquire();
-        if at == 0 || !is_meant(RowWord(row.state.acquire())) {
-            continue;
-        }
-        if let Ok(signal) = region.published_signal(at) {
-            Region::bump(signal);
-            os::wake(signal.futex(), u32::MAX);
+        if row.sleeps_on.acquire() != 0 && is_meant(RowWord(row.state.acquire())) {
+            bell::ring_row(region, index, now);
         }
     }
 }

@@ -14,7 +14,10 @@
 //! Not here: which process may write when (`sync`), and how a half-done write is undone
 //! (`journal`).
 
-#[cfg_attr(not(feature = "floors"), allow(dead_code, reason = "objects do not wait here yet"))]
+#[cfg_attr(
+    not(feature = "floors"),
+    allow(dead_code, reason = "notifications are for kinds that come next")
+)]
 mod growth;
 mod parking;
 

@@ -14,6 +14,8 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::header::{self, Handle};
 use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, OfHandle, Recipe, Typed};
+use crate::objects::wait::{owner_of, ring_everybody};
+use crate::sync::parking::word::LockWord;
 use crate::sync::{Owner, row};
 
 /// Returns an error inside a transaction, which could not undo the creation or removal of an
@@ -53,26 +55,33 @@ pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Resu
 }
 
 /// Ends an object, whose turns are held: moves everything that hangs from it into a husk.
-/// `husk::dismantle` does the rest once the turns are free. Returns the holder of its lock, which
-/// will never release it: for [`Ended::forget_lock`] after the commit.
+/// `husk::dismantle` does the rest once the turns are free. Returns who has to hear of it: for
+/// [`Ended::tell`] after the commit.
 pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<Ended> {
     let object = handle.object(change.region())?;
-    let holder = kinds::shape(kind).lock_holder(object);
+    let holder = LockWord(object.mutex.acquire()).thread().map(owner_of);
     kinds::shape(kind).detach(change, object)?;
     header::destroy(change, handle)?;
-    Ok(Ended { holder })
+    Ok(Ended { at: handle.at, holder })
 }
 
 /// An object that ends with the change of the caller's.
 #[must_use]
 #[derive(Debug, Default)]
 pub(super) struct Ended {
+    /// Offset of its header; 0 if no object has ended.
+    at: u64,
+    /// The holder of its lock, which will never release it.
     holder: Option<Owner>,
 }
 
 impl Ended {
-    /// Takes the lock off the account of its holder, whose row could not be free without it.
-    pub(super) fn forget_lock(self, region: &Region) {
+    /// Rings everybody who waits for the object, and takes the lock off the account of its holder,
+    /// whose row could not be free without it.
+    pub(super) fn tell(self, region: &Region) {
+        if self.at != 0 {
+            ring_everybody(region, self.at);
+        }
         if let Some(holder) = self.holder {
             row::released_for(region, holder);
         }

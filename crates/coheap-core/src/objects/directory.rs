@@ -8,7 +8,7 @@
 
 use crate::allocator;
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context, Held, recovery};
+use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, DirectoryValue, Object};
@@ -18,7 +18,7 @@ use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::kinds::{Recipe, Typed};
 use crate::objects::map::{self, Key, Table};
-use crate::sync::Owner;
+use crate::sync::parking::word::LockWord;
 
 /// Longest name in bytes.
 pub const LONGEST_NAME: usize = 255;
@@ -98,10 +98,7 @@ impl Directory {
     pub fn remove(&self, context: &Context, name: &str) -> Result<()> {
         check_name(name)?;
         birth::refuse_inside(context)?;
-        let region = context.region();
         while !context.retried(|| self.try_remove(context, name))? {}
-        // Threads that sleep on the object must learn that it is gone.
-        recovery::wake_everybody(region);
         husk::dismantle(context)?;
         allocator::tidy(context)
     }
@@ -122,7 +119,7 @@ impl Directory {
         };
         let entered = value_in(region, Cell::load(&found.entry.value))?;
         if entered != (DirectoryValue { at: handle.at, generation: handle.generation })
-            || !Owner::of(handle.object(region)?.lock.get()).is_nobody()
+            || !LockWord(handle.object(region)?.lock.get()).is_nobodys()
         {
             return Ok(false);
         }
@@ -131,7 +128,7 @@ impl Directory {
         map::delete(&mut change, directory, &found, true)?;
         let ended = birth::end(&mut change, &handle, kind)?;
         change.commit();
-        ended.forget_lock(region);
+        ended.tell(region);
         Ok(true)
     }
 

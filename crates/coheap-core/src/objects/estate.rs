@@ -14,10 +14,13 @@ use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::SLOT_TURNS;
 use crate::objects::ledger::record::ReturnReason;
-use crate::objects::{husk, ledger};
+use crate::objects::{husk, kinds, ledger};
 use crate::os;
 use crate::sync::holder::{self, Holder};
 use crate::sync::life::{State, StateWord};
+use crate::sync::parking::table::watch;
+use crate::sync::parking::word::{Holder as LockHolder, LockWord};
+use crate::sync::parking::{Reason, ring};
 use crate::sync::wait::PARTS;
 use crate::sync::{Incarnation, Owner};
 
@@ -86,6 +89,7 @@ pub(crate) fn or_after_sweep<T>(
 
 /// Checks a part of the slots, as a ticker.
 pub fn tick(context: &Context, part: u32) -> Result<()> {
+    ring_the_forgotten(context.region());
     let member = context.member();
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     ledger::settle_due(context)?;
@@ -174,4 +178,28 @@ pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
 fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> Result<()> {
     while ledger::settle_first(context, owner, reason)? {}
     Ok(())
+}
+
+/// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be
+/// stopped.
+fn ring_the_forgotten(region: &Region) {
+    let milliseconds = os::now() / 1_000_000;
+    for seen in watch::tick(region) {
+        let is_free = |word: LockWord| match word.holder() {
+            LockHolder::Nobody => true,
+            LockHolder::Offered(_) => word.has_lapsed(milliseconds),
+            LockHolder::Thread(_) => false,
+        };
+        let is_there = match kinds::living(region, seen.key) {
+            None => true,
+            Some((object, shape)) => match seen.reason {
+                Reason::Lock => is_free(LockWord(object.mutex.acquire())),
+                Reason::Transaction => is_free(LockWord(object.lock.acquire())),
+                reason => shape.seems_there(region, object, reason),
+            },
+        };
+        if is_there {
+            ring::ring_cell(region, &seen);
+        }
+    }
 }

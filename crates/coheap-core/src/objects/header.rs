@@ -15,10 +15,13 @@ use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{OBJECT_TURNS, Object, ObjectShape};
+use crate::objects::wait::{Announced, Published, Wait, owner_of, who};
 use crate::os;
-use crate::sync::owner::{Owner, WAITERS};
-use crate::sync::wait::{self, Pause};
-use crate::sync::{Patience, deadlock, lock};
+use crate::sync::parking::offer::{Lock, Took};
+use crate::sync::parking::word::LockWord;
+use crate::sync::parking::{Key, Reason, Who};
+use crate::sync::wait::{Pause, Place};
+use crate::sync::{Owner, Patience, deadlock};
 
 /// How often a caller checks before it sleeps: most transactions end in less than a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 200 };
@@ -64,12 +67,29 @@ impl Handle {
         }
     }
 
+    /// Returns the object as the parking table knows it.
+    #[inline(always)]
+    pub(crate) fn key(&self) -> Key {
+        Key { at: self.at, generation: self.generation }
+    }
+
+    /// Returns the transaction lock. It is taken and offered under the turn only; letting go of it
+    /// needs none, so `is_offering` is for holders of the turn.
+    fn transaction_lock<'a>(&self, object: &'a Object, is_offering: bool) -> Lock<'a> {
+        Lock {
+            word: &object.lock,
+            handing: is_offering.then_some(&object.transaction_handing),
+            key: self.key(),
+            reason: Reason::Transaction,
+        }
+    }
+
     /// Takes the object's turn for a single write: waits while a transaction holds the object.
     #[inline(always)]
     pub(crate) fn hold<'a>(&self, context: &'a Context) -> Result<(Held<'a>, &'a Object)> {
         let held = context.hold(self.turn)?;
         let object = self.object(context.region())?;
-        if Owner::of(object.lock.get()).is_nobody() {
+        if LockWord(object.lock.get()).is_nobodys() {
             return Ok((held, object));
         }
         drop(held);
@@ -82,15 +102,9 @@ impl Handle {
         if deadline == Some(0) {
             return Err(Error::WouldBlock);
         }
-        let answer = self.wait_while_locked(context, Patience::new(deadline), |object, word| {
-            // Other threads may still sleep, and this writer does not pass the lock on.
-            if word & WAITERS != 0 && Region::compare_exchange(&object.lock, word, 0).is_ok() {
-                wait::wake(&object.signal, u32::MAX);
-            }
-            true
-        });
-        deadlock::withdraw(context.region(), context.index());
-        match answer {
+        // The transaction may need that turn to end.
+        context.give_grant_back();
+        match self.wait_while_locked(context, Patience::new(deadline), false) {
             Err(Error::Deadlock) => Err(context.kept.transaction.doomed_by(&Error::Deadlock)),
             Err(Error::TimedOut) => Err(Error::WouldBlock),
             other => other,
@@ -107,11 +121,17 @@ impl Handle {
         for look in 0..=SPINS {
             let seems_free = look == 0 || {
                 std::hint::spin_loop();
-                Owner::of(self.object(context.region())?.lock.acquire()).is_nobody()
+                LockWord(self.object(context.region())?.lock.acquire()).is_nobodys()
             };
             if seems_free {
                 let _held = context.hold(self.turn)?;
-                if lock::try_take(&self.object(context.region())?.lock, context.me()) {
+                let object = self.object(context.region())?;
+                let free = LockWord::free(self.key());
+                if Region::compare_exchange(&object.lock, free.0, context.me().bits()).is_ok() {
+                    return Ok(true);
+                }
+                let lock = self.transaction_lock(object, true);
+                if lock.take_fairly(context.region(), who(context), os::now()) {
                     return Ok(true);
                 }
             }
@@ -132,70 +152,82 @@ impl Handle {
             Ok(false) => {}
             Err(other) => return Err(other),
         }
-        let answer = self.wait_while_locked(context, patience, |object, _| {
-            lock::try_take_after_sleep(&object.lock, context.me())
-        });
-        deadlock::withdraw(context.region(), context.index());
-        answer.map(|_| ())
+        self.wait_while_locked(context, patience, true).map(|_| ())
     }
 
-    /// Takes the turn at a moment when no transaction holds the object and `settle` agrees.
+    /// Takes the turn at a moment when no transaction holds the object, and with `is_taking` the
+    /// transaction lock as well.
     fn wait_while_locked<'a>(
         &self,
         context: &'a Context,
-        mut patience: Patience,
-        mut settle: impl FnMut(&Object, u64) -> bool,
+        patience: Patience,
+        is_taking: bool,
     ) -> Result<(Held<'a>, &'a Object)> {
         let region = context.region();
-        let mut is_published = false;
+        let object = self.object(region)?;
+        let lock = self.transaction_lock(object, true);
+        let place = Place {
+            key: lock.key,
+            reason: lock.reason,
+            watch: &object.transaction_watch,
+            waiter: context.waiter(),
+        };
+        let mut wait = Wait::new(context, place, Announced::In(lock), false, patience);
+        let mut published = Published::new(context);
         let mut is_late = false;
-        context.begin_wait(&mut patience, &self.object(region)?.signal);
         loop {
-            let held = match context.within(&patience, || context.hold(self.turn)) {
-                Err(Error::Busy { .. }) if patience.is_over() => return Err(Error::TimedOut),
+            wait.listen();
+            let held = match context.within(wait.patience(), || context.hold(self.turn)) {
+                Err(Error::Busy { .. }) if wait.patience().is_over() => {
+                    return Err(Error::TimedOut);
+                }
                 other => other?,
             };
             let object = self.object(region)?;
-            let seen = object.signal.seen();
-            let word = object.lock.acquire();
-            let owner = Owner::of(word);
-            if owner.is_nobody() {
-                if settle(object, word) {
-                    patience.leave(&object.signal);
+            let (seen, owner) = match lock.take(region, who(context), false, os::now()) {
+                Took::Yes(_) => {
+                    if !is_taking {
+                        lock.release(region, who(context));
+                    }
+                    wait.leave_with_lock();
                     return Ok((held, object));
                 }
-                continue;
-            }
-            if owner == context.me() {
+                Took::Held(seen) => (seen, seen.thread().map(owner_of)),
+                Took::Offered(seen) | Took::Refused(seen) => (seen, None),
+                Took::Gone => return Err(Error::ObjectGone),
+            };
+            if owner == Some(context.me()) {
                 return Err(Error::InTransaction);
             }
             if is_late {
-                patience.leave(&object.signal);
                 return Err(Error::TimedOut);
             }
-            if !lock::announce(&object.lock, word) {
+            if !lock.announce(seen) {
                 continue;
             }
             drop(held);
-            if !is_published {
-                date_transaction(context);
-                deadlock::publish(region, context.index(), region.offset_of(&object.lock));
-                is_published = true;
-            }
-            let member = context.member();
-            if deadlock::is_victim(member, context.index()) {
+            date_transaction(context);
+            published.publish(region.offset_of(&object.lock));
+            if deadlock::is_victim(context.member(), context.index()) {
                 return Err(Error::Deadlock);
             }
-            match context.pause(&mut patience, &object.signal, seen, Some(owner))? {
-                Pause::OwnerGone => {
+            match (wait.sleep(owner)?, owner) {
+                (Pause::OwnerGone, Some(owner)) => {
                     super::estate::bury(context, owner)?;
-                    break_dead_lock(object, owner);
+                    break_dead_lock(context, self, owner)?;
                 }
-                Pause::Tick(part) => super::estate::tick(context, part)?,
-                Pause::Interrupted => return Err(Error::Interrupted),
-                Pause::TimedOut => is_late = true,
-                Pause::Look => {}
+                (Pause::Tick(part), _) => super::estate::tick(context, part)?,
+                (Pause::TimedOut, _) => is_late = true,
+                _ => {}
             }
+        }
+    }
+
+    /// Releases the transaction lock, if the calling thread has it. It takes no turn.
+    pub(crate) fn unlock_after_transaction(&self, context: &Context) {
+        let region = context.region();
+        if let Ok(object) = region.at::<Object>(self.at) {
+            self.transaction_lock(object, false).release(region, who(context));
         }
     }
 }
@@ -219,11 +251,14 @@ fn date_transaction(context: &Context) {
 }
 
 /// Releases a transaction lock whose owner is dead: the changes were private and are lost with it.
-pub(crate) fn break_dead_lock(object: &Object, dead: Owner) {
-    let word = object.lock.acquire();
-    if Owner::of(word) == dead && Region::compare_exchange(&object.lock, word, 0).is_ok() {
-        wait::wake(&object.signal, u32::MAX);
+pub(crate) fn break_dead_lock(context: &Context, handle: &Handle, dead: Owner) -> Result<()> {
+    let region = context.region();
+    let _held = context.hold(handle.turn)?;
+    let object = handle.object(region)?;
+    if let Some(dead) = Who::of(dead.bits()) {
+        handle.transaction_lock(object, false).release_of_dead(region, dead);
     }
+    Ok(())
 }
 
 /// Words that `create` saves besides those of its caller.
@@ -252,7 +287,15 @@ pub fn create(
     let generation = object.generation.get() | 1;
     change.set(&object.shape, ObjectShape { kind: kind as u8, turn, second_turn }.word());
     change.put(&object.references, 1);
-    change.put(&object.lock, 0);
+    // These words are swapped without the turn, also by threads that are late: an exact swap of theirs
+    // fails from here on, because a free lock carries the generation.
+    let free = LockWord::free(Key { at, generation });
+    for word in [&object.lock, &object.mutex] {
+        Region::swap(word, free.0);
+    }
+    for word in [&object.handing, &object.transaction_handing, &object.holder, &object.since] {
+        Region::store(word, 0);
+    }
     for word in &object.root {
         change.put(word, 0);
     }

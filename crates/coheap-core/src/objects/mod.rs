@@ -20,6 +20,7 @@ pub mod birth;
 pub mod ledger;
 pub mod estate;
 pub mod directory;
+pub(crate) mod wait;
 
 pub use directory::Directory;
 pub use header::Handle;

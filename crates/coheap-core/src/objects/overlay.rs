@@ -19,17 +19,18 @@ use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::kind::for_each_kind;
+use crate::memory::Region;
 use crate::memory::layout::Object;
-use crate::memory::{Region, Signal};
 use crate::objects::cell::{self, Cell};
 use crate::objects::header::Handle;
 use crate::objects::kinds;
 use crate::sync::Owner;
+use crate::sync::parking::Reason;
 
 /// The turns that a commit takes.
 pub(crate) type Turns = SmallVec<[u32; 8]>;
-/// The signals to wake after a commit, and how many sleepers each.
-pub(crate) type Wakes<'a> = SmallVec<[(&'a Signal, u32); 4]>;
+/// What a commit makes available, and how many of it each: those who wait for it are rung.
+pub(crate) type Wakes = SmallVec<[(Handle, Reason, u32); 4]>;
 
 /// The resources that the one change of a commit needs.
 #[derive(Debug, Default)]
@@ -88,8 +89,8 @@ pub(crate) trait Overlaid {
     /// Stores all writes, within the one change.
     fn apply(&self, change: &mut Change<'_>) -> Result<()>;
 
-    /// Adds the signals to wake once the turns are released. They are still held.
-    fn wakes<'a>(&self, region: &'a Region, wakes: &mut Wakes<'a>);
+    /// Adds what is there for others once the turns are released. They are still held.
+    fn wakes(&self, region: &Region, wakes: &mut Wakes);
 }
 
 macro_rules! define_overlay {

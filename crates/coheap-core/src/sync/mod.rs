@@ -14,9 +14,11 @@ pub mod deadlock;
 mod due;
 pub mod holder;
 pub mod life;
-pub mod lock;
 pub mod owner;
-#[cfg_attr(not(feature = "floors"), allow(dead_code, reason = "objects do not wait here yet"))]
+#[cfg_attr(
+    not(feature = "floors"),
+    allow(dead_code, reason = "notifications are for kinds that come next")
+)]
 pub mod parking;
 pub mod row;
 pub mod tickers;

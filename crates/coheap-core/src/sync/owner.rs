@@ -56,7 +56,7 @@ impl Owner {
     /// Returns whether the word names no owner.
     #[inline(always)]
     pub fn is_nobody(self) -> bool {
-        self.0 == 0
+        self.0 >> ROW == 0
     }
 
     /// Returns how often the thread's row was taken before.

@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use super::life::Member;
+use super::parking::bell;
 use super::row::RowWord;
 use crate::memory::{Ordering, Region, Word, fence};
 use crate::os;
@@ -172,13 +173,8 @@ impl Candidate {
                 })
         };
         for row in 0..self.region.real_rows() {
-            let at = self.region.context(row).sleeps_on.acquire();
-            if at == 0 || !is_meant(row) {
-                continue;
-            }
-            if let Ok(signal) = self.region.published_signal(at) {
-                Region::bump(signal);
-                os::wake(signal.futex(), 1);
+            if self.region.context(row).sleeps_on.acquire() != 0 && is_meant(row) {
+                bell::ring_row(&self.region, row, now);
                 return;
             }
         }

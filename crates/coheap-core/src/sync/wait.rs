@@ -18,8 +18,10 @@ use super::row::RowWord;
 use super::tickers::{Candidate, Elected, TICK};
 use super::{Member, Owner};
 use crate::error::{Error, Result};
-use crate::memory::{Ordering, Region, Signal, fence};
+use crate::memory::{Ordering, Region, Word, fence};
 use crate::os::{self, Wake};
+use crate::sync::parking::table::waiter::Waiter;
+use crate::sync::parking::{Key, Reason, ring};
 
 const MILLISECOND: u64 = 1_000_000;
 /// How long a waiter counts as new, in nanoseconds.
@@ -51,8 +53,8 @@ pub enum Pause {
 /// and never have waited long.
 #[derive(Debug, Clone, Copy)]
 pub struct Interrupted {
-    /// The offset of the signal that was slept on.
-    signal: u64,
+    /// What was waited for.
+    thing: u64,
     /// When the wait was interrupted.
     at: u64,
     started: u64,
@@ -63,6 +65,25 @@ pub struct Interrupted {
 
 /// A wait for the same that begins within this time goes on, in nanoseconds.
 const SAME_WAIT: u64 = 1_000 * MILLISECOND;
+
+/// What a thread waits for, and what it sleeps on.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The object.
+    pub key: Key,
+    /// What of it.
+    pub reason: Reason,
+    /// When the watcher of the awaited thing looked last: a word of the object's header.
+    pub watch: &'a Word,
+    /// The thread's cells and bell.
+    pub waiter: &'a Waiter,
+}
+
+impl Place<'_> {
+    fn thing(&self) -> u64 {
+        self.key.at | self.reason as u64
+    }
+}
 
 /// One wait, over all its slices.
 #[derive(Debug)]
@@ -110,9 +131,9 @@ impl Patience {
     }
 
     /// Returns what is to be kept of this wait, which a signal of the system interrupts.
-    pub fn interrupted(&self, region: &Region, signal: &Signal) -> Interrupted {
+    pub fn interrupted(&self, place: &Place<'_>) -> Interrupted {
         Interrupted {
-            signal: region.offset_of(signal),
+            thing: place.thing(),
             at: os::now(),
             started: self.started,
             next_watch: self.next_watch,
@@ -121,10 +142,10 @@ impl Patience {
         }
     }
 
-    /// Goes on with a wait for the same signal that was interrupted a moment ago.
-    pub fn go_on(&mut self, region: &Region, signal: &Signal, before: Interrupted) {
-        let is_same = before.signal == region.offset_of(signal)
-            && self.started.saturating_sub(before.at) < SAME_WAIT;
+    /// Goes on with a wait for the same thing that was interrupted a moment ago.
+    pub fn go_on(&mut self, place: &Place<'_>, before: Interrupted) {
+        let is_same =
+            before.thing == place.thing() && self.started.saturating_sub(before.at) < SAME_WAIT;
         if is_same {
             self.started = self.started.min(before.started);
             self.next_watch = before.next_watch;
@@ -158,11 +179,12 @@ impl Patience {
         !self.is_endless
     }
 
-    /// Ends the wait. A watcher leaves its role to another thread that sleeps here.
-    pub fn leave(&mut self, signal: &Signal) {
+    /// Ends the wait. A watcher leaves its role to another thread that waits for the same thing.
+    pub fn leave(&mut self, region: &Region, place: &Place<'_>) {
         if let Some(stamp) = self.watched_at.take() {
-            if Region::watch(signal, stamp, stamp.wrapping_sub(1_000_000)) {
-                wake(signal, 1);
+            let lost = u64::from(stamp.wrapping_sub(1_000_000));
+            if Region::compare_exchange(place.watch, u64::from(stamp), lost).is_ok() {
+                ring::ring(region, place.key, place.reason, 1);
             }
         }
     }
@@ -172,24 +194,25 @@ impl Patience {
         os::now() - self.started
     }
 
-    /// Sleeps one slice on `signal`, unless it was woken since the caller saw `seen`.
+    /// Sleeps one slice on the bell of the thread, unless it was rung since the caller took it down.
+    /// `at_most` is the longest slice, in nanoseconds.
     ///
     /// `owner` is the owner of the awaited thing, if it can have one.
     pub fn pause(
         &mut self,
         member: &Member,
-        context: u32,
-        signal: &Signal,
-        seen: u32,
+        place: &Place<'_>,
+        at_most: u64,
         owner: Option<Owner>,
     ) -> Result<Pause> {
+        let context = place.waiter.who().row;
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             // A wait with no time left must still detect a dead owner.
             let is_gone = owner.map_or(Ok(false), |owner| is_gone(member, context, owner))?;
             return Ok(if is_gone { Pause::OwnerGone } else { Pause::TimedOut });
         }
-        let role = self.role(member, context, signal, owner, now);
+        let role = self.role(member, context, place, owner, now);
         if role != Role::Ticker {
             self.next_tick = 0;
         } else if now >= self.next_tick {
@@ -201,11 +224,12 @@ impl Patience {
             Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
             Role::Sleeper => LONG,
         };
+        let slice = slice.min(at_most);
         let until = self.deadline.map_or(now + slice, |deadline| deadline.min(now + slice));
         member.hold_byte()?;
         let region = member.region();
         let row = region.context(context);
-        Region::store(&row.sleeps_on, region.offset_of(signal));
+        Region::store(&row.sleeps_on, place.key.at);
         // A thread that closes the heap sees this sleeper, or this sleeper sees that it is closed.
         fence(Ordering::SeqCst);
         let is_called = role == Role::Sleeper && self.is_wanted_as_ticker(now);
@@ -213,7 +237,7 @@ impl Patience {
             Region::store(&row.sleeps_on, 0);
             return if is_called { Ok(Pause::Look) } else { Err(Error::Closed) };
         }
-        let wake = os::wait(signal.futex(), seen, until);
+        let wake = place.waiter.sleep(region, until);
         Region::store(&row.sleeps_on, 0);
         match wake {
             Wake::Interrupted if os::now() >= self.next_watch => {
@@ -261,11 +285,11 @@ impl Patience {
         &mut self,
         member: &Member,
         context: u32,
-        signal: &Signal,
+        place: &Place<'_>,
         owner: Option<Owner>,
         now: u64,
     ) -> Role {
-        let is_watcher = owner.is_some() && self.is_watcher(signal, now);
+        let is_watcher = owner.is_some() && self.is_watcher(place.watch, now);
         let candidate = self.candidate.get_or_insert_with(|| Candidate::new(member, context));
         if is_watcher || now - self.started < NEW {
             candidate.pass_on();
@@ -283,12 +307,13 @@ impl Patience {
         }
     }
 
-    fn is_watcher(&mut self, signal: &Signal, now: u64) -> bool {
+    fn is_watcher(&mut self, watch: &Word, now: u64) -> bool {
         let stamp = (now / MILLISECOND) as u32;
-        let last = signal.watched();
-        let lost = stamp.wrapping_sub(last) > 2 * (WATCH / MILLISECOND) as u32 + 2;
-        let mine = self.watched_at == Some(last);
-        let is_watcher = (mine || lost) && Region::watch(signal, last, stamp);
+        let last = watch.get();
+        let lost = stamp.wrapping_sub(last as u32) > 2 * (WATCH / MILLISECOND) as u32 + 2;
+        let mine = self.watched_at.map(u64::from) == Some(last);
+        let is_watcher =
+            (mine || lost) && Region::compare_exchange(watch, last, u64::from(stamp)).is_ok();
         self.watched_at = is_watcher.then_some(stamp);
         is_watcher
     }
@@ -314,10 +339,4 @@ pub fn is_gone(member: &Member, own: u32, owner: Owner) -> Result<bool> {
         Holder::Left | Holder::Dead(_) | Holder::Gone => true,
     };
     Ok(is_gone)
-}
-
-/// Wakes up to `count` threads that sleep on the signal.
-pub fn wake(signal: &Signal, count: u32) {
-    Region::bump(signal);
-    os::wake(signal.futex(), count);
 }

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::objects::ledger::record::check_membership;
 use crate::objects::overlay::{Needs, Turns, Wakes};
-use crate::sync::wait;
+use crate::objects::wait::ring;
 
 /// Applies all writes as one change.
 pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<()> {
@@ -40,8 +40,8 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
         touched.overlays().for_each(|overlay| overlay.wakes(context.region(), &mut wakes));
         Ok(wakes)
     })?;
-    for (signal, count) in wakes {
-        wait::wake(signal, count);
+    for (handle, reason, count) in wakes {
+        ring(context.region(), handle.key(), reason, count);
     }
     Ok(())
 }

@@ -28,10 +28,9 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
-use crate::memory::layout::Object;
 use crate::objects::overlay::{Intent, Locking, Overlay};
 use crate::objects::{Handle, Inside, Lockable, Transactional, parcel};
-use crate::sync::{Patience, lock};
+use crate::sync::Patience;
 
 use touched::{Marks, TouchedObjects};
 
@@ -260,11 +259,8 @@ impl Transaction {
         if !has_committed {
             self.touched.overlays_mut().for_each(|overlay| overlay.give_back(&self.context));
         }
-        let region = self.context.region();
         for touched in self.touched.iter() {
-            if let Ok(object) = region.at::<Object>(touched.handle.at) {
-                lock::give(&object.lock, &object.signal, self.context.me());
-            }
+            touched.handle.unlock_after_transaction(&self.context);
         }
         let age = self.age();
         Region::store(&self.context.row().age, 0);

@@ -10,10 +10,8 @@ use coheap_core::Typed as _;
 use coheap_core::error::Error;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::journal::Context;
-use coheap_core::memory::layout::MutexRoot;
-use coheap_core::memory::layout::Object;
 use coheap_core::objects::mutex::Acquired;
-use coheap_core::sync::wait;
+use coheap_core::sync::parking::ring::ring_everybody;
 
 use crate::scene::{GO, OWN, Scene};
 use crate::support::child::{Child, End, die, fork, fork_as, state_of};
@@ -75,10 +73,8 @@ fn a_waiter_that_is_woken_for_nothing_sees_a_death() {
     let taken = std::thread::scope(|scope| {
         scope.spawn(|| {
             let region = scene.heap.region();
-            let object: &Object = region.at(scene.lock.handle().at).expect("the lock");
-            let root: &MutexRoot = object.root_as();
             while !is_over.load(Ordering::Relaxed) {
-                wait::wake(&root.signal, u32::MAX);
+                ring_everybody(region, scene.lock.handle().at);
                 std::thread::yield_now();
             }
         });

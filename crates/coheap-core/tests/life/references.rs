@@ -194,7 +194,7 @@ fn a_hundred_thousand_objects_leave_nothing() {
     // round in which one came first. A leak adds a span in every round.
     let least = used.iter().min().copied().unwrap_or(0);
     assert!(used.iter().all(|bytes| *bytes <= least + SPAN_BYTES), "it grows: {used:?}");
-    assert!(used[0] < 14 << 20, "{} bytes are left", used[0]);
+    assert!(used[0] < 21 << 20, "{} bytes are left", used[0]);
 }
 
 /// Goal: children that come and go, each with what it inherited, do not use the slots up.

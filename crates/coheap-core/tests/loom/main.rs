@@ -8,10 +8,8 @@
 
 #![cfg(loom)]
 
-mod lock;
 mod parking;
 mod planted;
-mod queue;
 mod row;
 mod ticker;
 mod turn;

@@ -55,7 +55,7 @@ fn take(region: &Region, waiter: &Waiter, may_judge: bool) {
         match lock.take(region, me, false, os::now()) {
             Took::Yes(_) => break,
             Took::Held(seen) if may_judge && seen.holder() == Holder::Thread(who(VICTIM)) => {
-                if lock.take_over(seen, me) {
+                if lock.take_over(seen, me, false) {
                     break;
                 }
             }

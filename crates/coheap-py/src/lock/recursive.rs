@@ -87,7 +87,7 @@ impl RLock {
     ///         cycle for a second. Only a wait without a timeout raises it.
     ///     OwnerDied: A holder died, and the lock was created with `on_death="raise"`.
     ///     WouldBlock: The caller is in a block of `atomic` that holds something, and would wait.
-    ///     ValueError: `timeout` is NaN, or the caller holds the lock 1,048,575 times already.
+    ///     ValueError: `timeout` is NaN, or the caller holds the lock 4,096 times already.
     #[pyo3(signature = (block=true, timeout=None))]
     pub(crate) fn acquire(
         &self,

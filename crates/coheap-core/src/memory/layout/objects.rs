@@ -6,7 +6,7 @@
 //! Not here: maps and queues, which have files of their own beside this one.
 
 use crate::memory::plain::{Plain, plain, view};
-use crate::memory::word::{Signal, Word};
+use crate::memory::word::Word;
 
 /// Bytes of a word, and so of an offset.
 pub const WORD_BYTES: u64 = size_of::<Word>() as u64;
@@ -17,8 +17,9 @@ pub const ROOT_WORDS: usize = 11;
 pub type CellWords = [Word; 2];
 
 plain! {
-    /// What every object begins with. Lives in blocks that are only ever used for this.
-    pub struct Object: 128 {
+    /// What every object begins with. Lives in blocks that are only ever used for this, so that the
+    /// words that are swapped without a turn never become somebody's data.
+    pub struct Object: 192 {
         /// Odd while the object lives. Only ever goes up.
         pub generation: Word,
         /// Kind in the low byte, turn in bits 16..32, second turn in bits 32..48. The link of a free
@@ -26,28 +27,34 @@ plain! {
         pub shape: Word,
         /// References: one from the directory, or those in ledgers.
         pub references: Word,
-        /// Transaction lock: see `sync::owner`.
+        /// Transaction lock: see `sync::parking::word`.
         pub lock: Word,
-        /// Where those sleep who wait for the transaction lock.
-        pub signal: Signal,
+        /// A bit for each reason for which a thread may be parked: see `sync::parking::want`.
+        pub wants: Word,
         /// The room for what the kind keeps: see [`Object::root_as`].
         pub root: [Word; ROOT_WORDS],
+        /// The lock of users, if the kind has one: see `sync::parking::word`.
+        pub mutex: Word,
+        /// When the lock may be offered again, and the cell that was rung last.
+        pub handing: Word,
+        /// The last holder: low half its process id, high half its thread id.
+        pub holder: Word,
+        /// Since when it holds the lock, if it said so.
+        pub since: Word,
+        /// Process id of a holder that died, until somebody is told.
+        pub died: Word,
+        /// When the watcher of the lock looked last.
+        pub watch: Word,
+        /// As `handing`, of the transaction lock.
+        pub transaction_handing: Word,
+        /// As `watch`, of the transaction lock.
+        pub transaction_watch: Word,
     }
 
     /// The root words of a lock, and of a value, which has one beside it.
-    pub struct MutexRoot: 64 {
+    pub struct MutexRoot: 24 {
         /// The cell of the value that the lock guards.
         pub cell: CellWords,
-        /// Who holds it: see `sync::owner`.
-        pub lock: Word,
-        /// Where the others sleep.
-        pub signal: Signal,
-        /// The last holder: low half its process id, high half its thread id.
-        pub holder: Word,
-        /// Process id of a holder that died, plus one, until somebody is told.
-        pub died: Word,
-        /// How often the holder has it in the low 20 bits; the rest, since when, if it said so.
-        pub held: Word,
         /// What it was made with: typecode in the low byte, bit 8: who comes after a death is refused.
         pub traits: Word,
     }

@@ -7,7 +7,7 @@
 
 use super::objects::CellWords;
 use crate::memory::plain::plain;
-use crate::memory::word::{Signal, Word};
+use crate::memory::word::Word;
 
 plain! {
     /// The root words of a queue.
@@ -52,24 +52,12 @@ plain! {
         pub max_attempts: Word,
         /// 1: nothing more may be put; under the tail's turn.
         pub closed: Word,
-        /// 1: somebody may wait for an item; under the tail's turn.
-        pub wants_items: Word,
-        /// 1: somebody may wait for room; under the head's turn.
-        pub wants_room: Word,
-        /// 1: somebody may wait until everything is done; under the head's turn.
-        pub wants_done: Word,
         /// First record of the items that failed, under the head's turn.
         pub failed: Word,
         /// Last record of the items that failed, under the head's turn.
         pub failed_last: Word,
-        /// Where getters sleep.
-        pub not_empty: Signal,
-        /// Where putters sleep.
-        pub not_full: Signal,
-        /// Where those sleep who wait until everything is done.
-        pub all_done: Signal,
         /// To the end of the line.
-        pub spare: [Word; 5],
+        pub spare: [Word; 11],
     }
 
     /// What is left of a queue.

@@ -14,7 +14,7 @@ pub const CLASS_ROWS: usize = 32;
 
 plain! {
     /// The first page: written once, but for the lines that say otherwise.
-    pub struct Header: 512 {
+    pub struct Header: 576 {
         /// [`MAGIC`].
         pub magic: Word,
         /// Low half [`FORMAT`], high half [`BYTE_ORDER`].
@@ -141,7 +141,7 @@ plain! {
         pub saved: Word,
         /// Overflow chunks in the control words.
         pub chunks: Word,
-        /// The signal it sleeps on, as an offset.
+        /// Not 0 while it sleeps on its bell: the object that it waits for, as an offset.
         pub sleeps_on: Word,
         /// The long lock it waits for, as an offset.
         pub waits_for: Word,

@@ -13,21 +13,16 @@ pub mod queue;
 pub mod mutex;
 pub mod recursive_mutex;
 
-use smallvec::SmallVec;
-
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
 use crate::kind::{Kind, for_each_kind};
+use crate::memory::Region;
 use crate::memory::layout::{Husk, Object, Record};
-use crate::memory::{Region, Signal};
 use crate::objects::header::Handle;
 use crate::objects::ledger::record::{self, ReturnReason};
 use crate::objects::walk::Walk;
-use crate::sync::Owner;
-
-/// All signals of an object that a thread may sleep on.
-pub(crate) type Signals<'a> = SmallVec<[&'a Signal; 3]>;
+use crate::sync::parking::{Key, Reason};
 
 /// A handle that says by its type what the object is.
 pub trait Typed: OfHandle + Into<AnyObject> {
@@ -73,13 +68,9 @@ pub(crate) trait Shape: Sync {
     /// Claims every part of an object except its header, and recounts its numbers.
     fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()>;
 
-    /// Returns all signals of an object, except that of the transaction lock, which every object
-    /// has.
-    fn signals<'a>(&self, region: &'a Region, object: &'a Object) -> Result<Signals<'a>>;
-
-    /// Returns the thread that holds the object's lock, if objects of this kind have one.
-    fn lock_holder(&self, _: &Object) -> Option<Owner> {
-        None
+    /// Returns whether an object seems to have what threads wait for, read without a turn.
+    fn seems_there(&self, _: &Region, _: &Object, _: Reason) -> bool {
+        false
     }
 
     /// Returns whether the numbers in a husk are possible in a heap of this size.
@@ -110,6 +101,12 @@ pub(crate) trait Shape: Sync {
         // No object of this kind has such records: the object that it named is gone.
         record::free(change, record)
     }
+}
+
+/// Returns the object that a thread waits for, and the methods of its kind. `None`: it is gone.
+pub(crate) fn living(region: &Region, key: Key) -> Option<(&Object, &'static dyn Shape)> {
+    let (handle, kind) = Handle::any(region, key.at, key.generation).ok()?;
+    Some((handle.object(region).ok()?, shape(kind)))
 }
 
 /// Words that [`Recipe::fill`] saves at most.

@@ -1,25 +1,20 @@
-//! Each kind is held to what `Shape::signals` promises: it lists all that can be waited for.
-//!
-//! Whoever gives back to an object what a dead process had of it wakes the signals of that list and
-//! no others, so a waiter on another one would sleep on. And each kind is held to waking those who
-//! wait: a waiter looks again after some time by itself, so without a wake it is only late.
+//! Each kind is held to ringing those who wait for its objects: a waiter looks again after some time
+//! by itself, so without a ring it is only late.
 //!
 //! What always holds: a kind without a row here does not compile.
 //!
 //! Not here: waiting for an object's transaction lock, which is the same for all kinds (`header`).
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Recipe, Typed, shape};
+use super::{Recipe, Typed};
 use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::journal::Context;
 use crate::kind::{Kind, for_each_kind};
-use crate::memory::Signal;
 use crate::objects::{Directory, Handle, Mutex, Queue};
 use crate::objects::{map, mutex, queue, recursive_mutex, value};
 use crate::os;
@@ -213,29 +208,21 @@ fn late() -> u64 {
     os::now() + PATIENCE.as_nanos() as u64
 }
 
-/// Goal: no wait of a kind sleeps on what the kind does not list, and none outlives the object.
-/// Method: a thread waits for a new object until it sleeps, and says on what; then the object is
+/// Goal: a wait is found by its object, and none outlives it.
+/// Method: a thread waits for a new object until it sleeps, and says for which; then the object is
 /// ended, and the thread must hear of it.
 #[test]
-fn who_waits_for_an_object_sleeps_on_a_signal_that_its_kind_lists() {
+fn who_waits_for_an_object_hears_of_its_end() {
     for kind in Kind::ALL {
         let Row { make, waits } = row(*kind);
-        let listed = Scene::new(make).listed().len();
-        let slept_on: BTreeSet<usize> =
-            waits.iter().map(|wait| Scene::new(make).number_slept_on(*kind, wait)).collect();
-        let unused: Vec<usize> = (0..listed).filter(|number| !slept_on.contains(number)).collect();
-        assert!(
-            unused.is_empty(),
-            "`signals` of a {kind} lists {listed}, and no row of kinds/tests.rs waits for {unused:?}"
-        );
+        waits.iter().for_each(|wait| Scene::new(make).end(*kind, wait));
     }
 }
 
 /// Goal: who waits for an object is woken when it has what they wait for, and need not look again
 /// by themselves some milliseconds later.
 /// Method: a thread waits for a new object until it sleeps; then the object gets what the thread
-/// waits for. At once, before the thread can have come back by itself, the signal that it sleeps on
-/// must have been woken once more.
+/// waits for. At once, before the thread can have come back by itself, its bell must have been rung.
 #[test]
 fn who_waits_for_an_object_is_woken_when_the_wait_is_over() {
     for kind in Kind::ALL {
@@ -272,66 +259,53 @@ impl Scene {
         Self { heap, context, handle }
     }
 
-    /// The signals that the object's kind lists, each with its offset.
-    fn listed(&self) -> Vec<(u64, &Signal)> {
-        let (region, handle) = (self.heap.region(), &self.handle);
-        let (_, kind) = Handle::any(region, handle.at, handle.generation).expect("an object");
-        let object = handle.object(region).expect("an object");
-        let signals = shape(kind).signals(region, object).expect("an object that is whole");
-        signals.into_iter().map(|signal| (region.offset_of(signal), signal)).collect()
-    }
-
-    /// Which signal of the list a wait sleeps on. It must hear that the object was ended.
-    fn number_slept_on(&self, kind: Kind, wait: &'static Wait) -> usize {
-        let listed: Vec<u64> = self.listed().into_iter().map(|(at, _)| at).collect();
-        let (waiter, slept_on) = self.start(wait);
+    /// Ends the object that a thread waits for.
+    fn end(&self, kind: Kind, wait: &'static Wait) {
+        let (waiter, sleeper) = self.start(wait);
         Directory.remove(&self.context, "object").expect("it is there");
         let (name, answer) = (wait.name, waiter.join().expect("no panic"));
-        let slept_on = slept_on.unwrap_or_else(|| panic!("`{name}` of a {kind} does not sleep"));
+        let (_, object) = sleeper.unwrap_or_else(|| panic!("`{name}` of a {kind} does not sleep"));
+        assert_eq!(object, self.handle.at, "`{name}` of a {kind} waits for another object");
         assert_eq!(answer, Err(Error::ObjectGone), "`{name}` of a {kind}, which was ended");
-        listed.iter().position(|signal| *signal == slept_on).unwrap_or_else(|| {
-            panic!("`{name}` of a {kind} sleeps at {slept_on}, and `signals` lists {listed:?}")
-        })
     }
 
-    /// Releases a wait. The signal that it sleeps on must be woken.
+    /// Releases a wait. The bell of its thread must be rung.
     fn release(&self, kind: Kind, wait: &'static Wait) {
         let name = wait.name;
-        let (waiter, slept_on) = self.start(wait);
-        let listed = self.listed();
-        let signal = listed.iter().find(|(at, _)| Some(*at) == slept_on).map(|(_, signal)| *signal);
-        let wakes = || signal.map(Signal::seen);
-        let before = wakes();
+        let (waiter, sleeper) = self.start(wait);
+        let (row, _) = sleeper.unwrap_or_else(|| panic!("`{name}` of a {kind} does not sleep"));
+        let rung = || self.heap.region().bell(row).signal.watched();
+        let before = rung();
         (wait.release)(&self.context, self.handle).expect("the object has what is waited for");
-        let after = wakes();
+        let after = rung();
         assert_eq!(waiter.join().expect("no panic"), Ok(()), "`{name}` of a {kind}, released");
-        assert!(signal.is_some(), "`{name}` of a {kind} sleeps on no signal that `signals` lists");
         assert_ne!(
             before, after,
-            "`release` of `{name}` of a {kind} wakes nobody (kinds/tests.rs): what ends this wait \
-             must call `wait::wake` on the signal that the waiter sleeps on"
+            "`release` of `{name}` of a {kind} rings nobody (kinds/tests.rs): what ends this wait \
+             must call `wait::ring` for the reason that the waiter has given"
         );
     }
 
     /// Brings the object to where the wait blocks, starts the wait in a thread, and returns that
-    /// thread with the word that it sleeps on.
-    fn start(&self, wait: &'static Wait) -> (JoinHandle<Result<()>>, Option<u64>) {
+    /// thread with its row and the object that it waits for.
+    fn start(&self, wait: &'static Wait) -> (JoinHandle<Result<()>>, Option<(u32, u64)>) {
         let (heap, handle) = (self.heap.clone(), self.handle);
         (wait.block)(&self.context, handle).expect("a new object");
         let waiter = thread::spawn(move || (wait.wait)(&heap, handle));
-        let slept_on = self.where_somebody_sleeps(&|| waiter.is_finished());
-        (waiter, slept_on)
+        let sleeper = self.sleeper(&|| waiter.is_finished());
+        (waiter, sleeper)
     }
 
-    /// On which word another thread sleeps. `None`: none does, till its work is over or for long.
-    fn where_somebody_sleeps(&self, is_over: &dyn Fn() -> bool) -> Option<u64> {
+    /// The row of another thread that sleeps, and the object that it waits for. `None`: none does,
+    /// till its work is over or for long.
+    fn sleeper(&self, is_over: &dyn Fn() -> bool) -> Option<(u32, u64)> {
         let end = Instant::now() + PATIENCE;
         while !is_over() && Instant::now() < end {
-            let others =
-                (0..self.context.region().real_rows()).filter(|row| *row != self.context.index());
-            let mut words = others.map(|row| self.heap.region().context(row).sleeps_on.get());
-            if let Some(word) = words.find(|word| *word != 0) {
-                return Some(word);
+            let region = self.heap.region();
+            let others = (0..region.real_rows()).filter(|row| *row != self.context.index());
+            let mut rows = others.map(|row| (row, region.context(row).sleeps_on.get()));
+            if let Some(sleeper) = rows.find(|(_, object)| *object != 0) {
+                return Some(sleeper);
             }
             thread::yield_now();
         }

@@ -302,7 +302,7 @@ fn count_one_less(
     allocator::give(&mut change, RECORD, at)?;
     let ended = count_down(&mut change, handle, kind, left)?;
     change.commit();
-    ended.forget_lock(region);
+    ended.tell(region);
     Ok(Some(left))
 }
 

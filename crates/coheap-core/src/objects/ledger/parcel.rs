@@ -326,7 +326,7 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
         change.set(&head.counted, number);
         let ended = ledger::count_down(&mut change, &handle, kind, left)?;
         change.commit();
-        ended.forget_lock(region);
+        ended.tell(region);
         Ok(left)
     })?;
     if left == 0 { husk::dismantle_only(context) } else { Ok(()) }

@@ -13,7 +13,8 @@ use crate::memory::Region;
 use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::objects::header::Handle;
 use crate::objects::kinds;
-use crate::sync::{Due, Incarnation, wait};
+use crate::objects::wait::ring_everybody;
+use crate::sync::{Due, Incarnation};
 
 use super::record::{
     MOVE_WORDS, ReturnReason, broken, check_membership, free, is_signed, is_still_to_settle, unlink,
@@ -105,10 +106,9 @@ fn settle(
         None => free(&mut change, record)?,
     }
     change.commit();
-    let signals = object.map(|(object, shape)| shape.signals(region, object)).transpose()?;
     drop(held);
-    if let Some(signals) = signals {
-        signals.into_iter().for_each(|signal| wait::wake(signal, u32::MAX));
+    if let Some((handle, _)) = found {
+        ring_everybody(region, handle.at);
     }
     Ok(true)
 }

@@ -111,6 +111,26 @@ impl<'a> Lock<'a> {
         }
     }
 
+    /// As [`take`](Self::take) by a thread that does not wait, but where another one waits and it is
+    /// time for an offer, that one is offered the lock. The caller has the object's turn. Returns
+    /// whether it holds the lock now.
+    pub fn take_fairly<L: Lot>(&self, lot: &L, me: Who, now: u64) -> bool {
+        let seen = LockWord(self.word.after_change());
+        if seen.has(WAITERS) && seen.holder() == Holder::Nobody && self.may_offer(now) {
+            let (first, is_down) = self.first(lot);
+            if let Some(first) = first.filter(|first| is_down && first.who.row != me.row) {
+                let offered = seen.offered_to(first.who.row, self.key, now / MILLISECOND);
+                if self.swap(seen, offered) {
+                    self.note(Handing::new(now, Some(first.cell)));
+                    ring::ring_cell(lot, &first);
+                    return false;
+                }
+            }
+        }
+        // An offer to another one stands until it lapses.
+        matches!(self.take(lot, me, false, now), Took::Yes(_))
+    }
+
     /// Says in the word that the caller, whose tag is published, may sleep. Returns `false` if the
     /// word has changed: take it, or look again.
     pub fn announce(&self, seen: LockWord) -> bool {
@@ -160,10 +180,18 @@ impl<'a> Lock<'a> {
         self.let_go(lot, holder, SHARED)
     }
 
-    /// Takes the lock over from a dead holder. The caller has the object's turn and has compared the
-    /// generation under it. Returns `false` if the word has changed.
-    pub fn take_over(&self, seen: LockWord, me: Who) -> bool {
-        self.swap(seen, LockWord(seen.held_by(me).0 | WAITERS))
+    /// Lets go of the lock of a dead thread. The caller has the object's turn and has compared the
+    /// generation under it. Returns `false` if that one does not hold it any more.
+    pub fn release_of_dead<L: Lot>(&self, lot: &L, holder: Who) -> bool {
+        self.let_go(lot, holder, 0)
+    }
+
+    /// Takes the lock over from a dead holder, and marks it if `is_marked`. The caller has the
+    /// object's turn and has compared the generation under it. Returns `false` if the word has
+    /// changed.
+    pub fn take_over(&self, seen: LockWord, me: Who, is_marked: bool) -> bool {
+        let mark = if is_marked { MARK } else { 0 };
+        self.swap(seen, LockWord(seen.held_by(me).0 | WAITERS | mark))
     }
 
     fn let_go<L: Lot>(&self, lot: &L, who: Who, flags: u64) -> bool {

@@ -69,6 +69,41 @@ impl LockWord {
         Self(self.let_go(key).0 | to | OFFERED)
     }
 
+    /// Returns whether nobody holds the lock and nobody is offered it.
+    #[inline(always)]
+    pub fn is_nobodys(self) -> bool {
+        self.0 >> ROW & 0x7fff == 0
+    }
+
+    /// Returns the thread that holds the lock.
+    pub fn thread(self) -> Option<Who> {
+        match self.holder() {
+            Holder::Thread(who) => Some(who),
+            Holder::Nobody | Holder::Offered(_) => None,
+        }
+    }
+
+    /// Returns whether a thread holds the lock.
+    #[inline(always)]
+    pub fn is_held_by(self, who: Who) -> bool {
+        self.0 & (WHO_MASK | OFFERED) == who.bits()
+    }
+
+    /// Returns how often the holder has the lock.
+    pub fn depth(self) -> u64 {
+        (self.0 >> DEPTH & DEPTH_MASK) + 1
+    }
+
+    /// Returns the lock as held once more. `None`: it is held as often as can be counted.
+    pub fn deeper(self) -> Option<Self> {
+        (self.0 >> DEPTH & DEPTH_MASK < DEPTH_MASK).then(|| Self(self.0 + (1 << DEPTH)))
+    }
+
+    /// Returns the lock as held once less. `None`: it is held once.
+    pub fn less_deep(self) -> Option<Self> {
+        (self.0 >> DEPTH & DEPTH_MASK > 0).then(|| Self(self.0 - (1 << DEPTH)))
+    }
+
     /// Returns the same word without some flags.
     pub fn without(self, flags: u64) -> Self {
         Self(self.0 & !flags)
@@ -82,7 +117,8 @@ impl LockWord {
     /// Returns whose it is. A row that there is not counts as nobody's.
     pub fn holder(self) -> Holder {
         if self.has(OFFERED) {
-            return Holder::Offered(((self.0 & WHO_MASK) >> ROW) as u32 - 1);
+            let row = ((self.0 & WHO_MASK) >> ROW) as u32;
+            return row.checked_sub(1).map_or(Holder::Nobody, Holder::Offered);
         }
         Who::of(self.0 & WHO_MASK).map_or(Holder::Nobody, Holder::Thread)
     }

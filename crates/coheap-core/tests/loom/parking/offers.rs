@@ -200,7 +200,9 @@ fn a_take_over_and_a_release_for_the_dead_exclude_each_other() {
         let door = Door::held(3, 2);
         let heir = spawn(&door, |door| {
             let seen = LockWord(door.word.acquire());
-            if seen.holder() != Holder::Thread(who(2)) || !door.lock(true).take_over(seen, who(1)) {
+            if seen.holder() != Holder::Thread(who(2))
+                || !door.lock(true).take_over(seen, who(1), false)
+            {
                 assert!(door.take(1, u32::MAX, true));
             }
             door.use_and_release(1, true);

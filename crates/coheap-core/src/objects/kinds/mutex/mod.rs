@@ -4,10 +4,9 @@
 //! caller decides whether the holder may acquire the lock again: `lock_again` and `leave` count,
 //! `unlock` does not.
 //!
-//! What always holds: the lock word changes by the rules of `sync::lock`. Recovery does not touch
-//! it, so the lock of a dead holder stays held until another caller wants it. Only the holder
-//! writes the words that count how often it holds the lock and since when; they mean nothing while
-//! the lock is free.
+//! What always holds: all words of the lock lie in the header, and change by the rules of
+//! `sync::parking`. Recovery does not touch them, so the lock of a dead holder stays held until
+//! another caller wants it. Who takes it over, or releases it for another, has the object's turn.
 //!
 //! Not here: waiting for the lock (`waiting`).
 
@@ -21,16 +20,16 @@ pub(crate) use shape::Shape;
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
-use crate::memory::layout::MutexRoot;
+use crate::memory::layout::{MutexRoot, Object};
 use crate::objects::header::Handle;
 use crate::objects::value::STRICT;
+use crate::objects::wait::{owner_of, who};
 use crate::objects::{Value, estate};
 use crate::os;
-use crate::sync::{Owner, Patience, lock, row, wait};
-
-/// The part of `held` that counts how often the holder has the lock. The bits above it are the
-/// time, in units of this many nanoseconds.
-const DEPTH: u64 = (1 << 20) - 1;
+use crate::sync::parking::offer::{Lock, Took};
+use crate::sync::parking::word::{self, LockWord, MARK};
+use crate::sync::parking::{Reason, Who};
+use crate::sync::{Owner, Patience, row, wait};
 
 /// A handle to a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +59,20 @@ pub struct Holder {
 }
 
 impl Mutex {
+    /// Returns the lock of an object that lives.
     #[inline(always)]
-    fn root<'a>(&self, region: &'a Region) -> Result<&'a MutexRoot> {
-        let object = self.handle.object(region)?;
-        Ok(object.root_as())
+    fn lock_in<'a>(&self, object: &'a Object) -> Lock<'a> {
+        Lock {
+            word: &object.mutex,
+            handing: Some(&object.handing),
+            key: self.handle.key(),
+            reason: Reason::Lock,
+        }
+    }
+
+    #[inline(always)]
+    fn object<'a>(&self, region: &'a Region) -> Result<&'a Object> {
+        self.handle.object(region)
     }
 
     /// Returns the value that the lock guards. Reading and writing it ignores the lock.
@@ -77,8 +86,9 @@ impl Mutex {
     ///
     /// [`Error::ObjectGone`] after it was removed.
     pub fn traits(&self, context: &Context) -> Result<Traits> {
-        let root = self.root(context.region())?;
-        Ok(Traits { typecode: root.traits.get() as u8, is_strict: is_strict(root) })
+        let root: &MutexRoot = self.object(context.region())?.root_as();
+        let traits = root.traits.get();
+        Ok(Traits { typecode: traits as u8, is_strict: traits & STRICT != 0 })
     }
 
     /// Takes the lock if it is free, or if its holder is dead.
@@ -99,11 +109,18 @@ impl Mutex {
     /// As [`try_lock`](Self::try_lock).
     #[inline]
     pub fn try_lock_at(&self, context: &Context, now: u64) -> Result<Option<Acquired>> {
-        let root = self.root(context.region())?;
-        if lock::try_take(&root.lock, context.me()) {
-            return taken_at(root, context, now).map(Some);
+        let object = self.object(context.region())?;
+        if self.is_taken_at_once(object, context) {
+            return Ok(Some(taken(object, context, now)));
         }
-        self.try_lock_slowly(root, context)
+        self.try_lock_slowly(object, context, now)
+    }
+
+    /// Takes a lock that is free and that nobody waits for.
+    #[inline(always)]
+    fn is_taken_at_once(&self, object: &Object, context: &Context) -> bool {
+        let free = LockWord::free(self.handle.key());
+        Region::compare_exchange(&object.mutex, free.0, context.me().bits()).is_ok()
     }
 
     /// As [`try_lock_at`](Self::try_lock_at), for a caller that waits afterwards: checks for some
@@ -114,26 +131,43 @@ impl Mutex {
     /// As [`try_lock`](Self::try_lock).
     #[inline]
     pub fn lock_soon(&self, context: &Context, now: u64) -> Result<Option<Acquired>> {
-        let root = self.root(context.region())?;
-        if lock::try_take(&root.lock, context.me()) || waiting::is_taken_soon(root, context) {
-            return taken_at(root, context, now).map(Some);
+        let object = self.object(context.region())?;
+        if self.is_taken_at_once(object, context) || self.is_taken_soon(object, context) {
+            return Ok(Some(taken(object, context, now)));
         }
         Ok(None)
     }
 
-    /// Takes a held lock if its holder is dead.
+    /// Takes the lock if nobody holds it, or if its holder is dead.
     #[cold]
-    fn try_lock_slowly(&self, root: &MutexRoot, context: &Context) -> Result<Option<Acquired>> {
-        let owner = Owner::of(root.lock.acquire());
-        if !owner.is_nobody() && wait::is_gone(context.member(), context.index(), owner)? {
-            estate::bury(context, owner)?;
-            return inherit(root, owner, context);
+    fn try_lock_slowly(
+        &self,
+        object: &Object,
+        context: &Context,
+        now: u64,
+    ) -> Result<Option<Acquired>> {
+        match self.lock_in(object).take(context.region(), who(context), true, now) {
+            Took::Yes(before) => self.told(object, context, before, now).map(Some),
+            Took::Held(seen) => self.inherit_from_the_dead(object, context, seen),
+            Took::Offered(_) => Ok(None),
+            Took::Refused(_) => Err(refusal(object)),
+            Took::Gone => Err(Error::ObjectGone),
         }
-        match root.died.get() {
-            // Another caller, which is being refused, holds the lock for a moment.
-            died if died != 0 && is_strict(root) => Err(refusal(died)),
-            _ => Ok(None),
+    }
+
+    /// Takes the lock over if the thread that holds it is gone.
+    fn inherit_from_the_dead(
+        &self,
+        object: &Object,
+        context: &Context,
+        seen: LockWord,
+    ) -> Result<Option<Acquired>> {
+        let word::Holder::Thread(holder) = seen.holder() else { return Ok(None) };
+        if !wait::is_gone(context.member(), context.index(), owner_of(holder))? {
+            return Ok(None);
         }
+        estate::bury(context, owner_of(holder))?;
+        self.inherit(object, context, seen, holder)
     }
 
     /// Takes the lock, and waits for it until `deadline` or for ever.
@@ -145,11 +179,11 @@ impl Mutex {
     /// [`Error::Interrupted`]; [`Error::ObjectGone`].
     #[inline(always)]
     pub fn lock(&self, context: &Context, deadline: Option<u64>) -> Result<Acquired> {
-        let root = self.root(context.region())?;
-        if lock::try_take(&root.lock, context.me()) {
-            return taken(root, context);
+        let object = self.object(context.region())?;
+        if self.is_taken_at_once(object, context) {
+            return Ok(taken(object, context, 0));
         }
-        self.lock_slowly(root, context, Patience::new(deadline))
+        self.lock_slowly(object, context, Patience::new(deadline))
     }
 
     /// As [`lock`](Self::lock) without a deadline, but returns at `until`, for callers that have to
@@ -159,11 +193,11 @@ impl Mutex {
     ///
     /// [`Error::TimedOut`] at `until`; else as [`lock`](Self::lock).
     pub fn lock_until(&self, context: &Context, started: u64, until: u64) -> Result<Acquired> {
-        let root = self.root(context.region())?;
-        if lock::try_take(&root.lock, context.me()) {
-            return taken(root, context);
+        let object = self.object(context.region())?;
+        if self.is_taken_at_once(object, context) {
+            return Ok(taken(object, context, 0));
         }
-        self.lock_slowly(root, context, Patience::until(started, until))
+        self.lock_slowly(object, context, Patience::until(started, until))
     }
 
     /// Returns how often this thread has acquired the lock.
@@ -172,31 +206,33 @@ impl Mutex {
     ///
     /// [`Error::ObjectGone`] after it was removed.
     pub fn depth(&self, context: &Context) -> Result<u64> {
-        let root = self.root(context.region())?;
-        let is_own = Owner::of(root.lock.get()) == context.me();
-        Ok(if is_own { (root.held.get() & DEPTH).max(1) } else { 0 })
+        let word = LockWord(self.object(context.region())?.mutex.get());
+        Ok(if word.is_held_by(who(context)) { word.depth() } else { 0 })
     }
 
     /// Takes the lock once more if this thread holds it already, and returns whether it does.
     ///
     /// # Errors
     ///
-    /// [`Error::BadArgument`] when this thread holds it 1,048,575 times already;
+    /// [`Error::BadArgument`] when this thread holds it 4,096 times already;
     /// [`Error::ObjectGone`].
     #[inline]
     pub fn lock_again(&self, context: &Context) -> Result<bool> {
-        let root = self.root(context.region())?;
-        if Owner::of(root.lock.get()) != context.me() {
-            return Ok(false);
+        let word = &self.object(context.region())?.mutex;
+        loop {
+            let seen = LockWord(word.get());
+            if !seen.is_held_by(who(context)) {
+                return Ok(false);
+            }
+            let Some(deeper) = seen.deeper() else {
+                return Err(Error::BadArgument(
+                    "this thread holds the lock 4,096 times already, which is the limit",
+                ));
+            };
+            if Region::compare_exchange(word, seen.0, deeper.0).is_ok() {
+                return Ok(true);
+            }
         }
-        let held = root.held.get();
-        if held & DEPTH == DEPTH {
-            return Err(Error::BadArgument(
-                "this thread holds the lock 1,048,575 times already, which is the limit",
-            ));
-        }
-        Region::store(&root.held, held + 1);
-        Ok(true)
     }
 
     /// Releases the lock, which this thread holds.
@@ -206,8 +242,12 @@ impl Mutex {
     /// [`Error::NotOwner`], [`Error::ObjectGone`]; nothing was changed.
     #[inline(always)]
     pub fn unlock(&self, context: &Context) -> Result<()> {
-        let root = self.root(context.region())?;
-        if !lock::give(&root.lock, &root.signal, context.me()) {
+        let region = context.region();
+        let object = self.object(region)?;
+        let free = LockWord::free(self.handle.key());
+        let is_done = Region::compare_exchange(&object.mutex, context.me().bits(), free.0).is_ok()
+            || self.lock_in(object).release(region, who(context));
+        if !is_done {
             return Err(Error::NotOwner);
         }
         context.kept.locks.one_less();
@@ -222,16 +262,17 @@ impl Mutex {
     /// As [`unlock`](Self::unlock).
     #[inline]
     pub fn leave(&self, context: &Context) -> Result<()> {
-        let root = self.root(context.region())?;
-        let held = root.held.get();
-        if held & DEPTH <= 1 {
-            return self.unlock(context);
+        let word = &self.object(context.region())?.mutex;
+        loop {
+            let seen = LockWord(word.get());
+            if !seen.is_held_by(who(context)) {
+                return Err(Error::NotOwner);
+            }
+            let Some(less_deep) = seen.less_deep() else { return self.unlock(context) };
+            if Region::compare_exchange(word, seen.0, less_deep.0).is_ok() {
+                return Ok(());
+            }
         }
-        if Owner::of(root.lock.get()) != context.me() {
-            return Err(Error::NotOwner);
-        }
-        Region::store(&root.held, held - 1);
-        Ok(())
     }
 
     /// As [`unlock`](Self::unlock), and marks the lock again, so that the next holder is told that
@@ -241,11 +282,12 @@ impl Mutex {
     ///
     /// As [`unlock`](Self::unlock).
     pub fn unlock_marked(&self, context: &Context, pid: u32) -> Result<()> {
-        let root = self.root(context.region())?;
-        if Owner::of(root.lock.get()) != context.me() {
+        let object = self.object(context.region())?;
+        if !LockWord(object.mutex.get()).is_held_by(who(context)) {
             return Err(Error::NotOwner);
         }
-        Region::store(&root.died, u64::from(pid) + 1);
+        Region::store(&object.died, u64::from(pid));
+        Region::raise(&object.mutex, MARK);
         self.unlock(context)
     }
 
@@ -256,16 +298,20 @@ impl Mutex {
     ///
     /// [`Error::ObjectGone`] after it was removed.
     pub fn recover(&self, context: &Context) -> Result<bool> {
-        let root = self.root(context.region())?;
-        let owner = Owner::of(root.lock.acquire());
-        let is_gone =
-            !owner.is_nobody() && wait::is_gone(context.member(), context.index(), owner)?;
-        if is_gone {
-            estate::bury(context, owner)?;
+        let region = context.region();
+        let object = self.object(region)?;
+        let mut dead = None;
+        if let word::Holder::Thread(holder) = LockWord(object.mutex.acquire()).holder() {
+            if wait::is_gone(context.member(), context.index(), owner_of(holder))? {
+                estate::bury(context, owner_of(holder))?;
+                dead = Some(holder);
+            }
         }
+        let _held = context.hold(self.handle.turn)?;
+        let object = self.object(region)?;
         // In this order, a death between the two steps keeps the report of the holder's death.
-        let was_marked = Region::swap(&root.died, 0) != 0;
-        let was_held = is_gone && lock::give(&root.lock, &root.signal, owner);
+        let was_marked = Region::lower(&object.mutex, MARK) & MARK != 0;
+        let was_held = dead.is_some_and(|dead| self.lock_in(object).release_of_dead(region, dead));
         Ok(was_held || was_marked)
     }
 
@@ -277,8 +323,7 @@ impl Mutex {
     ///
     /// [`Error::ObjectGone`] after it was removed.
     pub fn note_time(&self, context: &Context) -> Result<()> {
-        let root = self.root(context.region())?;
-        Region::store(&root.held, root.held.get() & DEPTH | os::now_roughly() & !DEPTH);
+        Region::store(&self.object(context.region())?.since, os::now_roughly());
         Ok(())
     }
 
@@ -288,13 +333,21 @@ impl Mutex {
     ///
     /// [`Error::NotOwner`] when the lock is free, [`Error::ObjectGone`]; nothing was changed.
     pub fn unlock_for_another(&self, context: &Context) -> Result<()> {
-        let root = self.root(context.region())?;
-        match lock::give_for_another(&root.lock, &root.signal) {
-            None => return Err(Error::NotOwner),
-            Some(holder) if holder == context.me() => context.kept.locks.one_less(),
-            Some(holder) => row::released_for(context.region(), holder),
+        let region = context.region();
+        if LockWord(self.object(region)?.mutex.get()).is_held_by(who(context)) {
+            return self.unlock(context);
         }
-        Ok(())
+        let _held = context.hold(self.handle.turn)?;
+        let object = self.object(region)?;
+        loop {
+            let word::Holder::Thread(holder) = LockWord(object.mutex.acquire()).holder() else {
+                return Err(Error::NotOwner);
+            };
+            if self.lock_in(object).release_for(region, holder) {
+                row::released_for(region, owner_of(holder));
+                return Ok(());
+            }
+        }
     }
 
     /// Returns the holder, dead or alive, or `None` if the lock is free.
@@ -303,71 +356,86 @@ impl Mutex {
     ///
     /// [`Error::ObjectGone`] after it was removed.
     pub fn holder(&self, context: &Context) -> Result<Option<Holder>> {
-        let root = self.root(context.region())?;
-        let owner = Owner::of(root.lock.acquire());
-        if owner.is_nobody() {
+        let region = context.region();
+        let object = self.object(region)?;
+        let word::Holder::Thread(holder) = LockWord(object.mutex.acquire()).holder() else {
             return Ok(None);
-        }
-        let (pid, noted) = (pid_of(root, owner, context.region()), root.holder.get());
+        };
+        let (pid, noted) = (pid_of(object, holder, region), object.holder.get());
         let thread = Some((noted >> 32) as u32).filter(|_| noted as u32 == pid);
-        let since = Some(root.held.get() & !DEPTH).filter(|since| *since != 0);
+        let since = Some(object.since.get()).filter(|since| *since != 0);
         Ok(Some(Holder { pid, thread, since }))
     }
+
+    /// Takes the lock over from a holder that is gone. Returns `None` if another thread was faster.
+    fn inherit(
+        &self,
+        object: &Object,
+        context: &Context,
+        seen: LockWord,
+        dead: Who,
+    ) -> Result<Option<Acquired>> {
+        let region = context.region();
+        let pid = pid_of(object, dead, region);
+        {
+            let _held = context.hold(self.handle.turn)?;
+            let object = self.object(region)?;
+            let now = LockWord(object.mutex.acquire());
+            if now.holder() != seen.holder() {
+                return Ok(None);
+            }
+            // If this new holder dies before it returns to user code, the next one is still told.
+            Region::store(&object.died, u64::from(pid));
+            if !self.lock_in(object).take_over(now, who(context), true) {
+                return Ok(None);
+            }
+        }
+        self.told(object, context, LockWord(MARK | seen.0), 0).map(Some)
+    }
+
+    /// Signs a lock that this thread has just acquired, and handles the mark of a dead holder: the
+    /// new holder is told, or, for a strict lock, is refused.
+    fn told(
+        &self,
+        object: &Object,
+        context: &Context,
+        before: LockWord,
+        now: u64,
+    ) -> Result<Acquired> {
+        let acquired = taken(object, context, now);
+        if !before.has(MARK) {
+            return Ok(acquired);
+        }
+        if before.has(word::STRICT) {
+            let refused = refusal(object);
+            self.unlock(context)?;
+            return Err(refused);
+        }
+        let pid = object.died.get() as u32;
+        Region::lower(&object.mutex, MARK);
+        Ok(Acquired::OwnerDied(pid))
+    }
 }
 
+/// Signs a lock that this thread has just acquired.
 #[inline(always)]
-fn taken(root: &MutexRoot, context: &Context) -> Result<Acquired> {
-    taken_at(root, context, 0)
-}
-
-/// Signs a lock that this thread has just acquired, and checks for the mark of a death.
-#[inline(always)]
-fn taken_at(root: &MutexRoot, context: &Context, now: u64) -> Result<Acquired> {
+fn taken(object: &Object, context: &Context, now: u64) -> Acquired {
     context.kept.locks.one_more();
-    Region::store(&root.holder, context.signature());
-    Region::store(&root.held, now & !DEPTH | 1);
-    match root.died.get() {
-        0 => Ok(Acquired::Clean),
-        died => tell(root, context, died),
-    }
-}
-
-/// Handles the mark of a dead holder: the new holder is told, or, for a strict lock, is refused.
-#[cold]
-fn tell(root: &MutexRoot, context: &Context, died: u64) -> Result<Acquired> {
-    if is_strict(root) {
-        lock::give(&root.lock, &root.signal, context.me());
-        context.kept.locks.one_less();
-        return Err(refusal(died));
-    }
-    Region::store(&root.died, 0);
-    Ok(Acquired::OwnerDied((died - 1) as u32))
-}
-
-fn is_strict(root: &MutexRoot) -> bool {
-    root.traits.get() & STRICT != 0
+    Region::store(&object.holder, context.signature());
+    Region::store(&object.since, now);
+    Acquired::Clean
 }
 
 /// Returns the error for a caller that is refused because of a mark.
-fn refusal(died: u64) -> Error {
-    Error::OwnerDied { pid: (died - 1) as u32 }
+fn refusal(object: &Object) -> Error {
+    Error::OwnerDied { pid: object.died.get() as u32 }
 }
 
 /// Returns the process id of a holder: its row has it, until another thread takes the row, and the
 /// lock, unless the holder died before it stored it.
-fn pid_of(root: &MutexRoot, holder: Owner, region: &Region) -> u32 {
-    row::signature_of(region, holder).unwrap_or_else(|| root.holder.get()) as u32
-}
-
-/// Takes the lock over from a dead holder. Returns `None` if another thread was faster.
-fn inherit(root: &MutexRoot, dead: Owner, context: &Context) -> Result<Option<Acquired>> {
-    let pid = pid_of(root, dead, context.region());
-    if !lock::take_over(&root.lock, dead, context.me()) {
-        return Ok(None);
-    }
-    // If this new holder dies before it returns to user code, the next one is still told.
-    Region::store(&root.died, u64::from(pid) + 1);
-    taken(root, context).map(Some)
+fn pid_of(object: &Object, holder: Who, region: &Region) -> u32 {
+    let owner: Owner = owner_of(holder);
+    row::signature_of(region, owner).unwrap_or_else(|| object.holder.get()) as u32
 }
 
 #[cfg(all(test, not(any(loom, miri, sim))))]

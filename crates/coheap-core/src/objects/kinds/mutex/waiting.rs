@@ -1,15 +1,19 @@
 //! Waiting for a lock that another thread holds.
 //!
-//! What always holds: a waiter sets the lock's `WAITERS` flag before it sleeps. It publishes the
-//! lock to the search for deadlocks only if it waits without a deadline.
+//! What always holds: a waiter is in the parking table, and has set the lock's `WAITERS` flag, before
+//! it sleeps. It publishes the lock to the search for deadlocks only if it waits without a deadline.
 
-use super::{Acquired, Mutex, inherit, taken};
+use super::{Acquired, Mutex, refusal};
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::memory::layout::MutexRoot;
+use crate::memory::layout::Object;
 use crate::objects::estate;
-use crate::sync::wait::{self, Pause};
-use crate::sync::{Owner, Patience, deadlock, lock};
+use crate::objects::wait::{Announced, Published, Wait, owner_of, who};
+use crate::os;
+use crate::sync::parking::offer::Took;
+use crate::sync::parking::word::{Holder, LockWord};
+use crate::sync::wait::{self, Pause, Place};
+use crate::sync::{Owner, Patience, deadlock};
 
 /// How often a waiter checks before it sleeps.
 const LOOKS: u32 = 3;
@@ -20,7 +24,34 @@ const PAUSES: u32 = if cfg!(any(loom, sim)) { 1 } else { 200 };
 /// nanoseconds.
 const STABLE: u64 = 1_000_000_000;
 
+/// What a look at the lock came to.
+enum Look<T> {
+    /// The wait is over.
+    Over(T),
+    /// A thread has the lock.
+    Held(LockWord, Owner),
+    /// It is offered to another thread.
+    Offered(LockWord),
+}
+
 impl Mutex {
+    fn place<'a>(&self, object: &'a Object, context: &'a Context) -> Place<'a> {
+        let lock = self.lock_in(object);
+        let (key, reason) = (lock.key, lock.reason);
+        Place { key, reason, watch: &object.watch, waiter: context.waiter() }
+    }
+
+    fn wait<'a>(
+        &self,
+        object: &'a Object,
+        context: &'a Context,
+        is_looker: bool,
+        patience: Patience,
+    ) -> Wait<'a> {
+        let announced = Announced::In(self.lock_in(object));
+        Wait::new(context, self.place(object, context), announced, is_looker, patience)
+    }
+
     /// Waits until the lock is free or its holder is dead, without acquiring it. Returns at
     /// `until`, and looks for deadlocks, as [`lock_until`](Self::lock_until) does.
     ///
@@ -28,145 +59,130 @@ impl Mutex {
     ///
     /// [`Error::TimedOut`], [`Error::Deadlock`], [`Error::Interrupted`], [`Error::ObjectGone`].
     pub fn wait_until_free(&self, context: &Context, started: u64, until: u64) -> Result<()> {
-        let root = self.root(context.region())?;
-        let mut patience = Patience::until(started, until);
-        let answer = self.sleep_until_free(root, context, &mut patience);
-        deadlock::withdraw(context.region(), context.index());
-        patience.leave(&root.signal);
-        // The wake may have been for another sleeper, so it is passed on.
-        wait::wake(&root.signal, 1);
-        answer
-    }
-
-    fn sleep_until_free(
-        &self,
-        root: &MutexRoot,
-        context: &Context,
-        patience: &mut Patience,
-    ) -> Result<()> {
-        let (region, member) = (context.region(), context.member());
-        let mut is_published = false;
-        context.begin_wait(patience, &root.signal);
-        loop {
-            self.handle.object(region)?;
-            let seen = root.signal.seen();
-            let word = root.lock.acquire();
-            let owner = Owner::of(word);
-            if owner.is_nobody() {
-                return Ok(());
-            }
-            if !lock::announce(&root.lock, word) {
-                continue;
-            }
-            if !is_published && patience.is_settled_in() {
-                deadlock::publish(region, context.index(), region.offset_of(&root.lock));
-                is_published = true;
-            }
-            match context.pause(patience, &root.signal, seen, Some(owner))? {
-                Pause::Look => {}
-                // Who is interrupted all the time finds the deadlock, too.
-                Pause::Interrupted if !is_deadlocked(context, patience) => {
-                    return Err(Error::Interrupted);
-                }
-                Pause::Interrupted => return Err(Error::Deadlock),
-                Pause::Tick(part) => estate::tick(context, part)?,
-                Pause::OwnerGone => return Ok(()),
-                Pause::TimedOut if wait::is_gone(member, context.index(), owner)? => return Ok(()),
-                Pause::TimedOut if !is_deadlocked(context, patience) => {
-                    return Err(Error::TimedOut);
-                }
-                Pause::TimedOut => {}
-            }
-            if is_deadlocked(context, patience) {
-                return Err(Error::Deadlock);
-            }
-        }
+        let object = self.object(context.region())?;
+        let mut wait = self.wait(object, context, true, Patience::until(started, until));
+        let mut look = || {
+            let seen = LockWord(self.object(context.region())?.mutex.after_change());
+            Ok(match seen.holder() {
+                Holder::Thread(holder) => Look::Held(seen, owner_of(holder)),
+                Holder::Nobody | Holder::Offered(_) => Look::Over(()),
+            })
+        };
+        self.sleep_until(object, context, &mut wait, &mut look, &mut |_, _| Ok(Some(())))
     }
 
     #[cold]
     pub(super) fn lock_slowly(
         &self,
-        root: &MutexRoot,
+        object: &Object,
         context: &Context,
-        mut patience: Patience,
+        patience: Patience,
     ) -> Result<Acquired> {
-        if is_taken_soon(root, context) {
-            return taken(root, context);
+        if self.is_taken_soon(object, context) {
+            return Ok(super::taken(object, context, 0));
         }
         if context.kept.transaction.is_open() {
             // The lock of a dead holder needs no wait.
-            let acquired = self.try_lock_slowly(root, context)?;
+            let acquired = self.try_lock_slowly(object, context, 0)?;
             return acquired.ok_or_else(|| context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
-        let region = context.region();
-        let answer = self.wait_for(root, context, &mut patience);
-        deadlock::withdraw(region, context.index());
-        patience.leave(&root.signal);
-        answer
-    }
-
-    fn wait_for(
-        &self,
-        root: &MutexRoot,
-        context: &Context,
-        patience: &mut Patience,
-    ) -> Result<Acquired> {
-        let region = context.region();
-        let mut is_published = false;
-        context.begin_wait(patience, &root.signal);
-        loop {
-            let seen = root.signal.seen();
-            let word = root.lock.acquire();
-            let owner = Owner::of(word);
-            if owner.is_nobody() {
-                if lock::try_take_after_sleep(&root.lock, context.me()) {
-                    return taken(root, context);
-                }
-                continue;
+        let mut wait = self.wait(object, context, false, patience);
+        let mut look = || {
+            let took = self.lock_in(object).take(context.region(), who(context), false, os::now());
+            Ok(match took {
+                Took::Yes(before) => Look::Over(self.told(object, context, before, 0)),
+                Took::Held(seen) => match seen.holder() {
+                    Holder::Thread(holder) => Look::Held(seen, owner_of(holder)),
+                    _ => Look::Offered(seen),
+                },
+                Took::Offered(seen) => Look::Offered(seen),
+                Took::Refused(_) => Look::Over(Err(refusal(object))),
+                Took::Gone => Look::Over(Err(Error::ObjectGone)),
+            })
+        };
+        let mut inherit = |seen: LockWord, _: Owner| {
+            self.inherit_from_the_dead(object, context, seen).map(|acquired| acquired.map(Ok))
+        };
+        let answer = self.sleep_until(object, context, &mut wait, &mut look, &mut inherit);
+        match answer {
+            Ok(acquired @ (Ok(_) | Err(Error::OwnerDied { .. }))) => {
+                wait.leave_with_lock();
+                acquired
             }
-            if !lock::announce(&root.lock, word) {
-                continue;
-            }
-            if !patience.has_deadline() && !is_published && patience.is_settled_in() {
-                deadlock::publish(region, context.index(), region.offset_of(&root.lock));
-                is_published = true;
-            }
-            match context.pause(patience, &root.signal, seen, Some(owner))? {
-                Pause::Look => {}
-                // Who is interrupted all the time finds the deadlock, too.
-                Pause::Interrupted if !is_deadlocked(context, patience) => {
-                    return Err(Error::Interrupted);
-                }
-                Pause::Interrupted => return Err(Error::Deadlock),
-                Pause::Tick(part) => estate::tick(context, part)?,
-                Pause::TimedOut => {
-                    let acquired = self.try_lock(context)?;
-                    let is_over = acquired.is_none() && is_deadlocked(context, patience);
-                    let late = if is_over { Error::Deadlock } else { Error::TimedOut };
-                    return acquired.ok_or(late);
-                }
-                Pause::OwnerGone => {
-                    estate::bury(context, owner)?;
-                    if let Some(acquired) = inherit(root, owner, context)? {
-                        return Ok(acquired);
-                    }
-                }
-            }
-            self.handle.object(region)?;
-            if is_deadlocked(context, patience) {
-                return Err(Error::Deadlock);
-            }
+            Ok(other) => other,
+            // The lock may be offered to this thread at the very end.
+            Err(error) => match wait.leave_without_lock() {
+                true => self.told(object, context, LockWord(object.mutex.get()), 0),
+                false => Err(error),
+            },
         }
     }
-}
 
-/// Takes the lock if it becomes free within some microseconds.
-#[cold]
-pub(super) fn is_taken_soon(root: &MutexRoot, context: &Context) -> bool {
-    (0..LOOKS).any(|_| {
-        (0..PAUSES).for_each(|_| std::hint::spin_loop());
-        Owner::of(root.lock.get()).is_nobody() && lock::try_take(&root.lock, context.me())
-    })
+    /// Sleeps until a look says that the wait is over, or until the holder is gone and `inherit`
+    /// says so.
+    fn sleep_until<T>(
+        &self,
+        object: &Object,
+        context: &Context,
+        wait: &mut Wait<'_>,
+        look: &mut dyn FnMut() -> Result<Look<T>>,
+        inherit: &mut dyn FnMut(LockWord, Owner) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let region = context.region();
+        let lock = self.lock_in(object);
+        let mut published = Published::new(context);
+        loop {
+            wait.listen();
+            let (seen, owner) = match look()? {
+                Look::Over(answer) => return Ok(answer),
+                Look::Held(seen, owner) => (seen, Some(owner)),
+                Look::Offered(seen) => (seen, None),
+            };
+            if !lock.announce(seen) {
+                continue;
+            }
+            if !wait.patience().has_deadline() && wait.patience().is_settled_in() {
+                published.publish(region.offset_of(&object.mutex));
+            }
+            let pause = wait.sleep(owner)?;
+            if let Pause::Tick(part) = pause {
+                estate::tick(context, part)?;
+            }
+            let is_gone = match (pause, owner) {
+                (Pause::OwnerGone, _) => true,
+                (Pause::TimedOut, Some(owner)) => {
+                    wait::is_gone(context.member(), context.index(), owner)?
+                }
+                _ => false,
+            };
+            if let (true, Some(owner)) = (is_gone, owner) {
+                if let Some(answer) = inherit(seen, owner)? {
+                    return Ok(answer);
+                }
+                continue;
+            }
+            if is_deadlocked(context, wait.patience()) {
+                return Err(Error::Deadlock);
+            }
+            if pause == Pause::TimedOut {
+                wait.listen();
+                return match look()? {
+                    Look::Over(answer) => Ok(answer),
+                    _ => Err(Error::TimedOut),
+                };
+            }
+            self.object(region)?;
+        }
+    }
+
+    /// Takes the lock if it becomes free within some microseconds.
+    #[cold]
+    pub(super) fn is_taken_soon(&self, object: &Object, context: &Context) -> bool {
+        (0..LOOKS).any(|_| {
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            self.is_taken_at_once(object, context)
+        })
+    }
 }
 
 /// Returns whether a wait without a deadline is in a stable cycle, and this thread is the one to

@@ -17,6 +17,7 @@ use crate::objects::Lease;
 use crate::objects::cell;
 use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
+use crate::sync::parking::Reason;
 
 impl Operations {
     /// Returns the leases that the commit acks: those that were not returned later in the
@@ -138,21 +139,17 @@ impl Overlaid for Operations {
         Ok(())
     }
 
-    fn wakes<'a>(&self, region: &'a Region, wakes: &mut Wakes<'a>) {
+    fn wakes(&self, region: &Region, wakes: &mut Wakes) {
         let Ok(body) = self.queue.body(region) else { return };
-        let puts = self.puts();
-        if puts > 0 && body.wants_items.get() != 0 {
-            Region::store(&body.wants_items, 0);
-            wakes.push((&body.not_empty, puts));
-        }
-        if self.nacks().next().is_some() {
-            wakes.push((&body.not_empty, u32::MAX));
+        let handle = self.queue.handle;
+        let (puts, nacks) = (self.puts(), self.nacks().count() as u32);
+        if puts + nacks > 0 {
+            wakes.push((handle, Reason::Item, puts + nacks));
         }
         let has_ended = self.list.len() > puts as usize;
         if has_ended && self.queue.is_over(region, body) {
-            Region::store(&body.wants_done, 0);
-            wakes.push((&body.all_done, u32::MAX));
-            wakes.push((&body.not_empty, u32::MAX));
+            wakes.push((handle, Reason::Done, u32::MAX));
+            wakes.push((handle, Reason::Item, u32::MAX));
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::journal::{Change, Context};
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
 use crate::objects::cell::{self, Cell};
+use crate::objects::wait::ring;
 use crate::objects::{estate, husk, ledger};
+use crate::sync::parking::Reason;
 
 use super::records;
 use super::{Failed, Lease, Queue, ends, read_item};
@@ -143,9 +145,9 @@ impl Queue {
         change.commit();
         let idle = self.is_over(region, body);
         drop(held);
-        crate::sync::wait::wake(&body.not_empty, u32::MAX);
+        ring(region, self.handle.key(), Reason::Item, 1);
         if idle {
-            crate::sync::wait::wake(&body.all_done, u32::MAX);
+            self.ring_for_the_end(region);
         }
         Ok(())
     }

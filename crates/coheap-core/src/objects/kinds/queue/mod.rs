@@ -46,7 +46,8 @@ use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::ledger::record::RECORD;
 use crate::objects::value::LOOKS;
-use crate::sync::wait;
+use crate::objects::wait::{is_wanted, ring, ring_everybody};
+use crate::sync::parking::Reason;
 
 /// A handle to a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl Queue {
         let (held, body, head) = self.hold_tail_for_place(context, None)?;
         check_place(body, head, 1)?;
         ends::put(&held, body, item)?;
-        self.after_put(held, body, 1);
+        self.after_put(context.region(), held, 1);
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Queue {
             || self.look_at_head(region, body).is_some_and(has_place))
             && matches!(ends::put_short(region, body, item), Ok(true));
         if is_put {
-            self.after_put(held, body, 1);
+            self.after_put(context.region(), held, 1);
         }
         is_put
     }
@@ -184,21 +185,15 @@ impl Queue {
                     Err(_) => break,
                 }
             }
-            self.after_put(held, body, count as u32);
+            self.after_put(context.region(), held, count as u32);
             Ok(count)
         })
     }
 
     #[inline(always)]
-    pub(crate) fn after_put(&self, held: Held<'_>, body: &QueueBody, count: u32) {
-        let wanted = body.wants_items.get() != 0;
-        if wanted {
-            Region::store(&body.wants_items, 0);
-        }
+    pub(crate) fn after_put(&self, region: &Region, held: Held<'_>, count: u32) {
         drop(held);
-        if wanted {
-            wait::wake(&body.not_empty, count);
-        }
+        ring(region, self.handle.key(), Reason::Item, count);
     }
 
     /// Takes the item at the front for good, and replaces `out` by it.
@@ -235,22 +230,20 @@ impl Queue {
 
     #[inline(always)]
     pub(crate) fn after_get(&self, region: &Region, held: Held<'_>, body: &QueueBody) {
-        let wanted = body.wants_room.get() != 0;
-        if wanted {
-            Region::store(&body.wants_room, 0);
-        }
-        let done = self.is_over(region, body);
-        if done {
-            Region::store(&body.wants_done, 0);
-        }
+        let is_over = self.is_over(region, body);
         drop(held);
-        if wanted {
-            wait::wake(&body.not_full, u32::MAX);
+        ring(region, self.handle.key(), Reason::Place, 1);
+        if is_over {
+            self.ring_for_the_end(region);
         }
-        if done {
-            wait::wake(&body.all_done, u32::MAX);
-            wait::wake(&body.not_empty, u32::MAX);
-        }
+    }
+
+    /// Rings those who wait until everything is done, and those who wait for an item that will not
+    /// come.
+    #[cold]
+    pub(super) fn ring_for_the_end(&self, region: &Region) {
+        ring(region, self.handle.key(), Reason::Done, u32::MAX);
+        ring(region, self.handle.key(), Reason::Item, u32::MAX);
     }
 
     /// Returns how many items wait to be taken.
@@ -293,8 +286,7 @@ impl Queue {
         let (held, body) = self.hold_tail(context)?;
         Region::publish(&body.closed, 1);
         drop(held);
-        wait::wake(&body.not_empty, u32::MAX);
-        wait::wake(&body.not_full, u32::MAX);
+        ring_everybody(context.region(), self.handle.at);
         Ok(())
     }
 
@@ -380,7 +372,8 @@ impl Queue {
     /// and those that wait for an item that will never come. In doubt they are woken and check. The
     /// head's turn is held.
     pub(crate) fn is_over(&self, region: &Region, body: &QueueBody) -> bool {
-        let is_asked = || body.wants_done.get() != 0 || body.closed.acquire() != 0;
+        let is_asked =
+            || is_wanted(region, self.handle.key(), Reason::Done) || body.closed.acquire() != 0;
         body.leased.get() == 0
             && is_asked()
             && self.look_at_tail(region, body).is_none_or(|tail| is_idle(body, tail))

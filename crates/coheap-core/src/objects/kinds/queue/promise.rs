@@ -12,6 +12,8 @@ use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::objects::cell::{self, Cell};
 use crate::objects::ledger;
+use crate::objects::wait::ring;
+use crate::sync::parking::Reason;
 
 use super::{Queue, check_place};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD};
@@ -64,9 +66,8 @@ impl Queue {
         change.commit();
         drop(held);
         // On a closed queue, this promise may have been the last thing that others wait for.
-        for signal in [&body.not_full, &body.all_done, &body.not_empty] {
-            crate::sync::wait::wake(signal, u32::MAX);
-        }
+        ring(context.region(), self.handle.key(), Reason::Place, 1);
+        self.ring_for_the_end(context.region());
         Ok(())
     }
 }

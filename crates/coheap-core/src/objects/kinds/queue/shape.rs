@@ -14,9 +14,10 @@ use crate::memory::Region;
 use crate::memory::layout::{Husk, Object, QueueBody, QueueHusk, Record};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
-use crate::objects::kinds::{self, Signals};
+use crate::objects::kinds;
 use crate::objects::ledger::record::{self, RECORD, ReturnReason};
 use crate::objects::walk::{self, Owed, Walk, broken};
+use crate::sync::parking::Reason;
 
 /// An empty queue.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +60,21 @@ impl kinds::Shape for Shape {
         })
     }
 
+    fn seems_there(&self, region: &Region, object: &Object, reason: Reason) -> bool {
+        let Ok(body) = body_of(region, object) else { return false };
+        let (head, tail) = (body.head.acquire(), body.tail.acquire());
+        let waiting = tail.saturating_sub(head);
+        let is_closed = body.closed.get() != 0;
+        match reason {
+            Reason::Item => is_closed || waiting > 0 || body.returned.get() != 0,
+            Reason::Place => {
+                is_closed || waiting.saturating_add(body.reserved.get()) < body.limit.get()
+            }
+            Reason::Done => waiting == 0 && body.leased.get() == 0 && body.returned.get() == 0,
+            _ => false,
+        }
+    }
+
     fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()> {
         let at = queue_root(object).body.get();
         walk.claim(at, BODY)?;
@@ -79,11 +95,6 @@ impl kinds::Shape for Shape {
         let owed = Owed { leases: body.leased.get(), promises: body.reserved.get() };
         walk.owe(object, owed);
         Ok(())
-    }
-
-    fn signals<'a>(&self, region: &'a Region, object: &'a Object) -> Result<Signals<'a>> {
-        let body = body_of(region, object)?;
-        Ok(Signals::from_iter([&body.not_empty, &body.not_full, &body.all_done]))
     }
 
     fn is_possible(&self, _: &Region, _: &Husk) -> bool {

@@ -1,17 +1,18 @@
 //! Waiting for an item, for a free place, or for the end of all work.
 //!
-//! Before a thread sleeps, it sets a note under the turn of the *other* end and checks once more
-//! there: either the thread that changes that end sees the note, or the sleeper sees the change. A
-//! woken sleeper passes the note on, because one wake may stand for many sleepers.
+//! A thread enters the parking table and raises the want-bit of what it waits for, then looks once
+//! more: either the thread that makes it sees the bit, or the waiter sees what was made. Each thing
+//! that is made rings one waiter. Who was rung and leaves without taking rings the next.
 
 use super::promise::Promise;
 use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::memory::{Region, Signal};
 use crate::objects::estate;
+use crate::objects::wait::{Announced, Wait};
 use crate::sync::Patience;
-use crate::sync::wait::{self, Pause};
+use crate::sync::parking::Reason;
+use crate::sync::wait::{Pause, Place};
 
 /// How often a waiter checks before it sleeps.
 const SPINS: u32 = 300;
@@ -38,11 +39,11 @@ fn last_look<T>(
 fn within<T>(
     context: &Context,
     patience: &Patience,
-    late: Error,
-    part: impl FnOnce() -> Result<T>,
+    late: &Error,
+    part: impl FnMut() -> Result<T>,
 ) -> Result<T> {
-    match context.within(patience, part) {
-        Err(Error::Busy { .. }) if patience.is_over() => Err(late),
+    match context.within(patience, || context.retried(part)) {
+        Err(Error::Busy { .. }) if patience.is_over() => Err(late.clone()),
         other => other,
     }
 }
@@ -63,7 +64,12 @@ impl Queue {
         if self.get_quickly(context, out) {
             return Ok(());
         }
-        self.wait_for_item(context, || Patience::new(deadline), || self.try_get(context, out))
+        self.wait_for_item(
+            context,
+            || Patience::new(deadline),
+            false,
+            || self.try_get(context, out),
+        )
     }
 
     /// As [`lease`](Self::lease), but waits until `deadline` or for ever.
@@ -77,7 +83,12 @@ impl Queue {
         deadline: Option<u64>,
         out: &mut Vec<u8>,
     ) -> Result<Lease> {
-        self.wait_for_item(context, || Patience::new(deadline), || self.try_lease(context, out))
+        self.wait_for_item(
+            context,
+            || Patience::new(deadline),
+            false,
+            || self.try_lease(context, out),
+        )
     }
 
     /// As [`lease_wait`](Self::lease_wait), but returns at `until`, for callers that have to check
@@ -94,7 +105,7 @@ impl Queue {
         out: &mut Vec<u8>,
     ) -> Result<Lease> {
         let patience = || Patience::until(started, until);
-        self.wait_for_item(context, patience, || self.try_lease(context, out))
+        self.wait_for_item(context, patience, false, || self.try_lease(context, out))
     }
 
     #[inline]
@@ -102,6 +113,7 @@ impl Queue {
         &self,
         context: &Context,
         patience: impl FnOnce() -> Patience,
+        is_looker: bool,
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
         match context.waiting_until(0, |_| attempt()) {
@@ -117,59 +129,66 @@ impl Queue {
                 }
             }
         }
-        self.sleep_for_item(context, patience(), &mut attempt)
+        self.sleep_for_item(context, patience(), is_looker, &mut attempt)
+    }
+
+    /// Begins a wait for something of the queue.
+    fn wait<'a>(
+        &self,
+        context: &'a Context,
+        reason: Reason,
+        is_looker: bool,
+        patience: Patience,
+    ) -> Result<Wait<'a>> {
+        let object = self.handle.object(context.region())?;
+        let (key, waiter) = (self.handle.key(), context.waiter());
+        let place = Place { key, reason, watch: &object.watch, waiter };
+        Ok(Wait::new(context, place, Announced::By(&object.wants), is_looker, patience))
     }
 
     #[cold]
     fn sleep_for_item<T>(
         &self,
         context: &Context,
-        mut patience: Patience,
+        patience: Patience,
+        is_looker: bool,
         attempt: &mut dyn FnMut() -> Result<T>,
     ) -> Result<T> {
-        loop {
-            look_at_others(context, &patience)?;
-            let hold = || self.hold_tail(context);
-            let (held, body) = within(context, &patience, Error::Empty, hold)?;
-            Region::store(&body.wants_items, 1);
-            let seen = body.not_empty.seen();
-            drop(held);
-            let answer = match within(context, &patience, Error::Empty, &mut *attempt) {
-                Err(Error::Empty) => {
-                    self.pause(context, &mut patience, &body.not_empty, seen, Error::Empty)
-                }
-                other => {
-                    self.pass_on(context)?;
-                    return other;
-                }
-            };
-            if let Err(error) = answer {
-                let last = match error {
-                    Error::Empty => within(context, &patience, Error::Empty, || {
-                        last_look(context, &patience, attempt)
-                    }),
-                    other => Err(other),
-                };
-                self.pass_on(context)?;
-                return last;
-            }
-        }
+        self.sleep(context, Reason::Item, is_looker, patience, &Error::Empty, attempt)
     }
 
-    /// Passes a wake on, because other sleepers may need it, too.
-    fn pass_on(&self, context: &Context) -> Result<()> {
-        let held = context.try_hold(self.handle.second_turn);
-        let Ok(body) = self.body(context.region()) else { return Ok(()) };
-        // Without the turn, the sleeper that is woken notes for itself that it wants an item.
-        let is_noted = held.is_some();
-        if is_noted {
-            Region::store(&body.wants_items, 1);
+    /// Sleeps until an attempt answers anything but `late`, or the deadline has passed.
+    fn sleep<T>(
+        &self,
+        context: &Context,
+        reason: Reason,
+        is_looker: bool,
+        patience: Patience,
+        late: &Error,
+        attempt: &mut dyn FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let mut wait = self.wait(context, reason, is_looker, patience)?;
+        loop {
+            look_at_others(context, wait.patience())?;
+            wait.listen();
+            match within(context, wait.patience(), late, &mut *attempt) {
+                Err(error) if error == *late => {}
+                other => return other,
+            }
+            if context.kept.transaction.is_open() {
+                return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
+            }
+            match wait.sleep(None)? {
+                Pause::Tick(part) => estate::tick(context, part)?,
+                Pause::TimedOut => {
+                    wait.listen();
+                    return within(context, wait.patience(), late, || {
+                        last_look(context, wait.patience(), attempt)
+                    });
+                }
+                Pause::Look | Pause::Interrupted | Pause::OwnerGone => {}
+            }
         }
-        drop(held);
-        if !is_noted || self.seems_ready(context)? {
-            wait::wake(&body.not_empty, 1);
-        }
-        Ok(())
     }
 
     /// Returns whether there seems to be an item, read without a turn.
@@ -193,7 +212,7 @@ impl Queue {
         match self.put_soon(context, item) {
             Err(Error::Full | Error::Busy { .. }) => {
                 let patience = Patience::new(deadline);
-                self.sleep_for_place(context, patience, &mut || self.try_put(context, item))
+                self.sleep_for_place(context, patience, false, &mut || self.try_put(context, item))
             }
             other => other,
         }
@@ -220,7 +239,7 @@ impl Queue {
         match self.put_soon(context, item) {
             Err(Error::Full | Error::Busy { .. }) => {
                 let patience = Patience::until(started, until);
-                self.sleep_for_place(context, patience, &mut || self.try_put(context, item))
+                self.sleep_for_place(context, patience, false, &mut || self.try_put(context, item))
             }
             other => other,
         }
@@ -230,7 +249,7 @@ impl Queue {
     pub(crate) fn promise_wait(&self, context: &Context, patience: Patience) -> Result<Promise> {
         match context.waiting_until(0, |_| self.promise(context)) {
             Err(Error::Full | Error::Busy { .. }) => {
-                self.sleep_for_place(context, patience, &mut || self.promise(context))
+                self.sleep_for_place(context, patience, false, &mut || self.promise(context))
             }
             other => other,
         }
@@ -244,7 +263,7 @@ impl Queue {
     /// As [`lease_until`](Self::lease_until).
     pub fn wait_until_ready(&self, context: &Context, started: u64, until: u64) -> Result<()> {
         let patience = || Patience::until(started, until);
-        self.wait_for_item(context, patience, || self.check_item(context))
+        self.wait_for_item(context, patience, true, || self.check_item(context))
     }
 
     /// Checks whether an item could be taken now.
@@ -266,17 +285,15 @@ impl Queue {
             Err(Error::Full | Error::Busy { .. }) => {}
             other => return other,
         }
-        self.sleep_for_place(context, Patience::until(started, until), &mut look)?;
-        // The wake may have been for another sleeper, so it is passed on.
-        wait::wake(&self.body(context.region())?.not_full, 1);
-        Ok(())
+        self.sleep_for_place(context, Patience::until(started, until), true, &mut look)
     }
 
     #[cold]
     fn sleep_for_place<T>(
         &self,
         context: &Context,
-        mut patience: Patience,
+        patience: Patience,
+        is_looker: bool,
         attempt: &mut dyn FnMut() -> Result<T>,
     ) -> Result<T> {
         for _ in 0..SPINS {
@@ -290,27 +307,7 @@ impl Queue {
                 }
             }
         }
-        loop {
-            look_at_others(context, &patience)?;
-            let hold = || self.hold_head(context);
-            let (held, body) = within(context, &patience, Error::Full, hold)?;
-            Region::store(&body.wants_room, 1);
-            let seen = body.not_full.seen();
-            drop(held);
-            match within(context, &patience, Error::Full, &mut *attempt) {
-                Err(Error::Full) => {}
-                other => return other,
-            }
-            match self.pause(context, &mut patience, &body.not_full, seen, Error::Full) {
-                Ok(()) => {}
-                Err(Error::Full) => {
-                    return within(context, &patience, Error::Full, || {
-                        last_look(context, &patience, attempt)
-                    });
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.sleep(context, Reason::Place, is_looker, patience, &Error::Full, attempt)
     }
 
     /// Waits until every item that was put is done, or until `deadline`.
@@ -331,40 +328,12 @@ impl Queue {
         self.wait_until_done(context, Patience::until(started, until))
     }
 
-    fn wait_until_done(&self, context: &Context, mut patience: Patience) -> Result<()> {
-        loop {
-            look_at_others(context, &patience)?;
-            let hold = || self.hold_head_and_look(context);
-            let (held, body, tail) = within(context, &patience, Error::TimedOut, hold)?;
-            if is_idle(body, tail) {
-                return Ok(());
-            }
-            Region::store(&body.wants_done, 1);
-            let seen = body.all_done.seen();
-            drop(held);
-            self.pause(context, &mut patience, &body.all_done, seen, Error::TimedOut)?;
-        }
-    }
-
-    /// Sleeps for one slice. Returns `late` when the deadline has passed.
-    fn pause(
-        &self,
-        context: &Context,
-        patience: &mut Patience,
-        signal: &Signal,
-        seen: u32,
-        late: Error,
-    ) -> Result<()> {
-        if context.kept.transaction.is_open() {
-            return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
-        }
-        context.begin_wait(patience, signal);
-        match context.pause(patience, signal, seen, None)? {
-            Pause::Look | Pause::OwnerGone => Ok(()),
-            Pause::Tick(part) => estate::tick(context, part),
-            Pause::TimedOut => Err(late),
-            Pause::Interrupted => Err(Error::Interrupted),
-        }
+    fn wait_until_done(&self, context: &Context, patience: Patience) -> Result<()> {
+        let mut look = || {
+            let (_held, body, tail) = self.hold_head_and_look(context)?;
+            if is_idle(body, tail) { Ok(()) } else { Err(Error::TimedOut) }
+        };
+        self.sleep(context, Reason::Done, false, patience, &Error::TimedOut, &mut look)
     }
 
     /// Checks whether `count` items could be put now.

@@ -118,5 +118,5 @@ impl Overlaid for NewValue {
         cell::replace(change, cell_words(object), new)
     }
 
-    fn wakes<'a>(&self, _: &'a Region, _: &mut Wakes<'a>) {}
+    fn wakes(&self, _: &Region, _: &mut Wakes) {}
 }

@@ -9,9 +9,9 @@ use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{MutexRoot, Object};
 use crate::objects::cell::{self, Cell};
-use crate::objects::kinds::{self, Signals};
+use crate::objects::kinds;
 use crate::objects::walk::{self, Walk};
-use crate::sync::Owner;
+use crate::sync::parking::word;
 
 /// The bit of `traits` that makes a lock strict.
 pub(in crate::objects) const STRICT: u64 = 1 << 8;
@@ -74,6 +74,9 @@ pub(in crate::objects) fn fill(
     let cell = cell::make(change, bytes)?;
     let root: &MutexRoot = object.root_as();
     let strict = if traits.is_strict { STRICT } else { 0 };
+    if traits.is_strict {
+        Region::raise(&object.mutex, word::STRICT);
+    }
     cell::put(change, &root.cell, cell);
     change.put(&root.traits, u64::from(traits.typecode) | strict);
     Ok(())
@@ -89,15 +92,5 @@ impl kinds::Shape for Shape {
 
     fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()> {
         walk::cell(walk, region, Cell::load(cell_words(object)))
-    }
-
-    fn lock_holder(&self, object: &Object) -> Option<Owner> {
-        let root: &MutexRoot = object.root_as();
-        Some(Owner::of(root.lock.acquire())).filter(|holder| !holder.is_nobody())
-    }
-
-    fn signals<'a>(&self, _: &'a Region, object: &'a Object) -> Result<Signals<'a>> {
-        let root: &MutexRoot = object.root_as();
-        Ok(Signals::from_iter([&root.signal]))
     }
 }

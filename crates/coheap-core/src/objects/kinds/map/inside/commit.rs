@@ -92,7 +92,7 @@ impl Overlaid for Writes {
         Ok(())
     }
 
-    fn wakes<'a>(&self, _: &'a Region, _: &mut Wakes<'a>) {}
+    fn wakes(&self, _: &Region, _: &mut Wakes) {}
 }
 
 impl Writes {

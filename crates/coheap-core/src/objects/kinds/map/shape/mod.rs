@@ -17,7 +17,7 @@ use crate::memory::Region;
 use crate::memory::layout::{Husk, Object, SEGMENT_ENTRIES};
 use crate::objects::cell::Cell;
 use crate::objects::husk as husks;
-use crate::objects::kinds::{self, Signals};
+use crate::objects::kinds;
 use crate::objects::walk::{self, Walk, broken};
 
 /// An empty map.
@@ -64,10 +64,6 @@ impl kinds::Shape for Shape {
             return Err(broken("number of entries of a map", living));
         }
         husks::walk_reserve(walk, &table.root.reserve)
-    }
-
-    fn signals<'a>(&self, _: &'a Region, _: &'a Object) -> Result<Signals<'a>> {
-        Ok(Signals::new())
     }
 
     fn is_possible(&self, region: &Region, husk: &Husk) -> bool {
