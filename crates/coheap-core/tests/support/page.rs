@@ -43,6 +43,17 @@ impl Page {
         self.words[index].fetch_add(more, Ordering::SeqCst)
     }
 
+    /// Stores a word and answers what it was.
+    pub(crate) fn swap(&self, index: usize, value: u64) -> u64 {
+        self.words[index].swap(value, Ordering::SeqCst)
+    }
+
+    /// Stores a word if it is as expected, and answers what it was.
+    pub(crate) fn replace(&self, index: usize, expected: u64, value: u64) -> u64 {
+        let order = Ordering::SeqCst;
+        self.words[index].compare_exchange(expected, value, order, order).unwrap_or_else(|it| it)
+    }
+
     /// Sets bits of a word.
     pub(crate) fn or(&self, index: usize, bits: u64) {
         self.words[index].fetch_or(bits, Ordering::SeqCst);

@@ -15,12 +15,17 @@ impl Random {
     /// Dice for this run: seeded by `COHEAP_SEED`, or else always the same. Prints the seed.
     #[allow(dead_code, reason = "not every program wants the same dice each time")]
     pub(crate) fn for_run_or(test: &str, usual: u64) -> Self {
+        Self(Self::seed_of_run(test, usual))
+    }
+
+    /// The seed of this run: `COHEAP_SEED`, or else `usual`. Prints it.
+    pub(crate) fn seed_of_run(test: &str, usual: u64) -> u64 {
         let seed = match std::env::var("COHEAP_SEED") {
             Ok(text) => text.trim().parse().expect("COHEAP_SEED is a decimal number"),
             Err(_) => usual,
         };
         super::say(&format!("{test}: COHEAP_SEED={seed}"));
-        Self(seed)
+        seed
     }
 
     /// Dice with a seed.
