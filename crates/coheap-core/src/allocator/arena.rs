@@ -169,7 +169,10 @@ fn cut(
     for number in (from..from + count).rev() {
         let block = start + number * size;
         if class == HEADER_CLASS {
-            change.put(region.at(block)?, 0);
+            // The span may have served another purpose before; words of a header never do again.
+            for word in region.words(block, size as usize / size_of::<Word>())? {
+                change.put(word, 0);
+            }
         }
         change.put(link_of(region, class, block)?, next);
         next = block;

@@ -14,9 +14,8 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::header::{self, Handle};
 use crate::objects::kinds::{self, DETACH_WORDS, FILL_WORDS, OfHandle, Recipe, Typed};
-use crate::objects::wait::{owner_of, ring_everybody};
-use crate::sync::parking::word::LockWord;
-use crate::sync::{Owner, row};
+use crate::objects::wait::ring_everybody;
+use crate::sync::parking::Key;
 
 /// Returns an error inside a transaction, which could not undo the creation or removal of an
 /// object.
@@ -59,31 +58,28 @@ pub(super) fn ensure_end(context: &Context, handle: &Handle, kind: Kind) -> Resu
 /// [`Ended::tell`] after the commit.
 pub(super) fn end(change: &mut Change<'_>, handle: &Handle, kind: Kind) -> Result<Ended> {
     let object = handle.object(change.region())?;
-    let holder = LockWord(object.mutex.acquire()).thread().map(owner_of);
     kinds::shape(kind).detach(change, object)?;
     header::destroy(change, handle)?;
-    Ok(Ended { at: handle.at, holder })
+    Ok(Ended { key: Some(handle.key()) })
 }
 
 /// An object that ends with the change of the caller's.
 #[must_use]
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    /// Offset of its header; 0 if no object has ended.
-    at: u64,
-    /// The holder of its lock, which will never release it.
-    holder: Option<Owner>,
+    /// `None` if no object has ended.
+    key: Option<Key>,
 }
 
 impl Ended {
-    /// Rings everybody who waits for the object, and takes the lock off the account of its holder,
-    /// whose row could not be free without it.
+    /// Ends the object's locks, after the commit and under its turn, and rings everybody who waits
+    /// for it.
     pub(super) fn tell(self, region: &Region) {
-        if self.at != 0 {
-            ring_everybody(region, self.at);
+        let Some(key) = self.key else { return };
+        if let Ok(object) = region.at::<Object>(key.at) {
+            let generation = key.generation.wrapping_add(1);
+            header::free_locks(region, object, Key { generation, ..key });
         }
-        if let Some(holder) = self.holder {
-            row::released_for(region, holder);
-        }
+        ring_everybody(region, key.at);
     }
 }

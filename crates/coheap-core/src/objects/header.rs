@@ -21,7 +21,7 @@ use crate::sync::parking::offer::{Lock, Took};
 use crate::sync::parking::word::LockWord;
 use crate::sync::parking::{Key, Reason, Who};
 use crate::sync::wait::{Pause, Place};
-use crate::sync::{Owner, Patience, deadlock};
+use crate::sync::{Owner, Patience, deadlock, row};
 
 /// How often a caller checks before it sleeps: most transactions end in less than a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 200 };
@@ -261,6 +261,18 @@ pub(crate) fn break_dead_lock(context: &Context, handle: &Handle, dead: Owner) -
     Ok(())
 }
 
+/// Makes the locks of a header free, as those of an object with this generation. They are swapped
+/// without the turn, also by threads that are late: an exact swap of theirs fails from here on. Who
+/// held the lock of the object that was here before will never release it, and his row could not be
+/// free without that.
+pub(super) fn free_locks(region: &Region, object: &Object, key: Key) {
+    let free = LockWord::free(key);
+    Region::swap(&object.lock, free.0);
+    if let Some(holder) = LockWord(Region::swap(&object.mutex, free.0)).thread() {
+        row::released_for(region, owner_of(holder));
+    }
+}
+
 /// Words that `create` saves besides those of its caller.
 pub const CREATE_WORDS: usize = allocator::TAKE_WORDS + 2;
 
@@ -287,12 +299,7 @@ pub fn create(
     let generation = object.generation.get() | 1;
     change.set(&object.shape, ObjectShape { kind: kind as u8, turn, second_turn }.word());
     change.put(&object.references, 1);
-    // These words are swapped without the turn, also by threads that are late: an exact swap of theirs
-    // fails from here on, because a free lock carries the generation.
-    let free = LockWord::free(Key { at, generation });
-    for word in [&object.lock, &object.mutex] {
-        Region::swap(word, free.0);
-    }
+    free_locks(region, object, Key { at, generation });
     for word in [&object.handing, &object.transaction_handing, &object.holder, &object.since] {
         Region::store(word, 0);
     }

@@ -279,7 +279,7 @@ impl Intent for Transaction {
     #[inline]
     fn overlay(&mut self, object: &Lockable, locking: Locking) -> Result<(&mut Overlay, &Context)> {
         self.check()?;
-        let found = self.touched.number(object.handle.at);
+        let found = self.touched.number(&object.handle);
         let is_locked = found.is_ok_and(|number| self.touched.get(number).is_locked);
         let number = if locking == Locking::Now && !is_locked {
             self.lock(&object.handle)?;

@@ -27,21 +27,21 @@ impl Touched {
     }
 }
 
-/// All touched objects, sorted by the offset of their headers.
+/// All touched objects, sorted by the offset of their headers and their generations.
 #[derive(Debug, Default)]
 pub(super) struct TouchedObjects {
     sorted: Vec<Touched>,
 }
 
-/// The states of the overlays at one moment, by the offsets of their objects.
+/// The states of the overlays at one moment, by their objects.
 #[derive(Debug, Default)]
-pub(super) struct Marks(Vec<(u64, Box<dyn Any>)>);
+pub(super) struct Marks(Vec<(Handle, Box<dyn Any>)>);
 
 impl TouchedObjects {
     /// Returns the index of an object, which is inserted if it is missing.
     #[inline]
     pub(super) fn enter(&mut self, object: &Lockable, region: &Region) -> usize {
-        self.enter_at(self.number(object.handle.at), object, region)
+        self.enter_at(self.number(&object.handle), object, region)
     }
 
     /// As [`enter`](Self::enter), of an object whose [`number`](Self::number) is known.
@@ -62,10 +62,12 @@ impl TouchedObjects {
         }
     }
 
-    /// Returns the index of the object at an offset, or the index at which it would be inserted.
+    /// Returns the index of an object, or the index at which it would be inserted. An object that was
+    /// removed and the one that has its header now are two.
     #[inline]
-    pub(super) fn number(&self, at: u64) -> Result<usize, usize> {
-        self.sorted.binary_search_by_key(&at, |touched| touched.handle.at)
+    pub(super) fn number(&self, handle: &Handle) -> Result<usize, usize> {
+        let key = |handle: &Handle| (handle.at, handle.generation);
+        self.sorted.binary_search_by_key(&key(handle), |touched| key(&touched.handle))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -75,7 +77,7 @@ impl TouchedObjects {
     /// Returns whether an object is locked.
     #[inline]
     pub(super) fn is_locked(&self, object: &Lockable) -> bool {
-        self.number(object.handle.at).is_ok_and(|number| self.sorted[number].is_locked)
+        self.number(&object.handle).is_ok_and(|number| self.sorted[number].is_locked)
     }
 
     #[inline]
@@ -104,7 +106,7 @@ impl TouchedObjects {
 
     /// Returns the current states of all overlays.
     pub(super) fn marks(&self) -> Marks {
-        let mark = |touched: &Touched| (touched.handle.at, touched.overlay.get().mark());
+        let mark = |touched: &Touched| (touched.handle, touched.overlay.get().mark());
         Marks(self.sorted.iter().map(mark).collect())
     }
 
@@ -113,7 +115,7 @@ impl TouchedObjects {
         let mut marks = marks.0.into_iter().peekable();
         let mut done = Ok(());
         for touched in &mut self.sorted {
-            let mark = marks.next_if(|(at, _)| *at == touched.handle.at).map(|(_, mark)| mark);
+            let mark = marks.next_if(|(handle, _)| *handle == touched.handle).map(|(_, mark)| mark);
             done = done.and(touched.overlay.get_mut().roll_back(context, mark));
         }
         done

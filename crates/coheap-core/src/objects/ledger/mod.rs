@@ -117,6 +117,9 @@ fn release_own(context: &Context, due: &Due) -> Result<()> {
     let region = context.region();
     let record: &Record = region.at(due.record)?;
     let expected = Expected { slot: context.member().slot(), serial: Some(due.serial) };
+    if record.serial.get() != due.serial {
+        return Ok(());
+    }
     match Handle::any(region, record.object.get(), record.generation.get()) {
         Ok((handle, _)) => drop_reference(context, due.record, &handle, &expected).map(|_| ()),
         // The record serves another purpose by now.

@@ -69,6 +69,10 @@ pub(super) fn settle_own(context: &Context, due: &Due, reason: Option<ReturnReas
             && record.serial.get() == due.serial
             && is_signed(record, own))
     };
+    // Without a turn: a record that serves another purpose by now says no object.
+    if !is_own(record)? {
+        return Ok(());
+    }
     let found = living(Handle::any(region, record.object.get(), record.generation.get()))?;
     settle(context, own, due.record, found, is_own, reason).map(|_| ())
 }

@@ -314,11 +314,12 @@ impl<'a> Lock<'a> {
         }
     }
 
-    /// In a paranoid build: a word that was taken is a lock of this object. A removal changes the
-    /// word before the generation.
+    /// In a paranoid build: a word that was taken is a lock of this object. A removal swaps the word
+    /// just after the generation, and sees who has taken the lock before.
     fn check_taken<L: Lot>(&self, lot: &L, me: Who) {
         paranoid!(
-            lot.generation(self.key.at) == Some(self.key.generation)
+            lot.generation(self.key.at)
+                .is_some_and(|now| now.wrapping_sub(self.key.generation) <= 1)
                 || LockWord(self.word.acquire()).holder() != Holder::Thread(me),
             "row {} took a lock of another object than {:?}",
             me.row,

@@ -248,6 +248,8 @@ impl Mutex {
         let is_done = Region::compare_exchange(&object.mutex, context.me().bits(), free.0).is_ok()
             || self.lock_in(object).release(region, who(context));
         if !is_done {
+            // A removal may have taken it away meanwhile.
+            self.object(region)?;
             return Err(Error::NotOwner);
         }
         context.kept.locks.one_less();
