@@ -61,7 +61,7 @@ struct Shared {
 }
 
 /// How long a fork waits at most for turns, in nanoseconds.
-const PREPARATION: u64 = 100_000_000;
+const PREPARATION: u64 = 1_000_000_000;
 
 struct Row {
     shared: Weak<Shared>,

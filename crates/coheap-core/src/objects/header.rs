@@ -223,10 +223,11 @@ impl Handle {
         }
     }
 
-    /// Releases the transaction lock, if the calling thread has it. It takes no turn.
+    /// Releases the transaction lock, which the calling thread has taken. It takes no turn.
     pub(crate) fn unlock_after_transaction(&self, context: &Context) {
         let region = context.region();
-        if let Ok(object) = region.at::<Object>(self.at) {
+        // Where the object has ended, its successor may be locked by this thread, too.
+        if let Ok(object) = self.object(region) {
             self.transaction_lock(object, false).release(region, who(context));
         }
     }

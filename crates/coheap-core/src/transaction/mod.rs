@@ -259,7 +259,7 @@ impl Transaction {
         if !has_committed {
             self.touched.overlays_mut().for_each(|overlay| overlay.give_back(&self.context));
         }
-        for touched in self.touched.iter() {
+        for touched in self.touched.iter().filter(|touched| touched.is_locked) {
             touched.handle.unlock_after_transaction(&self.context);
         }
         let age = self.age();

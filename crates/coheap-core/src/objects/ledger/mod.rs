@@ -176,13 +176,9 @@ pub(crate) fn settle_due(context: &Context) -> Result<()> {
 /// [`Error::HeapFull`](crate::Error::HeapFull) when there is no room for all of them; the ones
 /// before that are entered.
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
-    let region = context.region();
     let mut answer = Ok(());
     for (serial, at) in own_references(context)? {
-        let record: &Record = region.at(at)?;
-        let found = Handle::any(region, record.object.get(), record.generation.get());
-        let Ok((handle, _)) = found else { continue };
-        match bequeath_one(context, child, &handle, serial) {
+        match bequeath_one(context, child, serial, at) {
             // The other objects may be free.
             Err(busy @ Error::Busy { .. }) => answer = Err(busy),
             other => other?,
@@ -191,14 +187,24 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     answer
 }
 
-fn bequeath_one(context: &Context, child: Incarnation, handle: &Handle, serial: u64) -> Result<()> {
+/// Enters the reference that the record at `at` is, unless another thread has released it.
+fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> Result<()> {
+    let region = context.region();
+    let own = context.member().slot();
+    let record: &Record = region.at(at)?;
+    let found = Handle::any(region, record.object.get(), record.generation.get());
+    let Ok((handle, _)) = found else { return Ok(()) };
     allocator::ensure(context, RECORD, 1)?;
-    let held = context.hold_all(&[handle.turn, SLOT_TURNS + child.slot])?;
-    // Another thread may have released it meanwhile.
-    let Ok(object) = handle.object(context.region()) else { return Ok(()) };
+    let turns = [handle.turn, SLOT_TURNS + own, SLOT_TURNS + child.slot];
+    let held = context.hold_all(&turns)?;
+    // The record may serve another purpose by now.
+    if !(Expected { slot: own, serial: Some(serial) }).is_met_by(record, &handle) {
+        return Ok(());
+    }
+    let object = handle.object(region)?;
     let mut change = Change::begin(&held, LINK_WORDS)?;
     change.set(&object.references, object.references.get().wrapping_add(1));
-    enter(&mut change, child.slot, handle, serial)?;
+    enter(&mut change, child.slot, &handle, serial)?;
     change.commit();
     Ok(())
 }

@@ -37,7 +37,7 @@ pub(crate) use promise::{FULFIL_WORDS, Promise, fulfil_within};
 
 use crate::allocator::{self, Room};
 use crate::defect::{Mistake, defect};
-use crate::error::{Error, Result};
+use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Object, QueueBody, QueueRoot};
 use crate::memory::{Region, Word};
@@ -88,7 +88,17 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
         let object: &Object = self.handle.object(region)?;
-        Ok(region.at(queue_root(object).body.get())?)
+        match region.at(queue_root(object).body.get()) {
+            Ok(body) => Ok(body),
+            Err(broken) => Err(self.gone_or(region, broken)),
+        }
+    }
+
+    /// Returns the error for root words that were read without a turn and lead nowhere: those of
+    /// another object, or damage.
+    #[cold]
+    fn gone_or(&self, region: &Region, broken: Corrupt) -> Error {
+        self.handle.object(region).err().unwrap_or(broken.into())
     }
 
     #[inline(always)]

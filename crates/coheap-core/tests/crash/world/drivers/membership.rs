@@ -95,6 +95,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["estate::sweep_if_due"], "due", DEATHS, BOTH, |_, context| {
         estate::sweep_if_due(context).map(|_| ())
     }),
+    Operation::new(&["estate::sweep_in_passing"], "in passing", DEATHS, BOTH, |_, context| {
+        estate::sweep_in_passing(context)
+    }),
     Operation::new(&["estate::tick"], "a part", DEATHS, BOTH, |_, context| {
         estate::tick(context, 1)
     }),

@@ -31,6 +31,12 @@ fn commit(stage: &Stage) -> Result<()> {
     stage.transaction.take().expect("a transaction").commit()
 }
 
+/// Commits as a caller does that does not wait for turns.
+fn commit_without_waiting(stage: &Stage) -> Result<()> {
+    let mut transaction = stage.transaction.take().expect("a transaction");
+    transaction.waiting_until(0, Transaction::try_commit)
+}
+
 /// Writes of every kind, without taking from a queue.
 fn write(stage: &Stage, transaction: &mut Transaction) -> Result<()> {
     let (map, other) = (&stage.map, &stage.other);
@@ -123,6 +129,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         ALL,
         EVERYTHING,
         |stage, _| commit(stage),
+    )
+    .prepared(add_unseen),
+    Operation::new(
+        &["Transaction::try_commit", "Transaction::waiting_until"],
+        "20 sums",
+        ALL,
+        EVERYTHING,
+        |stage, _| commit_without_waiting(stage),
     )
     .prepared(add_unseen),
     Operation::new(&["Transaction::commit"], "growing", LARGE_MAPS, EVERYTHING, |stage, _| {

@@ -241,7 +241,7 @@ const OPERATIONS: &[Operation] = &[
         stage.queue.join_until(context, now, now)
     }),
     Operation::new(
-        &["Queue::len", "Queue::is_empty", "Queue::leased", "Queue::is_closed"],
+        &["Queue::len", "Queue::is_empty", "Queue::leased", "Queue::is_closed", "Queue::limits"],
         "questions",
         QUEUES,
         QUEUE,
@@ -249,6 +249,7 @@ const OPERATIONS: &[Operation] = &[
             stage.queue.len(context)?;
             stage.queue.is_empty(context)?;
             stage.queue.leased(context)?;
+            stage.queue.limits(context)?;
             stage.queue.is_closed(context).map(|_| ())
         },
     ),
