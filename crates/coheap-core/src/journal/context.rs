@@ -19,7 +19,7 @@ use crate::memory::layout::{CONTEXT_COUNT, ContextRow, Control};
 use crate::os;
 use crate::sync::parking::Who;
 use crate::sync::parking::table::waiter::Waiter;
-use crate::sync::wait::{Pause, Place};
+use crate::sync::wait::{Pause, Place, Possession};
 use crate::sync::{Member, Owner, Patience, row};
 
 /// The offsets of a head word and of a link word, and the block that is put on the chain.
@@ -151,9 +151,9 @@ impl Context {
         patience: &mut Patience,
         place: &Place<'_>,
         at_most: u64,
-        owner: Option<Owner>,
+        possession: Possession,
     ) -> Result<Pause> {
-        let pause = patience.pause(self.member(), place, at_most, owner)?;
+        let pause = patience.pause(self.member(), place, at_most, possession)?;
         if pause == Pause::Interrupted {
             self.kept.interrupted.set(Some(patience.interrupted(place)));
         }

@@ -20,7 +20,7 @@ use crate::os;
 use crate::sync::parking::offer::{Lock, Took};
 use crate::sync::parking::word::LockWord;
 use crate::sync::parking::{Key, Reason, Who};
-use crate::sync::wait::{Pause, Place};
+use crate::sync::wait::{Pause, Place, Possession};
 use crate::sync::{Owner, Patience, deadlock, row};
 
 /// How often a caller checks before it sleeps: most transactions end in less than a microsecond.
@@ -211,7 +211,8 @@ impl Handle {
             if deadlock::is_victim(context.member(), context.index()) {
                 return Err(Error::Deadlock);
             }
-            match (wait.sleep(owner)?, owner) {
+            let possession = owner.map_or(Possession::Offered, Possession::Of);
+            match (wait.sleep(possession)?, owner) {
                 (Pause::OwnerGone, Some(owner)) => {
                     super::estate::bury(context, owner)?;
                     break_dead_lock(context, self, owner)?;

@@ -17,7 +17,7 @@ use crate::memory::{Ordering, Region, Word, fence};
 use crate::sync::parking::offer::Lock;
 use crate::sync::parking::table::waiter::full_slice;
 use crate::sync::parking::{Key, Manner, Parked, Reason, Who, ring, want};
-use crate::sync::wait::{Pause, Place};
+use crate::sync::wait::{Pause, Place, Possession};
 use crate::sync::{Owner, Patience, deadlock};
 
 /// What ends a sleep of the wait: the word that makers change or read.
@@ -81,13 +81,13 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Sleeps one slice, unless the bell was rung since it was taken down. `owner` is the thread that
-    /// has what is waited for. A ticker calls `estate::tick`.
+    /// Sleeps one slice, unless the bell was rung since it was taken down. `possession` says who has
+    /// what is waited for. A ticker calls `estate::tick`.
     ///
     /// # Errors
     ///
     /// [`Error::Interrupted`]; [`Error::Closed`].
-    pub(crate) fn sleep(&mut self, owner: Option<Owner>) -> Result<Pause> {
+    pub(crate) fn sleep(&mut self, possession: Possession) -> Result<Pause> {
         let at_most = match self.parked {
             Some(_) => u64::MAX,
             None => {
@@ -95,7 +95,7 @@ impl<'a> Wait<'a> {
                 full_slice(self.refusals - 1)
             }
         };
-        let pause = self.context.pause(&mut self.patience, &self.place, at_most, owner)?;
+        let pause = self.context.pause(&mut self.patience, &self.place, at_most, possession)?;
         match pause {
             Pause::Interrupted => Err(Error::Interrupted),
             other => Ok(other),

@@ -66,6 +66,26 @@ pub struct Interrupted {
 /// A wait for the same that begins within this time goes on, in nanoseconds.
 const SAME_WAIT: u64 = 1_000 * MILLISECOND;
 
+/// Who has what is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Possession {
+    /// A thread.
+    Of(Owner),
+    /// A thread is offered it, and may be stopped: the watcher withdraws the offer in time.
+    Offered,
+    /// It is nobody's, as an item that is not there.
+    Nobodys,
+}
+
+impl Possession {
+    fn owner(self) -> Option<Owner> {
+        match self {
+            Self::Of(owner) => Some(owner),
+            Self::Offered | Self::Nobodys => None,
+        }
+    }
+}
+
 /// What a thread waits for, and what it sleeps on.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -197,22 +217,22 @@ impl Patience {
     /// Sleeps one slice on the bell of the thread, unless it was rung since the caller took it down.
     /// `at_most` is the longest slice, in nanoseconds.
     ///
-    /// `owner` is the owner of the awaited thing, if it can have one.
+    /// `possession` says who has the awaited thing.
     pub fn pause(
         &mut self,
         member: &Member,
         place: &Place<'_>,
         at_most: u64,
-        owner: Option<Owner>,
+        possession: Possession,
     ) -> Result<Pause> {
-        let context = place.waiter.who().row;
+        let (context, owner) = (place.waiter.who().row, possession.owner());
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             // A wait with no time left must still detect a dead owner.
             let is_gone = owner.map_or(Ok(false), |owner| is_gone(member, context, owner))?;
             return Ok(if is_gone { Pause::OwnerGone } else { Pause::TimedOut });
         }
-        let role = self.role(member, context, place, owner, now);
+        let role = self.role(member, context, place, possession, now);
         if role != Role::Ticker {
             self.next_tick = 0;
         } else if now >= self.next_tick {
@@ -286,10 +306,10 @@ impl Patience {
         member: &Member,
         context: u32,
         place: &Place<'_>,
-        owner: Option<Owner>,
+        possession: Possession,
         now: u64,
     ) -> Role {
-        let is_watcher = owner.is_some() && self.is_watcher(place.watch, now);
+        let is_watcher = possession != Possession::Nobodys && self.is_watcher(place.watch, now);
         let candidate = self.candidate.get_or_insert_with(|| Candidate::new(member, context));
         if is_watcher || now - self.started < NEW {
             candidate.pass_on();

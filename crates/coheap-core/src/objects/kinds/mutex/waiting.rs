@@ -12,7 +12,7 @@ use crate::objects::wait::{Announced, Published, Wait, owner_of, who};
 use crate::os;
 use crate::sync::parking::offer::Took;
 use crate::sync::parking::word::{Holder, LockWord};
-use crate::sync::wait::{self, Pause, Place};
+use crate::sync::wait::{self, Pause, Place, Possession};
 use crate::sync::{Owner, Patience, deadlock};
 
 /// How often a waiter checks before it sleeps.
@@ -105,11 +105,12 @@ impl Mutex {
         };
         let answer = self.sleep_until(object, context, &mut wait, &mut look, &mut inherit);
         match answer {
-            Ok(acquired @ (Ok(_) | Err(Error::OwnerDied { .. }))) => {
+            Ok(Ok(acquired)) => {
                 wait.leave_with_lock();
-                acquired
+                Ok(acquired)
             }
-            Ok(other) => other,
+            // Who is refused rings the next one, who is refused, too.
+            Ok(refused) => refused,
             // The lock may be offered to this thread at the very end.
             Err(error) => match wait.leave_without_lock() {
                 true => self.told(object, context, LockWord(object.mutex.get()), 0),
@@ -144,7 +145,8 @@ impl Mutex {
             if !wait.patience().has_deadline() && wait.patience().is_settled_in() {
                 published.publish(region.offset_of(&object.mutex));
             }
-            let pause = wait.sleep(owner)?;
+            let possession = owner.map_or(Possession::Offered, Possession::Of);
+            let pause = wait.sleep(possession)?;
             if let Pause::Tick(part) = pause {
                 estate::tick(context, part)?;
             }

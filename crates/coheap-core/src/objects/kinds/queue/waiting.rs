@@ -12,7 +12,7 @@ use crate::objects::estate;
 use crate::objects::wait::{Announced, Wait};
 use crate::sync::Patience;
 use crate::sync::parking::Reason;
-use crate::sync::wait::{Pause, Place};
+use crate::sync::wait::{Pause, Place, Possession};
 
 /// How often a waiter checks before it sleeps.
 const SPINS: u32 = 300;
@@ -178,7 +178,7 @@ impl Queue {
             if context.kept.transaction.is_open() {
                 return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
             }
-            match wait.sleep(None)? {
+            match wait.sleep(Possession::Nobodys)? {
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::TimedOut => {
                     wait.listen();
