@@ -322,6 +322,44 @@ fn a_fork_does_not_wait_for_a_stopped_process() {
     settle_and_check(heap);
 }
 
+/// Goal: a call that puts many items puts them all, also where others have the turns of the
+/// allocator in its midst.
+/// Method: threads set and remove long values; a queue without a limit gets 3,000 long items at once.
+#[test]
+fn many_items_are_put_beside_a_busy_allocator() {
+    let _alone = alone();
+    let heap = heap(64);
+    let map = objects::map(&heap, "map");
+    let queue = objects::queue(&heap, "queue");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let items: Vec<Vec<u8>> = (0..3_000u32).map(|number| vec![number as u8; 100]).collect();
+    let items: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..20u8 {
+            let (heap, is_over) = (&heap, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    heap.with(|context| {
+                        map.set(context, &[thread], &[thread; 100])?;
+                        map.remove(context, &[thread], &mut Vec::new())
+                    })
+                    .expect("room");
+                }
+            });
+        }
+        for _ in 0..10 {
+            let put = heap.with(|context| queue.put_many(context, &items));
+            assert_eq!(put, Ok(items.len()));
+            heap.with(|context| {
+                (0..items.len()).try_for_each(|_| queue.get(context, &mut Vec::new()))
+            })
+            .expect("all of them");
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    settle_and_check(&heap);
+}
+
 /// Goal: a signal ends a wait for a turn that has a deadline, and nothing was changed.
 /// Method: a thread waits for the turn of a stopped child and is signalled until it answers.
 #[test]

@@ -183,21 +183,37 @@ impl Queue {
         if items.iter().any(|item| item.is_empty()) {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
-        context.retried(|| {
-            allocator::ensure_all(context, &mut rooms)?;
-            let (held, body, head) = self.hold_tail_and_look(context)?;
-            let mut count = 0;
-            for item in items {
-                let done = check_place(body, head, 1).and_then(|()| ends::put(&held, body, item));
-                match done {
-                    Ok(()) => count += 1,
-                    Err(error) if count == 0 => return Err(error),
-                    Err(_) => break,
+        context.retried(|| allocator::ensure_all(context, &mut rooms))?;
+        let mut put = 0;
+        loop {
+            match context.retried(|| self.put_some(context, &items[put..])) {
+                Ok((count, is_all)) if is_all => return Ok(put + count),
+                Ok((count, _)) => put += count,
+                Err(error) if put == 0 => return Err(error),
+                Err(_) => return Ok(put),
+            }
+        }
+    }
+
+    /// Puts items until there is no place, or until a turn is missing that the next one needs. Returns
+    /// how many, and whether a turn was not the reason to end.
+    fn put_some(&self, context: &Context, items: &[&[u8]]) -> Result<(usize, bool)> {
+        let (held, body, head) = self.hold_tail_and_look(context)?;
+        let mut count = 0;
+        let mut is_all = true;
+        for item in items {
+            let done = check_place(body, head, 1).and_then(|()| ends::put(&held, body, item));
+            match done {
+                Ok(()) => count += 1,
+                Err(error) if count == 0 => return Err(error),
+                Err(error) => {
+                    is_all = !matches!(error, Error::Busy { .. });
+                    break;
                 }
             }
-            self.after_put(context.region(), held, count as u32);
-            Ok(count)
-        })
+        }
+        self.after_put(context.region(), held, count as u32);
+        Ok((count, is_all))
     }
 
     #[inline(always)]
