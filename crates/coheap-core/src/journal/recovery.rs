@@ -183,7 +183,7 @@ fn is_victims(region: &Region, word: u64, victim: Incarnation) -> bool {
 }
 
 /// Wakes all sleepers, because any of them may wait for something that the dead process held.
-pub fn wake_everybody(region: &Region) {
+fn wake_everybody(region: &Region) {
     wake_sleepers(region, |_| true);
 }
 

@@ -32,9 +32,6 @@ use super::word::{Signal, Word, word_of};
 use crate::error::{Corrupt, Error, Result};
 use crate::os::{self, FileId, HeapFile, Mapping, failpoint};
 
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Signal>() == size_of::<Word>() && align_of::<Signal>() <= 8);
-
 /// The bytes of one heap as this process sees them.
 #[derive(Debug)]
 pub struct Region {
@@ -301,13 +298,6 @@ impl Region {
         Ok(unsafe { self.resolve(at) })
     }
 
-    /// Returns a signal that a sleeper published.
-    pub fn published_signal(&self, at: u64) -> Result<&Signal, Corrupt> {
-        self.journaled_word(at)?;
-        // SAFETY: a signal is as long and as aligned as the word that is there (asserted above).
-        Ok(unsafe { self.resolve(at) })
-    }
-
     /// Returns the offset of something in this region.
     #[inline(always)]
     pub fn offset_of<T: Plain>(&self, thing: &T) -> u64 {
@@ -411,12 +401,6 @@ impl Region {
     pub fn bump(signal: &Signal) {
         failpoint::hit();
         signal.word.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Door two: makes the caller the watcher of a signal, if the last one is the one it saw.
-    pub fn watch(signal: &Signal, seen: u32, now: u32) -> bool {
-        failpoint::hit();
-        signal.watcher.compare_exchange(seen, now, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Forbids this process to write to the heap: tests count what faults.
