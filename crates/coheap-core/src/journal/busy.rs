@@ -88,7 +88,7 @@ impl Context {
     /// else.
     pub(crate) fn give_grant_back(&self) {
         if let Some(unused) = self.kept.waiting.end_grant() {
-            turn::give(self.region().turn(unused));
+            turn::give(self.region().turn(unused), self.me());
         }
     }
 
@@ -100,7 +100,7 @@ impl Context {
     /// [`Error::Interrupted`] when a signal arrived; [`Error::Corrupt`].
     pub fn wait_for_turn(&self, turn: u32, deadline: u64) -> Result<()> {
         match self.waiting_until(deadline, |context| wait_for(context, turn)) {
-            Ok(()) => turn::give(self.region().turn(turn)),
+            Ok(()) => turn::give(self.region().turn(turn), self.me()),
             Err(Error::Busy { .. }) => {}
             Err(other) => return Err(other),
         }

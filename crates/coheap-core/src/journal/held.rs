@@ -148,7 +148,8 @@ impl<'a> Held<'a> {
     }
 
     fn give_all(&self) {
-        self.turns().for_each(turn::give);
+        let me = self.context.me();
+        self.turns().for_each(|turn| turn::give(turn, me));
     }
 }
 
@@ -156,7 +157,10 @@ impl Drop for Held<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         match (&self.many, self.count) {
-            (None, 1) => turn::give(self.context.region().turn(u32::from(self.few[0]))),
+            (None, 1) => {
+                let turn = self.context.region().turn(u32::from(self.few[0]));
+                turn::give(turn, self.context.me());
+            }
             _ => self.give_all(),
         }
         self.context.highest.set(u32::from(self.below));

@@ -10,6 +10,15 @@
 //! A waiter that finds the owner of a turn dead returns the [`Incarnation`] of the owner. Recovery
 //! is in `journal`, a floor above, and is called from there.
 
+/// Checks what a build with the feature `paranoid` checks; no code in others.
+macro_rules! paranoid {
+    ($condition:expr, $($message:tt)+) => {
+        if cfg!(feature = "paranoid") {
+            assert!($condition, $($message)+);
+        }
+    };
+}
+
 pub mod deadlock;
 mod due;
 pub mod holder;

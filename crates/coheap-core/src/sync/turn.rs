@@ -139,10 +139,11 @@ fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnat
     }
 }
 
-/// Releases a turn.
+/// Releases a turn that the caller holds.
 #[inline(always)]
-pub fn give(turn: &Turn) {
+pub fn give(turn: &Turn, me: Owner) {
     let word = Region::swap(&turn.owner, 0);
+    paranoid!(Owner::of(word) == me, "a turn is not ours: {word:#x}");
     if word & WAITERS != 0 {
         wake_one(turn);
     }

@@ -4,8 +4,9 @@
 //! queue that it was put into. A lock has a word for its holder, found by the lock's own number.
 //!
 //! What always holds: an item is written down before it is put, and a lease or a lock is struck out
-//! before it is given back. So two names in one place are a finding, unless the first one has died or
-//! left the heap meanwhile.
+//! before it is given back. So two names in one place are a finding, unless one of them has died or
+//! left the heap meanwhile: what a process gets just before another of its threads closes the heap is
+//! somebody else's by the time that it is written down.
 
 use crate::books::{Books, Count, PROCESSES, THREADS};
 use crate::item::Home;
@@ -32,6 +33,10 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
+    fn is_attached(self, books: &Books) -> bool {
+        books.is_attached(self.process, self.epoch)
+    }
+
     fn word(self) -> u64 {
         1 << 63 | self.epoch << 32 | (self.process as u64) << 16 | self.thread as u64
     }
@@ -114,11 +119,10 @@ impl Accounts {
     pub(crate) fn lease(&self, books: &Books, serial: u64, holder: Holder) -> Result<(), String> {
         let Some(serial) = self.known(serial)? else { return Ok(()) };
         let before = self.items.get(word_of(serial));
-        if before & IS_REFUSED != 0 || before >= DELIVERY {
+        if (before & IS_REFUSED != 0 || before >= DELIVERY) && holder.is_attached(books) {
             return Err(format!("item {serial} was leased, but its account says {before:#x}"));
         }
-        let last = Holder::of(self.items.swap(word_of(serial) + 1, holder.word()));
-        match last.filter(|last| books.is_attached(last.process, last.epoch)) {
+        match enter(&self.items, word_of(serial) + 1, books, holder) {
             Some(last) => Err(format!("item {serial} was leased, but {last:?} has it")),
             None => Ok(()),
         }
@@ -167,8 +171,7 @@ impl Accounts {
     /// Writes down who holds a lock now.
     pub(crate) fn lock(&self, books: &Books, lock: Home, holder: Holder) -> Result<(), String> {
         let Some(at) = self.lock_row(lock) else { return Ok(()) };
-        let last = Holder::of(self.locks.swap(at + 1, holder.word()));
-        match last.filter(|last| books.is_attached(last.process, last.epoch)) {
+        match enter(&self.locks, at + 1, books, holder) {
             Some(last) => Err(format!("the lock is taken, but {last:?} holds it")),
             None => Ok(()),
         }
@@ -190,6 +193,17 @@ impl Accounts {
             known == 0 || known == number
         })
     }
+}
+
+/// Writes down who has something, and returns who has it already. A holder that is not attached any
+/// more leaves the word as it was.
+fn enter(page: &Page, at: usize, books: &Books, holder: Holder) -> Option<Holder> {
+    let last = page.swap(at, holder.word());
+    if !holder.is_attached(books) {
+        page.replace(at, holder.word(), last);
+        return None;
+    }
+    Holder::of(last).filter(|last| last.is_attached(books))
 }
 
 fn word_of(serial: u64) -> usize {

@@ -80,10 +80,10 @@ fn a_flag_that_is_not_left_up_is_forgotten() {
                     owner(number).bits() | WAITERS,
                     owner(number).bits(),
                 );
-                turn::give(&turn);
+                turn::give(&turn, owner(number));
             })
         });
-        turn::give(&turn);
+        turn::give(&turn, owner(0));
         waiters.into_iter().for_each(|waiter| waiter.join().expect("no waiter panics"));
     });
 }

@@ -30,7 +30,7 @@ fn contend(threads: u32, rounds: u32) {
         for _ in 0..rounds {
             take(&guarded.turn, owner(number));
             guarded.value.add_one();
-            turn::give(&guarded.turn);
+            turn::give(&guarded.turn, owner(number));
         }
     };
     let others: Vec<_> = (1..threads)
@@ -103,7 +103,7 @@ fn an_optimistic_reader_mixes_no_changes_of_one_word() {
             take(turn, owner(me));
             turn::store_one(turn, first, first.get() + 1);
             turn::store_one(turn, second, second.get() + 1);
-            turn::give(turn);
+            turn::give(turn, owner(me));
         };
         let writers: Vec<_> = [1, 2]
             .map(|me| {
@@ -153,7 +153,7 @@ fn a_dead_holders_turn_passes_on() {
                 }
                 assert_eq!(word.get(), 0, "the dead one's store is undone before its turn is free");
                 assert_eq!(turn.sequence.get(), 2);
-                turn::give(turn);
+                turn::give(turn, me);
             })
         };
         let recoverer = {

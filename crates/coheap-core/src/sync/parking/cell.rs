@@ -210,7 +210,7 @@ impl Parked {
     /// Makes an exact swap of the state. Returns `false` if another thread was faster.
     pub(super) fn change<L: Lot>(&self, lot: &L, from: StateWord, to: StateWord) -> bool {
         let Some(cell) = lot.cell(self.cell).filter(|_| self.is_own()) else { return false };
-        super::paranoid!(cell.owner.get() == self.who.bits(), "cell {} is not ours", self.cell);
+        paranoid!(cell.owner.get() == self.who.bits(), "cell {} is not ours", self.cell);
         Region::compare_exchange(&cell.state, from.0, to.0).is_ok()
     }
 

@@ -64,16 +64,6 @@ use crate::memory::Word;
 use crate::memory::layout::{Bell, CONTEXT_COUNT, ParkingCell, TagLine};
 use crate::os;
 
-/// Checks what a build with the feature `paranoid` checks; no code in others.
-macro_rules! paranoid {
-    ($condition:expr, $($message:tt)+) => {
-        if cfg!(feature = "paranoid") {
-            assert!($condition, $($message)+);
-        }
-    };
-}
-use paranoid;
-
 /// A row with its epoch: one thread, or one that had the row before. Its bits are those of an
 /// [`Owner`](crate::sync::Owner).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

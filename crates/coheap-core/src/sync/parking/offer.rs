@@ -15,7 +15,7 @@ use super::bell;
 use super::cell::{Parked, Seen, State};
 use super::tag::{Key, Reason};
 use super::word::{Holder, LockWord, MARK, SHARED, STRICT, WAITERS};
-use super::{Lot, Who, paranoid, ring};
+use super::{Lot, Who, ring};
 use crate::memory::{Region, Word};
 
 const MILLISECOND: u64 = 1_000_000;

@@ -31,7 +31,7 @@ impl Shop {
     pub(crate) fn put(&self, row: u32, count: u32) {
         take(&self.turn, owner(row));
         Region::store(&self.things, self.things.get() + u64::from(count));
-        turn::give(&self.turn);
+        turn::give(&self.turn, owner(row));
         want::made(&self.stage, &self.wants, KEY, Reason::Item, count);
     }
 
@@ -46,7 +46,7 @@ impl Shop {
         if things > 0 {
             Region::store(&self.things, things - 1);
         }
-        turn::give(&self.turn);
+        turn::give(&self.turn, owner(row));
         things > 0
     }
 

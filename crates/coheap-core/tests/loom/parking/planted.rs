@@ -65,7 +65,7 @@ fn a_maker_asks_before_it_publishes() {
         take(&shop.turn, owner(0));
         let is_wanted = want::is_wanted(&shop.wants, Reason::Item);
         Region::store(&shop.things, 1);
-        turn::give(&shop.turn);
+        turn::give(&shop.turn, owner(0));
         if is_wanted {
             ring::ring(&shop.stage, KEY, Reason::Item, 1);
         }

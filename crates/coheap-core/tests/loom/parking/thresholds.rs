@@ -49,7 +49,7 @@ impl Condition {
             Region::store(&self.notified, old);
         }
         turn::close(&self.turn);
-        turn::give(&self.turn);
+        turn::give(&self.turn, owner(7));
         if !dies {
             threshold::ring_notified(&self.stage, KEY, new);
         }

@@ -16,7 +16,7 @@ use crate::memory::Region;
 use crate::memory::layout::{BLOCK_CELLS, ROW_CELLS};
 use crate::os::{self, Wake};
 use crate::sync::parking::bell::{self, Heard};
-use crate::sync::parking::{Key, Manner, Parked, Reason, State, Who, paranoid};
+use crate::sync::parking::{Key, Manner, Parked, Reason, State, Who};
 
 const MILLISECOND: u64 = 1_000_000;
 /// First and longest slice of a wait for which the table has no room.
