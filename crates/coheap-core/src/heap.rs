@@ -62,6 +62,9 @@ struct Shared {
 
 /// How long a fork waits at most for turns, in nanoseconds.
 const PREPARATION: u64 = 1_000_000_000;
+/// How long a process that leaves waits at most for turns, in nanoseconds: others settle what it
+/// could not.
+const PARTING: u64 = 100_000_000;
 
 struct Row {
     shared: Weak<Shared>,
@@ -99,7 +102,18 @@ impl Heap {
     /// [`Error::NotAHeap`], [`Error::OtherFormat`], [`Error::Corrupt`], [`Error::TableFull`], [`Error::Os`]; for a new
     /// heap as [`anonymous`](Self::anonymous).
     pub fn open(options: &Options) -> Result<Self> {
-        named::open(options)
+        named::open(options, None)
+    }
+
+    /// As [`open`](Self::open), but waits at most until `deadline`, in nanoseconds of
+    /// [`os::now`](crate::os::now), for a process that is in a change of the names of the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] at the deadline, [`Error::Interrupted`] when a signal arrived: this process has
+    /// not attached. Else as [`open`](Self::open).
+    pub fn open_until(options: &Options, deadline: u64) -> Result<Self> {
+        named::open(options, Some(deadline))
     }
 
     /// Attaches to the heap whose three files this process inherited: data, life, birth.
@@ -397,8 +411,9 @@ impl Shared {
     }
 
     fn give_back(&self, context: &Context) -> Result<()> {
-        estate::leave(context)?;
-        temporary::part(context, &self.files(), self.path.as_deref())
+        let until = os::now() + PARTING;
+        estate::leave(context, until)?;
+        temporary::part(context, &self.files(), self.path.as_deref(), until)
     }
 
     /// Takes a slot for a child, before this process forks, and enters the child's references in

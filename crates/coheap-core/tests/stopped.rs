@@ -19,8 +19,9 @@ use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, estate
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
-use support::child::{Child, fork, signal};
+use support::child::{Child, End, die, fork, signal};
 use support::objects::{self, heap, integer, settle_and_check};
+use support::page::Page;
 use support::{alone, in_milliseconds, until};
 
 /// How long an operation may wait here, in milliseconds, and what it may take in all.
@@ -295,6 +296,50 @@ fn what_gives_back_does_not_wait() {
     })
     .expect("a heap");
     settle_and_check(heap);
+}
+
+/// Goal: a process that leaves, or dies, beside one that is stopped in a queue goes nevertheless, and
+/// only what belongs to that queue stays on lease until the stopped one goes on.
+/// Method: a child has leases of two queues, one before and one after the other in its list, and
+/// closes the heap or is killed, while another child is stopped with the turn of one of the queues.
+#[test]
+fn who_leaves_beside_a_stopped_process_gives_back_the_rest() {
+    let _alone = alone();
+    for (is_killed, first) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let heap = heap(16);
+        let queues = ["first", "second"].map(|name| objects::bounded_queue(&heap, name, 0, 0));
+        let order = [queues[first], queues[1 - first]];
+        assert_ne!(order[0].handle().turn, order[1].handle().turn);
+        heap.with(|context| order.iter().try_for_each(|queue| queue.put(context, b"job")))
+            .expect("room");
+        let page = Page::new(2);
+        let mut leaver = fork(|| {
+            let lease = |queue: &Queue| {
+                heap.with(|context| queue.lease(context, &mut Vec::new())).map(drop)
+            };
+            let leased = order.iter().try_for_each(lease);
+            page.set(0, 1);
+            until("somebody is stopped", || page.get(1) == 1);
+            let started = Instant::now();
+            let closed = if is_killed { die() } else { heap.close() };
+            i32::from(leased.is_err() || closed.is_err() || started.elapsed() > AT_MOST)
+        });
+        until("both jobs are leased", || page.get(0) == 1);
+        let stopped = stopped(&heap, order[0].handle().turn);
+        page.set(1, 1);
+        let end = leaver.wait_for(AT_MOST);
+        assert!(end == Some(if is_killed { End::Signal(libc::SIGKILL) } else { End::Exit(0) }));
+        let lease = |queue: Queue, milliseconds: u64| {
+            let until = in_milliseconds(milliseconds);
+            heap.with(|context| queue.lease_wait(context, Some(until), &mut Vec::new()))
+        };
+        let refused = lease(order[0], BRIEF).map(drop);
+        assert_eq!(refused, Err(Error::Empty), "somebody is at it");
+        lease(order[1], 5_000).expect("nobody is at the other one");
+        go_on(stopped);
+        lease(order[0], 5_000).expect("the job is there again");
+        settle_and_check(&heap);
+    }
 }
 
 /// Goal: a process that was stopped in a change does not keep others from forking.

@@ -8,10 +8,12 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use coheap_core::error::Error;
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::heap::{Heap, Options};
+use coheap_core::memory::layout::DIRECTORY_TURN;
 use coheap_core::objects::Directory;
 use coheap_core::os::life;
 use coheap_core::sync::life::{State, StateWord};
@@ -19,7 +21,7 @@ use support::child::{Child, End, alarm, die, exit_now, fork, signal};
 use support::objects::map;
 use support::page::Page;
 use support::privilege::{Folder, is_root, skipped};
-use support::{alone, until};
+use support::{alone, in_milliseconds, until};
 
 fn options(folder: &Folder, name: &str) -> Options {
     let mut options = Options::new(name);
@@ -379,4 +381,47 @@ fn killed_creators_leave_nothing() {
     assert_eq!(listing(&folder), expected);
     heap.close().expect("closed");
     assert_eq!(listing(&folder), [""; 0]);
+}
+
+/// Goal: a member that is stopped in the directory keeps nobody from leaving or from making other
+/// heaps, and who opens this one waits as long as he said.
+/// Method: a process is stopped with the turn of the directory. Another member closes the heap, which
+/// may take a second; a stranger waits 50 ms for it, and makes a heap of another name. Once the
+/// stopped one has gone on and left, nothing is there.
+#[test]
+fn a_member_that_is_stopped_keeps_nobody() {
+    let _alone = alone();
+    let folder = Folder::new("stopped");
+    let pages = Page::new(2);
+    let mut other = fork(|| {
+        alarm(60);
+        let heap = Heap::open(&temporary(&folder, "heap")).expect("a heap");
+        pages.set(0, 1);
+        until("somebody is stopped", || pages.get(1) == 1);
+        let started = Instant::now();
+        i32::from(heap.close().is_err() || started.elapsed() > Duration::from_secs(1))
+    });
+    until("the heap is open", || pages.get(0) == 1);
+    let mut stopped = member(&temporary(&folder, "heap"), |heap| {
+        let held = heap.with(|context| {
+            let _held = context.hold(DIRECTORY_TURN)?;
+            signal(std::process::id() as i32, libc::SIGSTOP);
+            Ok(())
+        });
+        i32::from(held.is_err() || heap.close().is_err())
+    });
+    until("it is stopped", || stopped.state() == 'T');
+    pages.set(1, 1);
+    other.must_succeed();
+    let mut stranger = fork(|| {
+        alarm(60);
+        let refused = Heap::open_until(&temporary(&folder, "heap"), in_milliseconds(50));
+        assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+        let made = Heap::open(&temporary(&folder, "another")).expect("a heap of another name");
+        i32::from(made.close().is_err())
+    });
+    stranger.must_succeed();
+    stopped.signal(libc::SIGCONT);
+    stopped.must_succeed();
+    assert_eq!(listing(&folder), Vec::<String>::new());
 }

@@ -91,6 +91,21 @@ impl Rounds {
     }
 }
 
+/// Runs a call outside of any heap that may wait until a time, again and again, and handles signals
+/// meanwhile.
+pub(crate) fn outside<T: Send>(
+    py: Python<'_>,
+    call: impl Fn(u64) -> Result<T> + Send + Sync,
+) -> PyResult<Result<T>> {
+    loop {
+        let until = system::now().saturating_add(SLICE);
+        match py.detach(|| call(until)) {
+            Err(Error::Busy { .. } | Error::Interrupted) => py.check_signals()?,
+            other => return Ok(other),
+        }
+    }
+}
+
 /// One of the slices that a wait is made of, in nanoseconds of `system::now`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice {

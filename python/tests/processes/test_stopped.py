@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,14 @@ def pass_on(jobs: "coheap.WorkQueue[Any]") -> None:
     while True:
         jobs.put(item)
         jobs.get().ack()
+
+
+def name_and_remove(folder: Path) -> None:
+    """Make and remove an object with a name all the time, in a temporary heap."""
+    heap = coheap.open("busy", folder=folder, temporary=True, max_bytes=1 << 20)
+    while True:
+        heap.dict("d")
+        heap.remove("d")
 
 
 @contextmanager
@@ -150,6 +159,16 @@ def test_an_operation_on_a_queue_keeps_its_time(
     work, late = WAITS[name]
     child = children.fork(lambda: pass_on(jobs))
     beside(child, lambda: work(jobs), late)
+    children.kill(child)
+
+
+def test_an_open_hears_signals(children: Children, tmp_path: Path) -> None:
+    """Goal: as above, for the open of a temporary heap in whose directory a member is stopped."""
+    child = children.fork(lambda: name_and_remove(tmp_path))
+    until = time.monotonic() + AT_MOST
+    while not (tmp_path / "coheap.busy").exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    beside(child, lambda: coheap.open("busy", create=False, folder=tmp_path).close(), Alarm)
     children.kill(child)
 
 

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::memory::layout::DIRECTORY_TURN;
 use crate::os::HeapFile;
 
-pub(super) fn open(options: &Options) -> Result<Heap> {
+/// `deadline`: see [`Heap::open_until`]; `None` waits as long as it takes.
+pub(super) fn open(options: &Options, deadline: Option<u64>) -> Result<Heap> {
     const TRIES: u32 = 100;
     let path = options.path()?;
     let mut is_swept = false;
@@ -25,7 +26,7 @@ pub(super) fn open(options: &Options) -> Result<Heap> {
             if let Some(heap) = registry::attached(id) {
                 return Ok(heap);
             }
-            if let Some(heap) = attach(&path)? {
+            if let Some(heap) = attach(&path, deadline)? {
                 return Ok(heap);
             }
         } else if !options.create {
@@ -45,16 +46,18 @@ pub(super) fn open(options: &Options) -> Result<Heap> {
 
 /// Attaches to the file with a name. Returns `None` if the file lost its name meanwhile, or was that
 /// of a temporary heap that has ended.
-fn attach(path: &Path) -> Result<Option<Heap>> {
+fn attach(path: &Path, deadline: Option<u64>) -> Result<Option<Heap>> {
     let Some(files) = find::files(path)? else { return Ok(None) };
-    if temporary::end_if_left(&files, path)? {
+    if temporary::end_if_left(&files, path, deadline)? {
         return Ok(None);
     }
     let id = files.region.file().id()?;
     let heap = Heap::attach(files.clone(), Some(path.to_owned()))?;
-    if !heap.with(|context| temporary::join_found(context, &files, path))? {
+    let joined = heap
+        .with(|context| context.until(deadline, || temporary::join_found(context, &files, path)));
+    if joined != Ok(true) {
         heap.close()?;
-        return Ok(None);
+        return joined.map(|_| None);
     }
     registry::remember(id, &heap);
     Ok(Some(heap))

@@ -60,7 +60,7 @@ fn sweep_pair(folder: &Path, pair: &Beside) -> Result<()> {
             remove_own(&pair.life(folder))
         }
         Data::Temporary => match find::files(&path)? {
-            Some(files) => temporary::end_if_left(&files, &path).map(|_| ()),
+            Some(files) => temporary::end_if_left(&files, &path, Some(0)).map(|_| ()),
             None => Ok(()),
         },
     }

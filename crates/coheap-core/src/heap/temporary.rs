@@ -50,16 +50,31 @@ pub(super) fn join_child(parent: &Member, child: Incarnation) {
 
 /// The process of a context parts from a temporary heap. If nobody else keeps it, its files are
 /// removed.
-pub(super) fn part(context: &Context, files: &Files, path: Option<&Path>) -> Result<()> {
+///
+/// If another process keeps the turn beyond `until`, nobody decides: that process keeps the heap, or
+/// has decided already, and then the next opener finds that the heap has ended.
+pub(super) fn part(
+    context: &Context,
+    files: &Files,
+    path: Option<&Path>,
+    until: u64,
+) -> Result<()> {
     if !is_temporary(&files.region) {
         return Ok(());
     }
-    let _held = context.hold(DIRECTORY_TURN)?;
-    Region::store(&files.region.slot(context.member().slot()).joined, 0);
-    match path {
-        Some(path) if !is_kept(context.member()) => unlink_files(path, files),
-        _ => Ok(()),
+    let parted = || Region::store(&files.region.slot(context.member().slot()).joined, 0);
+    let is_done = context.done_until(until, || {
+        let _held = context.hold(DIRECTORY_TURN)?;
+        parted();
+        match path {
+            Some(path) if !is_kept(context.member()) => unlink_files(path, files),
+            _ => Ok(()),
+        }
+    })?;
+    if !is_done {
+        parted();
     }
+    Ok(())
 }
 
 /// Returns whether another process than that of `member` keeps the heap.
@@ -96,13 +111,19 @@ pub(super) fn join_found(context: &Context, files: &Files, path: &Path) -> Resul
 
 /// Removes the files of a temporary heap if it has ended, and returns whether it has. Nothing else
 /// of the heap is touched, so it may be large or damaged.
-pub(super) fn end_if_left(files: &Files, path: &Path) -> Result<bool> {
+///
+/// # Errors
+///
+/// [`Error::Busy`](crate::Error::Busy) at the deadline; [`Error::Interrupted`](crate::Error::Interrupted).
+pub(super) fn end_if_left(files: &Files, path: &Path, deadline: Option<u64>) -> Result<bool> {
     if !is_temporary(&files.region) {
         return Ok(false);
     }
     let context = Context::claim(enter(files.census()?)?)?;
-    let _held = context.hold(DIRECTORY_TURN)?;
-    end(&context, files, path)
+    context.until(deadline, || {
+        let _held = context.hold(DIRECTORY_TURN)?;
+        end(&context, files, path)
+    })
 }
 
 fn end(context: &Context, files: &Files, path: &Path) -> Result<bool> {

@@ -65,9 +65,21 @@ impl Context {
     /// do now it leaves.
     #[inline]
     pub(crate) fn in_passing(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        match self.kept.waiting.during(0, work) {
-            Err(Error::Busy { .. }) => Ok(()),
-            other => other,
+        unless_busy(self.kept.waiting.during(0, work)).map(|_| ())
+    }
+
+    /// Runs work that others finish if it needs a turn that is not free before `until`. Returns
+    /// whether it is done. It begins again after a signal.
+    pub(crate) fn done_until(
+        &self,
+        until: u64,
+        mut work: impl FnMut() -> Result<()>,
+    ) -> Result<bool> {
+        loop {
+            match self.kept.waiting.during(until, &mut work) {
+                Err(Error::Interrupted) => {}
+                done => return unless_busy(done),
+            }
         }
     }
 
@@ -78,9 +90,15 @@ impl Context {
         patience: &Patience,
         part: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        match patience.deadline() {
-            Some(deadline) => self.kept.waiting.during(deadline, part),
-            None => part(),
+        self.until(patience.deadline(), part)
+    }
+
+    /// Runs an operation as [`waiting_until`](Self::waiting_until), or without a deadline.
+    #[inline]
+    pub(crate) fn until<T>(&self, deadline: Option<u64>, operation: impl FnOnce() -> T) -> T {
+        match deadline {
+            Some(deadline) => self.kept.waiting.during(deadline, operation),
+            None => operation(),
         }
     }
 
@@ -110,6 +128,15 @@ impl Context {
     /// Returns whether this thread holds a turn.
     fn holds_any(&self) -> bool {
         self.highest.get() != 0 || self.kept.waiting.has_grant()
+    }
+}
+
+/// Returns whether work is done: it is not where a turn is missing.
+fn unless_busy(done: Result<()>) -> Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(Error::Busy { .. }) => Ok(false),
+        Err(other) => Err(other),
     }
 }
 

@@ -115,12 +115,16 @@ pub(crate) fn settle_adopted(context: &Context) -> Result<()> {
     settle_list(context, context.member().incarnation(), ReturnReason::Died)
 }
 
-/// Settles the property of this process, which has begun to leave, and all estates.
-pub fn leave(context: &Context) -> Result<()> {
-    settle_list(context, context.member().incarnation(), ReturnReason::Dropped)?;
-    context.member().note_settled();
-    sweep(context)?;
-    allocator::reclaim(context)
+/// Settles the property of this process, which has begun to leave, and all estates. What needs a
+/// turn that somebody keeps beyond `until` is left for others to settle.
+pub fn leave(context: &Context, until: u64) -> Result<()> {
+    let me = context.member().incarnation();
+    if context.done_until(until, || settle_list(context, me, ReturnReason::Dropped))? {
+        context.member().note_settled();
+    }
+    context.done_until(until, || sweep(context).map(|_| ()))?;
+    context.done_until(until, || allocator::reclaim(context))?;
+    Ok(())
 }
 
 /// Settles every estate.
@@ -131,32 +135,26 @@ pub fn settle_all(context: &Context) -> Result<()> {
 /// Settles the estates of a part of the slots. One that needs a turn for which the caller may not
 /// wait stays as it is.
 fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
+    let as_far = |work: &dyn Fn() -> Result<()>| context.done_until(u64::MAX, work);
     let mut has_settled = false;
     for index in (part..context.region().real_slots()).step_by(parts as usize) {
         let slot = context.region().slot(index);
         let word = StateWord(slot.state.acquire());
         let owner = Incarnation { slot: index, epoch: word.epoch() };
         match word.state() {
-            State::Estate => unless_busy(settle(context, owner))?,
+            State::Estate => as_far(&|| settle(context, owner))?,
             State::Leaving if slot.leases.get() != 0 => {
-                unless_busy(settle_list(context, owner, ReturnReason::Dropped))?;
+                as_far(&|| settle_list(context, owner, ReturnReason::Dropped))?
             }
             _ => continue,
-        }
+        };
         has_settled = true;
     }
     if has_settled {
-        unless_busy(husk::dismantle_abandoned(context))?;
+        as_far(&|| husk::dismantle_abandoned(context))?;
         allocator::tidy(context)?;
     }
     Ok(())
-}
-
-fn unless_busy(done: Result<()>) -> Result<()> {
-    match done {
-        Err(Error::Busy { .. }) => Ok(()),
-        other => other,
-    }
 }
 
 /// Settles one estate and frees its slot.
@@ -174,10 +172,25 @@ pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
     Ok(())
 }
 
-/// Settles all records of a process that is dead or leaving.
+/// Settles all records of a process that is dead or leaving. A turn that is missing for one of them
+/// keeps only that one back.
+///
+/// # Errors
+///
+/// [`Error::Busy`] when some are left, because the caller may not wait any longer.
 fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> Result<()> {
-    while ledger::settle_first(context, owner, reason)? {}
-    Ok(())
+    let (mut left, mut busy) = (0, Ok(()));
+    loop {
+        match ledger::settle_next(context, owner, reason, left) {
+            Ok(true) => {}
+            Ok(false) => return busy,
+            Err(error @ Error::Busy { .. }) => {
+                left += 1;
+                busy = Err(error);
+            }
+            Err(other) => return Err(other),
+        }
+    }
 }
 
 /// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be

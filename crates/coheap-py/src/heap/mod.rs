@@ -29,7 +29,7 @@ use crate::lock::{Lock, RLock};
 use crate::object::OpenHeap;
 use crate::queue::WorkQueue;
 use crate::value::Value;
-use crate::{differs, errors};
+use crate::{differs, errors, waiting};
 
 /// A heap that processes share.
 ///
@@ -393,7 +393,7 @@ pub(crate) fn open(
     let max_bytes = checked_size(max_bytes)?;
     let note = if pickle { MADE_WITH_PICKLE } else { MADE_WITHOUT_PICKLE };
     let options = Options { create, max_bytes, temporary, folder, note, ..Options::new(name) };
-    match py.detach(|| Engine::open(&options)) {
+    match waiting::outside(py, |until| Engine::open_until(&options, until))? {
         Ok(engine) => {
             let heap = Heap::new(engine, pickle);
             heap.compare(py, max_bytes, pickle)?;

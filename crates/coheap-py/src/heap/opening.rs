@@ -22,19 +22,19 @@ use crate::lock::{self, Lock, RLock};
 use crate::object::{Object, OpenHeap};
 use crate::queue::WorkQueue;
 use crate::value::{Typecode, Value};
+use crate::waiting;
 
 /// Finds the heap that was pickled.
 fn find(py: Python<'_>, whereabouts: Whereabouts) -> PyResult<OpenHeap> {
     let (path, uuid, pid, descriptors, inodes, is_default, pickle) = whereabouts;
-    let found = py.detach(|| {
-        let address = Address { uuid, pid, descriptors, inodes };
-        match path.map(|path| open_named(Path::new(&path), uuid)) {
-            // The name is gone, but the process that pickled the handle may have the heap open.
-            Some(Err(Error::ObjectGone)) => Engine::at(&address).map_err(|_| Error::ObjectGone),
-            Some(opened) => opened,
-            None => Engine::at(&address),
-        }
-    });
+    let address = Address { uuid, pid, descriptors, inodes };
+    let named = |until| path.as_ref().map(|path| open_named(Path::new(path), uuid, until));
+    let found = waiting::outside(py, |until| match named(until) {
+        // The name is gone, but the process that pickled the handle may have the heap open.
+        Some(Err(Error::ObjectGone)) => Engine::at(&address).map_err(|_| Error::ObjectGone),
+        Some(opened) => opened,
+        None => Engine::at(&address),
+    })?;
     let engine = found.map_err(|error| errors::to_python(py, &error, "a pickled handle"))?;
     let max_bytes = engine.max_bytes();
     let heap = OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } };
@@ -44,15 +44,15 @@ fn find(py: Python<'_>, whereabouts: Whereabouts) -> PyResult<OpenHeap> {
     Ok(heap)
 }
 
-fn open_named(path: &Path, uuid: [u64; 2]) -> Result<Engine> {
+fn open_named(path: &Path, uuid: [u64; 2], until: u64) -> Result<Engine> {
     if let Some(engine) = Engine::attached(uuid) {
         return Ok(engine);
     }
     let file = path.file_name().and_then(|file| file.to_str());
     let name = file.and_then(|file| file.strip_prefix("coheap.")).ok_or(Error::ObjectGone)?;
     let folder = path.parent().map(Path::to_path_buf);
-    let engine = Engine::open(&Options { folder, create: false, ..Options::new(name) });
-    match engine {
+    let options = Options { folder, create: false, ..Options::new(name) };
+    match Engine::open_until(&options, until) {
         Ok(engine) if engine.uuid() == uuid => Ok(engine),
         Ok(_) | Err(Error::NoSuchName) => Err(Error::ObjectGone),
         Err(other) => Err(other),

@@ -209,19 +209,20 @@ fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> 
     Ok(())
 }
 
-/// Settles the first record on the list of a process that is dead or leaving. Returns `false` if
-/// the list is empty. When it returns `true`, the list is shorter, or another thread has changed
-/// it: callers repeat it until it returns `false`.
-pub(crate) fn settle_first(
+/// Settles the record behind the first `skipped` ones on the list of a process that is dead or
+/// leaving. Returns `false` if there is none. When it returns `true`, the list is shorter, or
+/// another thread has changed it.
+pub(crate) fn settle_next(
     context: &Context,
     owner: Incarnation,
     reason: ReturnReason,
+    skipped: u64,
 ) -> Result<bool> {
     let region = context.region();
-    let (at, found) = {
+    let (at, serial, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;
-        let at = region.slot(owner.slot).leases.get();
-        if at == 0 || !record::is_still_to_settle(context, owner) {
+        let Some(at) = nth(region, owner.slot, skipped)? else { return Ok(false) };
+        if !record::is_still_to_settle(context, owner) {
             return Ok(false);
         }
         let record: &Record = region.at(at)?;
@@ -229,16 +230,33 @@ pub(crate) fn settle_first(
             return Err(record::broken(at));
         }
         let is_reference = record.state.get() & Record::REFERENCE != 0;
-        let target = is_reference.then(|| (record.object.get(), record.generation.get()));
-        (at, target.map(|(at, generation)| Handle::any(region, at, generation)))
+        let found = Handle::any(region, record.object.get(), record.generation.get());
+        (at, record.serial.get(), (found, is_reference))
     };
-    let expected = Expected { slot: owner.slot, serial: None };
     match found {
-        None => settle::settle_first(context, owner, reason),
+        (found, false) => settle::settle_listed(context, owner, at, serial, found, reason)?,
         // The record was read under the turn of its list, so only another thread can have changed
         // it by the time `drop_reference` reads it again.
-        Some(found) => drop_reference(context, at, &living(found, at)?.0, &expected),
+        (found, true) => {
+            let expected = Expected { slot: owner.slot, serial: None };
+            drop_reference(context, at, &living(found, at)?.0, &expected)?;
+        }
     }
+    Ok(true)
+}
+
+/// Returns the record behind the first `skipped` ones on the list of a slot, whose turn is held.
+fn nth(region: &Region, slot: u32, skipped: u64) -> Result<Option<u64>> {
+    let mut at = region.slot(slot).leases.get();
+    let mut chain = Chain::new(record::LIST);
+    for _ in 0..skipped {
+        if at == 0 {
+            break;
+        }
+        chain.step(at)?;
+        at = region.at::<Record>(at)?.next.get();
+    }
+    Ok(Some(at).filter(|at| *at != 0))
 }
 
 /// Checks that the object of a record lives, as it must (Ledger.1).

@@ -17,45 +17,30 @@ use crate::objects::wait::ring_everybody;
 use crate::sync::{Due, Incarnation};
 
 use super::record::{
-    MOVE_WORDS, ReturnReason, broken, check_membership, free, is_signed, is_still_to_settle, unlink,
+    MOVE_WORDS, ReturnReason, check_membership, free, is_signed, is_still_to_settle, unlink,
 };
 
-/// Settles the first lease or promise on the list of a process that is dead or leaving. Returns
-/// `false` if the list is empty.
-pub(super) fn settle_first(
+/// Settles a lease or a promise that was on the list of a process that is dead or leaving, unless
+/// another thread has done it since. `found` is its object as it was then.
+pub(super) fn settle_listed(
     context: &Context,
     owner: Incarnation,
+    at: u64,
+    serial: u64,
+    found: Result<(Handle, Kind)>,
     reason: ReturnReason,
-) -> Result<bool> {
-    let region = context.region();
-    let dead = owner.slot;
-    let slot = region.slot(dead);
-    let (at, found) = {
-        let _held = context.hold(SLOT_TURNS + dead)?;
-        let at = slot.leases.get();
-        if at == 0 || !is_still_to_settle(context, owner) {
-            return Ok(false);
-        }
-        let record: &Record = region.at(at)?;
-        if record.state.get() & Record::REFERENCE != 0 {
-            return Ok(true);
-        }
-        (at, Handle::any(region, record.object.get(), record.generation.get()))
-    };
+) -> Result<()> {
     let found = living(found)?;
-    let is_first = |record: &Record| {
-        if slot.leases.get() != at || !is_still_to_settle(context, owner) {
-            // Another process has settled it since the first read.
-            return Ok(false);
-        }
-        // Not on this list: in a damaged heap, the list may lead back to a settled record.
-        if is_signed(record, dead) { Ok(true) } else { Err(broken(at)) }
+    let is_listed = |record: &Record| {
+        Ok(is_still_to_settle(context, owner)
+            && record.serial.get() == serial
+            && is_signed(record, owner.slot))
     };
-    let is_settled = settle(context, dead, at, found, is_first, Some(reason))?;
+    let is_settled = settle(context, owner.slot, at, found, is_listed, Some(reason))?;
     if is_settled && found.is_some() && reason == ReturnReason::Died {
-        Region::add(&region.header().tally.returned, 1);
+        Region::add(&context.region().header().tally.returned, 1);
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Gives a lease or a promise of this process back, unless that is done. Without a reason, the
