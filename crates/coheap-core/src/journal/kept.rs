@@ -14,7 +14,7 @@ use std::cell::{Cell, OnceCell};
 
 use crate::error::{Error, Result};
 use crate::memory::layout::CLASS_ROWS;
-use crate::sync::wait::Interrupted;
+use crate::sync::wait::{InLine, Interrupted};
 
 /// All state that is kept for a thread.
 #[derive(Default)]
@@ -31,6 +31,8 @@ pub(crate) struct Kept {
     pub(crate) waiting: Waiting,
     /// The waits': the last one, if a signal of the system interrupted it.
     pub(crate) interrupted: Cell<Option<Interrupted>>,
+    /// The waits': where the last one stood in line.
+    pub(crate) in_line: Cell<Option<InLine>>,
     /// The transaction's; a thread has one at a time.
     pub(crate) transaction: OwnTransaction,
 }

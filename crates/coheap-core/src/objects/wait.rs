@@ -67,13 +67,16 @@ impl<'a> Wait<'a> {
         if self.parked.is_some() {
             return;
         }
+        let in_line = &self.context.kept.in_line;
         let manner = Manner {
             is_looker: self.is_looker,
             is_untimed: !self.patience.has_deadline(),
+            ticket: in_line.get().and_then(|last| self.patience.ticket(&self.place, last)),
             ..Manner::default()
         };
         let Place { key, reason, waiter, .. } = self.place;
         self.parked = waiter.park(region, key, reason, manner);
+        in_line.set(self.parked.map(|parked| self.patience.in_line(&self.place, parked.ticket)));
         if let (Some(_), Announced::By(wants)) = (&self.parked, self.announced) {
             want::raise(wants, reason);
             // What is looked at next is read after that.
@@ -102,8 +105,17 @@ impl<'a> Wait<'a> {
         }
     }
 
+    /// Ends the wait with an answer. Who has what it waited for has no place in line any more.
+    pub(crate) fn over<T>(self, answer: Result<T>) -> Result<T> {
+        if answer.is_ok() {
+            self.context.kept.in_line.set(None);
+        }
+        answer
+    }
+
     /// Ends the wait of a thread that holds the lock that it waited for.
     pub(crate) fn leave_with_lock(mut self) {
+        self.context.kept.in_line.set(None);
         let region = self.context.region();
         self.patience.leave(region, &self.place);
         if let (Some(parked), Announced::In(lock)) = (self.parked.take(), self.announced) {

@@ -63,6 +63,17 @@ pub struct Interrupted {
     ticks: u32,
 }
 
+/// The place in line of a wait, for when its caller looks at something else for a moment, between two
+/// slices or for a signal, and then goes on with it.
+#[derive(Debug, Clone, Copy)]
+pub struct InLine {
+    key: Key,
+    reason: Reason,
+    /// When the wait began: another one for the same thing began at another time.
+    started: u64,
+    ticket: u64,
+}
+
 /// A wait for the same that begins within this time goes on, in nanoseconds.
 const SAME_WAIT: u64 = 1_000 * MILLISECOND;
 
@@ -172,6 +183,18 @@ impl Patience {
             self.next_tick = before.next_tick;
             self.ticks = before.ticks;
         }
+    }
+
+    /// Returns what is to be kept of this wait, which has this ticket.
+    pub fn in_line(&self, place: &Place<'_>, ticket: u64) -> InLine {
+        InLine { key: place.key, reason: place.reason, started: self.started, ticket }
+    }
+
+    /// Returns the ticket that this wait had before, if `last` is of this wait.
+    pub fn ticket(&self, place: &Place<'_>, last: InLine) -> Option<u64> {
+        let is_same =
+            (last.key, last.reason, last.started) == (place.key, place.reason, self.started);
+        is_same.then_some(last.ticket)
     }
 
     /// Returns whether this wait has slept through its first short slices.

@@ -4,13 +4,16 @@
 //! that there is to see.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::os;
 use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::table::watch;
 use coheap_core::sync::parking::{Manner, Parked, Reason, bell, ring, want};
 
 use super::support::random::Random;
+use super::support::{in_milliseconds, objects, until};
 use super::{heap, key, park, waiter};
 
 const ROWS: u32 = 20;
@@ -129,4 +132,46 @@ fn a_want_bit_comes_down_when_nobody_waits() {
     want::made(region, wants, key(0), Reason::Item, 1);
     assert!(!want::is_wanted(wants, Reason::Item));
     assert!(want::is_wanted(wants, Reason::Place));
+}
+
+/// Goal: who waits in slices, as for a signal now and then, keeps the place in line; who waits anew
+/// gets the last one.
+/// Method: a thread waits for an item in slices of 20 ms; the ticket of its cell is read until it has
+/// been through three of them, and once more when it waits anew.
+#[test]
+fn a_wait_in_slices_keeps_its_place() {
+    let heap = super::heap();
+    let queue = objects::bounded_queue(&heap, "queue", 0, 0);
+    let (slices, waits) = (AtomicU32::new(0), AtomicU32::new(0));
+    let wait_in_slices = || {
+        for _ in 0..2 {
+            let started = os::now();
+            let lease = || {
+                slices.fetch_add(1, Ordering::SeqCst);
+                let until = in_milliseconds(20);
+                heap.with(|context| queue.lease_until(context, started, until, &mut Vec::new()))
+            };
+            while lease().is_err() {}
+            waits.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let tickets = |slices_at_least: u32| {
+        let mut tickets = BTreeSet::new();
+        until("some slices have passed", || {
+            tickets.extend(watch::everybody(heap.region()).map(|seen| seen.ticket));
+            slices.load(Ordering::SeqCst) >= slices_at_least && !tickets.is_empty()
+        });
+        tickets
+    };
+    let put = || heap.with(|context| queue.put(context, b"item")).expect("room");
+    std::thread::scope(|scope| {
+        scope.spawn(wait_in_slices);
+        let first = tickets(4);
+        put();
+        until("it has an item", || waits.load(Ordering::SeqCst) == 1);
+        let second = tickets(slices.load(Ordering::SeqCst) + 3);
+        put();
+        assert_eq!((first.len(), second.len()), (1, 1), "{first:?}, {second:?}");
+        assert!(first < second, "{first:?}, {second:?}");
+    });
 }

@@ -96,6 +96,8 @@ pub struct Manner {
     pub is_one_of_many: bool,
     /// The turns of the object, for a recovery that frees them.
     pub turns: [Option<u16>; 2],
+    /// The ticket of the same wait of this thread, which left for a moment: its place in the line.
+    pub ticket: Option<u64>,
 }
 
 impl Manner {
@@ -117,6 +119,7 @@ impl Manner {
             is_untimed: info & UNTIMED != 0,
             is_one_of_many: info & ONE_OF_MANY != 0,
             turns: [turn(FIRST_TURN), turn(SECOND_TURN)],
+            ticket: None,
         }
     }
 }
@@ -178,7 +181,7 @@ impl Parked {
         manner: Manner,
     ) -> Option<Self> {
         let cell = lot.cell(number)?;
-        let ticket = Region::add(lot.tickets(), 1);
+        let ticket = manner.ticket.unwrap_or_else(|| Region::add(lot.tickets(), 1));
         let state = StateWord(cell.state.get()).next();
         // What a late reader still sees of the last wait, it sees before the words of this one.
         fence(Ordering::Release);

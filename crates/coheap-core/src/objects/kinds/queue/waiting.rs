@@ -173,7 +173,7 @@ impl Queue {
             wait.listen();
             match within(context, wait.patience(), late, &mut *attempt) {
                 Err(error) if error == *late => {}
-                other => return other,
+                other => return wait.over(other),
             }
             if context.kept.transaction.is_open() {
                 return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
@@ -182,9 +182,10 @@ impl Queue {
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::TimedOut => {
                     wait.listen();
-                    return within(context, wait.patience(), late, || {
+                    let last = within(context, wait.patience(), late, || {
                         last_look(context, wait.patience(), attempt)
                     });
+                    return wait.over(last);
                 }
                 Pause::Look | Pause::Interrupted | Pause::OwnerGone => {}
             }
