@@ -17,8 +17,8 @@ use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
     self, Arena, Bell, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry,
     MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, ParkingCell, ParkingHead,
-    QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Slot, Span, SpanMap, TagLine,
-    Tally, Turn,
+    QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Share, Slot, Span, SpanMap,
+    TagLine, Tally, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -82,6 +82,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         }
         QueueSegment { next, places, first, spare }
         Record { next, previous, object, generation, cell, state, serial }
+        Share { holders, turn }
         ParcelHead { info, next, counted, serial, len }
         ParcelReference { object, generation }
         Husk { next, info, parts }

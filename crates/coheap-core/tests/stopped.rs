@@ -367,6 +367,72 @@ fn a_fork_does_not_wait_for_a_stopped_process() {
     settle_and_check(heap);
 }
 
+/// Goal: a child has what its parent refers to, also if a process is stopped in the object while it is
+/// forked; the object ends with the last of them, whoever that is.
+/// Method: a child is stopped with the turn of a map. The process forks a child, which forks another
+/// one. The three give their references up one after the other, in all orders, by a release or by
+/// their end; only the last one finds the map free, and reads it before.
+#[test]
+fn a_child_shares_what_its_parent_could_not_count() {
+    const ORDERS: [[u64; 3]; 6] =
+        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    const TURN: usize = 0;
+    const FREE: usize = 1;
+    let _alone = alone();
+    for (order, ends) in ORDERS.iter().flat_map(|order| [(order, false), (order, true)]) {
+        let heap = heap(16);
+        let made = heap.with(|context| {
+            let (map, reference) = ledger::create(context, &map::Recipe)?;
+            map.set(context, b"key", b"value")?;
+            Ok((map, reference))
+        });
+        let (map, reference) = made.expect("room");
+        let stopped = stopped(&heap, map.handle().turn);
+        let page = Page::new(2);
+        let give_up = |number: u64| {
+            until("it is its turn", || order.get(page.get(TURN) as usize) == Some(&number));
+            if order[2] == number {
+                until("the map is free", || page.get(FREE) == 1);
+                let read = heap.with(|context| map.get(context, b"key", &mut Vec::new()));
+                assert_eq!(read, Ok(true), "{order:?}");
+            }
+            if number == 0 || !ends {
+                heap.with(|context| ledger::release(context, &reference)).expect("no wait");
+            }
+            page.add(TURN, 1);
+        };
+        let free_the_map = || {
+            until("one is left", || page.get(TURN) == 2);
+            go_on(stopped);
+            page.set(FREE, 1);
+        };
+        let mut child = fork(|| {
+            heap.context().expect("a member");
+            let grandchild = fork(|| {
+                give_up(2);
+                0
+            });
+            give_up(1);
+            // It may end later, on its own.
+            std::mem::forget(grandchild);
+            0
+        });
+        if order[2] == 0 {
+            free_the_map();
+            give_up(0);
+        } else {
+            give_up(0);
+            free_the_map();
+        }
+        child.must_succeed();
+        until("the map has ended", || {
+            heap.with(estate::sweep).expect("a sweep");
+            heap.with(|context| map.len(context)) == Err(Error::ObjectGone)
+        });
+        settle_and_check(&heap);
+    }
+}
+
 /// Goal: a call that puts many items puts them all, also where others have the turns of the
 /// allocator in its midst.
 /// Method: threads set and remove long values; a queue without a limit gets 3,000 long items at once.

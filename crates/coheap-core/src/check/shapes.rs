@@ -17,6 +17,7 @@ use crate::memory::layout::{DirectoryValue, Object, ObjectShape, Record};
 use crate::objects::cell::Cell;
 use crate::objects::kinds;
 use crate::objects::ledger::record::RECORD;
+use crate::objects::ledger::share;
 use crate::objects::parcel::{self, Target};
 use crate::objects::walk::{self, Owed, Walk};
 use crate::objects::{directory, husk};
@@ -31,7 +32,12 @@ pub(super) struct Found<'r> {
     owed: BTreeMap<u64, Owed>,
     /// The objects that values refer to and that were not walked yet.
     references: Vec<Target>,
+    /// The shares of references: how many holders were not found yet, and of which object.
+    shares: BTreeMap<u64, (u64, u64)>,
 }
+
+/// What a broken share is called in an error.
+const SHARE: &str = "holders of a shared reference";
 
 impl Walk for Found<'_> {
     fn claim(&mut self, at: u64, room: Room) -> Result<()> {
@@ -51,7 +57,7 @@ impl<'r> Found<'r> {
     /// Begins with the blocks only.
     pub(super) fn new(region: &'r Region, blocks: Blocks) -> Self {
         let (objects, owed, references) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { region, blocks, objects, owed, references }
+        Self { region, blocks, objects, owed, references, shares: BTreeMap::new() }
     }
 
     /// Claims all objects, and returns their number.
@@ -119,6 +125,9 @@ impl<'r> Found<'r> {
         for index in 0..region.real_slots() {
             self.claim_slot(index, &mut others)?;
         }
+        if let Some((at, _)) = self.shares.iter().find(|(_, (left, _))| *left != 0) {
+            return Err(broken(SHARE, *at));
+        }
         for record in &others {
             if record.state.get() & Record::RESERVED == 0 {
                 walk::cell(self, region, Cell::load(&record.cell))?;
@@ -141,7 +150,9 @@ impl<'r> Found<'r> {
                 return Err(broken("list of a slot", at));
             }
             if record.state.get() & Record::REFERENCE != 0 {
-                self.meet_reference((record.object.get(), record.generation.get()))?;
+                if self.is_first_of_share(record)? {
+                    self.meet_reference((record.object.get(), record.generation.get()))?;
+                }
             } else {
                 others.push(record);
             }
@@ -153,6 +164,25 @@ impl<'r> Found<'r> {
             return Err(broken("number of records of a slot", u64::from(index)));
         }
         Ok(())
+    }
+
+    /// Returns whether the object counts a reference for this record: of those with the same share, the
+    /// first.
+    fn is_first_of_share(&mut self, record: &Record) -> Result<bool> {
+        let (at, holders) = share::holders(self.region, record)?;
+        if at == 0 {
+            return Ok(true);
+        }
+        let object = record.object.get();
+        if let Some((left, of)) = self.shares.get_mut(&at) {
+            *left =
+                left.checked_sub(1).filter(|_| *of == object).ok_or_else(|| broken(SHARE, at))?;
+            return Ok(false);
+        }
+        self.blocks.claim(at, share::SHARE)?;
+        let left = holders.checked_sub(1).ok_or_else(|| broken(SHARE, at))?;
+        self.shares.insert(at, (left, object));
+        Ok(true)
     }
 
     /// Claims the object of a reference when it is found for the first time.

@@ -65,7 +65,19 @@ impl Context {
     /// do now it leaves.
     #[inline]
     pub(crate) fn in_passing(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        unless_busy(self.kept.waiting.during(0, work)).map(|_| ())
+        self.in_passing_or((), work)
+    }
+
+    /// As [`in_passing`](Self::in_passing), and returns `missed` if a turn was missing.
+    pub(crate) fn in_passing_or<T>(
+        &self,
+        missed: T,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        match self.kept.waiting.during(0, work) {
+            Err(Error::Busy { .. }) => Ok(missed),
+            other => other,
+        }
     }
 
     /// Runs work that others finish if it needs a turn that is not free before `until`. Returns
@@ -78,7 +90,8 @@ impl Context {
         loop {
             match self.kept.waiting.during(until, &mut work) {
                 Err(Error::Interrupted) => {}
-                done => return unless_busy(done),
+                Err(Error::Busy { .. }) => return Ok(false),
+                done => return done.map(|()| true),
             }
         }
     }
@@ -128,15 +141,6 @@ impl Context {
     /// Returns whether this thread holds a turn.
     fn holds_any(&self) -> bool {
         self.highest.get() != 0 || self.kept.waiting.has_grant()
-    }
-}
-
-/// Returns whether work is done: it is not where a turn is missing.
-fn unless_busy(done: Result<()>) -> Result<bool> {
-    match done {
-        Ok(()) => Ok(true),
-        Err(Error::Busy { .. }) => Ok(false),
-        Err(other) => Err(other),
     }
 }
 

@@ -95,13 +95,21 @@ plain! {
         pub object: Word,
         /// Its generation.
         pub generation: Word,
-        /// The item.
+        /// The item; of a reference, the offset of its share, or 0.
         pub cell: CellWords,
         /// Attempts in the low half; bits 32..40 why it came back; bit 40: a promised place; bit 41: a
         /// reference; bits 48.. the slot that has it, plus one.
         pub state: Word,
         /// Number that no other record has; the references of a forked child have those of its parent.
         pub serial: Word,
+    }
+
+    /// References of several processes that their object counts as one.
+    pub struct Share: 16 {
+        /// How many records name it.
+        pub holders: Word,
+        /// The turn that guards it.
+        pub turn: Word,
     }
 }
 

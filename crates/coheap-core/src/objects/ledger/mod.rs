@@ -7,7 +7,7 @@
 //! What always holds:
 //!
 //! - **Ledger.1** The number of references of a nameless object equals the number of records that
-//!   name it; both change in one change, under the turns of object and slot.
+//!   name it (those of a `share` count as one); both change in one change, under all their turns.
 //! - **Ledger.2** Before a child runs, it has a record for each reference of its parent, with the
 //!   same serial number. A reference that it inherited as a copy of memory finds its own record.
 //!
@@ -17,6 +17,7 @@
 pub mod parcel;
 pub(crate) mod record;
 mod settle;
+pub(crate) mod share;
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};
@@ -53,7 +54,7 @@ impl Reference {
 /// Words that a new reference saves at most.
 const LINK_WORDS: usize = allocator::TAKE_WORDS + MOVE_WORDS;
 /// Words that releasing one saves at most.
-const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS;
+const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS + allocator::GIVE_WORDS;
 
 /// Creates an object without a name, and the first reference to it.
 ///
@@ -169,7 +170,8 @@ pub(crate) fn settle_due(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Enters the references of this process in the slot of a child that is about to be forked.
+/// Enters the references of this process in the slot of a child that is about to be forked. It does
+/// not wait for the turn of an object: a reference to one whose turn is missing is shared.
 ///
 /// # Errors
 ///
@@ -178,7 +180,9 @@ pub(crate) fn settle_due(context: &Context) -> Result<()> {
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let mut answer = Ok(());
     for (serial, at) in own_references(context)? {
-        match bequeath_one(context, child, serial, at) {
+        let counted = context.in_passing_or(false, || bequeath_one(context, child, serial, at))?;
+        let entered = if counted { Ok(()) } else { share::lend(context, child, serial, at) };
+        match entered {
             // The other objects may be free.
             Err(busy @ Error::Busy { .. }) => answer = Err(busy),
             other => other?,
@@ -187,26 +191,30 @@ pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     answer
 }
 
-/// Enters the reference that the record at `at` is, unless another thread has released it.
-fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> Result<()> {
+/// Enters the reference that the record at `at` is, unless another thread has released it. Returns
+/// `false` if it is shared already.
+fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> Result<bool> {
     let region = context.region();
     let own = context.member().slot();
     let record: &Record = region.at(at)?;
     let found = Handle::any(region, record.object.get(), record.generation.get());
-    let Ok((handle, _)) = found else { return Ok(()) };
+    let Ok((handle, _)) = found else { return Ok(true) };
     allocator::ensure(context, RECORD, 1)?;
     let turns = [handle.turn, SLOT_TURNS + own, SLOT_TURNS + child.slot];
     let held = context.hold_all(&turns)?;
     // The record may serve another purpose by now.
     if !(Expected { slot: own, serial: Some(serial) }).is_met_by(record, &handle) {
-        return Ok(());
+        return Ok(true);
+    }
+    if share::of(region, record)?.is_some() {
+        return Ok(false);
     }
     let object = handle.object(region)?;
     let mut change = Change::begin(&held, LINK_WORDS)?;
     change.set(&object.references, object.references.get().wrapping_add(1));
     enter(&mut change, child.slot, &handle, serial)?;
     change.commit();
-    Ok(())
+    Ok(true)
 }
 
 /// Settles the record behind the first `skipped` ones on the list of a process that is dead or
@@ -291,7 +299,10 @@ fn drop_reference(
     handle: &Handle,
     expected: &Expected,
 ) -> Result<bool> {
-    let left = context.retried(|| count_one_less(context, at, handle, expected))?;
+    let left = context.retried(|| match share::leave(context, at, handle, expected)? {
+        true => Ok(None),
+        false => count_one_less(context, at, handle, expected),
+    })?;
     if left == Some(0) {
         husk::dismantle(context)?;
     }
@@ -308,14 +319,23 @@ fn count_one_less(
     expected: &Expected,
 ) -> Result<Option<u64>> {
     let region = context.region();
-    let turns = [handle.turn, handle.second_turn, SLOT_TURNS + expected.slot];
+    let record: &Record = region.at(at)?;
+    let own = SLOT_TURNS + expected.slot;
+    // Without a turn: a record that serves another purpose by now has no share that can be read.
+    let known = share::of(region, record).ok().flatten();
+    let turns = [handle.turn, handle.second_turn, own, known.map_or(own, |share| share.turn)];
     let held = context.hold_all(&turns)?;
     if expected.serial.is_some() && record::check_membership(context).is_err() {
         return Ok(None);
     }
-    let record: &Record = region.at(at)?;
     if !expected.is_met_by(record, handle) {
         return Ok(None);
+    }
+    let share = share::of(region, record)?;
+    let is_alone = share.map_or(Ok(true), |share| share::is_last(region, share))?;
+    if share != known || !is_alone {
+        // It was lent to a child meanwhile: begin again.
+        return Err(Error::Busy { turn: own });
     }
     let object = living(handle.object(region), at)?;
     let left = object.references.get().saturating_sub(1);
@@ -324,6 +344,9 @@ fn count_one_less(
         birth::ensure_end(context, handle, kind)?;
     }
     let mut change = Change::begin(&held, RELEASE_WORDS)?;
+    if let Some(share) = share {
+        share::end(&mut change, share)?;
+    }
     record::unlink(&mut change, region.slot(expected.slot), record)?;
     change.set(&record.state, 0);
     allocator::give(&mut change, RECORD, at)?;

@@ -6,8 +6,11 @@
 //!
 //! Not here: how objects of each kind are made without a name (`kinds`).
 
+use std::sync::mpsc;
+
 use coheap_core::AnyObject;
 use coheap_core::error::Result;
+use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Context;
 use coheap_core::objects::{Reference, ledger, map, queue};
 
@@ -49,6 +52,28 @@ fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
     queue.lease(context, &mut Vec::new()).map(|_| ())
 }
 
+/// Forks while another thread has the turn of the parent's object: the child shares the reference.
+fn lend(stage: &Stage) -> Result<()> {
+    let Some(reference) = inherited(stage) else { return Ok(()) };
+    let (heap, turn) = (stage.heap.clone(), reference.handle().turn);
+    let (is_held, held) = mpsc::channel();
+    let (forked, is_forked) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(move || {
+            heap.with(|context| {
+                let _held = context.hold(turn)?;
+                let _ = is_held.send(());
+                let _ = is_forked.recv();
+                Ok(())
+            })
+        });
+        let _ = held.recv();
+        let done = membership::fork(stage);
+        drop(forked);
+        holder.join().expect("no panic").and(done)
+    })
+}
+
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(
         &["ledger::claim", "AnyObject::find", "ledger::references"],
@@ -81,6 +106,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["ledger::bequeath"], "by a fork", LEDGERS, NAMELESS, |stage, _| {
         membership::fork(stage)
     }),
+    Operation::new(&["ledger::bequeath"], "shared", LEDGERS, NAMELESS, |stage, _| lend(stage)),
+    Operation::new(&["ledger::bequeath"], "shared again", LEDGERS, NAMELESS, |stage, _| {
+        membership::fork(stage)
+    })
+    .prepared(|stage, _| lend(stage)),
+    Operation::new(&["ledger::release"], "shared", LEDGERS, NAMELESS, |stage, context| {
+        inherited(stage).map_or(Ok(()), |known| ledger::release(context, &known))
+    })
+    .prepared(|stage, _| lend(stage)),
     Operation::new(&["Heap::close"], "with references", LEDGERS, NAMELESS, |stage, _| {
         stage.heap.close()
     })
