@@ -144,7 +144,7 @@ pub(super) fn take(context: &Context, index: u32) -> Result<()> {
     if take_soon(context, index) {
         return Ok(());
     }
-    if !context.holds_any() {
+    if !context.holds_any() || defect(Mistake::SleepHoldingTurn) {
         return wait_for(context, index);
     }
     if context.kept.waiting.rounds() >= ROUNDS {
