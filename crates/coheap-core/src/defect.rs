@@ -85,6 +85,42 @@ mistakes! {
     NeverCountDown,
     /// A change of a single word leaves the sequence alone: readers mix it with the next.
     SingleWordKeepsSequence,
+    /// Who waits for an object is not rung when it is removed.
+    RingNobodyAtRemoval,
+    /// A lock is taken whatever its generation: who is late has that of the next object.
+    TakeAnyGeneration,
+    /// Who needs a second turn sleeps for it, and keeps the first one from others.
+    SleepHoldingTurn,
+    /// An offered lock is kept for a thread that may be stopped, however long.
+    OfferForEver,
+    /// Who leaves a wait does not look whether it has just been offered the lock.
+    LeaveOfferBehind,
+    /// A want-bit comes down without another look: who came meanwhile is never rung.
+    LowerWithoutLook,
+    /// A want-bit goes up after the last look: what was made between is slept through.
+    WantAfterLook,
+    /// Who was rung and leaves without taking does not ring the next one.
+    KeepRing,
+    /// A ring that woke nobody counts as one that was heard.
+    CountFutileRing,
+    /// Nobody rings for what a dead process made before it could ring.
+    ForgetDeadMaker,
+    /// A forked child takes the waits of its parent for its own.
+    ChildIsWaiter,
+    /// A watcher that leaves does not hand its role over.
+    KeepWatch,
+    /// A wait that a signal interrupts begins anew, and never finds what takes time.
+    BeginAnewAfterSignal,
+    /// What cannot be read of a process counts as its death.
+    UnreadableIsDeath,
+    /// A process that leaves frees its slot, and rows of its threads still name it.
+    FreeSlotWithRows,
+    /// A thread whose process has left may still lease and refer: it stays for ever.
+    RecordAfterLeaving,
+    /// A fork enters references without looking whether they are still the parent's.
+    BequeathUnseen,
+    /// A temporary heap that only the dead kept is found again.
+    KeepTemporaryOfDead,
 }
 
 /// Returns whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or

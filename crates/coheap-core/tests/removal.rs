@@ -12,8 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
+use coheap_core::memory::layout::{Record, SLOT_TURNS};
 use coheap_core::objects::mutex::Acquired;
 use coheap_core::objects::{Directory, Lockable, Map, Mutex, Queue, Typed, ledger, map, mutex};
+use coheap_core::sync::owner::WAITERS;
+use coheap_core::sync::parking::table::waiter::Waiter;
+use coheap_core::sync::parking::{Key, Manner, Reason, Who, bell};
 use coheap_core::transaction::Transaction;
 
 use support::objects::{self, heap, object, settle_and_check};
@@ -144,6 +149,36 @@ fn a_removal_ends_every_wait() {
     settle_and_check(&heap);
 }
 
+/// Goal: a removal rings all who wait for the object, whatever for, and nobody else.
+/// Method: rows that no thread has wait for a queue in each way, and one for another queue; nobody
+/// sleeps, so nobody but the removal rings.
+#[test]
+fn a_removal_rings_everybody() {
+    let _alone = alone();
+    let heap = heap(4);
+    let region = heap.region();
+    let (queue, other) = (objects::queue(&heap, "queue"), objects::queue(&heap, "other"));
+    let wait = |number: u32, of: &Queue, reason: Reason| {
+        let row = 4 + number;
+        while region.real_rows() <= row {
+            region.grow_rows(region.real_rows()).expect("memory");
+        }
+        let waiter = Waiter::new(Who { row, epoch: 1 });
+        waiter.hush(region);
+        let key = Key { at: of.handle().at, generation: of.handle().generation };
+        waiter.park(region, key, reason, Manner::default()).expect("room");
+        row
+    };
+    let rows: Vec<u32> =
+        (0..).zip(Reason::ALL).map(|(number, reason)| wait(number, &queue, reason)).collect();
+    let others = wait(rows.len() as u32, &other, Reason::Item);
+    let is_up = |row: &u32| bell::is_up(region.bell(*row));
+    assert!(!rows.iter().any(is_up));
+    heap.with(|context| Directory.remove(context, "queue")).expect("it is there");
+    assert!(rows.iter().all(is_up), "{:?}", rows.iter().map(is_up).collect::<Vec<_>>());
+    assert!(!is_up(&others));
+}
+
 /// Goal: in a transaction, an object that was removed is not its successor.
 /// Method: a queue is removed and another one made in its header; in one transaction an item is put
 /// into the new one and then into the old one. The second is refused, and nothing reaches the new
@@ -212,5 +247,55 @@ fn a_fork_beside_threads_that_release_enters_no_wrong_reference() {
         is_over.store(true, Ordering::Relaxed);
     });
     heap.with(|context| Directory.remove(context, "queue")).expect("it is there");
+    settle_and_check(&heap);
+}
+
+/// Goal: a reference that a thread gives up while another one forks is not entered for the child,
+/// whatever its record serves then.
+/// Method: the fork has read the list and waits for the child's turn; meanwhile the second reference
+/// is released and its record becomes a lease of a queue. The child gets the first one only.
+#[test]
+fn a_fork_passes_over_a_record_that_has_changed() {
+    let _alone = alone();
+    let heap = heap(4);
+    let queue = objects::queue(&heap, "queue");
+    let context = heap.context().expect("a context");
+    let [(_, second), (kept, _)] =
+        [(); 2].map(|()| ledger::create(&context, &map::Recipe).expect("room"));
+    let own = heap.region().slot(context.member().slot());
+    let references = || heap.with(|context| ledger::references(context, &queue.handle()));
+    let before = references();
+    // The list begins with the newest record, which names the older one.
+    let newest: &Record = heap.region().at(own.leases.get()).expect("a record");
+    let record = newest.next.get();
+    let unborn = context.member().expect_child().expect("a look").expect("a slot");
+    let child = unborn.incarnation();
+    let turn = SLOT_TURNS + child.slot;
+    std::thread::scope(|scope| {
+        let held = context.hold(turn).expect("free");
+        let fork = scope.spawn(|| heap.with(|context| ledger::bequeath(context, child)));
+        let owner = &heap.region().turn(turn).owner;
+        until("the fork waits", || owner.get() & WAITERS != 0);
+        let release = || {
+            heap.with(|context| ledger::release(context, &second))?;
+            (0..1_000).try_for_each(|_| {
+                if own.leases.get() == record {
+                    return Ok(());
+                }
+                heap.with(|context| queue.put(context, b"item"))?;
+                heap.with(|context| queue.lease(context, &mut Vec::new()).map(drop))
+            })
+        };
+        scope.spawn(release).join().expect("calm").expect("room");
+        assert_eq!(own.leases.get(), record, "the record is not used again");
+        drop(held);
+        fork.join().expect("calm").expect("room");
+    });
+    assert_eq!(references(), before, "the queue has a reference more");
+    let listed = heap.region().slot(child.slot).lease_count.get();
+    assert_eq!(listed, 1);
+    let of_kept = heap.with(|context| ledger::references(context, &kept.handle()));
+    assert_eq!(of_kept, Ok(2));
+    drop((unborn, context));
     settle_and_check(&heap);
 }

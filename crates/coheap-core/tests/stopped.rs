@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use coheap_core::Context;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::heap::floors::ContextFloors;
-use coheap_core::memory::layout::{ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, SPAN_TURN};
+use coheap_core::heap::floors::{ContextFloors, HeapFloors as _};
+use coheap_core::memory::layout::{ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, Object, SPAN_TURN};
 use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, estate, ledger, map};
 use coheap_core::os;
+use coheap_core::sync::owner::WAITERS;
+use coheap_core::sync::parking::{Reason, want};
 use coheap_core::transaction::Transaction;
 
 use support::child::{Child, End, die, fork, signal};
@@ -185,6 +187,31 @@ fn a_time_out_of_a_queue_holds_beside_a_stopped_process() {
         go_on(child);
     }
     settle_and_check(&world.heap);
+}
+
+/// Goal: who waits has said so before it looks: what is made after its look is rung for.
+/// Method: a child is stopped with the end of an empty queue, so a look of a thread that waits does
+/// not end before that goes on; the want-bit is read meanwhile.
+#[test]
+fn who_looks_has_said_that_it_waits() {
+    let _alone = alone();
+    let heap = heap(4);
+    let empty = objects::queue(&heap, "empty");
+    let object: &Object = heap.region().at(empty.handle().at).expect("a header");
+    let turn = heap.region().turn(empty.handle().turn);
+    let child = stopped(&heap, empty.handle().turn);
+    assert!(!want::is_wanted(&object.wants, Reason::Item));
+    std::thread::scope(|scope| {
+        let get = || heap.with(|context| empty.get_wait(context, None, &mut Vec::new()));
+        let waiter = scope.spawn(get);
+        until("it sleeps in a look", || turn.owner.get() & WAITERS != 0);
+        let is_wanted = want::is_wanted(&object.wants, Reason::Item);
+        go_on(child);
+        heap.with(|context| empty.put(context, b"item")).expect("room");
+        assert_eq!(waiter.join().expect("calm"), Ok(()));
+        assert!(is_wanted, "it looks, and has not said that it waits");
+    });
+    settle_and_check(&heap);
 }
 
 /// Goal: a thread that waits for a turn holds no other one.

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::files::unlink_files;
 use super::{Files, create, enter};
+use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::Context;
 use crate::memory::Region;
@@ -127,7 +128,8 @@ pub(super) fn end_if_left(files: &Files, path: &Path, deadline: Option<u64>) -> 
 }
 
 fn end(context: &Context, files: &Files, path: &Path) -> Result<bool> {
-    let has_ended = is_temporary(&files.region) && !is_kept(context.member());
+    let is_left = is_temporary(&files.region) && !is_kept(context.member());
+    let has_ended = is_left && !defect(Mistake::KeepTemporaryOfDead);
     if has_ended {
         unlink_files(path, files)?;
     }

@@ -65,17 +65,8 @@ impl Context {
     /// do now it leaves.
     #[inline]
     pub(crate) fn in_passing(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.in_passing_or((), work)
-    }
-
-    /// As [`in_passing`](Self::in_passing), and returns `missed` if a turn was missing.
-    pub(crate) fn in_passing_or<T>(
-        &self,
-        missed: T,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
         match self.kept.waiting.during(0, work) {
-            Err(Error::Busy { .. }) => Ok(missed),
+            Err(Error::Busy { .. }) => Ok(()),
             other => other,
         }
     }
@@ -175,7 +166,7 @@ pub(super) fn take(context: &Context, index: u32) -> Result<()> {
     if take_soon(context, index) {
         return Ok(());
     }
-    if !context.holds_any() {
+    if !context.holds_any() || defect(Mistake::SleepHoldingTurn) {
         return wait_for(context, index);
     }
     if context.kept.waiting.rounds() >= ROUNDS {

@@ -7,6 +7,7 @@
 //! way.
 
 use crate::allocator::{self, Room};
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::kind::Kind;
@@ -80,6 +81,8 @@ impl Ended {
             let generation = key.generation.wrapping_add(1);
             header::free_locks(region, object, Key { generation, ..key });
         }
-        ring_everybody(region, key.at);
+        if !defect(Mistake::RingNobodyAtRemoval) {
+            ring_everybody(region, key.at);
+        }
     }
 }

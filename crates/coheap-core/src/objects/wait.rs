@@ -10,6 +10,7 @@
 //!
 //! Not here: what is looked at, and who rings.
 
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::layout::Object;
@@ -77,8 +78,15 @@ impl<'a> Wait<'a> {
         let Place { key, reason, waiter, .. } = self.place;
         self.parked = waiter.park(region, key, reason, manner);
         in_line.set(self.parked.map(|parked| self.patience.in_line(&self.place, parked.ticket)));
+        if !defect(Mistake::WantAfterLook) {
+            self.want();
+        }
+    }
+
+    /// Says in the want-bits that somebody waits.
+    fn want(&self) {
         if let (Some(_), Announced::By(wants)) = (&self.parked, self.announced) {
-            want::raise(wants, reason);
+            want::raise(wants, self.place.reason);
             // What is looked at next is read after that.
             fence(Ordering::SeqCst);
         }
@@ -91,6 +99,9 @@ impl<'a> Wait<'a> {
     ///
     /// [`Error::Interrupted`]; [`Error::Closed`].
     pub(crate) fn sleep(&mut self, possession: Possession) -> Result<Pause> {
+        if defect(Mistake::WantAfterLook) {
+            self.want();
+        }
         let at_most = match self.parked {
             Some(_) => u64::MAX,
             None => {

@@ -17,6 +17,7 @@ use super::holder::{self, Holder};
 use super::row::RowWord;
 use super::tickers::{Candidate, Elected, TICK};
 use super::{Member, Owner};
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::{Ordering, Region, Word, fence};
 use crate::os::{self, Wake};
@@ -177,7 +178,7 @@ impl Patience {
     pub fn go_on(&mut self, place: &Place<'_>, before: Interrupted) {
         let is_same =
             before.thing == place.thing() && self.started.saturating_sub(before.at) < SAME_WAIT;
-        if is_same {
+        if is_same && !defect(Mistake::BeginAnewAfterSignal) {
             self.started = self.started.min(before.started);
             self.next_watch = before.next_watch;
             self.next_tick = before.next_tick;
@@ -224,7 +225,7 @@ impl Patience {
 
     /// Ends the wait. A watcher leaves its role to another thread that waits for the same thing.
     pub fn leave(&mut self, region: &Region, place: &Place<'_>) {
-        if let Some(stamp) = self.watched_at.take() {
+        if let Some(stamp) = self.watched_at.take().filter(|_| !defect(Mistake::KeepWatch)) {
             let lost = u64::from(stamp.wrapping_sub(1_000_000));
             if Region::compare_exchange(place.watch, u64::from(stamp), lost).is_ok() {
                 ring::ring(region, place.key, place.reason, 1);

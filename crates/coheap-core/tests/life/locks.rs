@@ -4,13 +4,18 @@
 //! strict lock is refused to everybody until it is recovered.
 
 use coheap_core::Kind;
+use coheap_core::Typed as _;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
+use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::memory::layout::Object;
 use coheap_core::objects::RecursiveMutex;
 use coheap_core::objects::mutex::{Acquired, Traits};
 use coheap_core::objects::recursive_mutex;
 use coheap_core::objects::{Directory, Mutex, mutex, value};
 use coheap_core::os;
+use coheap_core::sync::parking::table::waiter::Waiter;
+use coheap_core::sync::parking::{Key, Manner, Reason, Who, bell};
 
 use crate::support::child::{End, fork};
 use crate::support::objects::{heap, mutex, object, value};
@@ -171,4 +176,33 @@ fn a_name_is_one_kind_of_lock() {
         heap.with(|context| Directory.remove(context, name)).expect("it is there");
     }
     heap.with(coheap_core::check::check).expect("a whole heap");
+}
+
+/// Goal: whoever waits for a lock and looks whether its holder lives leaves that to another one.
+/// Method: a thread waits until its time is up, beside a row that no thread has; nobody lets go of the
+/// lock, so only who leaves can have rung that row.
+#[test]
+fn who_stops_watching_a_lock_rings_the_next() {
+    let _alone = alone();
+    let heap = heap(4);
+    let region = heap.region();
+    let lock = mutex(&heap, "lock");
+    heap.with(|context| lock.lock(context, None)).expect("free");
+    let handle = lock.handle();
+    let who = Who { row: 9, epoch: 1 };
+    while region.real_rows() <= who.row {
+        region.grow_rows(region.real_rows()).expect("memory");
+    }
+    let next = Waiter::new(who);
+    next.hush(region);
+    let key = Key { at: handle.at, generation: handle.generation };
+    next.park(region, key, Reason::Lock, Manner::default()).expect("room");
+    let wait = || heap.with(|context| lock.lock(context, Some(in_milliseconds(500))));
+    let late = std::thread::scope(|scope| scope.spawn(wait).join().expect("calm"));
+    assert_eq!(late, Err(Error::TimedOut));
+    assert!(bell::is_up(region.bell(who.row)), "the next one is not rung");
+    let object: &Object = region.at(handle.at).expect("a header");
+    let now = (os::now() / 1_000_000) as u32;
+    let age = now.wrapping_sub(object.watch.get() as u32);
+    assert!(age > 100_000, "the watch is not vacant: {age} ms");
 }

@@ -13,7 +13,7 @@ use coheap_core::os;
 use coheap_core::sync::parking::offer::{Lock, Took};
 use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::word::{Holder, LockWord};
-use coheap_core::sync::parking::{Manner, Reason};
+use coheap_core::sync::parking::{Key, Manner, Reason};
 
 use super::{DIRECTORY, heap, waiter};
 
@@ -142,7 +142,7 @@ fn an_offer_to_nobody_lapses() {
     };
     let parked = offer(&heap);
     let begin = os::now();
-    assert!(take(region, &other, u64::MAX));
+    assert!(take(region, &other, begin + 5_000 * MILLISECOND), "it does not lapse");
     assert!(os::now() - begin >= 2 * MILLISECOND, "the offer stood for a while");
     assert!(lock.release(region, other.who()));
     assert!(!lock.leave_without(region, &parked));
@@ -152,6 +152,31 @@ fn an_offer_to_nobody_lapses() {
     assert!(matches!(lock.take(region, other.who(), true, os::now()), Took::Yes(_)));
     assert!(lock.release(region, other.who()));
     absent.end(region, parked, false);
+}
+
+/// Goal: who comes late takes nothing of the object that has the header next.
+/// Method: the word is free, then offered to the row, as that of the next generation; each way to
+/// take a lock is tried with the key of the one before.
+#[test]
+fn the_lock_of_a_successor_is_not_taken() {
+    let heap = heap();
+    let region = heap.region();
+    let (late, lock) = (waiter(&heap, 0), free_lock(region));
+    let next = Key { generation: DIRECTORY.generation + 2, ..DIRECTORY };
+    let me = late.who();
+    let free = LockWord::free(next);
+    let offered = free.offered_to(me.row, next, os::now() / MILLISECOND);
+    for word in [free, offered] {
+        let parked = late.park(region, lock.key, Reason::Lock, Manner::default()).expect("room");
+        Region::swap(lock.word, word.0);
+        for is_try in [true, false] {
+            assert_eq!(lock.take(region, me, is_try, os::now()), Took::Gone);
+        }
+        assert!(!lock.take_fairly(region, me, os::now()));
+        assert!(!lock.leave_without(region, &parked));
+        late.end(region, parked, false);
+        assert_eq!(lock.word.get(), word.0);
+    }
 }
 
 /// Goal: who leaves while it is offered the lock has it.

@@ -3,14 +3,17 @@
 //! What always holds: nobody sleeps here, so each ring wakes nobody, and which bells are up is all
 //! that there is to see.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::memory::layout::{BUCKET_COUNT, Bell, ParkingCell, TagLine};
+use coheap_core::memory::{Region, Word};
 use coheap_core::os;
 use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::table::watch;
-use coheap_core::sync::parking::{Manner, Parked, Reason, bell, ring, want};
+use coheap_core::sync::parking::{Lot, Manner, Parked, Reason, bell, ring, want};
 
 use super::support::random::Random;
 use super::support::{in_milliseconds, objects, until};
@@ -174,4 +177,82 @@ fn a_wait_in_slices_keeps_its_place() {
         assert_eq!((first.len(), second.len()), (1, 1), "{first:?}, {second:?}");
         assert!(first < second, "{first:?}, {second:?}");
     });
+}
+
+/// The table of a heap, where something happens the first time that a line behind a bucket is read.
+struct Interrupted<'a, F: FnOnce()> {
+    region: &'a Region,
+    meanwhile: RefCell<Option<F>>,
+}
+
+impl<F: FnOnce()> Lot for Interrupted<'_, F> {
+    fn bell(&self, row: u32) -> Option<&Bell> {
+        Lot::bell(self.region, row)
+    }
+
+    fn cell(&self, number: u32) -> Option<&ParkingCell> {
+        self.region.cell(number)
+    }
+
+    fn line(&self, number: u32) -> Option<&TagLine> {
+        if number >= BUCKET_COUNT {
+            if let Some(meanwhile) = self.meanwhile.take() {
+                meanwhile();
+            }
+        }
+        self.region.line(number)
+    }
+
+    fn new_line(&self) -> Option<u32> {
+        self.region.new_line()
+    }
+
+    fn tickets(&self) -> &Word {
+        self.region.tickets()
+    }
+
+    fn generation(&self, at: u64) -> Option<u64> {
+        Lot::generation(self.region, at)
+    }
+}
+
+/// Goal: who comes while a maker takes the want-bit down is rung, and finds the bit up.
+/// Method: eight waits for places fill a line and begin the next one; the first of them leaves. As a
+/// maker of an item reads the second line, a thread that waits for items registers in the first.
+#[test]
+fn who_comes_while_a_want_bit_comes_down_is_rung() {
+    let heap = heap();
+    let region = heap.region();
+    let (wants, others, late) = (&region.parking().spare[0], waiter(&heap, 0), waiter(&heap, 1));
+    let places: Vec<Parked> = (0..8).map(|_| park(&heap, &others, key(0), Reason::Place)).collect();
+    want::leave(region, wants, &places[0]);
+    want::raise(wants, Reason::Item);
+    let come = || {
+        late.hush(region);
+        park(&heap, &late, key(0), Reason::Item);
+        want::raise(wants, Reason::Item);
+    };
+    let lot = Interrupted { region, meanwhile: RefCell::new(Some(come)) };
+    want::made(&lot, wants, key(0), Reason::Item, 1);
+    assert!(lot.meanwhile.take().is_none(), "it has come");
+    assert!(bell::is_up(region.bell(late.who().row)));
+    assert!(want::is_wanted(wants, Reason::Item));
+}
+
+/// Goal: a ring whose thread leaves without what it was rung for goes to the next one.
+#[test]
+fn who_leaves_passes_its_ring_on() {
+    let heap = heap();
+    let region = heap.region();
+    let (wants, waiters) = (&region.parking().spare[0], [0, 1].map(|row| waiter(&heap, row)));
+    let [first, _] = waiters.each_ref().map(|waiter| {
+        waiter.hush(region);
+        park(&heap, waiter, key(0), Reason::Item)
+    });
+    want::raise(wants, Reason::Item);
+    let is_up = || waiters.each_ref().map(|waiter| bell::is_up(region.bell(waiter.who().row)));
+    bell::ring_row(region, first.who.row, 0);
+    assert_eq!(is_up(), [true, false]);
+    want::leave(region, wants, &first);
+    assert_eq!(is_up(), [true, true]);
 }

@@ -180,20 +180,31 @@ pub(crate) fn settle_due(context: &Context) -> Result<()> {
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let mut answer = Ok(());
     for (serial, at) in own_references(context)? {
-        let counted = context.in_passing_or(false, || bequeath_one(context, child, serial, at))?;
-        let entered = if counted { Ok(()) } else { share::lend(context, child, serial, at) };
-        match entered {
-            // The other objects may be free.
-            Err(busy @ Error::Busy { .. }) => answer = Err(busy),
-            other => other?,
+        let count = || context.waiting_until(0, |_| count_one_more(context, child, serial, at));
+        let counted = match count() {
+            Err(Error::Busy { turn }) if share::is_of_a_slot(turn) => {
+                context.hold(turn).map(drop).and_then(|()| count())
+            }
+            other => other,
+        };
+        match counted {
+            Ok(true) => {}
+            Ok(false) | Err(Error::Busy { .. }) => {
+                // The other objects may be free.
+                match share::lend(context, child, serial, at) {
+                    Err(busy @ Error::Busy { .. }) => answer = Err(busy),
+                    other => other?,
+                }
+            }
+            Err(other) => return Err(other),
         }
     }
     answer
 }
 
-/// Enters the reference that the record at `at` is, unless another thread has released it. Returns
-/// `false` if it is shared already.
-fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> Result<bool> {
+/// Enters the reference that the record at `at` is, unless another thread has released it, and counts
+/// it in the object. Returns `false` if it is shared already.
+fn count_one_more(context: &Context, child: Incarnation, serial: u64, at: u64) -> Result<bool> {
     let region = context.region();
     let own = context.member().slot();
     let record: &Record = region.at(at)?;
@@ -203,7 +214,8 @@ fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> 
     let turns = [handle.turn, SLOT_TURNS + own, SLOT_TURNS + child.slot];
     let held = context.hold_all(&turns)?;
     // The record may serve another purpose by now.
-    if !(Expected { slot: own, serial: Some(serial) }).is_met_by(record, &handle) {
+    let is_still = (Expected { slot: own, serial: Some(serial) }).is_met_by(record, &handle);
+    if !is_still && !defect(Mistake::BequeathUnseen) {
         return Ok(true);
     }
     if share::of(region, record)?.is_some() {

@@ -9,6 +9,7 @@
 //! Not here: how leased and promised items are returned (`settle`).
 
 use crate::allocator::{self, Room};
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::layout::{Record, Slot};
@@ -76,7 +77,8 @@ pub(crate) fn unlink(change: &mut Change<'_>, slot: &Slot, record: &Record) -> R
 /// Refuses to go on if this process has left the heap. The slot's turn is held: whatever was listed
 /// before is settled by now or will be, and nothing is added.
 pub(crate) fn check_membership(context: &Context) -> Result<()> {
-    if context.member().is_closed() { Err(Error::Closed) } else { Ok(()) }
+    let has_left = context.member().is_closed() && !defect(Mistake::RecordAfterLeaving);
+    if has_left { Err(Error::Closed) } else { Ok(()) }
 }
 
 /// Puts a record on the list of slot `own`, and signs it. `is_fresh` means that no other process

@@ -37,11 +37,16 @@ pub(super) fn of(region: &Region, record: &Record) -> Result<Option<Place>> {
     if at == 0 {
         return Ok(None);
     }
-    let turn = region.at::<Share>(at)?.turn.get();
-    if !(u64::from(SLOT_TURNS)..u64::from(SLOT_TURNS + SLOT_COUNT)).contains(&turn) {
+    let turn = u32::try_from(region.at::<Share>(at)?.turn.get()).map_err(|_| broken(at))?;
+    if !is_of_a_slot(turn) {
         return Err(broken(at));
     }
-    Ok(Some(Place { at, turn: turn as u32 }))
+    Ok(Some(Place { at, turn }))
+}
+
+/// Returns whether a turn guards a slot, and no object.
+pub(super) fn is_of_a_slot(turn: u32) -> bool {
+    (SLOT_TURNS..SLOT_TURNS + SLOT_COUNT).contains(&turn)
 }
 
 /// Enters the reference of the record at `at` in the slot of a child that is about to be forked,

@@ -133,7 +133,9 @@ impl Census {
             || identity.is_dead(&self.me)
             || !defect(Mistake::ExecIsNoDeath)
                 && (identity.pid != self.me.pid
-                    && identity.maps_inode(self.data_inode) == Some(false));
+                    && !identity
+                        .maps_inode(self.data_inode)
+                        .unwrap_or(!defect(Mistake::UnreadableIsDeath)));
         Ok(if dead { Standing::Dead } else { alive })
     }
 
@@ -327,7 +329,9 @@ impl Member {
     fn leave(&self) -> Result<()> {
         // Rows of threads that ended while they held a lock.
         for index in 0..self.region().real_rows() {
-            row::free_of(self.region(), index, self.slot());
+            if !defect(Mistake::FreeSlotWithRows) {
+                row::free_of(self.region(), index, self.slot());
+            }
         }
         let free_if = |is_empty| if is_empty { State::Free } else { State::Estate };
         // Others settle the list of a LEAVING slot: that it is empty proves nothing without its turn.

@@ -16,6 +16,7 @@
 
 use super::tag::{Key, Reason, Tag};
 use super::{Lot, Who, bell, lines};
+use crate::defect::{Mistake, defect};
 use crate::memory::layout::ParkingCell;
 use crate::memory::{Ordering, Region, Word, fence};
 use crate::os;
@@ -168,7 +169,7 @@ impl Parked {
     /// Returns whether the calling process is the one that registered. A forked child that returns
     /// into its parent's wait has a copy that changes nothing, and registers anew.
     pub fn is_own(&self) -> bool {
-        self.generation == os::generation()
+        self.generation == os::generation() || defect(Mistake::ChildIsWaiter)
     }
 
     /// Fills a free cell of the calling thread and publishes its tag. `None`: no line has room.

@@ -16,6 +16,7 @@ use super::cell::{Parked, Seen, State};
 use super::tag::{Key, Reason};
 use super::word::{Holder, LockWord, MARK, SHARED, STRICT, WAITERS};
 use super::{Lot, Who, ring};
+use crate::defect::{Mistake, defect};
 use crate::memory::{Region, Word};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -91,7 +92,9 @@ impl<'a> Lock<'a> {
             let seen = LockWord(self.word.after_change());
             match seen.holder() {
                 Holder::Thread(_) => return Took::Held(seen),
-                _ if !seen.is_of(self.key) => return Took::Gone,
+                _ if !seen.is_of(self.key) && !defect(Mistake::TakeAnyGeneration) => {
+                    return Took::Gone;
+                }
                 Holder::Offered(row)
                     if row != me.row && !is_try && !seen.has_lapsed(now / MILLISECOND) =>
                 {
@@ -152,7 +155,8 @@ impl<'a> Lock<'a> {
         let me = parked.who;
         loop {
             let seen = LockWord(self.word.after_change());
-            if seen.holder() == Holder::Offered(me.row) && seen.is_of(self.key) {
+            let is_offered = seen.holder() == Holder::Offered(me.row) && seen.is_of(self.key);
+            if is_offered && !defect(Mistake::LeaveOfferBehind) {
                 if self.swap(seen, seen.held_by(me)) {
                     self.check_taken(lot, me);
                     self.note_accepted(lot.now());

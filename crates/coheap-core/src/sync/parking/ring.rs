@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::cell::{self, Seen};
 use super::tag::{Key, Reason, Tag};
 use super::{Lot, bell, lines};
+use crate::defect::{Mistake, defect};
 use crate::memory::Word;
 
 /// How many rows are found in one walk.
@@ -107,6 +108,7 @@ pub fn ring<L: Lot>(lot: &L, key: Key, reason: Reason, things: u32) -> Result {
         }
         match ring_cell(lot, &seen) {
             Some(bell::Rung::Woken) => result.woken += 1,
+            Some(bell::Rung::Nobody) if defect(Mistake::CountFutileRing) => result.woken += 1,
             Some(bell::Rung::Nobody) => futile += 1,
             Some(bell::Rung::WasUp | bell::Rung::Left) | None => {}
         }

@@ -8,6 +8,7 @@
 
 use super::tag::{Key, Reason};
 use super::{Lot, Parked, ring};
+use crate::defect::{Mistake, defect};
 use crate::memory::{Region, Word};
 
 /// Raises the bit of a reason. The tag is published; read the word that makers change next, by
@@ -33,7 +34,7 @@ pub fn made<L: Lot>(lot: &L, wants: &Word, key: Key, reason: Reason, things: u32
 /// Ends a wait for something under a turn, whether it was taken or not. A ring that this thread did
 /// not follow goes to the next one.
 pub fn leave<L: Lot>(lot: &L, wants: &Word, parked: &Parked) {
-    if parked.leave(lot) {
+    if parked.leave(lot) && !defect(Mistake::KeepRing) {
         made(lot, wants, parked.key, parked.reason, 1);
     }
 }
@@ -44,7 +45,7 @@ fn ring_or_lower<L: Lot>(lot: &L, wants: &Word, key: Key, reason: Reason, things
         return;
     }
     Region::lower(wants, reason.want_bit());
-    if ring::is_anybody(lot, key, reason) {
+    if !defect(Mistake::LowerWithoutLook) && ring::is_anybody(lot, key, reason) {
         // Makers that came between saw no bit: those who wait look once the bit is up again.
         Region::raise(wants, reason.want_bit());
         ring::ring(lot, key, reason, u32::MAX);

@@ -12,6 +12,7 @@
 
 use super::Who;
 use super::tag::Key;
+use crate::defect::{Mistake, defect};
 
 /// After a death nobody gets the lock until it is recovered.
 pub const STRICT: u64 = 1 << 59;
@@ -130,6 +131,7 @@ impl LockWord {
 
     /// Returns whether an offer has stood so long that anybody may withdraw it.
     pub fn has_lapsed(self, milliseconds: u64) -> bool {
-        (milliseconds.wrapping_sub(self.0 >> DEPTH) & DEPTH_MASK) >= LAPSE
+        !defect(Mistake::OfferForEver)
+            && (milliseconds.wrapping_sub(self.0 >> DEPTH) & DEPTH_MASK) >= LAPSE
     }
 }

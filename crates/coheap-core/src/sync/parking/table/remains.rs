@@ -11,6 +11,7 @@
 //! in use when the row is given to another thread.
 
 use super::{blocks_of, cells_in, cells_of, free_block, watch};
+use crate::defect::{Mistake, defect};
 use crate::memory::Region;
 use crate::memory::layout::ROW_CELLS;
 use crate::sync::parking::{Key, Lot, Reason, Seen, State, Who, cell, ring};
@@ -25,7 +26,7 @@ pub fn note_making(region: &Region, row: u32, at: u64) {
 /// because they owe a notification that a change has to pass on.
 pub fn settle(region: &Region, who: Who) -> u32 {
     let at = region.making(who.row).acquire();
-    if at != 0 {
+    if at != 0 && !defect(Mistake::ForgetDeadMaker) {
         ring::ring_everybody(region, at);
         let _ = Region::compare_exchange(region.making(who.row), at, 0);
     }
