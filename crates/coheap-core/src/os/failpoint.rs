@@ -2,21 +2,31 @@
 //!
 //! What always holds: without the feature `hit` is empty and costs nothing. With it, only the
 //! thread that called `arm` counts, and it dies by SIGKILL, as real victims do, *before* the
-//! store with the chosen number.
+//! store with the chosen number. It can be halted before an earlier one, so that others act between
+//! two stores of it.
 
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::cell::Cell;
 
+    /// The number of a store, and what is called before it.
+    type Halt = (u64, fn());
+
     thread_local! {
         static HITS: Cell<u64> = const { Cell::new(0) };
         static DIE_AT: Cell<u64> = const { Cell::new(u64::MAX) };
+        static HALT: Cell<Option<Halt>> = const { Cell::new(None) };
     }
 
     /// Starts counting in this thread from zero; the process dies before store number `die_at`.
     pub fn arm(die_at: u64) {
         HITS.set(0);
         DIE_AT.set(die_at);
+    }
+
+    /// Calls `halt` before store number `at` after `arm`.
+    pub fn halt_at(at: u64, halt: fn()) {
+        HALT.set(Some((at, halt)));
     }
 
     /// Stops dying, and says how many stores this thread made since `arm`.
@@ -29,6 +39,10 @@ mod armed {
     #[inline]
     pub fn hit() {
         let hits = HITS.get();
+        if let Some((_, halt)) = HALT.get().filter(|halt| halt.0 == hits) {
+            HALT.set(None);
+            halt();
+        }
         if hits == DIE_AT.get() {
             super::super::system::die_now();
         }
@@ -37,7 +51,7 @@ mod armed {
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::{arm, disarm, hit};
+pub use armed::{arm, disarm, halt_at, hit};
 
 /// Called before each store.
 #[cfg(not(feature = "failpoints"))]

@@ -16,6 +16,7 @@ mod world;
 mod points;
 mod neighbours;
 mod sweep;
+mod waits;
 mod workers;
 mod source;
 
@@ -25,8 +26,9 @@ use std::time::Instant;
 use coheap_core::Kind;
 
 use points::Plan;
+use workers::Cell;
 use world::kinds::{self, Reading};
-use world::operation::{self, Operation, State};
+use world::operation::{self, Operation};
 
 #[test]
 fn the_table_has_every_operation_of_the_source() {
@@ -88,11 +90,14 @@ fn a_death_at_any_store_leaves_all_or_nothing() {
 fn run(plan: impl Fn(usize) -> Plan) {
     let only = std::env::var("COHEAP_CRASH").unwrap_or_default();
     let operations = operation::all();
-    let cells: Vec<(&Operation, &State)> = operations
+    let scenes = waits::all();
+    let mut cells: Vec<Cell<'_>> = operations
         .iter()
         .filter(|operation| operation.title().contains(&only))
-        .flat_map(|operation| operation.states.iter().map(move |state| (operation, state)))
+        .flat_map(|operation| operation.states.iter().map(move |state| Cell::Of(operation, state)))
         .collect();
+    let scenes = scenes.iter().filter(|scene| scene.title().contains(&only));
+    cells.extend(scenes.map(Cell::Beside));
     let started = Instant::now();
     println!(
         "{:<44} {:<30} {:>7} {:>7} {:>9} {:>7}",

@@ -46,6 +46,11 @@ impl Plan {
         is_second || stores <= 400 || stores - at.min(stores) <= 100
     }
 
+    /// The same with fewer deaths of a recoverer: each takes the time in which processes start.
+    pub(crate) fn beside_waits(self) -> Self {
+        Self { most_recoveries: self.most_recoveries.min(6), ..self }
+    }
+
     /// Whether every store is tried.
     pub(crate) fn is_whole(&self) -> bool {
         self.most_deaths == u64::MAX

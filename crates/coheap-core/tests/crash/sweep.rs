@@ -10,6 +10,7 @@
 //! its first store, and right after its last; between them an operation has one moment.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use coheap_core::objects::estate;
 use coheap_core::os::failpoint;
@@ -37,6 +38,8 @@ pub(crate) struct Row {
     /// The first store whose death leaves the state after.
     pub(crate) commits_at: Option<u64>,
     pub(crate) is_changing: bool,
+    /// What the slowest of those who waited needed.
+    pub(crate) slowest: Option<Duration>,
     pub(crate) failures: Vec<String>,
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::points::Plan;
 use crate::support::child::fork;
 use crate::sweep::{self, Row};
+use crate::waits::{self, Scene};
 use crate::world::child::{self, Shared};
 use crate::world::operation::{Operation, State};
 
@@ -22,6 +23,37 @@ const WORKERS: usize = 2;
 const MESSAGE: usize = 16 << 10;
 /// Longest silence of all workers.
 const SILENCE: Duration = Duration::from_secs(600);
+
+/// What a worker sweeps at once.
+pub(crate) enum Cell<'a> {
+    /// An operation from a start state.
+    Of(&'a Operation, &'a State),
+    /// A scene with others who wait.
+    Beside(&'a Scene),
+}
+
+impl Cell<'_> {
+    fn title(&self) -> String {
+        match self {
+            Self::Of(operation, _) => operation.title(),
+            Self::Beside(scene) => scene.title(),
+        }
+    }
+
+    fn state(&self) -> &str {
+        match self {
+            Self::Of(_, state) => state.name,
+            Self::Beside(_) => "others wait",
+        }
+    }
+
+    fn sweep(&self, plan: &Plan) -> Option<Row> {
+        match self {
+            Self::Of(operation, state) => sweep::sweep(operation, state, plan),
+            Self::Beside(scene) => Some(waits::sweep(scene, plan)),
+        }
+    }
+}
 
 /// What all cells came to.
 #[derive(Debug, Default)]
@@ -33,7 +65,7 @@ pub(crate) struct Totals {
 }
 
 /// Sweeps all cells and prints a line for each.
-pub(crate) fn sweep_all(cells: &[(&Operation, &State)], plan: impl Fn(usize) -> Plan) -> Totals {
+pub(crate) fn sweep_all(cells: &[Cell<'_>], plan: impl Fn(usize) -> Plan) -> Totals {
     let (ours, theirs) = UnixDatagram::pair().expect("two sockets");
     ours.set_read_timeout(Some(SILENCE)).expect("a socket");
     let next = Shared::new();
@@ -43,10 +75,10 @@ pub(crate) fn sweep_all(cells: &[(&Operation, &State)], plan: impl Fn(usize) -> 
             child::watch();
             loop {
                 let number = next.number(0).fetch_add(1, Ordering::Relaxed) as usize;
-                let Some((operation, state)) = cells.get(number) else { break };
+                let Some(cell) = cells.get(number) else { break };
                 let began = Instant::now();
-                if let Some(row) = sweep::sweep(operation, state, &plan(number)) {
-                    tell(&theirs, &row, &line(operation, state, &row, began.elapsed()));
+                if let Some(row) = cell.sweep(&plan(number)) {
+                    tell(&theirs, &row, &line(cell, &row, began.elapsed()));
                 }
             }
             i32::from(theirs.send(b"end").is_err())
@@ -60,19 +92,22 @@ pub(crate) fn sweep_all(cells: &[(&Operation, &State)], plan: impl Fn(usize) -> 
     totals
 }
 
-fn line(operation: &Operation, state: &State, row: &Row, took: Duration) -> String {
+fn line(cell: &Cell<'_>, row: &Row, took: Duration) -> String {
     let commit = row.commits_at.map_or(String::new(), |at| format!("  real from store {at}"));
+    let slowest = row.slowest.map_or(String::new(), |took| {
+        format!("  who waited needed {} ms at most", took.as_millis())
+    });
     let mut line = format!(
-        "{:<44} {:<30} {:>7} {:>7} {:>9} {:>7.1}{commit}",
-        operation.title(),
-        state.name,
+        "{:<44} {:<30} {:>7} {:>7} {:>9} {:>7.1}{commit}{slowest}",
+        cell.title(),
+        cell.state(),
         row.stores,
         row.crash_points,
         row.recovery_points,
         took.as_secs_f64()
     );
     for failure in &row.failures {
-        let title = format!("{}, {}", operation.title(), state.name);
+        let title = format!("{}, {}", cell.title(), cell.state());
         line += &format!("\n    FAILED {title}: {failure}");
     }
     line

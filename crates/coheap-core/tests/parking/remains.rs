@@ -5,13 +5,15 @@
 
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::Region;
+use coheap_core::os;
 use coheap_core::sync::parking::offer::Lock;
 use coheap_core::sync::parking::table::{remains, watch};
 use coheap_core::sync::parking::threshold;
 use coheap_core::sync::parking::word::LockWord;
 use coheap_core::sync::parking::{Manner, Reason, bell, want};
 
-use super::support::child::fork;
+use super::support::child::{fork, state_of};
+use super::support::{in_milliseconds, until};
 use super::{DIRECTORY, heap, key, park, waiter, who};
 
 /// Goal: a dead row's cells and blocks are free again, the next who waits is rung, and a
@@ -55,6 +57,27 @@ fn recovery_rings_for_a_dead_maker() {
     sleeper.hush(region);
     remains::settle(region, maker);
     assert!(!bell::is_up(region.bell(sleeper.who().row)), "once is enough");
+}
+
+/// Goal: who sleeps although its bell is up, because its ringer died before the wake, is woken with
+/// its row, as a recovery does.
+/// Method: a thread sleeps; its bell is raised without a wake; then its row is rung.
+#[test]
+fn a_sleeper_with_its_bell_up_is_woken_with_its_row() {
+    let heap = heap();
+    let (region, row) = (heap.region(), who(&heap, 0).row);
+    std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let sleeper = scope.spawn(move || {
+            tell.send(os::thread_id()).expect("somebody listens");
+            bell::sleep(region.bell(row), in_milliseconds(60_000))
+        });
+        let thread = told.recv().expect("it begins") as i32;
+        until("it sleeps", || state_of(thread) == 'S');
+        Region::ring(&region.bell(row).signal, 1);
+        bell::ring_row(region, row, os::now());
+        assert_eq!(sleeper.join().expect("calm"), os::Wake::Woken);
+    });
 }
 
 /// Goal: recovery rings those whose object's turn the dead held, and those whose word names it.

@@ -61,7 +61,12 @@ impl Page {
 
     /// Writes a short text, cut to what fits, into the words from `index` on.
     pub(crate) fn set_text(&self, index: usize, text: &str) {
-        let room = (self.words.len() - index - 1) * 8;
+        self.set_text_within(index, self.words.len() - index, text);
+    }
+
+    /// As [`set_text`](Self::set_text), in `count` words at most.
+    pub(crate) fn set_text_within(&self, index: usize, count: usize, text: &str) {
+        let room = (count - 1) * 8;
         let bytes = &text.as_bytes()[..text.len().min(room)];
         for (number, chunk) in bytes.chunks(8).enumerate() {
             let mut word = [0; 8];

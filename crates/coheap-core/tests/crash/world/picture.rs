@@ -13,8 +13,9 @@ use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::{
-    CHUNK_BYTES, CHUNK_COUNT, CHUNKS, CONTEXTS, ContextRow, FIXED_END, JOURNAL_BYTES, JOURNALS,
-    SLOT_TURNS_END, SLOT_TURNS_START, SLOTS, SPAN_BYTES, SPAN_TABLE, Slot, Span, Turn,
+    BLOCK_BYTES, BLOCK_OWNERS, BLOCKS, CHUNK_BYTES, CHUNK_COUNT, CHUNKS, CONTEXTS, ContextRow,
+    FIXED_END, JOURNAL_BYTES, JOURNALS, LINES, SLOT_TURNS_END, SLOT_TURNS_START, SLOTS, SPAN_BYTES,
+    SPAN_TABLE, Slot, Span, TagLine, Turn,
 };
 
 /// A mapping of a heap's file for copying in and out.
@@ -30,8 +31,8 @@ pub(crate) struct Camera {
 pub(crate) struct Picture {
     album: Album,
     parts: Vec<Range<u64>>,
-    /// How many slots and rows were real.
-    real: [u32; 2],
+    /// How many slots, rows, lines of tags and blocks of cells were real.
+    real: [u32; 4],
 }
 
 /// Memory of the parent alone.
@@ -58,7 +59,7 @@ impl Camera {
         let real = real(region);
         let frontier = region.header().spans.frontier.get();
         let mut parts = vec![0..SLOT_TURNS_START, SLOT_TURNS_END..FIXED_END];
-        parts.extend(rows([0, 0], real));
+        parts.extend(rows([0; 4], real));
         let used = (0..CHUNK_COUNT).filter(|chunk| region.chunk_owner(*chunk).get() != 0);
         parts.extend(
             used.map(|chunk| CHUNKS + u64::from(chunk) * CHUNK_BYTES)
@@ -142,20 +143,26 @@ impl Drop for Camera {
     }
 }
 
-/// How many slots and rows are real.
-fn real(region: &Region) -> [u32; 2] {
-    [region.real_slots(), region.real_rows()]
+/// How many slots, rows, lines of tags and blocks of cells are real.
+fn real(region: &Region) -> [u32; 4] {
+    let head = region.parking();
+    let [lines, blocks] = [&head.lines_real, &head.blocks_real].map(|word| word.get() as u32);
+    [region.real_slots(), region.real_rows(), lines, blocks]
 }
 
-/// The bytes of the slots and rows that are real at `now` and were not at `then`.
-fn rows(then: [u32; 2], now: [u32; 2]) -> impl Iterator<Item = Range<u64>> {
-    let [slots, contexts] = [0, 1].map(|table| u64::from(then[table])..u64::from(now[table]));
+/// The bytes of what is real of each table at `now` and was not at `then`.
+fn rows(then: [u32; 4], now: [u32; 4]) -> impl Iterator<Item = Range<u64>> {
+    let [slots, contexts, lines, blocks] =
+        [0, 1, 2, 3].map(|table| u64::from(then[table])..u64::from(now[table]));
     let part = |at: u64, size: u64, rows: &Range<u64>| at + rows.start * size..at + rows.end * size;
     let parts = [
         part(SLOT_TURNS_START, size_of::<Turn>() as u64, &slots),
         part(SLOTS, size_of::<Slot>() as u64, &slots),
         part(CONTEXTS, size_of::<ContextRow>() as u64, &contexts),
         part(JOURNALS, JOURNAL_BYTES, &contexts),
+        part(LINES, size_of::<TagLine>() as u64, &lines),
+        part(BLOCK_OWNERS, 8, &blocks),
+        part(BLOCKS, BLOCK_BYTES, &blocks),
     ];
     parts.into_iter().filter(|part| !part.is_empty())
 }

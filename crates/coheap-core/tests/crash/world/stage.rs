@@ -27,7 +27,7 @@ use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::objects::parcel::Parcel;
 use coheap_core::objects::{
-    Directory, Lease, Map, Mutex, Queue, Recipe, Reference, Value, map, mutex, queue, value,
+    Directory, Handle, Lease, Map, Mutex, Queue, Recipe, Reference, Value, map, mutex, queue, value,
 };
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
@@ -120,6 +120,12 @@ impl Stage {
     pub(crate) fn object(&self, name: &str) -> AnyObject {
         let known = self.objects.borrow().get(name).copied();
         known.unwrap_or_else(|| panic!("neither the stage nor a start state made {name:?}"))
+    }
+
+    /// All objects that the stage has, and those that the start state made.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> {
+        let handles: Vec<Handle> = self.objects.borrow().values().map(AnyObject::handle).collect();
+        handles.into_iter()
     }
 
     pub(crate) fn region(&self) -> &Region {

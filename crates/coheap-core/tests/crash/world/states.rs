@@ -18,7 +18,7 @@ use super::kinds::queue::{fill_queue, fill_work, item, return_items};
 use super::operation::State;
 use super::stage::Stage;
 
-const ROOMY: u64 = 4 << 20;
+pub(crate) const ROOMY: u64 = 4 << 20;
 const LARGE: u64 = 16 << 20;
 pub(crate) const TINY: u64 = 1 << 20;
 
