@@ -86,7 +86,10 @@ impl<'a> Wait<'a> {
     /// Says in the want-bits that somebody waits.
     fn want(&self) {
         if let (Some(_), Announced::By(wants)) = (&self.parked, self.announced) {
-            want::raise(wants, self.place.reason);
+            match self.is_looker {
+                true => want::raise_for_looker(wants, self.place.reason),
+                false => want::raise(wants, self.place.reason),
+            }
             // What is looked at next is read after that.
             fence(Ordering::SeqCst);
         }
@@ -210,8 +213,21 @@ pub(crate) fn owner_of(who: Who) -> Owner {
 /// made was given back.
 #[inline(always)]
 pub(crate) fn ring(region: &Region, key: Key, reason: Reason, things: u32) {
-    if let Ok(object) = region.at::<Object>(key.at) {
-        want::made(region, &object.wants, key, reason, things);
+    let Ok(object) = region.at::<Object>(key.at) else { return };
+    match rung_last(object, reason) {
+        Some(last) if things == 1 => want::made_one(region, &object.wants, last, key, reason),
+        _ => want::made(region, &object.wants, key, reason, things),
+    }
+}
+
+/// Returns the header word that names the cell that was rung last for a reason: where a thread that
+/// ends its wait looks whether more is left.
+#[inline(always)]
+fn rung_last(object: &Object, reason: Reason) -> Option<&Word> {
+    match reason {
+        Reason::Item => Some(&object.handing),
+        Reason::Place => Some(&object.transaction_handing),
+        _ => None,
     }
 }
 

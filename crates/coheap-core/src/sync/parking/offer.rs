@@ -12,7 +12,7 @@
 //! Not here: dead holders, and strict locks that were marked: a caller decides on them.
 
 use super::bell;
-use super::cell::{Parked, Seen, State};
+use super::cell::{Parked, Seen};
 use super::tag::{Key, Reason};
 use super::word::{Holder, LockWord, MARK, SHARED, STRICT, WAITERS};
 use super::{Lot, Who, ring};
@@ -244,7 +244,7 @@ impl<'a> Lock<'a> {
         } else if !self.swap(seen, free) {
             return false;
         }
-        self.ring_next(lot, now);
+        self.ring_next(lot);
         true
     }
 
@@ -265,25 +265,15 @@ impl<'a> Lock<'a> {
     }
 
     /// Rings the next thread, unless the one that was rung last is about to look.
-    fn ring_next<L: Lot>(&self, lot: &L, now: u64) {
+    fn ring_next<L: Lot>(&self, lot: &L) {
         let last = self.handing().and_then(Handing::cell);
-        if last.is_some_and(|cell| self.is_about_to_look(lot, cell, now)) {
+        if last.is_some_and(|cell| ring::is_about_to_look(lot, cell, self.key, self.reason)) {
             return;
         }
         let rung = ring::ring(lot, self.key, self.reason, 1);
         if let Some(handing) = self.handing() {
             self.note(Handing::new(handing.time(), rung.last));
         }
-    }
-
-    fn is_about_to_look<L: Lot>(&self, lot: &L, number: u32, now: u64) -> bool {
-        let seen = lot.cell(number).and_then(|cell| super::cell::look(number, cell));
-        seen.is_some_and(|seen| {
-            seen.state.state() == State::Waiting
-                && seen.key == self.key
-                && seen.reason == self.reason
-                && lot.bell(seen.who.row).is_some_and(|bell| bell::is_freshly_up(bell, now))
-        })
     }
 
     /// The bit was taken down, and somebody waits after all.

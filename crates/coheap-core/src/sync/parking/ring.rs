@@ -134,6 +134,18 @@ pub fn is_anybody<L: Lot>(lot: &L, key: Key, reason: Reason) -> bool {
     found
 }
 
+/// Returns whether the thread of a cell still waits for a reason of an object, was rung, and will look
+/// soon: it is not stopped.
+pub(super) fn is_about_to_look<L: Lot>(lot: &L, number: u32, key: Key, reason: Reason) -> bool {
+    let seen = lot.cell(number).and_then(|cell| cell::look(number, cell));
+    seen.is_some_and(|seen| {
+        seen.state.is_waiting()
+            && seen.key == key
+            && seen.reason == reason
+            && lot.bell(seen.who.row).is_some_and(|bell| bell::is_freshly_up(bell, lot.now()))
+    })
+}
+
 /// Rings everybody who waits for the object with the header at `at`, of any generation and for any
 /// reason: it was removed, or something happened that all must see.
 pub fn ring_everybody<L: Lot>(lot: &L, at: u64) {

@@ -70,6 +70,11 @@ impl Reason {
     pub fn want_bit(self) -> u64 {
         1 << self as u32
     }
+
+    /// Returns the bit that is up beside it while anybody may wait who takes nothing.
+    pub fn looker_bit(self) -> u64 {
+        1 << (self as u32 + u32::BITS)
+    }
 }
 
 /// An object, by its header and generation.

@@ -17,6 +17,11 @@ pub fn raise(wants: &Word, reason: Reason) {
     Region::raise(wants, reason.want_bit());
 }
 
+/// As [`raise`], for a thread that only looks.
+pub fn raise_for_looker(wants: &Word, reason: Reason) {
+    Region::raise(wants, reason.want_bit() | reason.looker_bit());
+}
+
 /// Returns whether anybody may wait. To be read after the turn was given back.
 #[inline(always)]
 pub fn is_wanted(wants: &Word, reason: Reason) -> bool {
@@ -27,7 +32,28 @@ pub fn is_wanted(wants: &Word, reason: Reason) -> bool {
 #[inline(always)]
 pub fn made<L: Lot>(lot: &L, wants: &Word, key: Key, reason: Reason, things: u32) {
     if is_wanted(wants, reason) {
-        ring_or_lower(lot, wants, key, reason, things);
+        let _ = ring_or_lower(lot, wants, key, reason, things);
+    }
+}
+
+/// As [`made`] for one thing that each thread may take. It rings nobody while the one that was rung
+/// last, which `last` names, is about to look: whoever ends a wait and sees that more is left rings the
+/// next one, as a maker does.
+#[inline(always)]
+pub fn made_one<L: Lot>(lot: &L, wants: &Word, last: &Word, key: Key, reason: Reason) {
+    if is_wanted(wants, reason) {
+        ring_one(lot, wants, last, key, reason);
+    }
+}
+
+#[cold]
+fn ring_one<L: Lot>(lot: &L, wants: &Word, last: &Word, key: Key, reason: Reason) {
+    let rung = (last.get() as u32).checked_sub(1);
+    let is_about_to_look = wants.get() & reason.looker_bit() == 0
+        && rung.is_some_and(|cell| ring::is_about_to_look(lot, cell, key, reason));
+    if !is_about_to_look {
+        let rung = ring_or_lower(lot, wants, key, reason, 1);
+        Region::store(last, rung.map_or(0, |cell| u64::from(cell) + 1));
     }
 }
 
@@ -39,15 +65,25 @@ pub fn leave<L: Lot>(lot: &L, wants: &Word, parked: &Parked) {
     }
 }
 
+/// Rings, and returns the cell that was rung last. Takes the bits down if nobody waits.
 #[cold]
-fn ring_or_lower<L: Lot>(lot: &L, wants: &Word, key: Key, reason: Reason, things: u32) {
-    if ring::ring(lot, key, reason, things).is_anybody {
-        return;
+fn ring_or_lower<L: Lot>(
+    lot: &L,
+    wants: &Word,
+    key: Key,
+    reason: Reason,
+    things: u32,
+) -> Option<u32> {
+    let rung = ring::ring(lot, key, reason, things);
+    if rung.is_anybody {
+        return rung.last;
     }
-    Region::lower(wants, reason.want_bit());
+    let bits = reason.want_bit() | reason.looker_bit();
+    Region::lower(wants, bits);
     if !defect(Mistake::LowerWithoutLook) && ring::is_anybody(lot, key, reason) {
         // Makers that came between saw no bit: those who wait look once the bit is up again.
-        Region::raise(wants, reason.want_bit());
+        Region::raise(wants, bits);
         ring::ring(lot, key, reason, u32::MAX);
     }
+    None
 }

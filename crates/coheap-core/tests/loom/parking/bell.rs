@@ -19,20 +19,45 @@ pub(crate) struct Shop {
     pub(crate) turn: Turn,
     pub(crate) things: Word,
     pub(crate) wants: Word,
+    /// The cell that was rung last.
+    pub(crate) last: Word,
 }
 
 impl Shop {
     pub(crate) fn new(rows: usize) -> Arc<Self> {
-        let [things, wants] = super::zeros();
-        Arc::new(Self { stage: Stage::new(rows), turn: new_turn(), things, wants })
+        let [things, wants, last] = super::zeros();
+        Arc::new(Self { stage: Stage::new(rows), turn: new_turn(), things, wants, last })
     }
 
     /// Adds things, in the last row's name.
     pub(crate) fn put(&self, row: u32, count: u32) {
+        self.add(row, count);
+        want::made(&self.stage, &self.wants, KEY, Reason::Item, count);
+    }
+
+    /// Adds a thing, and rings nobody if somebody is about to look.
+    pub(crate) fn put_one(&self, row: u32) {
+        self.add(row, 1);
+        self.made_one();
+    }
+
+    fn add(&self, row: u32, count: u32) {
         take(&self.turn, owner(row));
         Region::store(&self.things, self.things.get() + u64::from(count));
         turn::give(&self.turn, owner(row));
-        want::made(&self.stage, &self.wants, KEY, Reason::Item, count);
+    }
+
+    fn made_one(&self) {
+        want::made_one(&self.stage, &self.wants, &self.last, KEY, Reason::Item);
+    }
+
+    /// As [`get`](Self::get), and rings the next one at the end if more is left.
+    pub(crate) fn get_and_look(&self, row: u32, sleeps: u32) -> bool {
+        let got = self.get(row, sleeps);
+        if self.things.get() != 0 {
+            self.made_one();
+        }
+        got
     }
 
     /// Takes a thing if it sees one.
@@ -173,6 +198,66 @@ fn two_things_reach_two_getters() {
         shop.put(0, 1);
         shop.put(0, 1);
         getters.into_iter().for_each(|getter| getter.join().expect("no thread panics"));
+        assert_eq!(shop.things.get(), 0);
+    });
+}
+
+/// Three threads: two wait for a thing each, and one makes them one by one; it rings nobody while the
+/// one that was rung last is about to look. Who has a thing rings the next if more is left, if it
+/// `passes_on`.
+pub(crate) fn things_are_made_one_by_one(passes_on: bool) {
+    let shop = Shop::new(3);
+    let getters = [1, 2].map(|row| {
+        spawn(&shop, move |shop| {
+            let got = match passes_on {
+                true => shop.get_and_look(row, u32::MAX),
+                false => shop.get(row, u32::MAX),
+            };
+            assert!(got);
+        })
+    });
+    shop.put_one(0);
+    shop.put_one(0);
+    getters.into_iter().for_each(|getter| getter.join().expect("no thread panics"));
+    assert_eq!(shop.things.get(), 0);
+}
+
+/// Goal: a thing for which nobody was rung reaches who waits, because the one that was rung before
+/// rings on.
+#[test]
+fn who_takes_a_thing_rings_for_what_is_left() {
+    explore(2, || things_are_made_one_by_one(true));
+}
+
+/// Goal: the same where a third thread takes a thing that somebody was rung for.
+#[test]
+fn a_thing_that_was_taken_first_leaves_nobody_asleep() {
+    explore(2, || {
+        let shop = Shop::new(3);
+        let stays = spawn(&shop, |shop| assert!(shop.get_and_look(1, u32::MAX)));
+        let comes = spawn(&shop, |shop| shop.looks_and_gets(2));
+        shop.put_one(0);
+        shop.put_one(0);
+        if comes.join().expect("no thread panics") {
+            shop.put_one(0);
+        }
+        stays.join().expect("no thread panics");
+        assert_eq!(shop.things.get(), 1);
+    });
+}
+
+/// Goal: the same where the one that was rung gives up.
+#[test]
+fn who_gives_up_rings_for_what_is_left() {
+    explore(2, || {
+        let shop = Shop::new(3);
+        let leaver = spawn(&shop, |shop| shop.get_and_look(1, 1));
+        let stays = spawn(&shop, |shop| assert!(shop.get_and_look(2, u32::MAX)));
+        shop.put_one(0);
+        if leaver.join().expect("no thread panics") {
+            shop.put_one(0);
+        }
+        stays.join().expect("no thread panics");
         assert_eq!(shop.things.get(), 0);
     });
 }

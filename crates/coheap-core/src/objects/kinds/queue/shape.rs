@@ -61,18 +61,7 @@ impl kinds::Shape for Shape {
     }
 
     fn seems_there(&self, region: &Region, object: &Object, reason: Reason) -> bool {
-        let Ok(body) = body_of(region, object) else { return false };
-        let (head, tail) = (body.head.acquire(), body.tail.acquire());
-        let waiting = tail.saturating_sub(head);
-        let is_closed = body.closed.get() != 0;
-        match reason {
-            Reason::Item => is_closed || waiting > 0 || body.returned.get() != 0,
-            Reason::Place => {
-                is_closed || waiting.saturating_add(body.reserved.get()) < body.limit.get()
-            }
-            Reason::Done => waiting == 0 && body.leased.get() == 0 && body.returned.get() == 0,
-            _ => false,
-        }
+        seems_there(region, object, reason)
     }
 
     fn walk(&self, region: &Region, object: &Object, walk: &mut dyn Walk) -> Result<()> {
@@ -133,6 +122,22 @@ impl kinds::Shape for Shape {
         }
         change.set(&body.reserved, body.reserved.get().saturating_sub(1));
         record::free(change, record)
+    }
+}
+
+/// Returns whether a queue seems to have what threads wait for, read without a turn.
+pub(super) fn seems_there(region: &Region, object: &Object, reason: Reason) -> bool {
+    let Ok(body) = body_of(region, object) else { return false };
+    let (head, tail) = (body.head.acquire(), body.tail.acquire());
+    let waiting = tail.saturating_sub(head);
+    let is_closed = body.closed.get() != 0;
+    match reason {
+        Reason::Item => is_closed || waiting > 0 || body.returned.get() != 0,
+        Reason::Place => {
+            is_closed || waiting.saturating_add(body.reserved.get()) < body.limit.get()
+        }
+        Reason::Done => waiting == 0 && body.leased.get() == 0 && body.returned.get() == 0,
+        _ => false,
     }
 }
 

@@ -5,11 +5,12 @@
 //! that is made rings one waiter. Who was rung and leaves without taking rings the next.
 
 use super::promise::Promise;
+use super::shape::seems_there;
 use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::objects::estate;
-use crate::objects::wait::{Announced, Wait};
+use crate::objects::wait::{Announced, Wait, is_wanted, ring};
 use crate::sync::Patience;
 use crate::sync::parking::Reason;
 use crate::sync::wait::{Pause, Place, Possession};
@@ -173,7 +174,7 @@ impl Queue {
             wait.listen();
             match within(context, wait.patience(), late, &mut *attempt) {
                 Err(error) if error == *late => {}
-                other => return wait.over(other),
+                other => return self.end_wait(context, wait, reason, other),
             }
             if context.kept.transaction.is_open() {
                 return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
@@ -185,11 +186,29 @@ impl Queue {
                     let last = within(context, wait.patience(), late, || {
                         last_look(context, wait.patience(), attempt)
                     });
-                    return wait.over(last);
+                    return self.end_wait(context, wait, reason, last);
                 }
                 Pause::Look | Pause::Interrupted | Pause::OwnerGone => {}
             }
         }
+    }
+
+    /// Ends a wait with its answer. Makers may have left it to this thread to ring the next one.
+    fn end_wait<T>(
+        &self,
+        context: &Context,
+        wait: Wait<'_>,
+        reason: Reason,
+        answer: Result<T>,
+    ) -> Result<T> {
+        let (region, key) = (context.region(), self.handle.key());
+        let answer = wait.over(answer);
+        if let Ok(object) = self.handle.object(region) {
+            if is_wanted(region, key, reason) && seems_there(region, object, reason) {
+                ring(region, key, reason, 1);
+            }
+        }
+        answer
     }
 
     /// Returns whether there seems to be an item, read without a turn.
