@@ -17,6 +17,7 @@ use super::scene::{Act, Meanwhile, Role, Scene, Wait};
 use super::table;
 use crate::support::is_so_within;
 use crate::support::page::Page;
+use crate::world::child::alive;
 use crate::world::judge;
 use crate::world::picture::Picture;
 use crate::world::stage::Stage;
@@ -132,6 +133,7 @@ impl Theatre<'_> {
 
     /// Plays the scene once.
     pub(crate) fn play(&self, deaths: Deaths) -> Result<Ending, String> {
+        alive();
         self.stage.restore(&self.base);
         self.page.clear();
         let mut cast = self.cast(deaths);

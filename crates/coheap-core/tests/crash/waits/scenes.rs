@@ -268,9 +268,13 @@ const DIED: &[&str] = &["Interrupted"];
 /// Rings: something is made that others wait for.
 const RINGS: &[Scene] = &[
     Scene::new("Queue::put", "others come meanwhile", GETS, put_one)
-        .from(|stage| {
-            let object = stage.region().at::<Object>(stage.queue.handle().at).expect("a queue");
+        .prepared(|stage, context| {
+            // Room is pending, so that the put is short; then it seems that somebody waits.
+            put_one(stage, context)?;
+            stage.queue.get(context, &mut Vec::new())?;
+            let object = context.region().at::<Object>(stage.queue.handle().at)?;
             want::raise(&object.wants, Reason::Item);
+            Ok(())
         })
         .late()
         .meanwhile(OthersCome)

@@ -136,7 +136,8 @@ fn seconds() -> u64 {
     time.tv_sec as u64
 }
 
-fn alive() {
+/// Says that the next experiment begins.
+pub(crate) fn alive() {
     LAST_SIGN.store(seconds(), Ordering::Relaxed);
 }
 
