@@ -17,6 +17,13 @@ use crate::sync::wait::{Pause, Place, Possession};
 
 /// How often a waiter checks before it sleeps.
 const SPINS: u32 = 300;
+/// How often it lets others run before that: whoever makes what it waits for may be ready to run.
+const YIELDS: u32 = 8;
+
+/// Pauses before a look.
+fn pause(look: u32) {
+    if look < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+}
 
 /// Checks whether other processes died, in the first slices of a wait; later the tickers do.
 fn look_at_others(context: &Context, patience: &Patience) -> Result<()> {
@@ -121,8 +128,8 @@ impl Queue {
             Err(Error::Empty | Error::Busy { .. }) => {}
             other => return other,
         }
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
+        for look in 0..SPINS + YIELDS {
+            pause(look);
             if self.seems_ready(context)? {
                 match context.waiting_until(0, |_| attempt()) {
                     Err(Error::Empty | Error::Busy { .. }) => {}
@@ -316,8 +323,8 @@ impl Queue {
         is_looker: bool,
         attempt: &mut dyn FnMut() -> Result<T>,
     ) -> Result<T> {
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
+        for look in 0..SPINS + YIELDS {
+            pause(look);
             let body = self.body(context.region())?;
             let head = body.head.acquire();
             if body.tail.acquire().saturating_sub(head) < body.limit.get() {
