@@ -59,25 +59,31 @@ fn recovery_rings_for_a_dead_maker() {
     assert!(!bell::is_up(region.bell(sleeper.who().row)), "once is enough");
 }
 
-/// Goal: who sleeps although its bell is up, because its ringer died before the wake, is woken with
-/// its row, as a recovery does.
-/// Method: a thread sleeps; its bell is raised without a wake; then its row is rung.
+/// Goal: who sleeps although its bell is up, because its ringer died or was stopped before the wake, is
+/// woken with its row, as a recovery does, and by a ring that comes later.
+/// Method: a thread sleeps; its bell is raised without a wake; then it is rung in either way.
 #[test]
-fn a_sleeper_with_its_bell_up_is_woken_with_its_row() {
-    let heap = heap();
-    let (region, row) = (heap.region(), who(&heap, 0).row);
-    std::thread::scope(|scope| {
-        let (tell, told) = std::sync::mpsc::channel();
-        let sleeper = scope.spawn(move || {
-            tell.send(os::thread_id()).expect("somebody listens");
-            bell::sleep(region.bell(row), in_milliseconds(60_000))
+fn a_sleeper_with_its_bell_up_is_woken() {
+    for with_its_row in [true, false] {
+        let heap = heap();
+        let (region, row) = (heap.region(), who(&heap, 0).row);
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let sleeper = scope.spawn(move || {
+                tell.send(os::thread_id()).expect("somebody listens");
+                bell::sleep(region.bell(row), in_milliseconds(60_000))
+            });
+            let thread = told.recv().expect("it begins") as i32;
+            until("it sleeps", || state_of(thread) == 'S');
+            Region::ring(&region.bell(row).signal, 1);
+            if with_its_row {
+                bell::ring_row(region, row, os::now());
+            } else {
+                assert_eq!(bell::ring(region.bell(row), 0, os::now()), bell::Rung::Woken);
+            }
+            assert_eq!(sleeper.join().expect("calm"), os::Wake::Woken);
         });
-        let thread = told.recv().expect("it begins") as i32;
-        until("it sleeps", || state_of(thread) == 'S');
-        Region::ring(&region.bell(row).signal, 1);
-        bell::ring_row(region, row, os::now());
-        assert_eq!(sleeper.join().expect("calm"), os::Wake::Woken);
-    });
+    }
 }
 
 /// Goal: recovery rings those whose object's turn the dead held, and those whose word names it.

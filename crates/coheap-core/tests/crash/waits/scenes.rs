@@ -343,7 +343,7 @@ const OFFERS: &[Scene] = &[
         lock_shortly(stage, context)
     })
     .prepared(hold_lock),
-    Scene::new("Mutex::lock", "of a holder that is dead", &[lock], lock_shortly)
+    Scene::new("Mutex::lock", "held by a living thread", &[lock], lock_shortly)
         .beside(hold_lock, unlock),
     Scene::new("Transaction::try_lock", "others wait for the map", &[enter, enter], {
         |stage, context| {
