@@ -49,6 +49,8 @@ pub struct Heap {
 
 #[derive(Debug)]
 struct Shared {
+    /// Which attachment of this process it is: one that is closed has the region of its successor.
+    number: u64,
     region: Arc<Region>,
     life: LastingFile,
     birth: LastingFile,
@@ -64,6 +66,17 @@ struct Shared {
 /// How long a process that leaves waits at most for turns, in nanoseconds: others settle what it
 /// could not.
 const PARTING: u64 = 100_000_000;
+
+/// The number of no attachment, for a context that is used once.
+const NOBODYS: u64 = 0;
+/// The number of the last attachment of this process.
+static LAST_NUMBER: PrivateMutex<u64> = PrivateMutex::new(NOBODYS);
+
+fn next_number() -> u64 {
+    let mut number = LAST_NUMBER.lock();
+    *number += 1;
+    *number
+}
 
 struct Row {
     shared: Weak<Shared>,
@@ -139,7 +152,8 @@ impl Heap {
         let member = PrivateMutex::new(Some(member));
         let unborn = PrivateMutex::new(None);
         let closed = Latch::default();
-        let shared = Shared { region, life, birth, member, unborn, closed, path };
+        let shared =
+            Shared { number: next_number(), region, life, birth, member, unborn, closed, path };
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
         // A new member settles the earlier dead, so that rows of dead processes do not accumulate.
@@ -202,7 +216,7 @@ impl Heap {
     fn new_context(&self) -> Result<Rc<Context>> {
         // Rows of heaps that have ended, and of this process's parent, are dropped here.
         take_rows(|row| row.shared.strong_count() == 0 || row.belongs_to(&self.shared));
-        let context = Rc::new(claim(&self.member()?)?);
+        let context = Rc::new(claim(&self.member()?, self.shared.number)?);
         let row = Row { shared: Arc::downgrade(&self.shared), context: Rc::clone(&context) };
         let _ = ROWS.try_with(|rows| rows.borrow_mut().push(row));
         Ok(context)
@@ -359,7 +373,7 @@ impl Drop for Shared {
             return;
         }
         let member = self.member.lock().clone().filter(|member| member.is_own());
-        let context = member.and_then(|member| claim(&member).ok()).map(Rc::new);
+        let context = member.and_then(|member| claim(&member, self.number).ok()).map(Rc::new);
         // No caller is left to report an error to; other processes settle the rest.
         let _ = self.leave(context);
     }
@@ -374,10 +388,7 @@ impl Shared {
     /// Returns whether a context of the calling thread belongs to this heap and may be used.
     #[inline(always)]
     fn is_usable(&self, context: &Context) -> bool {
-        // Closed since, it is not: another attachment to the same heap has another membership.
-        std::ptr::eq(context.region(), &*self.region)
-            && context.is_own()
-            && !context.member().is_closed()
+        context.is_of(self.number) && context.is_own() && !context.member().is_closed()
     }
 
     fn files(&self) -> Files {
@@ -437,12 +448,12 @@ impl Files {
 }
 
 /// Takes a row for the calling thread. If there is none, dead processes are recovered first.
-fn claim(member: &Arc<Member>) -> Result<Context> {
-    Context::claim(Arc::clone(member)).or_else(|_| {
+fn claim(member: &Arc<Member>, attachment: u64) -> Result<Context> {
+    Context::claim(Arc::clone(member), attachment).or_else(|_| {
         recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
         recovery::wait_for_others(member.census());
         row::search_from(&member.region().header().free_row, 0);
-        Context::claim(Arc::clone(member))
+        Context::claim(Arc::clone(member), attachment)
     })
 }
 
@@ -462,6 +473,6 @@ fn enter(census: Census) -> Result<Arc<Member>> {
         Err((_, other)) => return Err(other),
     };
     let member = Arc::new(Member::enter(census, State::Estate).map_err(|refused| refused.1)?);
-    estate::settle_adopted(&claim(&member)?)?;
+    estate::settle_adopted(&claim(&member, NOBODYS)?)?;
     Ok(member)
 }

@@ -13,7 +13,7 @@
 use std::path::Path;
 
 use super::files::unlink_files;
-use super::{Files, create, enter};
+use super::{Files, NOBODYS, create, enter};
 use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::Context;
@@ -120,7 +120,7 @@ pub(super) fn end_if_left(files: &Files, path: &Path, deadline: Option<u64>) -> 
     if !is_temporary(&files.region) {
         return Ok(false);
     }
-    let context = Context::claim(enter(files.census()?)?)?;
+    let context = Context::claim(enter(files.census()?)?, NOBODYS)?;
     context.until(deadline, || {
         let _held = context.hold(DIRECTORY_TURN)?;
         end(&context, files, path)

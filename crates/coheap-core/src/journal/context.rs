@@ -31,6 +31,8 @@ pub struct Context {
     member: Arc<Member>,
     /// Fork generation of the process that claimed.
     generation: u64,
+    /// Number of the attachment in this process; 0 if it is nobody's.
+    attachment: u64,
     index: u32,
     me: Owner,
     /// Process id in the low half, thread id in the high half.
@@ -54,13 +56,13 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// Takes a free row for the calling thread.
+    /// Takes a free row for the calling thread, for an attachment with this number.
     ///
     /// # Errors
     ///
     /// [`Error::TableFull`] when threads have all rows, some of them perhaps of processes that are
     /// dead and not recovered yet; [`Error::Os`] when the system has no room for one more.
-    pub(crate) fn claim(member: Arc<Member>) -> Result<Self> {
+    pub(crate) fn claim(member: Arc<Member>, attachment: u64) -> Result<Self> {
         let region = member.region();
         let full = Error::TableFull { table: "threads", rows: u64::from(CONTEXT_COUNT) };
         let me = row::claim(region, member.slot())?;
@@ -70,6 +72,7 @@ impl Context {
         Ok(Self {
             region: Arc::clone(member.census().region()),
             generation: member.generation(),
+            attachment,
             signature,
             waiter: Waiter::new(Who { row: index, epoch: me.epoch() }),
             member,
@@ -86,6 +89,12 @@ impl Context {
     #[inline(always)]
     pub(crate) fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// Returns whether it belongs to the attachment with this number.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, attachment: u64) -> bool {
+        self.attachment == attachment
     }
 
     /// Returns the process.

@@ -250,3 +250,33 @@ fn closing_beside_busy_threads_leaves_nothing() {
         settle_and_check(&heap);
     }
 }
+
+/// Goal: a heap that was closed stays closed, also for a thread that has just used it through a later
+/// attachment; and a child that has both can use the later one.
+/// Method: a process attaches again to an anonymous heap that it has closed, and uses both in turn.
+#[test]
+fn what_was_closed_stays_closed_beside_a_new_attachment() {
+    let _alone = alone();
+    let keeper = heap(4);
+    let address = keeper.address().expect("an address");
+    let map = map_of(&keeper, "map");
+    let uses = |heap: &Heap| heap.with(|context| map.set(context, b"key", b"value")).map(drop);
+    let mut child = fork(|| {
+        let first = keeper.clone();
+        assert_eq!(uses(&first), Ok(()));
+        first.close().expect("a close");
+        let second = Heap::at(&address).expect("a heap");
+        for _ in 0..2 {
+            assert_eq!(uses(&second), Ok(()));
+            assert_eq!(uses(&first), Err(Error::Closed));
+        }
+        let mut grandchild = fork(|| {
+            assert_eq!(uses(&second), Ok(()));
+            assert_eq!(uses(&first), Err(Error::Closed));
+            0
+        });
+        grandchild.must_succeed();
+        0
+    });
+    child.must_succeed();
+}
