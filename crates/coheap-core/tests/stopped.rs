@@ -14,7 +14,9 @@ use coheap_core::Context;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::{ContextFloors, HeapFloors as _};
-use coheap_core::memory::layout::{ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, Object, SPAN_TURN};
+use coheap_core::memory::layout::{
+    ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, Object, SLOT_TURNS, SPAN_TURN,
+};
 use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, estate, ledger, map};
 use coheap_core::os;
 use coheap_core::sync::owner::WAITERS;
@@ -538,4 +540,45 @@ fn a_signal_interrupts_a_wait_for_a_turn() {
         Ok(false),
         "nothing was changed"
     );
+}
+
+/// Goal: a process that is stopped in the list of a dead process's property, or of one that leaves,
+/// keeps nobody from looking for the dead, from attaching and from leaving.
+/// Method: the list of a dead process has a lease and a reference; a child is stopped with the turn of
+/// that slot. Sweeps, ticks, new members and closes go on beside it. Then all of it is there again.
+#[test]
+fn a_list_that_somebody_is_stopped_in_is_left_alone() {
+    let _alone = alone();
+    let heap = heap(16);
+    let queue = objects::bounded_queue(&heap, "queue", 0, 0);
+    heap.with(|context| queue.put(context, b"job")).expect("room");
+    let page = Page::new(1);
+    let mut dead = fork(|| {
+        let done = heap.with(|context| {
+            queue.lease(context, &mut Vec::new())?;
+            ledger::create(context, &map::Recipe)?;
+            page.set(0, 1 + u64::from(context.member().slot()));
+            Ok(())
+        });
+        assert_eq!(done, Ok(()));
+        die()
+    });
+    dead.wait();
+    let slot = (page.get(0) - 1) as u32;
+    let stopped = stopped(&heap, SLOT_TURNS + slot);
+    let started = Instant::now();
+    for part in 0..4 {
+        briefly(&heap, |context| estate::tick(context, part % 2)).expect("a tick");
+        briefly(&heap, |context| estate::sweep_in_passing(context)).expect("a sweep");
+        let mut member = fork(|| {
+            let used = heap.with(|context| queue.put(context, b"another"));
+            i32::from(used.is_err() || heap.close().is_err())
+        });
+        member.must_succeed();
+    }
+    assert!(started.elapsed() < AT_MOST, "it took {:?}", started.elapsed());
+    go_on(stopped);
+    heap.with(estate::sweep).expect("a sweep");
+    assert_eq!(heap.with(|context| queue.len(context)), Ok(5));
+    settle_and_check(&heap);
 }

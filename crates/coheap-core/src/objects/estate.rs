@@ -20,7 +20,7 @@ use crate::sync::holder::{self, Holder};
 use crate::sync::life::{State, StateWord};
 use crate::sync::parking::table::watch;
 use crate::sync::parking::word::{Holder as LockHolder, LockWord};
-use crate::sync::parking::{Reason, ring};
+use crate::sync::parking::{Reason, bell};
 use crate::sync::wait::PARTS;
 use crate::sync::{Incarnation, Owner};
 
@@ -179,18 +179,22 @@ pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
 ///
 /// [`Error::Busy`] when some are left, because the caller may not wait any longer.
 fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> Result<()> {
-    let (mut left, mut busy) = (0, Ok(()));
+    let mut stuck = Vec::new();
     loop {
-        match ledger::settle_next(context, owner, reason, left) {
+        match ledger::settle_next(context, owner, reason, &stuck) {
             Ok(true) => {}
-            Ok(false) => return busy,
-            Err(error @ Error::Busy { .. }) => {
-                left += 1;
-                busy = Err(error);
+            Ok(false) => break,
+            // Without the turn of the list, and where no other record can be tried, nothing is done.
+            Err(Error::Busy { turn })
+                if turn == SLOT_TURNS + owner.slot || stuck.contains(&turn) =>
+            {
+                return Err(Error::Busy { turn });
             }
+            Err(Error::Busy { turn }) => stuck.push(turn),
             Err(other) => return Err(other),
         }
     }
+    stuck.first().map_or(Ok(()), |turn| Err(Error::Busy { turn: *turn }))
 }
 
 /// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be
@@ -212,7 +216,8 @@ fn ring_the_forgotten(region: &Region) {
             },
         };
         if is_there {
-            ring::ring_cell(region, &seen);
+            // Who raised its bell may be stopped before the wake.
+            bell::ring_row(region, seen.who.row, os::now());
         }
     }
 }

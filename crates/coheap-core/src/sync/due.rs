@@ -47,6 +47,11 @@ impl DueList {
         self.is_any.load(Ordering::Relaxed) != 0
     }
 
+    /// Returns whether a record with this serial number is among them.
+    pub fn has(&self, serial: u64) -> bool {
+        self.is_any() && self.records.lock().iter().any(|due| due.serial == serial)
+    }
+
     /// Takes all records.
     pub fn take(&self) -> Vec<Due> {
         let mut records = self.records.lock();

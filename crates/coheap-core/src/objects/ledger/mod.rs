@@ -117,7 +117,7 @@ pub fn release(context: &Context, reference: &Reference) -> Result<()> {
 fn release_own(context: &Context, due: &Due) -> Result<()> {
     let region = context.region();
     let record: &Record = region.at(due.record)?;
-    let expected = Expected { slot: context.member().slot(), serial: Some(due.serial) };
+    let expected = Expected::own(context, due.serial);
     if record.serial.get() != due.serial {
         return Ok(());
     }
@@ -180,26 +180,43 @@ pub(crate) fn settle_due(context: &Context) -> Result<()> {
 pub fn bequeath(context: &Context, child: Incarnation) -> Result<()> {
     let mut answer = Ok(());
     for (serial, at) in own_references(context)? {
-        let count = || context.waiting_until(0, |_| count_one_more(context, child, serial, at));
-        let counted = match count() {
-            Err(Error::Busy { turn }) if share::is_of_a_slot(turn) => {
-                context.hold(turn).map(drop).and_then(|()| count())
-            }
-            other => other,
-        };
-        match counted {
-            Ok(true) => {}
-            Ok(false) | Err(Error::Busy { .. }) => {
-                // The other objects may be free.
-                match share::lend(context, child, serial, at) {
-                    Err(busy @ Error::Busy { .. }) => answer = Err(busy),
-                    other => other?,
-                }
-            }
-            Err(other) => return Err(other),
+        if context.member().due().has(serial) {
+            // Nothing refers to it any more but the list.
+            continue;
+        }
+        match after_signals(|| bequeath_one(context, child, serial, at)) {
+            // The other objects may be free.
+            Err(busy @ Error::Busy { .. }) => answer = Err(busy),
+            other => other?,
         }
     }
     answer
+}
+
+/// Begins again after each signal; the deadline of the caller ends that.
+fn after_signals<T>(mut operation: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match operation() {
+            Err(Error::Interrupted) => {}
+            other => return other,
+        }
+    }
+}
+
+fn bequeath_one(context: &Context, child: Incarnation, serial: u64, at: u64) -> Result<()> {
+    let count = || context.waiting_until(0, |_| count_one_more(context, child, serial, at));
+    let counted = match count() {
+        Err(Error::Busy { turn }) if share::is_of_a_slot(turn) => {
+            context.hold(turn).map(drop)?;
+            count()
+        }
+        other => other,
+    };
+    match counted {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(Error::Busy { .. }) => share::lend(context, child, serial, at),
+        Err(other) => Err(other),
+    }
 }
 
 /// Enters the reference that the record at `at` is, unless another thread has released it, and counts
@@ -214,7 +231,7 @@ fn count_one_more(context: &Context, child: Incarnation, serial: u64, at: u64) -
     let turns = [handle.turn, SLOT_TURNS + own, SLOT_TURNS + child.slot];
     let held = context.hold_all(&turns)?;
     // The record may serve another purpose by now.
-    let is_still = (Expected { slot: own, serial: Some(serial) }).is_met_by(record, &handle);
+    let is_still = Expected::own(context, serial).is_met_by(record, &handle);
     if !is_still && !defect(Mistake::BequeathUnseen) {
         return Ok(true);
     }
@@ -229,19 +246,19 @@ fn count_one_more(context: &Context, child: Incarnation, serial: u64, at: u64) -
     Ok(true)
 }
 
-/// Settles the record behind the first `skipped` ones on the list of a process that is dead or
-/// leaving. Returns `false` if there is none. When it returns `true`, the list is shorter, or
+/// Settles the first record on the list of a process that is dead or leaving that needs none of the
+/// turns `stuck`. Returns `false` if there is none. When it returns `true`, the list is shorter, or
 /// another thread has changed it.
 pub(crate) fn settle_next(
     context: &Context,
     owner: Incarnation,
     reason: ReturnReason,
-    skipped: u64,
+    stuck: &[u32],
 ) -> Result<bool> {
     let region = context.region();
     let (at, serial, found) = {
         let _held = context.hold(SLOT_TURNS + owner.slot)?;
-        let Some(at) = nth(region, owner.slot, skipped)? else { return Ok(false) };
+        let Some(at) = first_not_stuck(region, owner.slot, stuck)? else { return Ok(false) };
         if !record::is_still_to_settle(context, owner) {
             return Ok(false);
         }
@@ -258,25 +275,41 @@ pub(crate) fn settle_next(
         // The record was read under the turn of its list, so only another thread can have changed
         // it by the time `drop_reference` reads it again.
         (found, true) => {
-            let expected = Expected { slot: owner.slot, serial: None };
+            let expected = Expected { slot: owner.slot, whose: Whose::Left(owner) };
             drop_reference(context, at, &living(found, at)?.0, &expected)?;
         }
     }
     Ok(true)
 }
 
-/// Returns the record behind the first `skipped` ones on the list of a slot, whose turn is held.
-fn nth(region: &Region, slot: u32, skipped: u64) -> Result<Option<u64>> {
+/// Most records that are passed over because a turn of theirs is not free.
+const MOST_STUCK: u64 = 1024;
+
+/// Returns the first record on the list of a slot that needs none of these turns. The slot's turn is
+/// held.
+fn first_not_stuck(region: &Region, slot: u32, stuck: &[u32]) -> Result<Option<u64>> {
     let mut at = region.slot(slot).leases.get();
     let mut chain = Chain::new(record::LIST);
-    for _ in 0..skipped {
-        if at == 0 {
+    for _ in 0..MOST_STUCK {
+        if at == 0 || stuck.is_empty() {
             break;
         }
+        let record: &Record = region.at(at)?;
+        if !needs_any(region, record, stuck) {
+            return Ok(Some(at));
+        }
         chain.step(at)?;
-        at = region.at::<Record>(at)?.next.get();
+        at = record.next.get();
     }
-    Ok(Some(at).filter(|at| *at != 0))
+    Ok(Some(at).filter(|at| *at != 0 && stuck.is_empty()))
+}
+
+fn needs_any(region: &Region, record: &Record, turns: &[u32]) -> bool {
+    let found = Handle::any(region, record.object.get(), record.generation.get());
+    let object = found.map(|(handle, _)| [handle.turn, handle.second_turn]).unwrap_or_default();
+    let is_reference = record.state.get() & Record::REFERENCE != 0;
+    let share = if is_reference { share::of(region, record).ok().flatten() } else { None };
+    turns.iter().any(|turn| object.contains(turn) || share.is_some_and(|it| it.turn == *turn))
 }
 
 /// Checks that the object of a record lives, as it must (Ledger.1).
@@ -287,19 +320,42 @@ fn living<T>(found: Result<T>, at: u64) -> Result<T> {
     }
 }
 
-/// The required owner of a record, and the record's serial number.
+/// Whose a record has to be.
+enum Whose {
+    /// The calling process's own, with this serial number.
+    Own(u64),
+    /// That of a process that is dead or leaving, as long as its slot is nobody else's.
+    Left(Incarnation),
+}
+
+/// The slot on whose list a record has to be, and whose it has to be.
 struct Expected {
     slot: u32,
-    serial: Option<u64>,
+    whose: Whose,
 }
 
 impl Expected {
+    fn own(context: &Context, serial: u64) -> Self {
+        Self { slot: context.member().slot(), whose: Whose::Own(serial) }
+    }
+
     fn is_met_by(&self, record: &Record, handle: &Handle) -> bool {
         record.state.get() & Record::REFERENCE != 0
             && record::is_signed(record, self.slot)
             && record.object.get() == handle.at
             && record.generation.get() == handle.generation
-            && self.serial.is_none_or(|serial| record.serial.get() == serial)
+            && match self.whose {
+                Whose::Own(serial) => record.serial.get() == serial,
+                Whose::Left(_) => true,
+            }
+    }
+
+    /// Returns whether the list is still to be changed for this owner. The slot's turn is held.
+    fn is_current(&self, context: &Context) -> bool {
+        match self.whose {
+            Whose::Own(_) => record::check_membership(context).is_ok(),
+            Whose::Left(owner) => record::is_still_to_settle(context, owner),
+        }
     }
 }
 
@@ -337,10 +393,7 @@ fn count_one_less(
     let known = share::of(region, record).ok().flatten();
     let turns = [handle.turn, handle.second_turn, own, known.map_or(own, |share| share.turn)];
     let held = context.hold_all(&turns)?;
-    if expected.serial.is_some() && record::check_membership(context).is_err() {
-        return Ok(None);
-    }
-    if !expected.is_met_by(record, handle) {
+    if !expected.is_current(context) || !expected.is_met_by(record, handle) {
         return Ok(None);
     }
     let share = share::of(region, record)?;

@@ -58,12 +58,16 @@ pub(super) fn lend(context: &Context, child: Incarnation, serial: u64, at: u64) 
     let found = Handle::any(region, record.object.get(), record.generation.get());
     let Ok((handle, _)) = found else { return Ok(()) };
     allocator::ensure_all(context, &mut [RECORD, SHARE])?;
-    // Only a fork gives a record a share, and forks of a process come one after the other.
-    let known = of(region, record)?;
+    // Without a turn: a record that serves another purpose by now has no share that can be read. Only
+    // a fork gives a record a share, and forks of a process come one after the other.
+    let known = of(region, record).ok().flatten();
     let turn = known.map_or(SLOT_TURNS + own, |share| share.turn);
     let held = context.hold_all(&[SLOT_TURNS + own, SLOT_TURNS + child.slot, turn])?;
-    if !(Expected { slot: own, serial: Some(serial) }).is_met_by(record, &handle) {
+    if !Expected::own(context, serial).is_met_by(record, &handle) {
         return Ok(());
+    }
+    if of(region, record)? != known {
+        return Err(Error::Busy { turn: SLOT_TURNS + own });
     }
     let mut change = Change::begin(&held, LEND_WORDS)?;
     let share = match known {
@@ -100,7 +104,7 @@ pub(super) fn leave(
     // Without a turn: a record that serves another purpose by now has no share that can be read.
     let Ok(Some(share)) = of(region, record) else { return Ok(false) };
     let held = context.hold_all(&[SLOT_TURNS + expected.slot, share.turn])?;
-    if expected.serial.is_some() && record::check_membership(context).is_err() {
+    if !expected.is_current(context) {
         return Ok(true);
     }
     if !expected.is_met_by(record, handle) || of(region, record)? != Some(share) {

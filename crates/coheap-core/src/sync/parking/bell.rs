@@ -47,12 +47,7 @@ pub enum Heard {
 pub fn ring(bell: &Bell, cell: u32, now: u64) -> Rung {
     let bits = if post(bell, cell) { UP } else { UP | SPILT };
     if Region::ring(&bell.signal, bits) != 0 {
-        // Who raised it may be stopped before the wake.
-        let is_woken = !is_fresh(bell, now) && os::wake(bell.signal.futex(), 1) != 0;
-        if is_woken {
-            Region::stamp(&bell.signal, milliseconds(now));
-        }
-        return if is_woken { Rung::Woken } else { Rung::WasUp };
+        return Rung::WasUp;
     }
     Region::stamp(&bell.signal, milliseconds(now));
     if os::wake(bell.signal.futex(), 1) == 0 { Rung::Nobody } else { Rung::Woken }
@@ -108,11 +103,7 @@ pub fn is_up(bell: &Bell) -> bool {
 
 /// Returns whether the bell is up, and so short a time that its thread is not stopped.
 pub fn is_freshly_up(bell: &Bell, now: u64) -> bool {
-    is_up(bell) && is_fresh(bell, now)
-}
-
-fn is_fresh(bell: &Bell, now: u64) -> bool {
-    milliseconds(now).wrapping_sub(bell.signal.watched()) < YOUNG
+    is_up(bell) && milliseconds(now).wrapping_sub(bell.signal.watched()) < YOUNG
 }
 
 fn milliseconds(now: u64) -> u32 {

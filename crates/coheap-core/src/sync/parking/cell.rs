@@ -125,6 +125,15 @@ impl Manner {
     }
 }
 
+/// How many tickets a wait has, one after the other, that stand for the same place in line.
+const TIMES: u64 = 4;
+
+/// Returns the next ticket of a wait that was away for a moment. A tag of the last one that somebody
+/// has read is not mistaken for the new one.
+fn again(before: u64) -> u64 {
+    before & !(TIMES - 1) | (before + 1) & (TIMES - 1)
+}
+
 /// What a cell says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
@@ -182,7 +191,10 @@ impl Parked {
         manner: Manner,
     ) -> Option<Self> {
         let cell = lot.cell(number)?;
-        let ticket = manner.ticket.unwrap_or_else(|| Region::add(lot.tickets(), 1));
+        let ticket = match manner.ticket {
+            Some(before) => again(before),
+            None => Region::add(lot.tickets(), TIMES),
+        };
         let state = StateWord(cell.state.get()).next();
         // What a late reader still sees of the last wait, it sees before the words of this one.
         fence(Ordering::Release);

@@ -123,13 +123,21 @@ pub fn ring<L: Lot>(lot: &L, key: Key, reason: Reason, things: u32) -> Result {
 
 /// Returns whether anybody waits for an object and a reason.
 pub fn is_anybody<L: Lot>(lot: &L, key: Key, reason: Reason) -> bool {
+    is_any(lot, key, reason, |generation| generation == key.generation)
+}
+
+/// As [`is_anybody`], for the object of any generation that has the same header.
+pub fn is_anybody_at<L: Lot>(lot: &L, key: Key, reason: Reason) -> bool {
+    is_any(lot, key, reason, |_| true)
+}
+
+fn is_any<L: Lot>(lot: &L, key: Key, reason: Reason, is_meant: impl Fn(u64) -> bool) -> bool {
     let mut found = false;
     lines::walk(lot, key, |tag, word| {
         found = found
             || tag.is_for(reason)
-                && cell::read(lot, tag, word, key).is_some_and(|seen| {
-                    seen.key.generation == key.generation && seen.state.is_waiting()
-                });
+                && cell::read(lot, tag, word, key)
+                    .is_some_and(|seen| is_meant(seen.key.generation) && seen.state.is_waiting());
     });
     found
 }

@@ -52,8 +52,9 @@ fn ring_one<L: Lot>(lot: &L, wants: &Word, last: &Word, key: Key, reason: Reason
     let is_about_to_look = wants.get() & reason.looker_bit() == 0
         && rung.is_some_and(|cell| ring::is_about_to_look(lot, cell, key, reason));
     if !is_about_to_look {
-        let rung = ring_or_lower(lot, wants, key, reason, 1);
-        Region::store(last, rung.map_or(0, |cell| u64::from(cell) + 1));
+        if let Some(rung) = ring_or_lower(lot, wants, key, reason, 1) {
+            Region::store(last, u64::from(rung) + 1);
+        }
     }
 }
 
@@ -80,8 +81,9 @@ fn ring_or_lower<L: Lot>(
     }
     let bits = reason.want_bit() | reason.looker_bit();
     Region::lower(wants, bits);
-    if !defect(Mistake::LowerWithoutLook) && ring::is_anybody(lot, key, reason) {
-        // Makers that came between saw no bit: those who wait look once the bit is up again.
+    if !defect(Mistake::LowerWithoutLook) && ring::is_anybody_at(lot, key, reason) {
+        // Makers that came between saw no bit: those who wait look once the bit is up again. The object
+        // may have been removed meanwhile: then the bit is its successor's.
         Region::raise(wants, bits);
         ring::ring(lot, key, reason, u32::MAX);
     }

@@ -7,6 +7,7 @@
 //! Not here: how objects of each kind are made without a name (`kinds`).
 
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use coheap_core::AnyObject;
 use coheap_core::error::Result;
@@ -52,26 +53,42 @@ fn make_queue(stage: &Stage, context: &Context) -> Result<()> {
     queue.lease(context, &mut Vec::new()).map(|_| ())
 }
 
-/// Forks while another thread has the turn of the parent's object: the child shares the reference.
-fn lend(stage: &Stage) -> Result<()> {
-    let Some(reference) = inherited(stage) else { return Ok(()) };
+/// Another thread takes the turn of the parent's object and keeps it until it is told, or for ever.
+/// Returns who tells it, and what it answers.
+fn hold_elsewhere(
+    stage: &Stage,
+    reference: &Reference,
+) -> (mpsc::Sender<()>, JoinHandle<Result<()>>) {
     let (heap, turn) = (stage.heap.clone(), reference.handle().turn);
     let (is_held, held) = mpsc::channel();
-    let (forked, is_forked) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let holder = scope.spawn(move || {
-            heap.with(|context| {
-                let _held = context.hold(turn)?;
-                let _ = is_held.send(());
-                let _ = is_forked.recv();
-                Ok(())
-            })
-        });
-        let _ = held.recv();
-        let done = membership::fork(stage);
-        drop(forked);
-        holder.join().expect("no panic").and(done)
-    })
+    let (go_on, may_go_on) = mpsc::channel();
+    let holder = std::thread::spawn(move || {
+        heap.with(|context| {
+            let _held = context.hold(turn)?;
+            let _ = is_held.send(());
+            let _ = may_go_on.recv();
+            Ok(())
+        })
+    });
+    let _ = held.recv();
+    (go_on, holder)
+}
+
+/// From now on a child shares what its parent refers to.
+fn keep_the_object(stage: &Stage) -> Result<()> {
+    if let Some(reference) = inherited(stage) {
+        std::mem::forget(hold_elsewhere(stage, &reference));
+    }
+    Ok(())
+}
+
+/// A child has shared the parent's reference.
+fn lend(stage: &Stage) -> Result<()> {
+    let Some(reference) = inherited(stage) else { return Ok(()) };
+    let (go_on, holder) = hold_elsewhere(stage, &reference);
+    let done = membership::fork(stage);
+    drop(go_on);
+    holder.join().expect("no panic").and(done)
 }
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -106,7 +123,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["ledger::bequeath"], "by a fork", LEDGERS, NAMELESS, |stage, _| {
         membership::fork(stage)
     }),
-    Operation::new(&["ledger::bequeath"], "shared", LEDGERS, NAMELESS, |stage, _| lend(stage)),
+    Operation::new(&["ledger::bequeath"], "shared", LEDGERS, NAMELESS, |stage, _| {
+        membership::fork(stage)
+    })
+    .prepared(|stage, _| keep_the_object(stage)),
     Operation::new(&["ledger::bequeath"], "shared again", LEDGERS, NAMELESS, |stage, _| {
         membership::fork(stage)
     })
