@@ -569,7 +569,7 @@ fn a_list_that_somebody_is_stopped_in_is_left_alone() {
     let started = Instant::now();
     for part in 0..4 {
         briefly(&heap, |context| estate::tick(context, part % 2)).expect("a tick");
-        briefly(&heap, |context| estate::sweep_in_passing(context)).expect("a sweep");
+        briefly(&heap, estate::sweep_in_passing).expect("a sweep");
         let mut member = fork(|| {
             let used = heap.with(|context| queue.put(context, b"another"));
             i32::from(used.is_err() || heap.close().is_err())

@@ -135,26 +135,32 @@ pub fn settle_all(context: &Context) -> Result<()> {
 /// Settles the estates of a part of the slots. One that needs a turn for which the caller may not
 /// wait stays as it is.
 fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
-    let as_far = |work: &dyn Fn() -> Result<()>| context.done_until(u64::MAX, work);
     let mut has_settled = false;
     for index in (part..context.region().real_slots()).step_by(parts as usize) {
         let slot = context.region().slot(index);
         let word = StateWord(slot.state.acquire());
         let owner = Incarnation { slot: index, epoch: word.epoch() };
         match word.state() {
-            State::Estate => as_far(&|| settle(context, owner))?,
+            State::Estate => unless_busy(settle(context, owner))?,
             State::Leaving if slot.leases.get() != 0 => {
-                as_far(&|| settle_list(context, owner, ReturnReason::Dropped))?
+                unless_busy(settle_list(context, owner, ReturnReason::Dropped))?;
             }
             _ => continue,
-        };
+        }
         has_settled = true;
     }
     if has_settled {
-        as_far(&|| husk::dismantle_abandoned(context))?;
+        unless_busy(husk::dismantle_abandoned(context))?;
         allocator::tidy(context)?;
     }
     Ok(())
+}
+
+fn unless_busy(done: Result<()>) -> Result<()> {
+    match done {
+        Err(Error::Busy { .. }) => Ok(()),
+        other => other,
+    }
 }
 
 /// Settles one estate and frees its slot.
