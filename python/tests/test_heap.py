@@ -123,6 +123,29 @@ def test_a_limit_of_the_address_space_names_max_bytes():
     assert "`max_bytes` of 8589934592" in done.stdout
 
 
+def test_no_private_memory_is_a_memory_error_and_loses_nothing():
+    code = (
+        "import coheap, resource\n"
+        "heap = coheap.Heap(max_bytes=512 << 20)\n"
+        "d, jobs = heap.dict('d'), heap.work_queue('jobs')\n"
+        "d['k'] = bytes(64 << 20)\n"
+        "jobs.put(bytes(64 << 20))\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "limit = pages * resource.getpagesize() + (16 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))\n"
+        "for read in (lambda: d['k'], lambda: list(d.values()), lambda: d.pop('k'), jobs.get):\n"
+        "    try:\n"
+        "        read()\n"
+        "    except MemoryError as error:\n"
+        "        print(type(error).__name__, 'nothing was changed' in str(error))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)\n"
+        "print(len(d['k']), len(jobs.get().value))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split("\n")[:-1] == ["MemoryError True"] * 4 + ["67108864 67108864"], done
+
+
 def test_files_that_others_may_read_are_refused(name, tmp_path):
     with coheap.open(name, folder=tmp_path, max_bytes=1 << 20) as heap:
         heap.dict("d")
