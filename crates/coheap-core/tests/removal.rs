@@ -9,6 +9,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
@@ -80,6 +81,46 @@ fn a_waiter_of_a_removed_lock_does_not_reach_its_successor() {
         }
         is_over.store(true, Ordering::Relaxed);
         assert!(waiter.join().expect("calm") > 0, "the waiter was late at least once");
+    });
+    settle_and_check(&heap);
+}
+
+/// Goal: who releases a lock that is being removed hears that it is gone, and never that it was not
+/// its own.
+/// Method: a thread takes a lock twice and leaves it twice, all the time, while another one removes it
+/// and makes it anew.
+#[test]
+fn who_releases_a_removed_lock_hears_that_it_is_gone() {
+    let _alone = alone();
+    let heap = heap(4);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let user = scope.spawn(|| {
+            let context = heap.context()?;
+            while !is_over.load(Ordering::Relaxed) {
+                let recipe = mutex::Recipe::default();
+                let lock = Directory.get_or_create(&context, "lock", &recipe)?;
+                let used = lock.lock(&context, None).and_then(|_| {
+                    lock.lock_again(&context)?;
+                    lock.leave(&context)?;
+                    lock.leave(&context)
+                });
+                match used {
+                    Ok(()) | Err(Error::ObjectGone) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+            Ok(())
+        });
+        let until = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < until && !user.is_finished() {
+            match heap.with(|context| Directory.remove(context, "lock")) {
+                Ok(()) | Err(Error::NoSuchName) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(user.join().expect("calm"), Ok(()));
     });
     settle_and_check(&heap);
 }

@@ -248,12 +248,17 @@ impl Mutex {
         let is_done = Region::compare_exchange(&object.mutex, context.me().bits(), free.0).is_ok()
             || self.lock_in(object).release(region, who(context));
         if !is_done {
-            // A removal may have taken it away meanwhile.
-            self.object(region)?;
-            return Err(Error::NotOwner);
+            return Err(self.not_owned(region));
         }
         context.kept.locks.one_less();
         Ok(())
+    }
+
+    /// Returns the error of a release by a thread that does not hold the lock: a removal may have taken
+    /// it away meanwhile.
+    #[cold]
+    fn not_owned(&self, region: &Region) -> Error {
+        self.object(region).err().unwrap_or(Error::NotOwner)
     }
 
     /// As [`unlock`](Self::unlock), but the lock stays held until this thread has released it as
@@ -268,7 +273,7 @@ impl Mutex {
         loop {
             let seen = LockWord(word.get());
             if !seen.is_held_by(who(context)) {
-                return Err(Error::NotOwner);
+                return Err(self.not_owned(context.region()));
             }
             let Some(less_deep) = seen.less_deep() else { return self.unlock(context) };
             if Region::compare_exchange(word, seen.0, less_deep.0).is_ok() {
@@ -286,7 +291,7 @@ impl Mutex {
     pub fn unlock_marked(&self, context: &Context, pid: u32) -> Result<()> {
         let object = self.object(context.region())?;
         if !LockWord(object.mutex.get()).is_held_by(who(context)) {
-            return Err(Error::NotOwner);
+            return Err(self.not_owned(context.region()));
         }
         Region::store(&object.died, u64::from(pid));
         Region::raise(&object.mutex, MARK);
