@@ -108,6 +108,12 @@ def test_options_that_an_existing_heap_does_not_have_are_a_warning(name, tmp_pat
             heap.work_queue("free", max_attempts=1)
 
 
+def run(code: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program of its own, which must succeed."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+
 def test_a_limit_of_the_address_space_names_max_bytes():
     code = (
         "import coheap, resource\n"
@@ -117,8 +123,7 @@ def test_a_limit_of_the_address_space_names_max_bytes():
         "except OSError as error:\n"
         "    print(error.errno, error)\n"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = run(code)
     assert done.stdout.startswith("12 "), done
     assert "`max_bytes` of 8589934592" in done.stdout
 
@@ -141,8 +146,7 @@ def test_no_private_memory_is_a_memory_error_and_loses_nothing():
         "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)\n"
         "print(len(d['k']), len(jobs.get().value))\n"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = run(code)
     assert done.stdout.split("\n")[:-1] == ["MemoryError True"] * 4 + ["67108864 67108864"], done
 
 

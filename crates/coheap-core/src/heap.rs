@@ -308,7 +308,8 @@ impl Heap {
     /// Leaves the heap. Handles and other `Heap`s of it return [`Error::Closed`] from then on. The
     /// leases of this process return to their queues, its locks go to those that want them with
     /// [`Acquired::OwnerDied`](crate::Acquired::OwnerDied), and its waits end with
-    /// [`Error::Closed`].
+    /// [`Error::Closed`]. It takes 100 ms at most beside a process that is stopped in a change: what
+    /// belongs to that object comes back later.
     ///
     /// # Errors
     ///

@@ -35,7 +35,8 @@ plain! {
         pub root: [Word; ROOT_WORDS],
         /// The lock of users, if the kind has one: see `sync::parking::word`.
         pub mutex: Word,
-        /// When the lock may be offered again, and the cell that was rung last.
+        /// When the lock may be offered again, and the cell that was rung last. Of a queue: the cell that
+        /// was rung last for an item, plus one.
         pub handing: Word,
         /// The last holder: low half its process id, high half its thread id.
         pub holder: Word,
@@ -45,7 +46,7 @@ plain! {
         pub died: Word,
         /// When the watcher of the lock looked last.
         pub watch: Word,
-        /// As `handing`, of the transaction lock.
+        /// As `handing`, of the transaction lock. Of a queue: as `handing`, for a place.
         pub transaction_handing: Word,
         /// As `watch`, of the transaction lock.
         pub transaction_watch: Word,

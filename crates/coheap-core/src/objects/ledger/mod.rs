@@ -122,7 +122,7 @@ fn release_own(context: &Context, due: &Due) -> Result<()> {
         return Ok(());
     }
     match Handle::any(region, record.object.get(), record.generation.get()) {
-        Ok((handle, _)) => drop_reference(context, due.record, &handle, &expected).map(|_| ()),
+        Ok((handle, _)) => drop_reference(context, due.record, &handle, &expected),
         // The record serves another purpose by now.
         Err(_) => Ok(()),
     }
@@ -291,17 +291,17 @@ fn first_not_stuck(region: &Region, slot: u32, stuck: &[u32]) -> Result<Option<u
     let mut at = region.slot(slot).leases.get();
     let mut chain = Chain::new(record::LIST);
     for _ in 0..MOST_STUCK {
-        if at == 0 || stuck.is_empty() {
+        if at == 0 {
             break;
         }
         let record: &Record = region.at(at)?;
-        if !needs_any(region, record, stuck) {
+        if stuck.is_empty() || !needs_any(region, record, stuck) {
             return Ok(Some(at));
         }
         chain.step(at)?;
         at = record.next.get();
     }
-    Ok(Some(at).filter(|at| *at != 0 && stuck.is_empty()))
+    Ok(None)
 }
 
 fn needs_any(region: &Region, record: &Record, turns: &[u32]) -> bool {
@@ -359,14 +359,9 @@ impl Expected {
     }
 }
 
-/// Removes a reference from a ledger, and ends the object if it was the last one. Returns `true`,
-/// also if another thread has removed it before.
-fn drop_reference(
-    context: &Context,
-    at: u64,
-    handle: &Handle,
-    expected: &Expected,
-) -> Result<bool> {
+/// Removes a reference from a ledger, unless another thread has removed it before, and ends the object
+/// if it was the last one.
+fn drop_reference(context: &Context, at: u64, handle: &Handle, expected: &Expected) -> Result<()> {
     let left = context.retried(|| match share::leave(context, at, handle, expected)? {
         true => Ok(None),
         false => count_one_less(context, at, handle, expected),
@@ -374,8 +369,7 @@ fn drop_reference(
     if left == Some(0) {
         husk::dismantle(context)?;
     }
-    allocator::tidy(context)?;
-    Ok(true)
+    allocator::tidy(context)
 }
 
 /// Removes a reference from a ledger, and returns how many the object has left. Returns `None` if

@@ -103,7 +103,7 @@ pub trait Lot {
     fn new_line(&self) -> Option<u32>;
     /// Returns the counter of tickets.
     fn tickets(&self) -> &Word;
-    /// Returns the generation of the header at an offset.
+    /// Returns the generation of the header at an offset, for a paranoid build.
     fn generation(&self, at: u64) -> Option<u64>;
     /// Returns the time in nanoseconds.
     fn now(&self) -> u64 {
