@@ -215,11 +215,15 @@ pub fn wait_for_others(census: &Census) {
     }
 }
 
-/// Checks one of `parts` parts of all slots, recovers the dead processes in it, and returns how
-/// many.
+/// Checks one of `parts` parts of all slots, and those of the tickers, recovers the dead processes
+/// in them, and returns how many. A dead ticker would leave its share of the checks to nobody.
 pub fn sweep(census: &Census, by: Option<Incarnation>, part: u32, parts: u32) -> Result<u32> {
     let mut recovered = 0;
-    for index in (part..census.region().real_slots()).step_by(parts as usize) {
+    let tickers = tickers::slots(census.region());
+    for index in 0..census.region().real_slots() {
+        if index % parts != part && !tickers.contains(&Some(index)) {
+            continue;
+        }
         let word = StateWord(census.region().slot(index).state.acquire());
         let who = Incarnation { slot: index, epoch: word.epoch() };
         let is_candidate = !matches!(word.state(), State::Free | State::Estate);

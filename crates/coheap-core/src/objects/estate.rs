@@ -20,7 +20,7 @@ use crate::sync::holder::{self, Holder};
 use crate::sync::life::{State, StateWord};
 use crate::sync::parking::table::watch;
 use crate::sync::parking::word::{Holder as LockHolder, LockWord};
-use crate::sync::parking::{Reason, bell};
+use crate::sync::parking::{Key, Reason, bell};
 use crate::sync::wait::PARTS;
 use crate::sync::{Incarnation, Owner};
 
@@ -206,8 +206,13 @@ fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> R
 /// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be
 /// stopped.
 fn ring_the_forgotten(region: &Region) {
-    let milliseconds = os::now() / 1_000_000;
+    let now = os::now();
+    let milliseconds = now / 1_000_000;
+    let mut served: Vec<(Key, Reason)> = Vec::new();
     for seen in watch::tick(region) {
+        if served.contains(&(seen.key, seen.reason)) {
+            continue;
+        }
         let is_free = |word: LockWord| match word.holder() {
             LockHolder::Nobody => true,
             LockHolder::Offered(_) => word.has_lapsed(milliseconds),
@@ -222,8 +227,11 @@ fn ring_the_forgotten(region: &Region) {
             },
         };
         if is_there {
-            // Who raised its bell may be stopped before the wake.
-            bell::ring_row(region, seen.who.row, os::now());
+            // One is rung, and rings the next if more is there. Who raised its bell may be stopped
+            // before the wake; who does not hear it may be stopped, too.
+            if bell::ring_row(region, seen.who.row, now) && seen.reason != Reason::Done {
+                served.push((seen.key, seen.reason));
+            }
         }
     }
 }

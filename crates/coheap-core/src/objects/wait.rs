@@ -15,9 +15,11 @@ use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::layout::Object;
 use crate::memory::{Ordering, Region, Word, fence};
+use crate::sync::parking::bell::Heard;
 use crate::sync::parking::offer::Lock;
 use crate::sync::parking::table::waiter::full_slice;
-use crate::sync::parking::{Key, Manner, Parked, Reason, Who, ring, want};
+use crate::sync::parking::want::{self, Line};
+use crate::sync::parking::{Key, Manner, Parked, Reason, Who, ring};
 use crate::sync::wait::{Pause, Place, Possession};
 use crate::sync::{Owner, Patience, deadlock};
 
@@ -60,13 +62,13 @@ impl<'a> Wait<'a> {
         &self.patience
     }
 
-    /// Takes the bell down, to be called before each look. The first call enters the thread in the
-    /// table.
-    pub(crate) fn listen(&mut self) {
+    /// Takes the bell down, to be called before each look. Returns whether it was rung. The first call
+    /// enters the thread in the table.
+    pub(crate) fn listen(&mut self) -> Heard {
         let region = self.context.region();
-        self.place.waiter.hush(region);
+        let heard = self.place.waiter.hush(region);
         if self.parked.is_some() {
-            return;
+            return heard;
         }
         let in_line = &self.context.kept.in_line;
         let manner = Manner {
@@ -81,6 +83,7 @@ impl<'a> Wait<'a> {
         if !defect(Mistake::WantAfterLook) {
             self.want();
         }
+        Heard::Nothing
     }
 
     /// Says in the want-bits that somebody waits.
@@ -102,14 +105,19 @@ impl<'a> Wait<'a> {
     ///
     /// [`Error::Interrupted`]; [`Error::Closed`].
     pub(crate) fn sleep(&mut self, possession: Possession) -> Result<Pause> {
+        self.sleep_for(u64::MAX, possession)
+    }
+
+    /// As [`sleep`](Self::sleep), but not longer than `at_most`, in nanoseconds.
+    pub(crate) fn sleep_for(&mut self, at_most: u64, possession: Possession) -> Result<Pause> {
         if defect(Mistake::WantAfterLook) {
             self.want();
         }
         let at_most = match self.parked {
-            Some(_) => u64::MAX,
+            Some(_) => at_most,
             None => {
                 self.refusals += 1;
-                full_slice(self.refusals - 1)
+                full_slice(self.refusals - 1).min(at_most)
             }
         };
         let pause = self.context.pause(&mut self.patience, &self.place, at_most, possession)?;
@@ -214,21 +222,17 @@ pub(crate) fn owner_of(who: Who) -> Owner {
 #[inline(always)]
 pub(crate) fn ring(region: &Region, key: Key, reason: Reason, things: u32) {
     let Ok(object) = region.at::<Object>(key.at) else { return };
-    match rung_last(object, reason) {
-        Some(last) if things == 1 => want::made_one(region, &object.wants, last, key, reason),
-        _ => want::made(region, &object.wants, key, reason, things),
-    }
+    want::made(region, &object.wants, key, reason, things);
 }
 
-/// Returns the header word that names the cell that was rung last for a reason: where a thread that
-/// ends its wait looks whether more is left.
+/// Returns the words of those who wait for items of a queue, or for places, one after the other.
 #[inline(always)]
-fn rung_last(object: &Object, reason: Reason) -> Option<&Word> {
-    match reason {
-        Reason::Item => Some(&object.handing),
-        Reason::Place => Some(&object.transaction_handing),
-        _ => None,
-    }
+pub(crate) fn line(object: &Object, key: Key, reason: Reason) -> Line<'_> {
+    let (last, guard) = match reason {
+        Reason::Place => (&object.transaction_handing, &object.since),
+        _ => (&object.handing, &object.holder),
+    };
+    Line { wants: &object.wants, last, guard, key, reason }
 }
 
 /// Returns whether anybody may wait for a reason.

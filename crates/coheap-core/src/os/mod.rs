@@ -16,6 +16,7 @@
 
 pub mod failpoint;
 mod latch;
+mod pace;
 #[cfg(not(any(loom, miri, sim)))]
 mod private;
 #[cfg(all(target_os = "linux", not(any(loom, miri, sim))))]
@@ -26,6 +27,7 @@ mod system;
 mod system;
 
 pub use latch::{Latch, OTHERS_ARE_FROZEN};
+pub use pace::{Pace, Tally};
 #[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]

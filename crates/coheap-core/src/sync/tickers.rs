@@ -24,11 +24,13 @@ use crate::memory::{Ordering, Region, Word, fence};
 use crate::os;
 
 /// A ticker's slice, in nanoseconds.
-pub const TICK: u64 = 50_000_000;
+pub const TICK: u64 = 64_000_000;
 /// A ticker that was not seen for this time is replaced.
 const LOST: u64 = 2 * TICK;
 /// The bits of a row plus one; the others are a time in nanoseconds.
 pub const ROW: u64 = (1 << 15) - 1;
+/// A bit of a row's `sleeps_on`: its thread sleeps so long that it can be called as a ticker.
+pub const FOR_LONG: u64 = 1;
 /// A vacant word for which no sleeper could be called.
 const NOBODY: u64 = ROW + 1;
 
@@ -60,19 +62,30 @@ pub fn elect_ticker(tickers: &[Word; 2], context: u32, now: u64) -> Option<Elect
     None
 }
 
+/// Returns the slots of the processes of the tickers.
+pub fn slots(region: &Region) -> [Option<u32>; 2] {
+    region.header().tickers.each_ref().map(|ticker| {
+        let row = ((ticker.get() & ROW) as u32).checked_sub(1)?;
+        (row < region.real_rows()).then(|| RowWord(region.context(row).state.acquire()).slot())?
+    })
+}
+
 /// A time from before a reboot of a file on disk may lie in the future.
 fn is_lost(word: u64, now: u64) -> bool {
     now.abs_diff(word & !ROW) > LOST
 }
 
-/// Vacates the word of a ticker with this row. Its process is dead, and everybody is woken soon.
-pub fn vacate(region: &Region, row: u32) {
+/// Vacates the word of a ticker with this row, and returns whether there was one. Its process is
+/// dead, and everybody is woken soon; or the caller calls a sleeper.
+pub fn vacate(region: &Region, row: u32) -> bool {
+    let mut is_vacated = false;
     for ticker in &region.header().tickers {
         let seen = ticker.get();
         if seen & ROW == u64::from(row + 1) {
-            let _ = Region::compare_exchange(ticker, seen, 0);
+            is_vacated |= Region::compare_exchange(ticker, seen, 0).is_ok();
         }
     }
+    is_vacated
 }
 
 /// A waiting thread as one that can be a ticker. Dropping it hands the role over.
@@ -153,10 +166,9 @@ impl Candidate {
         RowWord(self.region.context(row).state.acquire())
     }
 
-    /// Resigns as a ticker, and calls a sleeper if one is missing.
+    /// If the thread is a ticker, it resigns and calls a sleeper.
     pub fn pass_on(&self) {
-        vacate(&self.region, self.row);
-        if self.tickers().iter().any(|ticker| ticker.get() == 0) {
+        if vacate(&self.region, self.row) {
             self.call_a_sleeper(os::now());
         }
     }
@@ -173,7 +185,8 @@ impl Candidate {
                 })
         };
         for row in 0..self.region.real_rows() {
-            if self.region.context(row).sleeps_on.acquire() != 0 && is_meant(row) {
+            let sleeps_on = self.region.context(row).sleeps_on.acquire();
+            if sleeps_on & FOR_LONG != 0 && is_meant(row) {
                 bell::ring_row(&self.region, row, now);
                 return;
             }

@@ -2,11 +2,12 @@
 //!
 //! Every sleep has an end, and wakes do not cause a storm:
 //!
-//! - in the first 100 ms a waiter sleeps in slices of a few milliseconds;
-//! - if the awaited thing has an owner, one *watcher* for all its sleepers keeps slices of 4 ms and
-//!   checks whether the owner lives;
+//! - one *watcher* for all who wait for an object keeps slices of 4 ms and checks whether the owner of
+//!   the awaited thing lives; if it is nobody's, the watcher keeps slices of 8 ms, and only in its first
+//!   100 ms;
+//! - in the first 100 ms every other waiter looks each 40 ms whether there is a watcher;
 //! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and check a
-//!   part of all slots at each tick; all other waiters sleep two seconds at a time, and the
+//!   part of all slots at each tick; all other waiters sleep for two to six seconds at a time, and the
 //!   recovery of a dead process wakes them.
 //!
 //! What always holds: a sleeper publishes the signal that it sleeps on, so that a recovery can wake
@@ -15,7 +16,7 @@
 
 use super::holder::{self, Holder};
 use super::row::RowWord;
-use super::tickers::{Candidate, Elected, TICK};
+use super::tickers::{Candidate, Elected, FOR_LONG, TICK};
 use super::{Member, Owner};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
@@ -25,12 +26,17 @@ use crate::sync::parking::table::waiter::Waiter;
 use crate::sync::parking::{Key, Reason, ring};
 
 const MILLISECOND: u64 = 1_000_000;
-/// How long a waiter counts as new, in nanoseconds.
+/// How long a waiter counts as new, in nanoseconds: tickers are of no use to it.
 const NEW: u64 = 100 * MILLISECOND;
 /// The watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
-/// The slice of all other waiters.
+/// The slice of a new waiter beside a watcher, which may die or be stopped.
+const STANDBY: u64 = 40 * MILLISECOND;
+/// The slice of all other waiters, at least: it is up to three times as long, so that one of many
+/// looks early.
 const LONG: u64 = 2_000 * MILLISECOND;
+/// How many slices there are.
+const SPREAD: u32 = 64;
 /// The number of parts of the slots; each tick checks one part.
 pub const PARTS: u32 = 2;
 
@@ -238,8 +244,8 @@ impl Patience {
         os::now() - self.started
     }
 
-    /// Sleeps one slice on the bell of the thread, unless it was rung since the caller took it down.
-    /// `at_most` is the longest slice, in nanoseconds.
+    /// Sleeps on the bell of the thread until there is something to do, unless it was rung since the
+    /// caller took it down. `at_most` is the longest sleep, in nanoseconds.
     ///
     /// `possession` says who has the awaited thing.
     pub fn pause(
@@ -249,51 +255,74 @@ impl Patience {
         at_most: u64,
         possession: Possession,
     ) -> Result<Pause> {
+        loop {
+            if let Some(pause) = self.slice(member, place, at_most, possession)? {
+                return Ok(pause);
+            }
+        }
+    }
+
+    /// Sleeps one slice. `None`: it is over, and others look after everything.
+    fn slice(
+        &mut self,
+        member: &Member,
+        place: &Place<'_>,
+        at_most: u64,
+        possession: Possession,
+    ) -> Result<Option<Pause>> {
         let (context, owner) = (place.waiter.who().row, possession.owner());
         let now = os::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             // A wait with no time left must still detect a dead owner.
             let is_gone = owner.map_or(Ok(false), |owner| is_gone(member, context, owner))?;
-            return Ok(if is_gone { Pause::OwnerGone } else { Pause::TimedOut });
+            return Ok(Some(if is_gone { Pause::OwnerGone } else { Pause::TimedOut }));
         }
         let role = self.role(member, context, place, possession, now);
         if role != Role::Ticker {
             self.next_tick = 0;
         } else if now >= self.next_tick {
-            return Ok(self.tick());
+            return Ok(Some(self.tick()));
         }
         let slice = match role {
+            Role::Watcher if possession == Possession::Nobodys => 2 * WATCH,
             Role::Watcher => WATCH,
             Role::Ticker => self.next_tick - now,
-            Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
-            Role::Sleeper => LONG,
+            Role::New => STANDBY,
+            Role::Sleeper => LONG + u64::from(context % SPREAD) * (2 * LONG / u64::from(SPREAD)),
         };
-        let slice = slice.min(at_most);
-        let until = self.deadline.map_or(now + slice, |deadline| deadline.min(now + slice));
-        member.hold_byte()?;
+        let until = now + slice.min(at_most);
+        let until = self.deadline.map_or(until, |deadline| deadline.min(until));
+        member.hold_byte(now)?;
         let region = member.region();
         let row = region.context(context);
-        Region::store(&row.sleeps_on, place.key.at);
+        let for_long = if role == Role::Sleeper { FOR_LONG } else { 0 };
+        Region::store(&row.sleeps_on, place.key.at | for_long);
         // A thread that closes the heap sees this sleeper, or this sleeper sees that it is closed.
         fence(Ordering::SeqCst);
         let is_called = role == Role::Sleeper && self.is_wanted_as_ticker(now);
         if is_called || member.is_closed() {
             Region::store(&row.sleeps_on, 0);
-            return if is_called { Ok(Pause::Look) } else { Err(Error::Closed) };
+            return if is_called { Ok(Some(Pause::Look)) } else { Err(Error::Closed) };
         }
         let wake = place.waiter.sleep(region, until);
         Region::store(&row.sleeps_on, 0);
-        match wake {
+        let pause = match wake {
             Wake::Interrupted if os::now() >= self.next_watch => {
                 let found = self.watch(member, context, role, owner)?;
-                Ok(if found == Pause::Look { Pause::Interrupted } else { found })
+                if found == Pause::Look { Pause::Interrupted } else { found }
             }
-            Wake::Interrupted => Ok(Pause::Interrupted),
-            Wake::TimedOut if role == Role::Ticker => Ok(self.tick()),
-            Wake::TimedOut => self.watch(member, context, role, owner),
-            Wake::Woken if os::now() >= self.next_watch => self.watch(member, context, role, owner),
-            Wake::Woken => Ok(Pause::Look),
-        }
+            Wake::Interrupted => Pause::Interrupted,
+            Wake::TimedOut if role == Role::Ticker => self.tick(),
+            Wake::TimedOut if matches!(role, Role::New | Role::Sleeper) && slice < at_most => {
+                return Ok(None);
+            }
+            Wake::TimedOut => self.watch(member, context, role, owner)?,
+            Wake::Woken if os::now() >= self.next_watch => {
+                self.watch(member, context, role, owner)?
+            }
+            Wake::Woken => Pause::Look,
+        };
+        Ok(Some(pause))
     }
 
     /// Checks whether the owner lives, if that is the task of this waiter.
@@ -333,9 +362,11 @@ impl Patience {
         possession: Possession,
         now: u64,
     ) -> Role {
-        let is_watcher = possession != Possession::Nobodys && self.is_watcher(place.watch, now);
+        let is_new = now - self.started < NEW;
+        let may_watch = is_new || possession != Possession::Nobodys;
+        let is_watcher = may_watch && self.is_watcher(place.watch, now);
         let candidate = self.candidate.get_or_insert_with(|| Candidate::new(member, context));
-        if is_watcher || now - self.started < NEW {
+        if is_watcher || is_new {
             candidate.pass_on();
             return if is_watcher { Role::Watcher } else { Role::New };
         }

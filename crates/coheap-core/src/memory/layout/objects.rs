@@ -38,9 +38,10 @@ plain! {
         /// When the lock may be offered again, and the cell that was rung last. Of a queue: the cell that
         /// was rung last for an item, plus one.
         pub handing: Word,
-        /// The last holder: low half its process id, high half its thread id.
+        /// The last holder: low half its process id, high half its thread id. Of a queue: when the guard
+        /// of those who wait for an item looks: see `sync::parking::want`.
         pub holder: Word,
-        /// Since when it holds the lock, if it said so.
+        /// Since when it holds the lock, if it said so. Of a queue: as `holder`, for a place.
         pub since: Word,
         /// Process id of a holder that died, until somebody is told.
         pub died: Word,

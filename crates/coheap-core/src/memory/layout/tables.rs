@@ -141,7 +141,8 @@ plain! {
         pub saved: Word,
         /// Overflow chunks in the control words.
         pub chunks: Word,
-        /// Not 0 while it sleeps on its bell: the object that it waits for, as an offset.
+        /// Not 0 while it sleeps on its bell: the object that it waits for, as an offset, and bit 0 if
+        /// it sleeps for long.
         pub sleeps_on: Word,
         /// The long lock it waits for, as an offset.
         pub waits_for: Word,

@@ -18,6 +18,7 @@ use crate::kind::{Kind, for_each_kind};
 use crate::objects::{Directory, Handle, Mutex, Queue};
 use crate::objects::{map, mutex, queue, recursive_mutex, value};
 use crate::os;
+use crate::sync::tickers::FOR_LONG;
 use crate::transaction::Transaction;
 
 /// What can be waited for of a kind.
@@ -303,7 +304,7 @@ impl Scene {
         while !is_over() && Instant::now() < end {
             let region = self.heap.region();
             let others = (0..region.real_rows()).filter(|row| *row != self.context.index());
-            let mut rows = others.map(|row| (row, region.context(row).sleeps_on.get()));
+            let mut rows = others.map(|row| (row, region.context(row).sleeps_on.get() & !FOR_LONG));
             if let Some(sleeper) = rows.find(|(_, object)| *object != 0) {
                 return Some(sleeper);
             }

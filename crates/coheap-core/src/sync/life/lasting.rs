@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::memory::Region;
-use crate::os::{FileId, HeapFile, PrivateMutex, regain};
+use crate::os::{FileId, HeapFile, PrivateMutex, Tally, regain};
 
 /// What could not be done.
 const LOST: &str =
     "use of a life descriptor that was closed: no other member has it open, or its number is taken";
 /// The number of the error for a descriptor that is not open.
 const BAD_DESCRIPTOR: i32 = 9;
+/// Counts how often a file was got back: its bytes are not held any more.
+pub(super) static REGAINED: Tally = Tally::new();
 
 /// A file of a heap, and which one it is.
 #[derive(Debug, Clone)]
@@ -56,6 +58,7 @@ impl LastingFile {
         /// The copy that is opened for a moment must not drop what another thread has just locked.
         static ONE_BY_ONE: PrivateMutex<()> = PrivateMutex::new(());
         let _one = ONE_BY_ONE.lock();
+        REGAINED.count();
         // Who lost one of the files by closing a range has lost the others.
         region.regain_file(members.iter().copied());
         if self.file.id() == Ok(self.id) || regain(&self.file, self.id, members) {

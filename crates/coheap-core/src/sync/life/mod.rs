@@ -28,7 +28,7 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{SLOT_COUNT, Slot};
-use crate::os::{self, HeapFile, Identity, Latch, PrivateGuard, PrivateMutex, life};
+use crate::os::{self, HeapFile, Identity, Latch, Pace, PrivateGuard, PrivateMutex, life};
 
 mod lasting;
 mod state;
@@ -174,6 +174,9 @@ impl Census {
     }
 }
 
+/// How often a process that sleeps checks whether it holds its life byte, in nanoseconds.
+const BYTE_CHECK: u64 = 200_000_000;
+
 /// A process that is attached to a heap.
 #[derive(Debug)]
 pub struct Member {
@@ -184,6 +187,8 @@ pub struct Member {
     /// Nothing is on the list of the slot, and nothing will be.
     settled: Latch,
     due: DueList,
+    /// When the life byte was checked.
+    byte_checks: Pace,
 }
 
 impl Member {
@@ -216,8 +221,8 @@ impl Member {
     fn of(census: Census, incarnation: Incarnation) -> Self {
         let generation = os::generation();
         let (closed, settled) = (Latch::default(), Latch::default());
-        let due = DueList::default();
-        Self { census, incarnation, generation, closed, settled, due }
+        let (due, byte_checks) = (DueList::default(), Pace::default());
+        Self { census, incarnation, generation, closed, settled, due, byte_checks }
     }
 
     /// Takes a slot for a child that is about to be forked. Returns `None` if there is none; the
@@ -317,9 +322,13 @@ impl Member {
         self.generation
     }
 
-    /// Checks, before a sleep, that this process holds its life byte, and claims it again if not.
-    pub fn hold_byte(&self) -> Result<()> {
+    /// Checks, before a sleep, that this process holds its life byte, and claims it again if not. Its
+    /// file is looked at each time; the byte within 200 ms, or at once if the file had to be got back.
+    pub fn hold_byte(&self, now: u64) -> Result<()> {
         let file = self.census.checked_life()?;
+        if !self.byte_checks.is_due(now, BYTE_CHECK, &lasting::REGAINED) {
+            return Ok(());
+        }
         if !life::is_held(file, u64::from(self.slot()))? {
             life::claim(file, u64::from(self.slot()))?;
         }

@@ -54,13 +54,14 @@ pub fn ring(bell: &Bell, cell: u32, now: u64) -> Rung {
 }
 
 /// Rings a row for no cell of its own: its thread looks at all that it waits for. It is woken also
-/// where its bell was up: who raised that may have died before the wake.
-pub fn ring_row(region: &Region, row: u32, now: u64) {
+/// where its bell was up: who raised that may have died before the wake. Returns whether it was
+/// woken.
+pub fn ring_row(region: &Region, row: u32, now: u64) -> bool {
     let signal = &region.bell(row).signal;
     if Region::ring(signal, UP | SPILT) == 0 {
         Region::stamp(signal, milliseconds(now));
     }
-    os::wake(signal.futex(), 1);
+    os::wake(signal.futex(), 1) != 0
 }
 
 /// Puts the cell into the mailbox. Returns `false` if there is no room.

@@ -9,7 +9,10 @@
 use super::tag::{Key, Reason};
 use super::{Lot, Parked, ring};
 use crate::defect::{Mistake, defect};
-use crate::memory::{Region, Word};
+use crate::memory::{Ordering, Region, Word, fence};
+
+/// How long a guard sleeps, in nanoseconds.
+const NAP: u64 = 200_000;
 
 /// Raises the bit of a reason. The tag is published; read the word that makers change next, by
 /// [`Word::after_change`], then look.
@@ -36,25 +39,71 @@ pub fn made<L: Lot>(lot: &L, wants: &Word, key: Key, reason: Reason, things: u32
     }
 }
 
-/// As [`made`] for one thing that each thread may take. It rings nobody while the one that was rung
-/// last, which `last` names, is about to look: whoever ends a wait and sees that more is left rings the
-/// next one, as a maker does.
-#[inline(always)]
-pub fn made_one<L: Lot>(lot: &L, wants: &Word, last: &Word, key: Key, reason: Reason) {
-    if is_wanted(wants, reason) {
-        ring_one(lot, wants, last, key, reason);
-    }
+/// The header words of one reason for which threads wait for one thing after the other.
+///
+/// A ring costs as much as twenty things. Where threads that do not sleep take what is made, a sleeper
+/// that was rung finds nothing; it becomes the *guard*: it sleeps for a moment, after which it looks by
+/// itself. Until then nobody is rung, for the guard finds what is left.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The want-bits.
+    pub wants: &'a Word,
+    /// The cell that was rung last, plus one.
+    pub last: &'a Word,
+    /// When the guard looks, in nanoseconds. It is a hint.
+    pub guard: &'a Word,
+    /// The object.
+    pub key: Key,
+    /// The reason.
+    pub reason: Reason,
 }
 
-#[cold]
-fn ring_one<L: Lot>(lot: &L, wants: &Word, last: &Word, key: Key, reason: Reason) {
-    let rung = (last.get() as u32).checked_sub(1);
-    let is_about_to_look = wants.get() & reason.looker_bit() == 0
-        && rung.is_some_and(|cell| ring::is_about_to_look(lot, cell, key, reason));
-    if !is_about_to_look {
-        if let Some(rung) = ring_or_lower(lot, wants, key, reason, 1) {
-            Region::store(last, u64::from(rung) + 1);
+impl Line<'_> {
+    /// As [`made`] for one thing that each thread may take. It rings nobody while the one that was
+    /// rung last is about to look, or while there is a guard: whoever ends a wait and sees that more
+    /// is left rings the next one, as a maker does.
+    #[inline(always)]
+    pub fn made_one<L: Lot>(&self, lot: &L) {
+        if is_wanted(self.wants, self.reason) {
+            self.ring_one(lot);
         }
+    }
+
+    #[cold]
+    fn ring_one<L: Lot>(&self, lot: &L) {
+        let has_lookers = self.wants.get() & self.reason.looker_bit() != 0;
+        if !has_lookers && (self.is_guarded(lot.now()) || self.is_rung(lot)) {
+            return;
+        }
+        if let Some(rung) = ring_or_lower(lot, self.wants, self.key, self.reason, 1) {
+            Region::store(self.last, u64::from(rung) + 1);
+        }
+    }
+
+    /// Returns whether the one that was rung last is about to look.
+    fn is_rung<L: Lot>(&self, lot: &L) -> bool {
+        let rung = (self.last.get() as u32).checked_sub(1);
+        rung.is_some_and(|cell| ring::is_about_to_look(lot, cell, self.key, self.reason))
+    }
+
+    fn is_guarded(&self, now: u64) -> bool {
+        self.guard.after_change().checked_sub(now).is_some_and(|left| left <= NAP)
+    }
+
+    /// Makes the calling thread, which waits, the guard. Returns for how long it may sleep, in
+    /// nanoseconds; then call [`leave_guard`](Self::leave_guard) and look. `None`: there is one.
+    pub fn stand_guard(&self, now: u64) -> Option<u64> {
+        if self.is_guarded(now) {
+            return None;
+        }
+        Region::store(self.guard, now + NAP);
+        Some(NAP)
+    }
+
+    /// Ends being the guard, before a look.
+    pub fn leave_guard(&self) {
+        Region::store(self.guard, 0);
+        fence(Ordering::SeqCst);
     }
 }
 

@@ -5,7 +5,8 @@
 
 use coheap_core::memory::layout::Turn;
 use coheap_core::memory::{Region, Word};
-use coheap_core::sync::parking::{Reason, bell, want};
+use coheap_core::sync::parking::want::{self, Line};
+use coheap_core::sync::parking::{Lot, Reason, bell};
 use coheap_core::sync::turn;
 use loom::sync::Arc;
 use loom::thread;
@@ -21,12 +22,14 @@ pub(crate) struct Shop {
     pub(crate) wants: Word,
     /// The cell that was rung last.
     pub(crate) last: Word,
+    /// When the guard looks.
+    pub(crate) guard: Word,
 }
 
 impl Shop {
     pub(crate) fn new(rows: usize) -> Arc<Self> {
-        let [things, wants, last] = super::zeros();
-        Arc::new(Self { stage: Stage::new(rows), turn: new_turn(), things, wants, last })
+        let [things, wants, last, guard] = super::zeros();
+        Arc::new(Self { stage: Stage::new(rows), turn: new_turn(), things, wants, last, guard })
     }
 
     /// Adds things, in the last row's name.
@@ -48,7 +51,12 @@ impl Shop {
     }
 
     fn made_one(&self) {
-        want::made_one(&self.stage, &self.wants, &self.last, KEY, Reason::Item);
+        self.line().made_one(&self.stage);
+    }
+
+    pub(crate) fn line(&self) -> Line<'_> {
+        let Self { wants, last, guard, .. } = self;
+        Line { wants, last, guard, key: KEY, reason: Reason::Item }
     }
 
     /// As [`get`](Self::get), and rings the next one at the end if more is left.
@@ -260,4 +268,39 @@ fn who_gives_up_rings_for_what_is_left() {
         stays.join().expect("no thread panics");
         assert_eq!(shop.things.get(), 0);
     });
+}
+
+/// Two threads: one waits, was rung for a thing that another one took, and is the guard; one makes a
+/// thing and rings nobody while there is a guard. The guard leaves before its look, or after it.
+pub(crate) fn a_thing_is_made_beside_a_guard(leaves_first: bool) {
+    let shop = Shop::new(2);
+    let guard = spawn(&shop, move |shop| {
+        let parked = shop.stage.park(1, Reason::Item);
+        want::raise(&shop.wants, Reason::Item);
+        bell::hush(&shop.stage.bells[1]);
+        if shop.looks_and_gets(1) {
+            return want::leave(&shop.stage, &shop.wants, &parked);
+        }
+        assert!(shop.line().stand_guard(shop.stage.now()).is_some(), "there is no other one");
+        if leaves_first {
+            shop.line().leave_guard();
+        }
+        while !shop.looks_and_gets(1) {
+            if !leaves_first {
+                shop.line().leave_guard();
+            }
+            bell::sleep(&shop.stage.bells[1], u64::MAX);
+            bell::hush(&shop.stage.bells[1]);
+        }
+        want::leave(&shop.stage, &shop.wants, &parked);
+    });
+    shop.put_one(0);
+    guard.join().expect("no thread panics");
+    assert_eq!(shop.things.get(), 0);
+}
+
+/// Goal: a thing for which nobody was rung, because of a guard, reaches the guard.
+#[test]
+fn a_guard_finds_what_nobody_was_rung_for() {
+    explore(3, || a_thing_is_made_beside_a_guard(true));
 }

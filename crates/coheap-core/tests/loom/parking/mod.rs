@@ -82,6 +82,10 @@ impl Lot for Stage {
         &self.tickets
     }
 
+    fn now(&self) -> u64 {
+        1_000_000_000
+    }
+
     fn generation(&self, at: u64) -> Option<u64> {
         (at == KEY.at).then_some(KEY.generation)
     }

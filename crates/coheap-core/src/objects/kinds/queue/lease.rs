@@ -10,7 +10,6 @@ use crate::journal::{Change, Context};
 use crate::memory::layout::{QueueBody, Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
 use crate::objects::cell::{self, Cell};
-use crate::objects::wait::ring;
 use crate::objects::{estate, husk, ledger};
 use crate::sync::parking::Reason;
 
@@ -145,7 +144,7 @@ impl Queue {
         change.commit();
         let idle = self.is_over(region, body);
         drop(held);
-        ring(region, self.handle.key(), Reason::Item, 1);
+        self.ring(region, Reason::Item, 1);
         if idle {
             self.ring_for_the_end(region);
         }

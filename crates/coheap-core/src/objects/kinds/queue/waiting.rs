@@ -9,16 +9,20 @@ use super::shape::seems_there;
 use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
+use crate::memory::Region;
 use crate::objects::estate;
-use crate::objects::wait::{Announced, Wait, is_wanted, ring};
+use crate::objects::wait::{Announced, Wait, is_wanted, line};
+use crate::os;
 use crate::sync::Patience;
 use crate::sync::parking::Reason;
+use crate::sync::parking::bell::Heard;
+use crate::sync::parking::want::Line;
 use crate::sync::wait::{Pause, Place, Possession};
 
 /// How often a waiter checks before it sleeps.
 const SPINS: u32 = 300;
 /// How often it lets others run before that: whoever makes what it waits for may be ready to run.
-const YIELDS: u32 = 8;
+const YIELDS: u32 = 24;
 
 /// Pauses before a look.
 fn pause(look: u32) {
@@ -53,6 +57,35 @@ fn within<T>(
     match context.within(patience, || context.retried(part)) {
         Err(Error::Busy { .. }) if patience.is_over() => Err(late.clone()),
         other => other,
+    }
+}
+
+/// The calling thread as the guard of those who wait for something of a queue.
+struct Guard<'a> {
+    queue: Queue,
+    context: &'a Context,
+    line: Line<'a>,
+    /// How many items were put and taken when it began.
+    moved: u64,
+    /// Whether the thread looks by itself.
+    is_over: bool,
+}
+
+impl Guard<'_> {
+    /// Ends it, before the thread looks. Returns how many items were put and taken when it began.
+    fn look(mut self) -> u64 {
+        self.is_over = true;
+        self.moved
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.line.leave_guard();
+        // An error ends the wait: what the guard would have found, the next one finds.
+        if !self.is_over {
+            self.queue.ring_for_more(self.context.region(), self.line.reason);
+        }
     }
 }
 
@@ -128,16 +161,41 @@ impl Queue {
             Err(Error::Empty | Error::Busy { .. }) => {}
             other => return other,
         }
+        if let Some(answer) = self.spin(context, Reason::Item, &mut attempt) {
+            return answer;
+        }
+        self.sleep_for_item(context, patience(), is_looker, &mut attempt)
+    }
+
+    /// Looks without sleeping, for about as long as a sleep would cost. `None`: nothing was there.
+    #[inline]
+    fn spin<T>(
+        &self,
+        context: &Context,
+        reason: Reason,
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Option<Result<T>> {
+        let region = context.region();
         for look in 0..SPINS + YIELDS {
             pause(look);
-            if self.seems_ready(context)? {
+            let object = self.handle.object(region).ok()?;
+            if seems_there(region, object, reason) {
                 match context.waiting_until(0, |_| attempt()) {
-                    Err(Error::Empty | Error::Busy { .. }) => {}
-                    other => return other,
+                    Err(Error::Empty | Error::Full | Error::Busy { .. }) => {}
+                    other => return Some(other),
                 }
             }
         }
-        self.sleep_for_item(context, patience(), is_looker, &mut attempt)
+        None
+    }
+
+    /// Rings the next one, if more is there: makers may have left that to this thread.
+    fn ring_for_more(&self, region: &Region, reason: Reason) {
+        if let Ok(object) = self.handle.object(region) {
+            if is_wanted(region, self.handle.key(), reason) && seems_there(region, object, reason) {
+                self.ring(region, reason, 1);
+            }
+        }
     }
 
     /// Begins a wait for something of the queue.
@@ -176,9 +234,11 @@ impl Queue {
         attempt: &mut dyn FnMut() -> Result<T>,
     ) -> Result<T> {
         let mut wait = self.wait(context, reason, is_looker, patience)?;
+        let mut guard: Option<Guard<'_>> = None;
         loop {
             look_at_others(context, wait.patience())?;
-            wait.listen();
+            let was_rung = wait.listen() != Heard::Nothing;
+            let before = guard.take().map(Guard::look);
             match within(context, wait.patience(), late, &mut *attempt) {
                 Err(error) if error == *late => {}
                 other => return self.end_wait(context, wait, reason, other),
@@ -186,10 +246,20 @@ impl Queue {
             if context.kept.transaction.is_open() {
                 return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
             }
-            match wait.sleep(Possession::Nobodys)? {
+            let mut at_most = u64::MAX;
+            if !is_looker && reason != Reason::Done && (was_rung || before.is_some()) {
+                if before.is_some() {
+                    if let Some(answer) = self.spin(context, reason, &mut *attempt) {
+                        return self.end_wait(context, wait, reason, answer);
+                    }
+                }
+                guard = self.stand_guard(context, reason, before, &mut at_most)?;
+            }
+            match wait.sleep_for(at_most, Possession::Nobodys)? {
                 Pause::Tick(part) => estate::tick(context, part)?,
                 Pause::TimedOut => {
                     wait.listen();
+                    guard.take().map(Guard::look);
                     let last = within(context, wait.patience(), late, || {
                         last_look(context, wait.patience(), attempt)
                     });
@@ -200,6 +270,28 @@ impl Queue {
         }
     }
 
+    /// Makes the thread, which was rung and found nothing, the guard. If it is the guard since `before`
+    /// and nothing has moved, there is no need for one.
+    fn stand_guard<'a>(
+        &self,
+        context: &'a Context,
+        reason: Reason,
+        before: Option<u64>,
+        at_most: &mut u64,
+    ) -> Result<Option<Guard<'a>>> {
+        let region = context.region();
+        let object = self.handle.object(region)?;
+        let body = self.body(region)?;
+        let moved = body.head.acquire().wrapping_add(body.tail.acquire());
+        if before == Some(moved) {
+            return Ok(None);
+        }
+        let line = line(object, self.handle.key(), reason);
+        let Some(nap) = line.stand_guard(os::now()) else { return Ok(None) };
+        *at_most = nap;
+        Ok(Some(Guard { queue: *self, context, line, moved, is_over: false }))
+    }
+
     /// Ends a wait with its answer. Makers may have left it to this thread to ring the next one.
     fn end_wait<T>(
         &self,
@@ -208,22 +300,9 @@ impl Queue {
         reason: Reason,
         answer: Result<T>,
     ) -> Result<T> {
-        let (region, key) = (context.region(), self.handle.key());
         let answer = wait.over(answer);
-        if let Ok(object) = self.handle.object(region) {
-            if is_wanted(region, key, reason) && seems_there(region, object, reason) {
-                ring(region, key, reason, 1);
-            }
-        }
+        self.ring_for_more(context.region(), reason);
         answer
-    }
-
-    /// Returns whether there seems to be an item, read without a turn.
-    #[inline(always)]
-    fn seems_ready(&self, context: &Context) -> Result<bool> {
-        let body = self.body(context.region())?;
-        let head = body.head.acquire();
-        Ok(head != body.tail.acquire() || body.returned.get() != 0)
     }
 
     /// As [`put`](Self::put), but waits until `deadline` or for ever while the queue is full.
@@ -323,16 +402,8 @@ impl Queue {
         is_looker: bool,
         attempt: &mut dyn FnMut() -> Result<T>,
     ) -> Result<T> {
-        for look in 0..SPINS + YIELDS {
-            pause(look);
-            let body = self.body(context.region())?;
-            let head = body.head.acquire();
-            if body.tail.acquire().saturating_sub(head) < body.limit.get() {
-                match context.waiting_until(0, |_| attempt()) {
-                    Err(Error::Full | Error::Busy { .. }) => {}
-                    other => return other,
-                }
-            }
+        if let Some(answer) = self.spin(context, Reason::Place, &mut *attempt) {
+            return answer;
         }
         self.sleep(context, Reason::Place, is_looker, patience, &Error::Full, attempt)
     }
