@@ -13,7 +13,8 @@ use coheap_core::memory::{Region, Word};
 use coheap_core::os;
 use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::table::watch;
-use coheap_core::sync::parking::{Lot, Manner, Parked, Reason, bell, ring, want};
+use coheap_core::sync::parking::want::{self, Line};
+use coheap_core::sync::parking::{Lot, Manner, Parked, Reason, bell, ring};
 
 use super::support::random::Random;
 use super::support::{in_milliseconds, objects, until};
@@ -135,6 +136,52 @@ fn a_want_bit_comes_down_when_nobody_waits() {
     want::made(region, wants, key(0), Reason::Item, 1);
     assert!(!want::is_wanted(wants, Reason::Item));
     assert!(want::is_wanted(wants, Reason::Place));
+}
+
+/// Goal: while there is a guard nobody is rung for one thing; a guard that has looked, or whose time
+/// is over, counts for nothing, and neither does a word that no guard can have written.
+#[test]
+fn a_guard_stands_for_those_who_sleep() {
+    let heap = heap();
+    let region = heap.region();
+    let (spare, waiter) = (&region.parking().spare, waiter(&heap, 0));
+    let line = Line {
+        wants: &spare[0],
+        last: &spare[1],
+        guard: &spare[2],
+        key: key(0),
+        reason: Reason::Item,
+    };
+    let parked = park(&heap, &waiter, key(0), Reason::Item);
+    want::raise(line.wants, Reason::Item);
+    let is_rung = || {
+        waiter.hush(region);
+        line.made_one(region);
+        waiter.hush(region) != bell::Heard::Nothing
+    };
+    let millisecond = 1_000_000;
+    let later = || os::now() + 1_000 * millisecond;
+    assert!(line.stand_guard(later(), want::LONGEST_NAP));
+    assert!(is_rung(), "no guard sleeps so long");
+    loop {
+        let now = os::now();
+        assert!(line.stand_guard(now, want::LONGEST_NAP) || line.was_long_guarded(now));
+        assert!(!line.stand_guard(now, 50_000), "there is one");
+        let was_rung = is_rung();
+        if os::now() - now < want::LONGEST_NAP {
+            assert!(!was_rung, "there is a guard");
+            break;
+        }
+        // The test was interrupted for so long that its time is over.
+        line.leave_guard(os::now());
+    }
+    line.leave_guard(os::now());
+    assert!(is_rung(), "the guard has looked");
+    assert!(line.stand_guard(os::now(), 50_000));
+    let end = os::now() + 50_000;
+    until("its time is over", || os::now() > end);
+    assert!(is_rung(), "its time is over");
+    want::leave(region, line.wants, &parked);
 }
 
 /// Goal: who waits in slices, as for a signal now and then, keeps the place in line; who waits anew

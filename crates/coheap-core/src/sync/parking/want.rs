@@ -11,8 +11,15 @@ use super::{Lot, Parked, ring};
 use crate::defect::{Mistake, defect};
 use crate::memory::{Ordering, Region, Word, fence};
 
-/// How long a guard sleeps, in nanoseconds.
-const NAP: u64 = 200_000;
+/// How long a guard sleeps at most, in nanoseconds.
+pub const LONGEST_NAP: u64 = 500_000;
+/// A bit of the guard's word: it sleeps for long.
+const LONG: u64 = 1;
+/// A bit of the guard's word: it has left, then.
+const LEFT: u64 = 2;
+const FLAGS: u64 = LONG | LEFT;
+/// How long ago a guard was there lately, in nanoseconds.
+const LATELY: u64 = 1_000_000;
 
 /// Raises the bit of a reason. The tag is published; read the word that makers change next, by
 /// [`Word::after_change`], then look.
@@ -50,7 +57,8 @@ pub struct Line<'a> {
     pub wants: &'a Word,
     /// The cell that was rung last, plus one.
     pub last: &'a Word,
-    /// When the guard looks, in nanoseconds. It is a hint.
+    /// When the guard looks, in nanoseconds; or when it left, with bit 1. Bit 0: it slept for long. It
+    /// is a hint.
     pub guard: &'a Word,
     /// The object.
     pub key: Key,
@@ -87,23 +95,32 @@ impl Line<'_> {
     }
 
     fn is_guarded(&self, now: u64) -> bool {
-        self.guard.after_change().checked_sub(now).is_some_and(|left| left <= NAP)
+        let guard = self.guard.after_change();
+        let left = guard.checked_sub(now);
+        guard & LEFT == 0 && left.is_some_and(|left| (1..=LONGEST_NAP).contains(&left))
     }
 
-    /// Makes the calling thread, which waits, the guard. Returns for how long it may sleep, in
-    /// nanoseconds; then call [`leave_guard`](Self::leave_guard) and look. `None`: there is one.
-    pub fn stand_guard(&self, now: u64) -> Option<u64> {
-        if self.is_guarded(now) {
-            return None;
+    /// Makes the calling thread, which waits, the guard for `nap` nanoseconds; then call
+    /// [`leave_guard`](Self::leave_guard) and look. Returns `false` if there is one.
+    pub fn stand_guard(&self, now: u64, nap: u64) -> bool {
+        let is_free = !self.is_guarded(now);
+        if is_free {
+            let is_long = u64::from(nap == LONGEST_NAP);
+            Region::store(self.guard, (now + nap.min(LONGEST_NAP)) & !FLAGS | is_long);
         }
-        Region::store(self.guard, now + NAP);
-        Some(NAP)
+        is_free
     }
 
     /// Ends being the guard, before a look.
-    pub fn leave_guard(&self) {
-        Region::store(self.guard, 0);
+    pub fn leave_guard(&self, now: u64) {
+        Region::store(self.guard, now & !FLAGS | LEFT | self.guard.get() & LONG);
         fence(Ordering::SeqCst);
+    }
+
+    /// Returns whether a guard has just slept for long.
+    pub fn was_long_guarded(&self, now: u64) -> bool {
+        let guard = self.guard.get();
+        guard & LONG != 0 && now.saturating_sub(guard) < LATELY
     }
 }
 

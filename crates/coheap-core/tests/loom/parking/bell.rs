@@ -281,13 +281,13 @@ pub(crate) fn a_thing_is_made_beside_a_guard(leaves_first: bool) {
         if shop.looks_and_gets(1) {
             return want::leave(&shop.stage, &shop.wants, &parked);
         }
-        assert!(shop.line().stand_guard(shop.stage.now()).is_some(), "there is no other one");
+        assert!(shop.line().stand_guard(shop.stage.now(), 1_000), "there is no other one");
         if leaves_first {
-            shop.line().leave_guard();
+            shop.line().leave_guard(shop.stage.now());
         }
         while !shop.looks_and_gets(1) {
             if !leaves_first {
-                shop.line().leave_guard();
+                shop.line().leave_guard(shop.stage.now());
             }
             bell::sleep(&shop.stage.bells[1], u64::MAX);
             bell::hush(&shop.stage.bells[1]);

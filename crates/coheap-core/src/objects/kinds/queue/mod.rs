@@ -17,6 +17,7 @@
 mod commit;
 mod ends;
 mod far;
+mod guard;
 mod inside;
 mod lease;
 mod promise;

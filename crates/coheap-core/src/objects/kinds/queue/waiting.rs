@@ -4,6 +4,7 @@
 //! more: either the thread that makes it sees the bit, or the waiter sees what was made. Each thing
 //! that is made rings one waiter. Who was rung and leaves without taking rings the next.
 
+use super::guard::{Guard, Looked};
 use super::promise::Promise;
 use super::shape::seems_there;
 use super::{Lease, Queue, check_place, is_idle};
@@ -11,12 +12,10 @@ use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
 use crate::objects::estate;
-use crate::objects::wait::{Announced, Wait, is_wanted, line};
-use crate::os;
+use crate::objects::wait::{Announced, Wait, is_wanted};
 use crate::sync::Patience;
 use crate::sync::parking::Reason;
 use crate::sync::parking::bell::Heard;
-use crate::sync::parking::want::Line;
 use crate::sync::wait::{Pause, Place, Possession};
 
 /// How often a waiter checks before it sleeps.
@@ -57,35 +56,6 @@ fn within<T>(
     match context.within(patience, || context.retried(part)) {
         Err(Error::Busy { .. }) if patience.is_over() => Err(late.clone()),
         other => other,
-    }
-}
-
-/// The calling thread as the guard of those who wait for something of a queue.
-struct Guard<'a> {
-    queue: Queue,
-    context: &'a Context,
-    line: Line<'a>,
-    /// How many items were put and taken when it began.
-    moved: u64,
-    /// Whether the thread looks by itself.
-    is_over: bool,
-}
-
-impl Guard<'_> {
-    /// Ends it, before the thread looks. Returns how many items were put and taken when it began.
-    fn look(mut self) -> u64 {
-        self.is_over = true;
-        self.moved
-    }
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.line.leave_guard();
-        // An error ends the wait: what the guard would have found, the next one finds.
-        if !self.is_over {
-            self.queue.ring_for_more(self.context.region(), self.line.reason);
-        }
     }
 }
 
@@ -190,7 +160,7 @@ impl Queue {
     }
 
     /// Rings the next one, if more is there: makers may have left that to this thread.
-    fn ring_for_more(&self, region: &Region, reason: Reason) {
+    pub(super) fn ring_for_more(&self, region: &Region, reason: Reason) {
         if let Ok(object) = self.handle.object(region) {
             if is_wanted(region, self.handle.key(), reason) && seems_there(region, object, reason) {
                 self.ring(region, reason, 1);
@@ -238,7 +208,7 @@ impl Queue {
         loop {
             look_at_others(context, wait.patience())?;
             let was_rung = wait.listen() != Heard::Nothing;
-            let before = guard.take().map(Guard::look);
+            let last = guard.take().map(Guard::look);
             match within(context, wait.patience(), late, &mut *attempt) {
                 Err(error) if error == *late => {}
                 other => return self.end_wait(context, wait, reason, other),
@@ -247,13 +217,14 @@ impl Queue {
                 return Err(context.kept.transaction.doomed_by(&Error::WouldBlock));
             }
             let mut at_most = u64::MAX;
-            if !is_looker && reason != Reason::Done && (was_rung || before.is_some()) {
-                if before.is_some() {
+            if !is_looker && reason != Reason::Done && (was_rung || last.is_some()) {
+                if last.is_some_and(Looked::competes) {
                     if let Some(answer) = self.spin(context, reason, &mut *attempt) {
                         return self.end_wait(context, wait, reason, answer);
                     }
                 }
-                guard = self.stand_guard(context, reason, before, &mut at_most)?;
+                guard = self.stand_guard(context, reason, last)?;
+                at_most = guard.as_ref().map_or(at_most, Guard::nap);
             }
             match wait.sleep_for(at_most, Possession::Nobodys)? {
                 Pause::Tick(part) => estate::tick(context, part)?,
@@ -268,28 +239,6 @@ impl Queue {
                 Pause::Look | Pause::Interrupted | Pause::OwnerGone => {}
             }
         }
-    }
-
-    /// Makes the thread, which was rung and found nothing, the guard. If it is the guard since `before`
-    /// and nothing has moved, there is no need for one.
-    fn stand_guard<'a>(
-        &self,
-        context: &'a Context,
-        reason: Reason,
-        before: Option<u64>,
-        at_most: &mut u64,
-    ) -> Result<Option<Guard<'a>>> {
-        let region = context.region();
-        let object = self.handle.object(region)?;
-        let body = self.body(region)?;
-        let moved = body.head.acquire().wrapping_add(body.tail.acquire());
-        if before == Some(moved) {
-            return Ok(None);
-        }
-        let line = line(object, self.handle.key(), reason);
-        let Some(nap) = line.stand_guard(os::now()) else { return Ok(None) };
-        *at_most = nap;
-        Ok(Some(Guard { queue: *self, context, line, moved, is_over: false }))
     }
 
     /// Ends a wait with its answer. Makers may have left it to this thread to ring the next one.
