@@ -203,6 +203,12 @@ fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> R
     stuck.first().map_or(Ok(()), |turn| Err(Error::Busy { turn: *turn }))
 }
 
+/// Returns whether a thing of this reason is for one of those who wait.
+fn is_taken_by_one(reason: Reason) -> bool {
+    use Reason::{Item, Lock, Permit, Place, Transaction};
+    matches!(reason, Lock | Transaction | Item | Place | Permit)
+}
+
 /// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be
 /// stopped.
 fn ring_the_forgotten(region: &Region) {
@@ -227,9 +233,10 @@ fn ring_the_forgotten(region: &Region) {
             },
         };
         if is_there {
-            // One is rung, and rings the next if more is there. Who raised its bell may be stopped
-            // before the wake; who does not hear it may be stopped, too.
-            if bell::ring_row(region, seen.who.row, now) && seen.reason != Reason::Done {
+            // Where one takes it, one is rung, and rings the next if more is there. Who raised its
+            // bell may be stopped before the wake; who does not hear it may be stopped, too.
+            let is_heard = bell::ring_row(region, seen.who.row, now);
+            if is_heard && is_taken_by_one(seen.reason) {
                 served.push((seen.key, seen.reason));
             }
         }

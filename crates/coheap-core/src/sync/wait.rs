@@ -5,7 +5,7 @@
 //! - one *watcher* for all who wait for an object keeps slices of 4 ms and checks whether the owner of
 //!   the awaited thing lives; if it is nobody's, the watcher keeps slices of 8 ms, and only in its first
 //!   100 ms;
-//! - in the first 100 ms every other waiter looks each 40 ms whether there is a watcher;
+//! - in the first 100 ms the others look, each 8 to 12 or 40 ms, whether there is a watcher;
 //! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and check a
 //!   part of all slots at each tick; all other waiters sleep for two to six seconds at a time, and the
 //!   recovery of a dead process wakes them.
@@ -30,7 +30,8 @@ const MILLISECOND: u64 = 1_000_000;
 const NEW: u64 = 100 * MILLISECOND;
 /// The watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
-/// The slice of a new waiter beside a watcher, which may die or be stopped.
+/// The slice of a new waiter beside a watcher, which may die or be stopped, where nobody has what is
+/// waited for.
 const STANDBY: u64 = 40 * MILLISECOND;
 /// The slice of all other waiters, at least: it is up to three times as long, so that one of many
 /// looks early.
@@ -287,7 +288,8 @@ impl Patience {
             Role::Watcher if possession == Possession::Nobodys => 2 * WATCH,
             Role::Watcher => WATCH,
             Role::Ticker => self.next_tick - now,
-            Role::New => STANDBY,
+            Role::New if possession == Possession::Nobodys => STANDBY,
+            Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
             Role::Sleeper => LONG + u64::from(context % SPREAD) * (2 * LONG / u64::from(SPREAD)),
         };
         let until = now + slice.min(at_most);
