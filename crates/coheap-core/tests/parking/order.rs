@@ -154,33 +154,25 @@ fn a_guard_stands_for_those_who_sleep() {
     };
     let parked = park(&heap, &waiter, key(0), Reason::Item);
     want::raise(line.wants, Reason::Item);
-    let is_rung = || {
+    let is_rung = |now| {
         waiter.hush(region);
-        line.made_one(region);
+        line.made_one(&Staged { region, now, meanwhile: RefCell::new(None::<fn()>) });
         waiter.hush(region) != bell::Heard::Nothing
     };
-    let millisecond = 1_000_000;
-    let later = || os::now() + 1_000 * millisecond;
-    assert!(line.stand_guard(later(), want::LONGEST_NAP));
-    assert!(is_rung(), "no guard sleeps so long");
-    loop {
-        let now = os::now();
-        assert!(line.stand_guard(now, want::LONGEST_NAP) || line.was_long_guarded(now));
-        assert!(!line.stand_guard(now, 50_000), "there is one");
-        let was_rung = is_rung();
-        if os::now() - now < want::LONGEST_NAP {
-            assert!(!was_rung, "there is a guard");
-            break;
-        }
-        // The test was interrupted for so long that its time is over.
-        line.leave_guard(os::now());
-    }
-    line.leave_guard(os::now());
-    assert!(is_rung(), "the guard has looked");
-    assert!(line.stand_guard(os::now(), 50_000));
-    let end = os::now() + 50_000;
-    until("its time is over", || os::now() > end);
-    assert!(is_rung(), "its time is over");
+    let (now, nap) = (os::now() & !0xff, want::LONGEST_NAP);
+    assert!(is_rung(now), "there is no guard");
+    assert!(line.stand_guard(now, nap));
+    assert!(!line.stand_guard(now + 1, nap), "there is one");
+    assert!(!is_rung(now) && !is_rung(now + nap - 1), "there is a guard");
+    assert!(is_rung(now + nap + 1), "its time is over");
+    assert!(is_rung(now - nap), "no guard sleeps so long");
+    line.leave_guard(now + 100);
+    assert!(is_rung(now) && is_rung(now + 200), "the guard looks by itself");
+    assert!(line.was_long_guarded(now + 200) && !line.was_long_guarded(now + 10 * nap));
+    assert!(line.stand_guard(now + 200, nap / 10), "the last one has left");
+    assert!(!is_rung(now + 200), "there is a guard");
+    line.leave_guard(now + 300);
+    assert!(!line.was_long_guarded(now + 300), "it did not sleep for long");
     want::leave(region, line.wants, &parked);
 }
 
@@ -227,13 +219,19 @@ fn a_wait_in_slices_keeps_its_place() {
     });
 }
 
-/// The table of a heap, where something happens the first time that a line behind a bucket is read.
-struct Interrupted<'a, F: FnOnce()> {
+/// The table of a heap at one moment, where something may happen the first time that a line behind a
+/// bucket is read.
+struct Staged<'a, F: FnOnce()> {
     region: &'a Region,
+    now: u64,
     meanwhile: RefCell<Option<F>>,
 }
 
-impl<F: FnOnce()> Lot for Interrupted<'_, F> {
+impl<F: FnOnce()> Lot for Staged<'_, F> {
+    fn now(&self) -> u64 {
+        self.now
+    }
+
     fn bell(&self, row: u32) -> Option<&Bell> {
         Lot::bell(self.region, row)
     }
@@ -280,7 +278,7 @@ fn who_comes_while_a_want_bit_comes_down_is_rung() {
         park(&heap, &late, key(0), Reason::Item);
         want::raise(wants, Reason::Item);
     };
-    let lot = Interrupted { region, meanwhile: RefCell::new(Some(come)) };
+    let lot = Staged { now: os::now(), region, meanwhile: RefCell::new(Some(come)) };
     want::made(&lot, wants, key(0), Reason::Item, 1);
     assert!(lot.meanwhile.take().is_none(), "it has come");
     assert!(bell::is_up(region.bell(late.who().row)));

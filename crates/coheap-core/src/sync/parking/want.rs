@@ -96,7 +96,7 @@ impl Line<'_> {
 
     fn is_guarded(&self, now: u64) -> bool {
         let guard = self.guard.after_change();
-        let left = guard.checked_sub(now);
+        let left = (guard & !FLAGS).checked_sub(now);
         guard & LEFT == 0 && left.is_some_and(|left| (1..=LONGEST_NAP).contains(&left))
     }
 
@@ -120,7 +120,7 @@ impl Line<'_> {
     /// Returns whether a guard has just slept for long.
     pub fn was_long_guarded(&self, now: u64) -> bool {
         let guard = self.guard.get();
-        guard & LONG != 0 && now.saturating_sub(guard) < LATELY
+        guard & LONG != 0 && now.saturating_sub(guard & !FLAGS) < LATELY
     }
 }
 
