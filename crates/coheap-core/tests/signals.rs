@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use coheap_core::objects::mutex::Acquired;
 use coheap_core::transaction::Transaction;
 use support::child::{End, die, fork};
 use support::objects::{heap, map, mutex, queue, value};
-use support::{alone, in_milliseconds};
+use support::{alone, in_milliseconds, sleepers, until};
 
 /// How often a waiter is interrupted.
 const EVERY: Duration = Duration::from_millis(1);
@@ -101,7 +102,7 @@ fn a_deadlock_is_found() {
     let _alone = alone();
     let heap = heap(4);
     let locks = [mutex(&heap, "first"), mutex(&heap, "second")];
-    let barrier = std::sync::Barrier::new(2);
+    let barrier = Barrier::new(2);
     let wait = |own: usize| {
         heap.with(|context| locks[own].lock(context, None)).expect("free");
         barrier.wait();
@@ -112,6 +113,45 @@ fn a_deadlock_is_found() {
     let waits: Vec<Box<dyn FnOnce() -> Result<Acquired> + Send>> =
         vec![Box::new(|| wait(0)), Box::new(|| wait(1))];
     let answers = while_signalled(waits);
+    let told = answers.iter().filter(|answer| **answer == Err(Error::Deadlock)).count();
+    assert_eq!(told, 1, "{answers:?}");
+}
+
+/// Goal: the same where others have waited for both locks before: they watch the holders, and those
+/// of the circle look for it all the same.
+/// Method: two threads hold a lock each; two more wait for each of them, until they sleep for long;
+/// then the two want each other's.
+#[test]
+fn a_deadlock_is_found_beside_others_that_wait() {
+    let _alone = alone();
+    let heap = heap(4);
+    let locks = [mutex(&heap, "first"), mutex(&heap, "second")];
+    let (held, crowd) = (Barrier::new(6), Barrier::new(2));
+    let wait = |own: usize| {
+        heap.with(|context| locks[own].lock(context, None)).expect("free");
+        held.wait();
+        until("four sleep", || sleepers(&heap) == 4);
+        std::thread::sleep(Duration::from_millis(150));
+        crowd.wait();
+        let answer = heap.with(|context| locks[1 - own].lock(context, None));
+        if answer.is_ok() {
+            heap.with(|context| locks[1 - own].unlock(context)).expect("held");
+        }
+        heap.with(|context| locks[own].unlock(context)).expect("held");
+        answer
+    };
+    let beside = |lock: usize| {
+        held.wait();
+        heap.with(|context| locks[lock].lock(context, None)).expect("it is let go");
+        heap.with(|context| locks[lock].unlock(context)).expect("held");
+    };
+    let answers = std::thread::scope(|scope| {
+        let others: Vec<_> = [0, 0, 1, 1].map(|lock| scope.spawn(move || beside(lock))).into();
+        let threads = [0, 1].map(|own| scope.spawn(move || wait(own)));
+        let answers = threads.map(|thread| thread.join().expect("calm"));
+        others.into_iter().for_each(|thread| thread.join().expect("calm"));
+        answers
+    });
     let told = answers.iter().filter(|answer| **answer == Err(Error::Deadlock)).count();
     assert_eq!(told, 1, "{answers:?}");
 }

@@ -19,7 +19,7 @@ use crate::os;
 use crate::sync::holder::{self, Holder};
 use crate::sync::life::{State, StateWord};
 use crate::sync::parking::table::watch;
-use crate::sync::parking::word::{Holder as LockHolder, LockWord};
+use crate::sync::parking::word::{Holder as LockHolder, LockWord, MARK, STRICT};
 use crate::sync::parking::{Key, Reason, bell};
 use crate::sync::wait::PARTS;
 use crate::sync::{Incarnation, Owner};
@@ -203,12 +203,6 @@ fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> R
     stuck.first().map_or(Ok(()), |turn| Err(Error::Busy { turn: *turn }))
 }
 
-/// Returns whether a thing of this reason is for one of those who wait.
-fn is_taken_by_one(reason: Reason) -> bool {
-    use Reason::{Item, Lock, Permit, Place, Transaction};
-    matches!(reason, Lock | Transaction | Item | Place | Permit)
-}
-
 /// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be
 /// stopped.
 fn ring_the_forgotten(region: &Region) {
@@ -224,19 +218,26 @@ fn ring_the_forgotten(region: &Region) {
             LockHolder::Offered(_) => word.has_lapsed(milliseconds),
             LockHolder::Thread(_) => false,
         };
-        let is_there = match kinds::living(region, seen.key) {
-            None => true,
+        let is_refused = |word: LockWord| word.has(STRICT) && word.has(MARK);
+        let (is_there, is_for_one) = match kinds::living(region, seen.key) {
+            None => (true, false),
             Some((object, shape)) => match seen.reason {
-                Reason::Lock => is_free(LockWord(object.mutex.acquire())),
-                Reason::Transaction => is_free(LockWord(object.lock.acquire())),
-                reason => shape.seems_there(region, object, reason),
+                Reason::Lock => {
+                    let word = LockWord(object.mutex.acquire());
+                    (is_free(word), !is_refused(word))
+                }
+                Reason::Transaction => (is_free(LockWord(object.lock.acquire())), true),
+                reason => {
+                    let is_there = shape.seems_there(region, object, reason);
+                    (is_there, matches!(reason, Reason::Item | Reason::Place | Reason::Permit))
+                }
             },
         };
         if is_there {
             // Where one takes it, one is rung, and rings the next if more is there. Who raised its
             // bell may be stopped before the wake; who does not hear it may be stopped, too.
             let is_heard = bell::ring_row(region, seen.who.row, now);
-            if is_heard && is_taken_by_one(seen.reason) {
+            if is_heard && is_for_one && !seen.manner.is_looker {
                 served.push((seen.key, seen.reason));
             }
         }

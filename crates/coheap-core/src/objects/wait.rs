@@ -98,8 +98,8 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Sleeps one slice, unless the bell was rung since it was taken down. `possession` says who has
-    /// what is waited for. A ticker calls `estate::tick`.
+    /// Sleeps until there is something to do, unless the bell was rung since it was taken down.
+    /// `possession` says who has what is waited for. A ticker calls `estate::tick`.
     ///
     /// # Errors
     ///
@@ -139,11 +139,11 @@ impl<'a> Wait<'a> {
     pub(crate) fn leave_with_lock(mut self) {
         self.context.kept.in_line.set(None);
         let region = self.context.region();
-        self.patience.leave(region, &self.place);
         if let (Some(parked), Announced::In(lock)) = (self.parked.take(), self.announced) {
             lock.leave_with_it(region, &parked);
             self.place.waiter.end(region, parked, false);
         }
+        self.patience.leave(region, &self.place);
     }
 
     /// Ends the wait without the lock. Returns `true` if the lock was just being offered: then the
@@ -152,9 +152,15 @@ impl<'a> Wait<'a> {
         self.leave()
     }
 
+    /// Leaves the table, and then the role of the watcher, to another one.
     fn leave(&mut self) -> bool {
+        let has_it = self.leave_table();
+        self.patience.leave(self.context.region(), &self.place);
+        has_it
+    }
+
+    fn leave_table(&mut self) -> bool {
         let region = self.context.region();
-        self.patience.leave(region, &self.place);
         let Some(parked) = self.parked.take() else { return false };
         let has_it = match self.announced {
             Announced::In(lock) => lock.leave_without(region, &parked),
@@ -222,7 +228,10 @@ pub(crate) fn owner_of(who: Who) -> Owner {
 #[inline(always)]
 pub(crate) fn ring(region: &Region, key: Key, reason: Reason, things: u32) {
     let Ok(object) = region.at::<Object>(key.at) else { return };
-    want::made(region, &object.wants, key, reason, things);
+    match (things, reason) {
+        (1, Reason::Item | Reason::Place) => line(object, key, reason).made_one(region),
+        _ => want::made(region, &object.wants, key, reason, things),
+    }
 }
 
 /// Returns the words of those who wait for items of a queue, or for places, one after the other.

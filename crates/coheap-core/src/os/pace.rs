@@ -40,7 +40,10 @@ impl Pace {
     /// not since the last of these events.
     pub fn is_due(&self, now: u64, every: u64, events: &Tally) -> bool {
         let (last, count) = (self.at.load(Ordering::Relaxed), events.get());
-        let has_news = self.events.swap(count, Ordering::Relaxed) != count;
+        let has_news = self.events.load(Ordering::Relaxed) != count;
+        if has_news {
+            self.events.store(count, Ordering::Relaxed);
+        }
         let is_due = has_news || last == 0 || now.abs_diff(last) >= every;
         if is_due {
             self.at.store(now, Ordering::Relaxed);

@@ -15,6 +15,7 @@
 //!
 //! Not here: what a ticker does (`wait`, and the floors above it).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::life::Member;
@@ -95,13 +96,16 @@ pub struct Candidate {
     slot: u32,
     generation: u64,
     row: u32,
+    /// Whether it sleeps for long, so that a call for a ticker may be for it.
+    may_be_called: Cell<bool>,
 }
 
 impl Candidate {
     /// Returns the calling thread, which has this row.
     pub fn new(member: &Member, row: u32) -> Self {
         let (slot, generation) = (member.slot(), member.generation());
-        Self { region: Arc::clone(member.census().region()), slot, generation, row }
+        let region = Arc::clone(member.census().region());
+        Self { region, slot, generation, row, may_be_called: Cell::new(false) }
     }
 
     fn tickers(&self) -> &[Word; 2] {
@@ -110,6 +114,12 @@ impl Candidate {
 
     /// Makes the thread a ticker, or keeps it one, if it is wanted.
     pub fn elect(&self, now: u64) -> Option<Elected> {
+        let elected = self.elect_now(now);
+        self.may_be_called.set(elected.is_none());
+        elected
+    }
+
+    fn elect_now(&self, now: u64) -> Option<Elected> {
         let has_rival = self.has_rival(now);
         let elected = match self.which() {
             None if has_rival => return None,
@@ -166,9 +176,11 @@ impl Candidate {
         RowWord(self.region.context(row).state.acquire())
     }
 
-    /// If the thread is a ticker, it resigns and calls a sleeper.
+    /// If the thread is a ticker, it resigns and calls a sleeper. If it may have been called just now
+    /// and goes, it calls the next one.
     pub fn pass_on(&self) {
-        if vacate(&self.region, self.row) {
+        let was_called = || self.tickers().iter().any(|ticker| ticker.get() == 0);
+        if vacate(&self.region, self.row) || self.may_be_called.get() && was_called() {
             self.call_a_sleeper(os::now());
         }
     }
@@ -186,8 +198,9 @@ impl Candidate {
         };
         for row in 0..self.region.real_rows() {
             let sleeps_on = self.region.context(row).sleeps_on.acquire();
-            if sleeps_on & FOR_LONG != 0 && is_meant(row) {
-                bell::ring_row(&self.region, row, now);
+            // One that does not hear it may be stopped, or is just about to look.
+            let is_called = sleeps_on & FOR_LONG != 0 && is_meant(row);
+            if is_called && bell::ring_row(&self.region, row, now) {
                 return;
             }
         }

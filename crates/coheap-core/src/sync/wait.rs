@@ -2,10 +2,10 @@
 //!
 //! Every sleep has an end, and wakes do not cause a storm:
 //!
-//! - one *watcher* for all who wait for an object keeps slices of 4 ms and checks whether the owner of
-//!   the awaited thing lives; if it is nobody's, the watcher keeps slices of 8 ms, and only in its first
-//!   100 ms;
-//! - in the first 100 ms the others look, each 8 to 12 or 40 ms, whether there is a watcher;
+//! - one *watcher* for all who wait for an object checks each 4 ms whether the owner of the awaited
+//!   thing lives; if it is nobody's, it looks each 8 ms, in its first 100 ms;
+//! - in the first 100 ms the others look each 8 to 12 ms, or, if the thing is nobody's, each 40 ms
+//!   whether there is a watcher;
 //! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and check a
 //!   part of all slots at each tick; all other waiters sleep for two to six seconds at a time, and the
 //!   recovery of a dead process wakes them.
@@ -138,6 +138,8 @@ pub struct Patience {
     /// the time.
     next_watch: u64,
     watched_at: Option<u32>,
+    /// Whether somebody had the thing when it watched last.
+    watches_owner: bool,
     /// From the first sleep on: the thread as one that can be a ticker.
     candidate: Option<Candidate>,
 }
@@ -165,6 +167,7 @@ impl Patience {
             next_tick: 0,
             next_watch,
             watched_at: None,
+            watches_owner: false,
             candidate: None,
         }
     }
@@ -230,11 +233,13 @@ impl Patience {
         !self.is_endless
     }
 
-    /// Ends the wait. A watcher leaves its role to another thread that waits for the same thing.
+    /// Ends the wait. A watcher leaves its role to another thread that waits for the same thing: at once
+    /// if somebody has it, else to the next that looks whether there is one.
     pub fn leave(&mut self, region: &Region, place: &Place<'_>) {
         if let Some(stamp) = self.watched_at.take().filter(|_| !defect(Mistake::KeepWatch)) {
             let lost = u64::from(stamp.wrapping_sub(1_000_000));
-            if Region::compare_exchange(place.watch, u64::from(stamp), lost).is_ok() {
+            let is_left = Region::compare_exchange(place.watch, u64::from(stamp), lost).is_ok();
+            if is_left && self.watches_owner {
                 ring::ring(region, place.key, place.reason, 1);
             }
         }
@@ -256,14 +261,18 @@ impl Patience {
         at_most: u64,
         possession: Possession,
     ) -> Result<Pause> {
-        loop {
-            if let Some(pause) = self.slice(member, place, at_most, possession)? {
-                return Ok(pause);
+        let pause = loop {
+            if let Some(pause) = self.slice(member, place, at_most, possession).transpose() {
+                break pause;
             }
-        }
+        };
+        let region = member.region();
+        Region::store(&region.context(place.waiter.who().row).sleeps_on, 0);
+        pause
     }
 
-    /// Sleeps one slice. `None`: it is over, and others look after everything.
+    /// Sleeps one slice. `None`: it is over, and others look after everything. That is so where nobody
+    /// has what is waited for: a wait for what somebody has may be part of a deadlock.
     fn slice(
         &mut self,
         member: &Member,
@@ -290,7 +299,10 @@ impl Patience {
             Role::Ticker => self.next_tick - now,
             Role::New if possession == Possession::Nobodys => STANDBY,
             Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
-            Role::Sleeper => LONG + u64::from(context % SPREAD) * (2 * LONG / u64::from(SPREAD)),
+            Role::Sleeper if possession == Possession::Nobodys => {
+                LONG + u64::from(context % SPREAD) * (2 * LONG / u64::from(SPREAD))
+            }
+            Role::Sleeper => LONG,
         };
         let until = now + slice.min(at_most);
         let until = self.deadline.map_or(until, |deadline| deadline.min(until));
@@ -303,19 +315,17 @@ impl Patience {
         fence(Ordering::SeqCst);
         let is_called = role == Role::Sleeper && self.is_wanted_as_ticker(now);
         if is_called || member.is_closed() {
-            Region::store(&row.sleeps_on, 0);
             return if is_called { Ok(Some(Pause::Look)) } else { Err(Error::Closed) };
         }
-        let wake = place.waiter.sleep(region, until);
-        Region::store(&row.sleeps_on, 0);
-        let pause = match wake {
+        let is_looked_after = possession == Possession::Nobodys && at_most == u64::MAX;
+        let pause = match place.waiter.sleep(region, until) {
             Wake::Interrupted if os::now() >= self.next_watch => {
                 let found = self.watch(member, context, role, owner)?;
                 if found == Pause::Look { Pause::Interrupted } else { found }
             }
             Wake::Interrupted => Pause::Interrupted,
-            Wake::TimedOut if role == Role::Ticker => self.tick(),
-            Wake::TimedOut if matches!(role, Role::New | Role::Sleeper) && slice < at_most => {
+            Wake::TimedOut if role == Role::Ticker && slice <= at_most => self.tick(),
+            Wake::TimedOut if matches!(role, Role::New | Role::Sleeper) && is_looked_after => {
                 return Ok(None);
             }
             Wake::TimedOut => self.watch(member, context, role, owner)?,
@@ -367,6 +377,11 @@ impl Patience {
         let is_new = now - self.started < NEW;
         let may_watch = is_new || possession != Possession::Nobodys;
         let is_watcher = may_watch && self.is_watcher(place.watch, now);
+        if is_watcher {
+            self.watches_owner = possession != Possession::Nobodys;
+        } else {
+            self.watched_at = None;
+        }
         let candidate = self.candidate.get_or_insert_with(|| Candidate::new(member, context));
         if is_watcher || is_new {
             candidate.pass_on();

@@ -161,17 +161,19 @@ fn a_guard_stands_for_those_who_sleep() {
     };
     let (now, nap) = (os::now() & !0xff, want::LONGEST_NAP);
     assert!(is_rung(now), "there is no guard");
-    assert!(line.stand_guard(now, nap));
-    assert!(!line.stand_guard(now + 1, nap), "there is one");
+    let word = line.stand_guard(now, nap).expect("there is none");
+    assert_eq!(line.stand_guard(now + 1, nap), None, "there is one");
     assert!(!is_rung(now) && !is_rung(now + nap - 1), "there is a guard");
     assert!(is_rung(now + nap + 1), "its time is over");
     assert!(is_rung(now - nap), "no guard sleeps so long");
-    line.leave_guard(now + 100);
+    line.leave_guard(word ^ 4, now + 100);
+    assert!(!is_rung(now), "it was not this guard that left");
+    line.leave_guard(word, now + 100);
     assert!(is_rung(now) && is_rung(now + 200), "the guard looks by itself");
     assert!(line.was_long_guarded(now + 200) && !line.was_long_guarded(now + 10 * nap));
-    assert!(line.stand_guard(now + 200, nap / 10), "the last one has left");
+    let word = line.stand_guard(now + 200, nap / 10).expect("the last one has left");
     assert!(!is_rung(now + 200), "there is a guard");
-    line.leave_guard(now + 300);
+    line.leave_guard(word, now + 300);
     assert!(!line.was_long_guarded(now + 300), "it did not sleep for long");
     want::leave(region, line.wants, &parked);
 }

@@ -58,10 +58,11 @@ impl LastingFile {
         /// The copy that is opened for a moment must not drop what another thread has just locked.
         static ONE_BY_ONE: PrivateMutex<()> = PrivateMutex::new(());
         let _one = ONE_BY_ONE.lock();
-        REGAINED.count();
         // Who lost one of the files by closing a range has lost the others.
         region.regain_file(members.iter().copied());
-        if self.file.id() == Ok(self.id) || regain(&self.file, self.id, members) {
+        let is_back = self.file.id() == Ok(self.id) || regain(&self.file, self.id, members);
+        REGAINED.count();
+        if is_back {
             return Ok(&self.file);
         }
         Err(Error::Os { call: LOST, code: BAD_DESCRIPTOR })

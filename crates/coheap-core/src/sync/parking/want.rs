@@ -101,19 +101,23 @@ impl Line<'_> {
     }
 
     /// Makes the calling thread, which waits, the guard for `nap` nanoseconds; then call
-    /// [`leave_guard`](Self::leave_guard) and look. Returns `false` if there is one.
-    pub fn stand_guard(&self, now: u64, nap: u64) -> bool {
-        let is_free = !self.is_guarded(now);
-        if is_free {
-            let is_long = u64::from(nap == LONGEST_NAP);
-            Region::store(self.guard, (now + nap.min(LONGEST_NAP)) & !FLAGS | is_long);
+    /// [`leave_guard`](Self::leave_guard) with the word that this returns, and look. `None`: there is a
+    /// guard.
+    pub fn stand_guard(&self, now: u64, nap: u64) -> Option<u64> {
+        if self.is_guarded(now) {
+            return None;
         }
-        is_free
+        let is_long = u64::from(nap == LONGEST_NAP);
+        let word = (now + nap.min(LONGEST_NAP)) & !FLAGS | is_long;
+        Region::store(self.guard, word);
+        Some(word)
     }
 
-    /// Ends being the guard, before a look.
-    pub fn leave_guard(&self, now: u64) {
-        Region::store(self.guard, now & !FLAGS | LEFT | self.guard.get() & LONG);
+    /// Ends being the guard, before a look. The word of another guard stays, and so does what another
+    /// object has there meanwhile.
+    pub fn leave_guard(&self, word: u64, now: u64) {
+        let left = now & !FLAGS | LEFT | word & LONG;
+        let _ = Region::compare_exchange(self.guard, word, left);
         fence(Ordering::SeqCst);
     }
 

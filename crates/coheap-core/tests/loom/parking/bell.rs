@@ -281,13 +281,14 @@ pub(crate) fn a_thing_is_made_beside_a_guard(leaves_first: bool) {
         if shop.looks_and_gets(1) {
             return want::leave(&shop.stage, &shop.wants, &parked);
         }
-        assert!(shop.line().stand_guard(shop.stage.now(), 1_000), "there is no other one");
+        let word = shop.line().stand_guard(shop.stage.now(), 1_000).expect("there is no other one");
+        let leave = || shop.line().leave_guard(word, shop.stage.now());
         if leaves_first {
-            shop.line().leave_guard(shop.stage.now());
+            leave();
         }
         while !shop.looks_and_gets(1) {
             if !leaves_first {
-                shop.line().leave_guard(shop.stage.now());
+                leave();
             }
             bell::sleep(&shop.stage.bells[1], u64::MAX);
             bell::hush(&shop.stage.bells[1]);

@@ -26,6 +26,7 @@ pub(super) struct Guard<'a> {
     queue: Queue,
     context: &'a Context,
     line: Line<'a>,
+    word: u64,
     nap: u64,
     /// How many items were put and taken when it began.
     moved: u64,
@@ -63,7 +64,7 @@ impl Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.line.leave_guard(os::now());
+        self.line.leave_guard(self.word, os::now());
         // An error ends the wait: what the guard would have found, the next one finds.
         if !self.is_over {
             self.queue.ring_for_more(self.context.region(), self.line.reason);
@@ -91,9 +92,8 @@ impl Queue {
             None if line.was_long_guarded(now) => LONGEST_NAP,
             None => FIRST_NAP,
         };
-        if !line.stand_guard(now, nap) {
-            return Ok(None);
-        }
-        Ok(Some(Guard { queue: *self, context, line, nap, moved, is_over: false }))
+        let word = line.stand_guard(now, nap);
+        let guard = |word| Guard { queue: *self, context, line, word, nap, moved, is_over: false };
+        Ok(word.map(guard))
     }
 }

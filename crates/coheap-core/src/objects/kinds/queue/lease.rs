@@ -16,6 +16,7 @@ use crate::sync::parking::Reason;
 use super::records;
 use super::{Failed, Lease, Queue, ends, read_item};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
+use crate::objects::wait::ring;
 
 impl Queue {
     /// Takes the item at the front on lease and replaces `out` by it.
@@ -144,7 +145,7 @@ impl Queue {
         change.commit();
         let idle = self.is_over(region, body);
         drop(held);
-        self.ring(region, Reason::Item, 1);
+        ring(region, self.handle.key(), Reason::Item, 1);
         if idle {
             self.ring_for_the_end(region);
         }

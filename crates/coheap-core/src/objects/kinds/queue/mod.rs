@@ -47,7 +47,7 @@ use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::ledger::record::RECORD;
 use crate::objects::value::LOOKS;
-use crate::objects::wait::{is_wanted, line, ring, ring_everybody};
+use crate::objects::wait::{is_wanted, ring, ring_everybody};
 use crate::sync::parking::Reason;
 
 /// A handle to a queue.
@@ -220,18 +220,7 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn after_put(&self, region: &Region, held: Held<'_>, count: u32) {
         drop(held);
-        self.ring(region, Reason::Item, count);
-    }
-
-    /// Rings for items or places that were made. The turn was given back.
-    #[inline(always)]
-    pub(super) fn ring(&self, region: &Region, reason: Reason, count: u32) {
-        let Ok(object) = region.at::<Object>(self.handle.at) else { return };
-        let key = self.handle.key();
-        match count {
-            1 => line(object, key, reason).made_one(region),
-            _ => ring(region, key, reason, count),
-        }
+        ring(region, self.handle.key(), Reason::Item, count);
     }
 
     /// Takes the item at the front for good, and replaces `out` by it.
@@ -270,7 +259,7 @@ impl Queue {
     pub(crate) fn after_get(&self, region: &Region, held: Held<'_>, body: &QueueBody) {
         let is_over = self.is_over(region, body);
         drop(held);
-        self.ring(region, Reason::Place, 1);
+        ring(region, self.handle.key(), Reason::Place, 1);
         if is_over {
             self.ring_for_the_end(region);
         }

@@ -125,17 +125,22 @@ impl kinds::Shape for Shape {
     }
 }
 
-/// Returns whether a queue seems to have what threads wait for, read without a turn.
+/// Returns whether a queue seems to have what threads wait for, or to be closed, read without a turn.
 pub(super) fn seems_there(region: &Region, object: &Object, reason: Reason) -> bool {
+    let is_closed = || body_of(region, object).is_ok_and(|body| body.closed.get() != 0);
+    seems_left(region, object, reason)
+        || matches!(reason, Reason::Item | Reason::Place) && is_closed()
+}
+
+/// Returns whether a queue seems to have what threads wait for, read without a turn.
+#[inline]
+pub(super) fn seems_left(region: &Region, object: &Object, reason: Reason) -> bool {
     let Ok(body) = body_of(region, object) else { return false };
     let (head, tail) = (body.head.acquire(), body.tail.acquire());
     let waiting = tail.saturating_sub(head);
-    let is_closed = body.closed.get() != 0;
     match reason {
-        Reason::Item => is_closed || waiting > 0 || body.returned.get() != 0,
-        Reason::Place => {
-            is_closed || waiting.saturating_add(body.reserved.get()) < body.limit.get()
-        }
+        Reason::Item => waiting > 0 || body.returned.get() != 0,
+        Reason::Place => waiting.saturating_add(body.reserved.get()) < body.limit.get(),
         Reason::Done => waiting == 0 && body.leased.get() == 0 && body.returned.get() == 0,
         _ => false,
     }

@@ -6,13 +6,13 @@
 
 use super::guard::{Guard, Looked};
 use super::promise::Promise;
-use super::shape::seems_there;
+use super::shape::{seems_left, seems_there};
 use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
 use crate::objects::estate;
-use crate::objects::wait::{Announced, Wait, is_wanted};
+use crate::objects::wait::{Announced, Wait, is_wanted, ring};
 use crate::sync::Patience;
 use crate::sync::parking::Reason;
 use crate::sync::parking::bell::Heard;
@@ -149,7 +149,7 @@ impl Queue {
         for look in 0..SPINS + YIELDS {
             pause(look);
             let object = self.handle.object(region).ok()?;
-            if seems_there(region, object, reason) {
+            if seems_left(region, object, reason) {
                 match context.waiting_until(0, |_| attempt()) {
                     Err(Error::Empty | Error::Full | Error::Busy { .. }) => {}
                     other => return Some(other),
@@ -163,7 +163,7 @@ impl Queue {
     pub(super) fn ring_for_more(&self, region: &Region, reason: Reason) {
         if let Ok(object) = self.handle.object(region) {
             if is_wanted(region, self.handle.key(), reason) && seems_there(region, object, reason) {
-                self.ring(region, reason, 1);
+                ring(region, self.handle.key(), reason, 1);
             }
         }
     }
