@@ -154,7 +154,7 @@ impl Context {
         }
     }
 
-    /// Sleeps one slice of a wait, and keeps its patience if a signal of the system interrupts it.
+    /// Sleeps in a wait until there is something to do, and keeps its patience if a signal of the system interrupts it.
     pub(crate) fn pause(
         &self,
         patience: &mut Patience,

@@ -25,7 +25,7 @@ use crate::memory::{Ordering, Region, Word, fence};
 use crate::os;
 
 /// A ticker's slice, in nanoseconds.
-pub const TICK: u64 = 64_000_000;
+pub const TICK: u64 = 80_000_000;
 /// A ticker that was not seen for this time is replaced.
 const LOST: u64 = 2 * TICK;
 /// The bits of a row plus one; the others are a time in nanoseconds.
