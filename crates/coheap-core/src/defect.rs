@@ -117,6 +117,8 @@ mistakes! {
     FreeSlotWithRows,
     /// A thread whose process has left may still lease and refer: it stays for ever.
     RecordAfterLeaving,
+    /// An object that is being removed counts as gone, though the removal may be undone.
+    BelieveOpenRemoval,
     /// A fork enters references without looking whether they are still the parent's.
     BequeathUnseen,
     /// A temporary heap that only the dead kept is found again.

@@ -25,3 +25,4 @@ pub use change::Change;
 pub use context::Context;
 pub use held::Held;
 pub use saved::MAX_WORDS;
+pub(crate) use saved::turn_of_change;

@@ -16,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::journal::context::Context;
 use crate::memory::Region;
 use crate::memory::layout::{
-    CHUNK_COUNT, CHUNK_SAVED, CHUNKS_PER_CHANGE, ContextRow, FIRST_SAVED, SavedWord,
+    CHUNK_COUNT, CHUNK_SAVED, CHUNKS_PER_CHANGE, ContextRow, FIRST_SAVED, SavedWord, TURN_COUNT,
 };
+use crate::sync::Owner;
 
 /// The limit of words that one change can save.
 pub const MAX_WORDS: usize = FIRST_SAVED + CHUNKS_PER_CHANGE * CHUNK_SAVED;
@@ -58,6 +59,24 @@ pub(super) fn undo(region: &Region, index: u32, row: &ContextRow, is_recovery: b
         Region::store(&row.saved, 0);
     }
     Ok(())
+}
+
+/// Returns a turn of the thread that has saved the word at an offset in its open change: until that
+/// turn is free, what is read of the word may be undone. `None`: no open change has saved it.
+pub(crate) fn turn_of_change(region: &Region, at: u64) -> Option<u32> {
+    let has_saved = |index: &u32| {
+        let count = (region.context(*index).saved.acquire() as usize).min(MAX_WORDS);
+        (0..count).any(|number| {
+            let saved = match number {
+                _ if number < FIRST_SAVED => region.first_saved(*index, number),
+                _ => overflow_saved(region, *index, number),
+            };
+            saved.at.get() == at
+        })
+    };
+    let row = (0..region.real_rows()).find(has_saved)?;
+    let owner = |turn: u32| Owner::of(region.turn(turn).owner.acquire());
+    (0..TURN_COUNT).find(|turn| owner(*turn).row() == Some(row))
 }
 
 /// Claims overflow chunks until there is room for `words` saved words.

@@ -18,11 +18,13 @@ pub mod parcel;
 pub(crate) mod record;
 mod settle;
 pub(crate) mod share;
+#[cfg(test)]
+mod tests;
 
 use crate::allocator;
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context};
+use crate::journal::{Change, Context, turn_of_change};
 use crate::kind::Kind;
 use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
@@ -306,10 +308,15 @@ fn first_not_stuck(region: &Region, slot: u32, stuck: &[u32]) -> Result<Option<u
 
 fn needs_any(region: &Region, record: &Record, turns: &[u32]) -> bool {
     let found = Handle::any(region, record.object.get(), record.generation.get());
-    let object = found.map(|(handle, _)| [handle.turn, handle.second_turn]).unwrap_or_default();
+    let object = match found {
+        Ok((handle, _)) => [Some(handle.turn), Some(handle.second_turn)],
+        Err(_) => [turn_of_change(region, record.object.get()), None],
+    };
     let is_reference = record.state.get() & Record::REFERENCE != 0;
     let share = if is_reference { share::of(region, record).ok().flatten() } else { None };
-    turns.iter().any(|turn| object.contains(turn) || share.is_some_and(|it| it.turn == *turn))
+    turns
+        .iter()
+        .any(|turn| object.contains(&Some(*turn)) || share.is_some_and(|it| it.turn == *turn))
 }
 
 /// Checks that the object of a record lives, as it must (Ledger.1).

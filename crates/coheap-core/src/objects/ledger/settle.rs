@@ -6,11 +6,12 @@
 //!
 //! Not here: references, which are released as by a living process (`ledger`).
 
+use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
-use crate::journal::{Change, Context};
+use crate::journal::{Change, Context, turn_of_change};
 use crate::kind::Kind;
 use crate::memory::Region;
-use crate::memory::layout::{Record, SLOT_TURNS};
+use crate::memory::layout::{Object, Record, SLOT_TURNS};
 use crate::objects::header::Handle;
 use crate::objects::kinds;
 use crate::objects::wait::ring_everybody;
@@ -86,7 +87,10 @@ fn settle(
         Some((handle, kind)) => {
             living(handle.object(region))?.map(|object| (object, kinds::shape(kind)))
         }
-        None => None,
+        None => {
+            check_is_gone(region, record, owner)?;
+            None
+        }
     };
     let mut change = Change::begin(&held, 2 * MOVE_WORDS)?;
     unlink(&mut change, slot, record)?;
@@ -100,6 +104,23 @@ fn settle(
         ring_everybody(region, handle.at);
     }
     Ok(true)
+}
+
+/// Refuses to go on where the object of a record only seems to be gone: the change that removes it is
+/// open and may be undone, or was undone just now. Its header says no turn then, under which to look.
+fn check_is_gone(region: &Region, record: &Record, owner: u32) -> Result<()> {
+    if defect(Mistake::BelieveOpenRemoval) {
+        return Ok(());
+    }
+    let at = record.object.get();
+    if let Some(turn) = turn_of_change(region, at) {
+        return Err(Error::Busy { turn });
+    }
+    let object: &Object = region.at(at)?;
+    if object.generation.acquire() == record.generation.get() {
+        return Err(Error::Busy { turn: SLOT_TURNS + owner });
+    }
+    Ok(())
 }
 
 /// Returns the found object, or `None` if it is gone.
