@@ -154,7 +154,8 @@ impl Context {
         }
     }
 
-    /// Sleeps in a wait until there is something to do, and keeps its patience if a signal of the system interrupts it.
+    /// Sleeps in a wait until there is something to do, and keeps its patience if a signal of the
+    /// system interrupts it.
     pub(crate) fn pause(
         &self,
         patience: &mut Patience,

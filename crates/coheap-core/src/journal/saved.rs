@@ -26,10 +26,16 @@ pub const MAX_WORDS: usize = FIRST_SAVED + CHUNKS_PER_CHANGE * CHUNK_SAVED;
 /// Saved word number `index` of a context.
 #[inline(always)]
 pub(super) fn saved_at(context: &Context, index: usize) -> &SavedWord {
+    saved_of(context.region(), context.index(), index)
+}
+
+/// As [`saved_at`], of any row.
+#[inline(always)]
+fn saved_of(region: &Region, row: u32, index: usize) -> &SavedWord {
     if index < FIRST_SAVED {
-        return context.region().first_saved(context.index(), index);
+        return region.first_saved(row, index);
     }
-    overflow_saved(context.region(), context.index(), index)
+    overflow_saved(region, row, index)
 }
 
 #[cold]
@@ -49,10 +55,7 @@ pub(super) fn undo(region: &Region, index: u32, row: &ContextRow, is_recovery: b
     let order: &mut dyn Iterator<Item = usize> =
         if defect(Mistake::UndoFirstWordFirst) { &mut (0..count) } else { &mut (0..count).rev() };
     for number in order {
-        let saved = match number {
-            _ if number < FIRST_SAVED => region.first_saved(index, number),
-            _ => overflow_saved(region, index, number),
-        };
+        let saved = saved_of(region, index, number);
         Region::store(region.journaled_word(saved.at.get())?, saved.old.get());
     }
     if count > 0 && !(defect(Mistake::RecoverWithoutEmptyingJournal) && is_recovery) {
@@ -66,13 +69,7 @@ pub(super) fn undo(region: &Region, index: u32, row: &ContextRow, is_recovery: b
 pub(crate) fn turn_of_change(region: &Region, at: u64) -> Option<u32> {
     let has_saved = |index: &u32| {
         let count = (region.context(*index).saved.acquire() as usize).min(MAX_WORDS);
-        (0..count).any(|number| {
-            let saved = match number {
-                _ if number < FIRST_SAVED => region.first_saved(*index, number),
-                _ => overflow_saved(region, *index, number),
-            };
-            saved.at.get() == at
-        })
+        (0..count).any(|number| saved_of(region, *index, number).at.get() == at)
     };
     let row = (0..region.real_rows()).find(has_saved)?;
     let owner = |turn: u32| Owner::of(region.turn(turn).owner.acquire());

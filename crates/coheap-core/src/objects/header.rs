@@ -302,9 +302,9 @@ pub fn create(
     change.set(&object.shape, ObjectShape { kind: kind as u8, turn, second_turn }.word());
     change.put(&object.references, 1);
     free_locks(region, object, Key { at, generation });
-    let hints = [&object.handing, &object.transaction_handing, &object.watch];
-    for word in hints.into_iter().chain([&object.transaction_watch, &object.holder, &object.since])
-    {
+    let Object { handing, transaction_handing, watch, transaction_watch, holder, since, .. } =
+        object;
+    for word in [handing, transaction_handing, watch, transaction_watch, holder, since] {
         Region::store(word, 0);
     }
     for word in &object.root {

@@ -22,7 +22,7 @@ use crate::world::judge;
 use crate::world::picture::Picture;
 use crate::world::stage::Stage;
 
-/// How long who waits may need once it can go on. Its longest slice would be two seconds or more.
+/// How long who waits may need once it can go on. Its longest slice would be two to six seconds.
 const BOUND: Duration = Duration::from_millis(1_500);
 /// Its deadline, in nanoseconds.
 const DEADLINE: u64 = 8_000_000_000;
