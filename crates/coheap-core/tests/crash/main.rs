@@ -70,7 +70,7 @@ fn each_kind_is_made_used_and_ended() {
 
 #[test]
 fn an_operation_is_found_in_the_source_wherever_its_signature_breaks() {
-    let text = "impl Map {\n    pub fn set(\n        &self,\n        context: &Context,\n    ) -> u8 {\n\
+    let text = "#[cfg(test)]\nmod tests;\n\nimpl Map {\n    pub fn set(\n        &self,\n        context: &Context,\n    ) -> u8 {\n\
                     }\n    pub fn name(&self) -> u8 {\n    }\n}\n\npub fn sweep(context: &Context) {\n}\n";
     assert_eq!(source::operations_in(text, "estate"), ["Map::set", "estate::sweep"]);
 }

@@ -49,7 +49,7 @@ fn place_of(file: &Path) -> String {
 
 /// The operations in one file.
 pub(crate) fn operations_in(text: &str, place: &str) -> Vec<String> {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let mut owner = String::new();
     let mut names = Vec::new();
     for (at, line) in lines_with_offset(text) {
