@@ -3,7 +3,7 @@
 //! Loom knows no time: each thread that asks brings a time of its own.
 
 use coheap_core::memory::Word;
-use coheap_core::sync::tickers::{Elected, ROW, elect_ticker};
+use coheap_core::sync::tickers::{Elected, ROW, TICK, elect_ticker};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -59,7 +59,7 @@ fn living_tickers_are_not_replaced() {
         for row in 0..2 {
             assert!(elect_ticker(&rows, row, START).is_some_and(|elected| elected.is_new));
         }
-        let later = START + 50 * MILLISECOND;
+        let later = START + TICK;
         let answers = ask_all(&rows, &[(2, later), (0, later), (1, later + 9_000)]);
         assert!(answers[0].is_none(), "{answers:?}");
         assert_eq!(elected(&answers), [0, 1], "{answers:?}");
@@ -80,10 +80,10 @@ fn a_dead_ticker_is_replaced() {
             }
             let living = 1 - dead;
             for tick in 1..4 {
-                let now = START + tick * 40 * MILLISECOND;
+                let now = START + tick * TICK;
                 assert!(elect_ticker(&rows, living, now).is_some());
             }
-            let later = START + 150 * MILLISECOND;
+            let later = START + 3 * TICK + MILLISECOND;
             let answers = ask_all(&rows, &[(living, later), (2, later), (3, later + 4_096)]);
             let new = answers.iter().flatten().filter(|elected| elected.is_new).count();
             assert_eq!(new, 1, "the lost row has one new ticker: {answers:?}");

@@ -114,14 +114,26 @@ impl<'a> Lock<'a> {
         }
     }
 
+    /// Takes the lock if it is nobody's and there is nothing to tell of it, whoever waits for it.
+    #[inline]
+    pub fn take_free<L: Lot>(&self, lot: &L, me: Who) -> bool {
+        let seen = LockWord(self.word.get());
+        let is_plain = seen.is_nobodys() && seen.is_of(self.key) && !seen.has(MARK);
+        let is_taken = is_plain && self.swap(seen, seen.held_by(me));
+        if is_taken {
+            self.check_taken(lot, me);
+        }
+        is_taken
+    }
+
     /// As [`take`](Self::take) by a thread that does not wait, but where another one waits and it is
     /// time for an offer, that one is offered the lock. The caller has the object's turn. Returns
     /// whether it holds the lock now.
     pub fn take_fairly<L: Lot>(&self, lot: &L, me: Who, now: u64) -> bool {
         let seen = LockWord(self.word.after_change());
-        if seen.has(WAITERS) && seen.holder() == Holder::Nobody && self.may_offer(now) {
-            let (first, is_down) = self.first(lot);
-            if let Some(first) = first.filter(|first| is_down && first.who.row != me.row) {
+        if seen.has(WAITERS) && seen.holder() == Holder::Nobody {
+            let first = self.first_to_offer(lot, now);
+            if let Some(first) = first.filter(|first| first.who.row != me.row) {
                 let offered = seen.offered_to(first.who.row, self.key, now / MILLISECOND);
                 if self.swap(seen, offered) {
                     self.note(Handing::new(now, Some(first.cell)));
@@ -220,18 +232,7 @@ impl<'a> Lock<'a> {
     #[cold]
     fn pass_on<L: Lot>(&self, lot: &L, seen: LockWord, free: LockWord) -> bool {
         let now = lot.now();
-        let (first, is_down) = self.first(lot);
-        let Some(first) = first else {
-            if !self.swap(seen, free.without(WAITERS)) {
-                return false;
-            }
-            if ring::is_anybody(lot, self.key, self.reason) {
-                self.raise_again();
-                ring::ring(lot, self.key, self.reason, 1);
-            }
-            return true;
-        };
-        if is_down && self.may_offer(now) {
+        if let Some(first) = self.first_to_offer(lot, now) {
             let offered = free.offered_to(first.who.row, self.key, now / MILLISECOND);
             if !self.swap(seen, offered) {
                 return false;
@@ -244,35 +245,42 @@ impl<'a> Lock<'a> {
         } else if !self.swap(seen, free) {
             return false;
         }
-        self.ring_next(lot);
+        self.ring_next(lot, free, now);
         true
     }
 
-    /// Returns the first thread whose bell is down, else the first of all, and which of them it is.
-    fn first<L: Lot>(&self, lot: &L) -> (Option<Seen>, bool) {
-        let mut first = (None, false);
-        ring::in_order(lot, self.key, self.reason, |seen| {
-            if seen.key.generation != self.key.generation || !seen.state.is_waiting() {
-                return true;
-            }
-            let is_down = lot.bell(seen.who.row).is_some_and(|bell| !bell::is_up(bell));
-            if is_down || first.0.is_none() {
-                first = (Some(seen), is_down);
-            }
-            !is_down
-        });
+    /// Returns the thread that waits first of those that are not about to look, if it is time to
+    /// offer the lock to it.
+    fn first_to_offer<L: Lot>(&self, lot: &L, now: u64) -> Option<Seen> {
+        let mut first = None;
+        if self.may_offer(now) {
+            ring::in_order(lot, self.key, self.reason, |seen| {
+                let is_waiting =
+                    seen.key.generation == self.key.generation && seen.state.is_waiting();
+                let bell = lot.bell(seen.who.row).filter(|_| is_waiting);
+                first = bell.filter(|bell| !bell::is_up(bell)).map(|_| seen);
+                first.is_none()
+            });
+        }
         first
     }
 
-    /// Rings the next thread, unless the one that was rung last is about to look.
-    fn ring_next<L: Lot>(&self, lot: &L) {
-        let last = self.handing().and_then(Handing::cell);
-        if last.is_some_and(|cell| ring::is_about_to_look(lot, cell, self.key, self.reason)) {
+    /// Rings the next thread, unless the one that was rung last is about to look. The lock was let go
+    /// before: who looks now sees it. Takes `WAITERS` down if nobody waits.
+    fn ring_next<L: Lot>(&self, lot: &L, free: LockWord, now: u64) {
+        let handing = self.handing();
+        let last = handing.and_then(Handing::cell);
+        if last.is_some_and(|cell| ring::is_about_to_look(lot, cell, self.key, self.reason, now)) {
             return;
         }
         let rung = ring::ring(lot, self.key, self.reason, 1);
-        if let Some(handing) = self.handing() {
+        if let Some(handing) = handing {
             self.note(Handing::new(handing.time(), rung.last));
+        }
+        let is_lowered = !rung.is_anybody && self.swap(free, free.without(WAITERS));
+        if is_lowered && ring::is_anybody(lot, self.key, self.reason) {
+            self.raise_again();
+            ring::ring(lot, self.key, self.reason, 1);
         }
     }
 

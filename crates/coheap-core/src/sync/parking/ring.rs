@@ -144,13 +144,19 @@ fn is_any<L: Lot>(lot: &L, key: Key, reason: Reason, is_meant: impl Fn(u64) -> b
 
 /// Returns whether the thread of a cell still waits for a reason of an object, was rung, and will look
 /// soon: it is not stopped.
-pub(super) fn is_about_to_look<L: Lot>(lot: &L, number: u32, key: Key, reason: Reason) -> bool {
+pub(super) fn is_about_to_look<L: Lot>(
+    lot: &L,
+    number: u32,
+    key: Key,
+    reason: Reason,
+    now: u64,
+) -> bool {
     let seen = lot.cell(number).and_then(|cell| cell::look(number, cell));
     seen.is_some_and(|seen| {
         seen.state.is_waiting()
             && seen.key == key
             && seen.reason == reason
-            && lot.bell(seen.who.row).is_some_and(|bell| bell::is_freshly_up(bell, lot.now()))
+            && lot.bell(seen.who.row).is_some_and(|bell| bell::is_freshly_up(bell, now))
     })
 }
 

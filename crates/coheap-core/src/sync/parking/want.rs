@@ -80,7 +80,8 @@ impl Line<'_> {
     #[cold]
     fn ring_one<L: Lot>(&self, lot: &L) {
         let has_lookers = self.wants.get() & self.reason.looker_bit() != 0;
-        if !has_lookers && (self.is_guarded(lot.now()) || self.is_rung(lot)) {
+        let now = lot.now();
+        if !has_lookers && (self.is_guarded(now) || self.is_rung(lot, now)) {
             return;
         }
         if let Some(rung) = ring_or_lower(lot, self.wants, self.key, self.reason, 1) {
@@ -89,9 +90,9 @@ impl Line<'_> {
     }
 
     /// Returns whether the one that was rung last is about to look.
-    fn is_rung<L: Lot>(&self, lot: &L) -> bool {
+    fn is_rung<L: Lot>(&self, lot: &L, now: u64) -> bool {
         let rung = (self.last.get() as u32).checked_sub(1);
-        rung.is_some_and(|cell| ring::is_about_to_look(lot, cell, self.key, self.reason))
+        rung.is_some_and(|cell| ring::is_about_to_look(lot, cell, self.key, self.reason, now))
     }
 
     fn is_guarded(&self, now: u64) -> bool {

@@ -490,4 +490,18 @@ mod tests {
         assert_eq!(told, 1, "{answers:?}");
         assert!(answers.iter().all(|(_, slices)| *slices > 0), "{answers:?}");
     }
+
+    /// Goal: a free lock is taken without a wait, also where others wait for it.
+    #[test]
+    fn a_free_lock_is_taken_beside_waiters() {
+        let heap = Heap::anonymous(1 << 20).expect("a heap");
+        let lock = mutex(&heap, "wanted");
+        heap.with(|context| {
+            Region::raise(&lock.object(context.region())?.mutex, word::WAITERS);
+            assert_eq!(lock.lock_soon(context, 0)?, Some(Acquired::Clean));
+            assert_eq!(lock.lock_soon(context, 0)?, None, "it is held");
+            lock.unlock(context)
+        })
+        .expect("a lock");
+    }
 }

@@ -180,9 +180,10 @@ impl Mutex {
     /// Takes the lock if it becomes free within some microseconds.
     #[cold]
     pub(super) fn is_taken_soon(&self, object: &Object, context: &Context) -> bool {
-        (0..LOOKS).any(|_| {
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
-            self.is_taken_at_once(object, context)
+        let lock = self.lock_in(object);
+        (0..=LOOKS).any(|look| {
+            (0..look.min(1) * PAUSES).for_each(|_| std::hint::spin_loop());
+            lock.take_free(context.region(), who(context))
         })
     }
 }
