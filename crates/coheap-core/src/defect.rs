@@ -103,8 +103,8 @@ mistakes! {
     KeepRing,
     /// A ring that woke nobody counts as one that was heard.
     CountFutileRing,
-    /// Nobody rings for what a dead process made before it could ring.
-    ForgetDeadMaker,
+    /// Recovery does not ring who has looked and is about to sleep.
+    RingOnlySleepers,
     /// A forked child takes the waits of its parent for its own.
     ChildIsWaiter,
     /// A watcher that leaves does not hand its role over.

@@ -51,7 +51,7 @@ const FIRST: [(&str, &str, &str); 19] = [
     ("WantAfterLook", "stopped", "who_looks_has_said_that_it_waits"),
     ("KeepRing", "parking", "order::who_leaves_passes_its_ring_on"),
     ("CountFutileRing", "parking", "order::rings_follow_the_order_of_a_plain_list"),
-    ("ForgetDeadMaker", "parking", "remains::recovery_rings_for_a_dead_maker"),
+    ("RingOnlySleepers", "parking", "remains::recovery_rings_everybody_who_waits"),
     ("ChildIsWaiter", "parking", "remains::a_forked_child_leaves_the_waits_of_its_parent_alone"),
     ("KeepWatch", "life", "locks::who_stops_watching_a_lock_rings_the_next"),
     ("BeginAnewAfterSignal", "signals", "a_deadlock_is_found"),

@@ -57,7 +57,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         }
         Arena { partial }
         ParkingHead { lines_real, blocks_real, spare_real, tickets, lines_used, rotation, spare }
-        Bell { signal, making, mail }
+        Bell { signal, mail }
         TagLine { tags, link }
         ParkingCell { state, owner, object, generation, ticket, info, tag_at, passed }
         Control { pending, runs, husks, built, freed, spare, chunks }

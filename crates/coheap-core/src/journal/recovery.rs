@@ -87,7 +87,7 @@ pub fn recover(census: &Census, by: Option<Incarnation>, victim: Incarnation) ->
         Region::add(&region.header().tally.recovered, 1);
     }
     census.release_byte(victim.slot)?;
-    wake_everybody(region);
+    remains::ring_everybody(region);
     Ok(Recovered::Done)
 }
 
@@ -182,22 +182,13 @@ fn is_victims(region: &Region, word: u64, victim: Incarnation) -> bool {
     })
 }
 
-/// Wakes all sleepers, because any of them may wait for something that the dead process held.
-fn wake_everybody(region: &Region) {
-    wake_sleepers(region, |_| true);
-}
-
 /// Wakes the sleeping threads of the process in `slot`, which has closed the heap.
 pub fn wake_threads_of(region: &Region, slot: u32) {
     fence(Ordering::SeqCst);
-    wake_sleepers(region, |row| row.is_of(slot));
-}
-
-fn wake_sleepers(region: &Region, is_meant: impl Fn(RowWord) -> bool) {
     let now = os::now();
     for index in 0..region.real_rows() {
         let row = region.context(index);
-        if row.sleeps_on.acquire() != 0 && is_meant(RowWord(row.state.acquire())) {
+        if row.sleeps_on.acquire() != 0 && RowWord(row.state.acquire()).is_of(slot) {
             bell::ring_row(region, index, now);
         }
     }

@@ -116,8 +116,8 @@ fn the_mailbox_names_the_cells_that_were_rung() {
         parked[range].iter().map(|parked| parked.cell).collect()
     };
     assert_eq!(rung(3..7), (bell::Heard::Mail, cells(3..7)));
-    assert_eq!(rung(0..6), (bell::Heard::Mail, cells(0..6)));
-    assert_eq!(rung(0..20), (bell::Heard::All, cells(0..6)));
+    assert_eq!(rung(0..7), (bell::Heard::Mail, cells(0..7)));
+    assert_eq!(rung(0..20), (bell::Heard::All, cells(0..7)));
     assert_eq!(rung(0..0), (bell::Heard::Nothing, Vec::new()));
 }
 

@@ -44,19 +44,17 @@ fn a_dead_row_is_settled_and_its_rings_go_on() {
     want::leave(region, &region.parking().spare[0], &waits);
 }
 
-/// Goal: a maker that died between its change and its ring is rung for.
+/// Goal: recovery rings everybody who waits, whatever for, also who has looked and does not sleep yet.
 #[test]
-fn recovery_rings_for_a_dead_maker() {
+fn recovery_rings_everybody_who_waits() {
     let heap = heap();
     let region = heap.region();
-    let (maker, sleeper) = (who(&heap, 0), waiter(&heap, 1));
-    park(&heap, &sleeper, DIRECTORY, Reason::Item);
-    remains::note_making(region, maker.row, DIRECTORY.at);
-    remains::settle(region, maker);
-    assert!(bell::is_up(region.bell(sleeper.who().row)));
-    sleeper.hush(region);
-    remains::settle(region, maker);
-    assert!(!bell::is_up(region.bell(sleeper.who().row)), "once is enough");
+    let waiters = [0, 1, 2].map(|number| waiter(&heap, number));
+    park(&heap, &waiters[0], DIRECTORY, Reason::Item);
+    park(&heap, &waiters[1], key(7), Reason::Lock);
+    remains::ring_everybody(region);
+    let up = waiters.map(|waiter| bell::is_up(region.bell(waiter.who().row)));
+    assert_eq!(up, [true, true, false], "the last one does not wait");
 }
 
 /// Goal: who sleeps although its bell is up, because its ringer died or was stopped before the wake, is
@@ -78,21 +76,6 @@ fn a_sleeper_with_its_bell_up_is_woken_with_its_row() {
         bell::ring_row(region, row, os::now());
         assert_eq!(sleeper.join().expect("calm"), os::Wake::Woken);
     });
-}
-
-/// Goal: recovery rings those whose object's turn the dead held, and those whose word names it.
-#[test]
-fn recovery_rings_for_turns_and_words_of_the_dead() {
-    let heap = heap();
-    let region = heap.region();
-    let waiters = [0, 1, 2].map(|number| waiter(&heap, number));
-    for (number, waiter) in (0..).zip(&waiters) {
-        let manner = Manner { turns: [Some(number), Some(900)], ..Manner::default() };
-        waiter.park(region, key(u64::from(number)), Reason::Item, manner).expect("room");
-    }
-    remains::ring_for_the_dead(region, |turn| turn == 1, |seen| seen.key == key(2));
-    let up = waiters.map(|waiter| bell::is_up(region.bell(waiter.who().row)));
-    assert_eq!(up, [false, true, true]);
 }
 
 /// Goal: after a whole rotation the slow ticks have seen everybody.

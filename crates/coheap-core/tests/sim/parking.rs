@@ -95,9 +95,7 @@ fn act(region: &Region) {
     }
     let parked = waiter.park(region, KEY, Reason::Item, Manner::default()).expect("room");
     want::raise(wants, Reason::Item);
-    remains::note_making(region, VICTIM, KEY.at);
     want::made(region, wants, KEY, Reason::Item, 1);
-    remains::note_making(region, VICTIM, 0);
     want::leave(region, wants, &parked);
     waiter.end(region, parked, false);
     assert!(waiter.close(region));
@@ -135,7 +133,6 @@ fn run(die_at: u64, is_death: bool) {
     if is_death {
         assert_eq!(remains::settle(region, who(VICTIM)), 0, "store {die_at}");
         assert_eq!(watch::everybody(region).count(), 0, "store {die_at}");
-        assert_eq!(region.making(VICTIM).get(), 0);
         assert_eq!(watch::fill(region).blocks[0], 0);
     }
     // Nobody waits any more, so an offer to who is stopped stands until somebody comes.
@@ -160,16 +157,14 @@ fn a_stop_at_any_store_delays_nobody() {
 }
 
 /// Goal: a thing that was made is heard of although its maker died at any store after it.
-/// Method: another thread waits; the maker notes what it makes, makes, gives its turn back and dies
-/// somewhere in ringing; recovery settles its row.
+/// Method: another thread waits; the maker makes, gives its turn back and dies somewhere in ringing;
+/// recovery settles its row and rings everybody.
 #[test]
 fn a_maker_that_dies_before_it_rings_is_rung_for() {
     fn make(region: &Region) {
         let [thing, wants] = [&region.parking().spare[3], &region.parking().spare[2]];
-        remains::note_making(region, VICTIM, KEY.at);
         Region::swap(thing, 1);
         want::made(region, wants, KEY, Reason::Item, 1);
-        remains::note_making(region, VICTIM, 0);
     }
     for die_at in 0..12 {
         let heap = stage();
@@ -188,6 +183,7 @@ fn a_maker_that_dies_before_it_rings_is_rung_for() {
         });
         assert!(victim.wait_dead(PATIENCE), "store {die_at}");
         remains::settle(region, who(VICTIM));
+        remains::ring_everybody(region);
         if region.parking().spare[3].get() != 0 {
             let end = os::now() + PATIENCE.as_nanos() as u64;
             waiter.sleep(region, end);

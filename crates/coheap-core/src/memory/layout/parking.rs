@@ -27,7 +27,7 @@ pub const LINE_COUNT: u32 = 1 << 16;
 /// Tags of a line. A model has fewer, so that loom comes to an end.
 pub const LINE_TAGS: usize = if cfg!(loom) { 2 } else { 7 };
 /// Rung cells that a mailbox holds.
-pub const MAIL_WORDS: usize = if cfg!(loom) { 1 } else { 6 };
+pub const MAIL_WORDS: usize = if cfg!(loom) { 1 } else { 7 };
 /// Blocks of cells.
 pub const BLOCK_COUNT: u32 = 4096;
 /// Cells of a block.
@@ -61,8 +61,6 @@ plain! {
         /// `word`: bit 0 up, bit 1 the mailbox was full. `watcher`: when it was rung last, in
         /// milliseconds.
         pub signal: Signal,
-        /// The object that the thread makes available something of, as an offset; 0: none.
-        pub making: Word,
         /// Cells that were rung, plus one; 0: free.
         pub mail: [Word; MAIL_WORDS],
     }

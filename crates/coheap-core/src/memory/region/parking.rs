@@ -28,11 +28,6 @@ impl Region {
         row < self.real_rows()
     }
 
-    /// Returns the word in which a thread says what it makes available something of.
-    pub fn making(&self, row: u32) -> &Word {
-        &self.context(row).bell.making
-    }
-
     /// Returns the bell of a row. `row` must be real.
     pub fn bell(&self, row: u32) -> &Bell {
         &self.context(row).bell

@@ -28,8 +28,6 @@ const ROUND_MASK: u64 = (1 << (SERIAL - ROUND)) - 1;
 const LOOKER: u64 = 1 << 8;
 const UNTIMED: u64 = 1 << 9;
 const ONE_OF_MANY: u64 = 1 << 10;
-const FIRST_TURN: u32 = 16;
-const SECOND_TURN: u32 = 32;
 
 /// The state of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +93,6 @@ pub struct Manner {
     pub is_untimed: bool,
     /// It waits for any of several things.
     pub is_one_of_many: bool,
-    /// The turns of the object, for a recovery that frees them.
-    pub turns: [Option<u16>; 2],
     /// The ticket of the same wait of this thread, which left for a moment: its place in the line.
     pub ticket: Option<u64>,
 }
@@ -104,22 +100,17 @@ pub struct Manner {
 impl Manner {
     fn bits(self, reason: Reason) -> u64 {
         let flag = |is: bool, bit: u64| if is { bit } else { 0 };
-        let turn = |turn: Option<u16>| turn.map_or(0, |turn| u64::from(turn) + 1);
         reason as u64
             | flag(self.is_looker, LOOKER)
             | flag(self.is_untimed, UNTIMED)
             | flag(self.is_one_of_many, ONE_OF_MANY)
-            | turn(self.turns[0]) << FIRST_TURN & ((1 << SECOND_TURN) - 1)
-            | turn(self.turns[1]) << SECOND_TURN
     }
 
     fn of(info: u64) -> Self {
-        let turn = |shift: u32| ((info >> shift) as u16).checked_sub(1);
         Self {
             is_looker: info & LOOKER != 0,
             is_untimed: info & UNTIMED != 0,
             is_one_of_many: info & ONE_OF_MANY != 0,
-            turns: [turn(FIRST_TURN), turn(SECOND_TURN)],
             ticket: None,
         }
     }

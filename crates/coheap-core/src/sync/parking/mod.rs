@@ -19,14 +19,13 @@
 //! - **A transaction lock** is the same with `handing: None`, taken and let go under the turn.
 //! - **A side of a queue** waits: `park`, [`want::raise`], then in a loop `hush`, a load of the turn's
 //!   owner word by `Word::after_change`, a look, a sleep; at the end [`want::leave`] and `end`. It
-//!   makes: `note_making` where the want-bit is up, the change, the turn given back, [`want::made`],
-//!   `note_making` with 0.
+//!   makes: the change, the turn given back, [`want::made`].
 //! - **A removal**, under the turn: `LockWord::free` of the new generation into each lock word, by
 //!   swap, then the generation; after it [`ring::ring_everybody`]. Who is rung finds another
 //!   generation.
 //! - **A condition**, in a change under the turn: [`threshold::count`], and the threshold it returns;
 //!   after it [`threshold::ring_notified`]. Who waits ends by [`threshold::leave`].
-//! - **Recovery**, for each row of the victim: [`table::remains::settle`], then `ring_for_the_dead`;
+//! - **Recovery**, for each row of the victim: [`table::remains::settle`], then `ring_everybody`;
 //!   the estate: `owed_by`, a count of none for each, and `settle` until it returns 0.
 //!
 //! # Under `sync::wait`

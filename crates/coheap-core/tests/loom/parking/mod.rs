@@ -34,7 +34,7 @@ fn zeros<const COUNT: usize>() -> [Word; COUNT] {
 impl Stage {
     fn new(rows: usize) -> Self {
         let zero = || Word::new(0);
-        let bell = || Bell { signal: Signal::never_woken(), making: zero(), mail: zeros() };
+        let bell = || Bell { signal: Signal::never_woken(), mail: zeros() };
         let cell = || ParkingCell {
             state: zero(),
             owner: zero(),

@@ -1,10 +1,10 @@
 //! What recovery and the estate do about the waits and the makers of a dead process.
 //!
 //! ```text
-//! phase 1   ring for the object that the row was making something of, and for the turns it held
-//!           waiting -> free, counted -> left; ring the next one for each, since a ring may be lost
+//! phase 1   waiting -> free, counted -> left; ring the next one for each, since a ring may be lost
 //! phase 2   under the turn of each object that is owed a notification: `threshold::count`
 //!           blocks without a cell in use are given back; then the row may be taken again
+//! at last   ring everybody who waits
 //! ```
 //!
 //! What always holds: each step is idempotent and may be run by several at once. No cell of a row is
@@ -12,24 +12,14 @@
 
 use super::{blocks_of, cells_in, cells_of, free_block, watch};
 use crate::defect::{Mistake, defect};
-use crate::memory::Region;
 use crate::memory::layout::ROW_CELLS;
-use crate::sync::parking::{Key, Lot, Reason, Seen, State, Who, cell, ring};
+use crate::memory::{Ordering, Region, fence};
+use crate::os;
+use crate::sync::parking::{Key, Lot, Reason, Seen, State, Who, bell, cell, ring};
 
-/// Says that the thread makes something available of an object, before the change: if it dies
-/// between the change and the ring, recovery rings for it. 0 ends it.
-pub fn note_making(region: &Region, row: u32, at: u64) {
-    Region::store(region.making(row), at);
-}
-
-/// Rings for what a dead row was making, and takes it out of its cells. Returns how many cells stay,
-/// because they owe a notification that a change has to pass on.
+/// Takes a dead row out of its cells. Returns how many cells stay, because they owe a notification
+/// that a change has to pass on.
 pub fn settle(region: &Region, who: Who) -> u32 {
-    let at = region.making(who.row).acquire();
-    if at != 0 && !defect(Mistake::ForgetDeadMaker) {
-        ring::ring_everybody(region, at);
-        let _ = Region::compare_exchange(region.making(who.row), at, 0);
-    }
     let own = who.row * ROW_CELLS;
     let mut owing = settle_cells(region, who, own..own + ROW_CELLS);
     for block in blocks_of(region, who) {
@@ -90,16 +80,15 @@ fn free(region: &Region, seen: &Seen) {
     let _ = Region::compare_exchange(&cell.state, seen.state.0, seen.state.with(State::Free).0);
 }
 
-/// Rings those who may wait for what a dead process left behind: whose object's turn it held, or of
-/// whose word `names_victim` says that it names the dead.
-pub fn ring_for_the_dead(
-    region: &Region,
-    is_freed: impl Fn(u16) -> bool,
-    names_victim: impl Fn(&Seen) -> bool,
-) {
+/// Rings everybody who waits: any of them may wait for what a dead process had, or for what it made
+/// and did not ring for any more. Also who does not sleep yet: the look was perhaps too early.
+pub fn ring_everybody(region: &Region) {
+    fence(Ordering::SeqCst);
+    let now = os::now();
     for seen in watch::everybody(region) {
-        if seen.manner.turns.iter().flatten().any(|turn| is_freed(*turn)) || names_victim(&seen) {
-            ring::ring_cell(region, &seen);
+        let sleeps = region.context(seen.who.row).sleeps_on.acquire() != 0;
+        if sleeps || !defect(Mistake::RingOnlySleepers) {
+            bell::ring_row(region, seen.who.row, now);
         }
     }
 }
