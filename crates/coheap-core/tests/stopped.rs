@@ -17,7 +17,10 @@ use coheap_core::heap::floors::{ContextFloors, HeapFloors as _};
 use coheap_core::memory::layout::{
     ARENA_COUNT, ARENA_TURNS, DIRECTORY_TURN, Object, SLOT_TURNS, SPAN_TURN,
 };
-use coheap_core::objects::{Directory, Lockable, Map, Queue, Typed, Value, estate, ledger, map};
+use coheap_core::objects::mutex::Acquired;
+use coheap_core::objects::{
+    Directory, Lockable, Map, Mutex, Queue, Typed, Value, estate, ledger, map,
+};
 use coheap_core::os;
 use coheap_core::sync::owner::WAITERS;
 use coheap_core::sync::parking::{Reason, want};
@@ -26,7 +29,7 @@ use coheap_core::transaction::Transaction;
 use support::child::{Child, End, die, fork, signal};
 use support::objects::{self, heap, integer, settle_and_check};
 use support::page::Page;
-use support::{alone, in_milliseconds, until};
+use support::{alone, in_milliseconds, sleepers, until};
 
 /// How long an operation may wait here, in milliseconds, and what it may take in all.
 const BRIEF: u64 = 100;
@@ -189,6 +192,88 @@ fn a_time_out_of_a_queue_holds_beside_a_stopped_process() {
         go_on(child);
     }
     settle_and_check(&world.heap);
+}
+
+/// Goal: the time-outs of locks hold while a process is stopped in a change of the object, also where
+/// the lock's holder is dead, so that it has to be taken over under the turn.
+/// Method: a child dies with a lock, or in a transaction; another one stops itself with the turn.
+#[test]
+fn a_time_out_of_a_lock_holds_beside_a_stopped_process() {
+    let _alone = alone();
+    let world = World::new();
+    let heap = &world.heap;
+    let lock = objects::mutex(heap, "lock");
+    let died = fork(|| {
+        heap.with(|context| lock.lock(context, None)).expect("free");
+        let context = heap.context().expect("room");
+        let mut transaction = Transaction::begin(context, None).expect("none is open");
+        assert_eq!(transaction.try_lock(Lockable::of(&world.map)), Ok(true));
+        die()
+    })
+    .wait();
+    assert_eq!(died, End::Signal(libc::SIGKILL));
+    for turn in [lock.handle().turn, world.map.handle().turn] {
+        let child = stopped(heap, turn);
+        let started = Instant::now();
+        if turn == lock.handle().turn {
+            assert_eq!(heap.with(|context| lock.try_lock(context)), Ok(None));
+            let until = in_milliseconds(BRIEF);
+            assert_eq!(heap.with(|it| lock.lock(it, Some(until))), Err(Error::TimedOut));
+        } else {
+            let late = world.transact(Lockable::of(&world.map));
+            assert!(matches!(late, Err(Error::TimedOut | Error::Busy { .. })), "{late:?}");
+        }
+        assert!(started.elapsed() < AT_MOST, "it took {:?}", started.elapsed());
+        go_on(child);
+    }
+    let taken = heap.with(|context| lock.lock(context, Some(in_milliseconds(5_000))));
+    assert!(matches!(taken, Ok(Acquired::OwnerDied(_))), "{taken:?}");
+    heap.with(|context| lock.unlock(context)).expect("held");
+    assert_eq!(world.transact(Lockable::of(&world.map)), Ok(()));
+    settle_and_check(heap);
+}
+
+/// Goal: a lock that is let go while the one that came first is stopped comes to the next one in
+/// some milliseconds, and not when a ticker looks.
+/// Method: three children wait so long that they sleep for seconds; the first one is stopped; the
+/// lock is let go. The median of seven rounds.
+#[test]
+fn a_lock_passes_over_a_stopped_process() {
+    let _alone = alone();
+    let heap = heap(4);
+    let lock = objects::mutex(&heap, "lock");
+    let mut waits: Vec<u64> = (0..7).map(|_| passed_over(&heap, lock)).collect();
+    println!("WAITS {waits:?}");
+    waits.sort_unstable();
+    assert!(waits[3] < 25_000_000, "{waits:?} ns");
+}
+
+/// Returns after how many nanoseconds another one than the stopped one has the lock.
+fn passed_over(heap: &Heap, lock: Mutex) -> u64 {
+    let page = Page::new(1);
+    heap.with(|context| lock.lock(context, None)).expect("free");
+    let wait = |number: usize| {
+        let child = fork(|| {
+            heap.with(|context| {
+                lock.lock(context, None)?;
+                page.replace(0, 0, os::now());
+                lock.unlock(context)
+            })
+            .map_or(1, |()| 0)
+        });
+        until("the child waits", || sleepers(heap) == number);
+        child
+    };
+    let [first, mut second, mut third] = [1, 2, 3].map(wait);
+    std::thread::sleep(Duration::from_millis(150));
+    first.signal(libc::SIGSTOP);
+    until("the first one is stopped", || first.state() == 'T');
+    let begin = os::now();
+    heap.with(|context| lock.unlock(context)).expect("held");
+    second.must_succeed();
+    third.must_succeed();
+    go_on(first);
+    page.get(0) - begin
 }
 
 /// Goal: who waits has said so before it looks: what is made after its look is rung for.

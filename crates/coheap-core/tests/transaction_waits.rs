@@ -3,6 +3,8 @@
 //!
 //! One process; death in the middle is the business of the crash sweep and of torture.
 
+mod support;
+
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
@@ -10,6 +12,8 @@ use coheap_core::objects::Lockable;
 use coheap_core::objects::{Directory, Map, Queue, Recipe, Value, map, mutex, queue, value};
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
+
+use support::{sleepers, until};
 
 struct World {
     heap: Heap,
@@ -80,6 +84,27 @@ fn a_lock_is_tried_or_waited_for_until_a_time() {
     for map in world.maps {
         assert_eq!(world.heap.with(|context| map.len(context)), Ok(1));
     }
+}
+
+/// Goal: a single write that waited for a transaction leaves the object to everybody.
+/// Method: once it is done, another write may not wait at all.
+#[test]
+fn a_single_write_leaves_the_object_to_everybody() {
+    let world = World::new();
+    let map = &world.maps[0];
+    let mut transaction = world.begin();
+    transaction.on(map).set(b"key", b"first").expect("free");
+    std::thread::scope(|scope| {
+        let write = || world.heap.with(|context| map.set(context, b"key", b"second"));
+        let writer = scope.spawn(write);
+        until("it waits", || sleepers(&world.heap) == 1);
+        transaction.commit().expect("a commit");
+        writer.join().expect("calm").expect("room");
+        let at_once = |context: &coheap_core::Context| {
+            context.waiting_until(0, |it| map.set(it, b"key", b"third"))
+        };
+        assert!(world.heap.with(at_once).is_ok());
+    });
 }
 
 /// Goal: a transaction waits for queues while it holds nothing, and never otherwise.

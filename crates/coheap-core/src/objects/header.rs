@@ -126,11 +126,12 @@ impl Handle {
             if seems_free {
                 let _held = context.hold(self.turn)?;
                 let object = self.object(context.region())?;
+                let lock = self.transaction_lock(object, true);
                 let free = LockWord::free(self.key());
                 if Region::compare_exchange(&object.lock, free.0, context.me().bits()).is_ok() {
+                    lock.check_own(context.region(), who(context));
                     return Ok(true);
                 }
-                let lock = self.transaction_lock(object, true);
                 if lock.take_fairly(context.region(), who(context), os::now()) {
                     return Ok(true);
                 }
@@ -186,10 +187,11 @@ impl Handle {
             let object = self.object(region)?;
             let (seen, owner) = match lock.take(region, who(context), false, os::now()) {
                 Took::Yes(_) => {
+                    // First, or letting go would offer the lock to this thread.
+                    wait.leave_with_lock();
                     if !is_taking {
                         lock.release(region, who(context));
                     }
-                    wait.leave_with_lock();
                     return Ok((held, object));
                 }
                 Took::Held(seen) => (seen, seen.thread().map(owner_of)),
@@ -215,7 +217,11 @@ impl Handle {
             match (wait.sleep(possession)?, owner) {
                 (Pause::OwnerGone, Some(owner)) => {
                     super::estate::bury(context, owner)?;
-                    break_dead_lock(context, self, owner)?;
+                    let broken = || break_dead_lock(context, self, owner);
+                    match context.within(wait.patience(), broken) {
+                        Err(Error::Busy { .. }) if wait.patience().is_over() => is_late = true,
+                        other => other?,
+                    }
                 }
                 (Pause::Tick(part), _) => super::estate::tick(context, part)?,
                 (Pause::TimedOut, _) => is_late = true,

@@ -179,7 +179,15 @@ impl Drop for Wait<'_> {
         // An error ended the wait, so nobody wants the lock that was offered meanwhile.
         if self.leave() {
             if let Announced::In(lock) = self.announced {
-                lock.release(self.context.region(), who(self.context));
+                let locks = &self.context.kept.locks;
+                let is_counted = lock.reason == Reason::Lock;
+                if is_counted {
+                    locks.one_more();
+                }
+                // A removal that takes it away counts it, too.
+                if lock.release(self.context.region(), who(self.context)) && is_counted {
+                    locks.one_less();
+                }
             }
         }
     }

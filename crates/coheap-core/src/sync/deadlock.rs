@@ -7,7 +7,7 @@
 //! What always holds: only the youngest member of the cycle gives up, so that two members that find
 //! the same cycle do not both give up.
 
-use super::owner::SHARED;
+use super::parking::word::{LockWord, SHARED};
 use super::row::RowWord;
 use super::{Member, Owner};
 use crate::memory::Region;
@@ -53,10 +53,9 @@ fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
             return None;
         }
         let word = region.journaled_word(lock).ok()?.acquire();
-        let owner = Owner::of(word);
-        if word & SHARED != 0 || owner.is_nobody() {
-            return None;
-        }
+        // A lock that is offered is nobody's.
+        let holder = LockWord(word).thread().filter(|_| !LockWord(word).has(SHARED))?;
+        let owner = Owner::new(holder.row, holder.epoch);
         steps.push(Step { context, wait_number, lock, owner });
         let next = owner.row().filter(|row| *row < region.real_rows())?;
         // The row may have passed to another thread since.

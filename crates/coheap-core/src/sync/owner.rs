@@ -14,8 +14,6 @@
 
 /// A thread may sleep on the signal beside the word.
 pub const WAITERS: u64 = 1 << 63;
-/// The lock is used as a signal: the search for deadlocks ignores it.
-pub const SHARED: u64 = 1 << 61;
 /// First bit of the row plus one.
 const ROW: u32 = 32;
 /// The bits of epoch and row.

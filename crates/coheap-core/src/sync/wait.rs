@@ -2,8 +2,9 @@
 //!
 //! Every sleep has an end, and wakes do not cause a storm:
 //!
-//! - one *watcher* for all who wait for an object checks each 4 ms whether the owner of the awaited
-//!   thing lives; if it is nobody's, it looks each 8 ms, in its first 100 ms;
+//! - a *watcher* for all who wait for an object checks each 4 ms whether the owner of the awaited
+//!   thing lives, and whether an offer has lapsed; a second one each 16 ms, because the first may be
+//!   stopped; if the thing is nobody's, there is one, which looks each 8 ms, in its first 100 ms;
 //! - in the first 100 ms the others look each 8 to 12 ms, or, if the thing is nobody's, each 40 ms
 //!   whether there is a watcher;
 //! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and check a
@@ -28,8 +29,11 @@ use crate::sync::parking::{Key, Reason, ring};
 const MILLISECOND: u64 = 1_000_000;
 /// How long a waiter counts as new, in nanoseconds: tickers are of no use to it.
 const NEW: u64 = 100 * MILLISECOND;
-/// The watcher's slice.
+/// The first watcher's slice.
 const WATCH: u64 = 4 * MILLISECOND;
+/// The second watcher's slice, where somebody has what is waited for.
+const SECOND_WATCH: u64 = 16 * MILLISECOND;
+const WATCHERS: u32 = 2;
 /// The slice of a new waiter beside a watcher, which may die or be stopped, where nobody has what is
 /// waited for.
 const STANDBY: u64 = 40 * MILLISECOND;
@@ -112,7 +116,7 @@ pub struct Place<'a> {
     pub key: Key,
     /// What of it.
     pub reason: Reason,
-    /// When the watcher of the awaited thing looked last: a word of the object's header.
+    /// When the watchers of the awaited thing looked last: a word of the object's header.
     pub watch: &'a Word,
     /// The thread's cells and bell.
     pub waiter: &'a Waiter,
@@ -137,7 +141,7 @@ pub struct Patience {
     /// When the owner is checked next, even if the waiter is woken before: others may wake it all
     /// the time.
     next_watch: u64,
-    watched_at: Option<u32>,
+    watched_at: Option<Watched>,
     /// Whether somebody had the thing when it watched last.
     watches_owner: bool,
     /// From the first sleep on: the thread as one that can be a ticker.
@@ -236,11 +240,10 @@ impl Patience {
     /// Ends the wait. A watcher leaves its role to another thread that waits for the same thing: at once
     /// if somebody has it, else to the next that looks whether there is one.
     pub fn leave(&mut self, region: &Region, place: &Place<'_>) {
-        if let Some(stamp) = self.watched_at.take().filter(|_| !defect(Mistake::KeepWatch)) {
-            let lost = u64::from(stamp.wrapping_sub(1_000_000));
-            let is_left = Region::compare_exchange(place.watch, u64::from(stamp), lost).is_ok();
-            if is_left && self.watches_owner {
-                ring::ring(region, place.key, place.reason, 1);
+        if let Some(watched) = self.watched_at.take().filter(|_| !defect(Mistake::KeepWatch)) {
+            if watched.leave(place.watch) && self.watches_owner {
+                // The first of them may be the other watcher.
+                ring::ring(region, place.key, place.reason, WATCHERS);
             }
         }
     }
@@ -295,7 +298,7 @@ impl Patience {
         }
         let slice = match role {
             Role::Watcher if possession == Possession::Nobodys => 2 * WATCH,
-            Role::Watcher => WATCH,
+            Role::Watcher => self.watched_at.map_or(WATCH, Watched::slice),
             Role::Ticker => self.next_tick - now,
             Role::New if possession == Possession::Nobodys => STANDBY,
             Role::New => 2 * WATCH + u64::from(context % 8) * MILLISECOND / 2,
@@ -376,7 +379,8 @@ impl Patience {
     ) -> Role {
         let is_new = now - self.started < NEW;
         let may_watch = is_new || possession != Possession::Nobodys;
-        let is_watcher = may_watch && self.is_watcher(place.watch, now);
+        let watchers = if possession == Possession::Nobodys { 1 } else { WATCHERS };
+        let is_watcher = may_watch && self.is_watcher(place.watch, watchers, now);
         if is_watcher {
             self.watches_owner = possession != Possession::Nobodys;
         } else {
@@ -399,15 +403,64 @@ impl Patience {
         }
     }
 
-    fn is_watcher(&mut self, watch: &Word, now: u64) -> bool {
+    fn is_watcher(&mut self, watch: &Word, watchers: u32, now: u64) -> bool {
         let stamp = (now / MILLISECOND) as u32;
-        let last = watch.get();
-        let lost = stamp.wrapping_sub(last as u32) > 2 * (WATCH / MILLISECOND) as u32 + 2;
-        let mine = self.watched_at.map(u64::from) == Some(last);
-        let is_watcher =
-            (mine || lost) && Region::compare_exchange(watch, last, u64::from(stamp)).is_ok();
-        self.watched_at = is_watcher.then_some(stamp);
-        is_watcher
+        self.watched_at = loop {
+            let last = watch.get();
+            let is_mine = |watched: &Watched| self.watched_at == Some(*watched);
+            let is_lost = |watched: &Watched| watched.is_lost(stamp);
+            let seen = || (0..watchers).map(|which| Watched::of(last, which));
+            let Some(old) = seen().find(is_mine).or_else(|| seen().find(is_lost)) else {
+                break None;
+            };
+            let watched = Watched { stamp, ..old };
+            if Region::compare_exchange(watch, last, watched.in_word(last)).is_ok() {
+                break Some(watched);
+            }
+        };
+        self.watched_at.is_some()
+    }
+}
+
+/// The stamp of a watcher in the watch word of an object: when it looked last, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Watched {
+    which: u32,
+    stamp: u32,
+}
+
+impl Watched {
+    fn of(word: u64, which: u32) -> Self {
+        Self { which, stamp: (word >> (32 * which)) as u32 }
+    }
+
+    fn slice(self) -> u64 {
+        if self.which == 0 { WATCH } else { SECOND_WATCH }
+    }
+
+    /// Returns whether the watcher was not seen for so long that it is replaced.
+    fn is_lost(self, now: u32) -> bool {
+        now.wrapping_sub(self.stamp) > (2 * self.slice() / MILLISECOND) as u32 + 2
+    }
+
+    /// Returns the word with this stamp.
+    fn in_word(self, word: u64) -> u64 {
+        let shift = 32 * self.which;
+        word & !(u64::from(u32::MAX) << shift) | u64::from(self.stamp) << shift
+    }
+
+    /// Leaves the role to another one. Returns `false` if it was taken over.
+    fn leave(self, watch: &Word) -> bool {
+        let lost = Self { stamp: self.stamp.wrapping_sub(1_000_000), ..self };
+        loop {
+            let last = watch.get();
+            if Self::of(last, self.which) != self {
+                return false;
+            }
+            if Region::compare_exchange(watch, last, lost.in_word(last)).is_ok() {
+                return true;
+            }
+        }
     }
 }
 

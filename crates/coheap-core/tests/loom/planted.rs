@@ -28,6 +28,7 @@ fn every_planted_mistake_is_found() {
         ("parking::a_maker_asks_before_it_publishes", "deadlock"),
         ("parking::who_leaves_keeps_the_ring", "deadlock"),
         ("parking::who_takes_a_thing_forgets_what_is_left", "deadlock"),
+        ("parking::a_guard_looks_before_it_leaves", "deadlock"),
         ("parking::who_leaves_forgets_its_offer", "deadlock"),
         ("parking::a_free_word_carries_no_generation", "a stranger's lock"),
         ("parking::a_leaver_takes_its_notification_along", "a lost notification"),

@@ -12,8 +12,8 @@ use coheap_core::memory::Region;
 use coheap_core::os;
 use coheap_core::sync::parking::offer::{Lock, Took};
 use coheap_core::sync::parking::table::waiter::Waiter;
-use coheap_core::sync::parking::word::{Holder, LockWord};
-use coheap_core::sync::parking::{Key, Manner, Reason};
+use coheap_core::sync::parking::word::{Holder, LockWord, WAITERS};
+use coheap_core::sync::parking::{Key, Manner, Reason, bell};
 
 use super::{DIRECTORY, heap, waiter};
 
@@ -122,6 +122,32 @@ fn a_busy_lock_comes_to_everybody() {
     assert!(turns.iter().all(|turns| *turns >= 3), "{turns:?}");
 }
 
+/// Lets go of the lock for another thread, as a release does that has woken it.
+fn offer(region: &Region, holder: &Waiter, other: &Waiter) {
+    let lock = lock(region);
+    let held = LockWord(lock.word.get());
+    assert_eq!(held.holder(), Holder::Thread(holder.who()));
+    let offered = held.offered_to(other.who().row, lock.key, os::now() / MILLISECOND);
+    Region::swap(lock.word, offered.0 | WAITERS);
+}
+
+/// Goal: a lock that is offered to a thread that does not sleep is free: it looks by itself, or is
+/// stopped.
+#[test]
+fn an_offer_to_who_does_not_sleep_is_withdrawn() {
+    let heap = heap();
+    let region = heap.region();
+    let lock = free_lock(region);
+    let [holder, awake] = [0, 1].map(|number| waiter(&heap, number));
+    assert!(take(region, &holder, u64::MAX));
+    let parked = awake.park(region, lock.key, Reason::Lock, Manner::default()).expect("room");
+    assert!(lock.announce(LockWord(lock.word.get())));
+    assert!(lock.release(region, holder.who()));
+    assert_eq!(LockWord(lock.word.get()).holder(), Holder::Nobody);
+    assert!(bell::is_up(region.bell(awake.who().row)));
+    assert!(!lock.leave_without(region, &parked));
+}
+
 /// Goal: a lock that is offered to a thread that does not come is free for others after 4 ms, and
 /// for who only tries at once.
 #[test]
@@ -130,17 +156,14 @@ fn an_offer_to_nobody_lapses() {
     let region = heap.region();
     let lock = free_lock(region);
     let [holder, absent, other] = [0, 1, 2].map(|number| waiter(&heap, number));
-    let offer = |heap: &Heap| {
+    let offer_to_it = |heap: &Heap| {
         assert!(take(heap.region(), &holder, u64::MAX));
         absent.hush(region);
         let parked = absent.park(region, lock.key, Reason::Lock, Manner::default()).expect("room");
-        assert!(lock.announce(LockWord(lock.word.get())));
-        Region::store(lock.handing.expect("a word"), 0);
-        assert!(lock.release(region, holder.who()));
-        assert_eq!(LockWord(lock.word.get()).holder(), Holder::Offered(absent.who().row));
+        offer(region, &holder, &absent);
         parked
     };
-    let parked = offer(&heap);
+    let parked = offer_to_it(&heap);
     let begin = os::now();
     assert!(take(region, &other, begin + 5_000 * MILLISECOND), "it does not lapse");
     assert!(os::now() - begin >= 2 * MILLISECOND, "the offer stood for a while");
@@ -148,7 +171,7 @@ fn an_offer_to_nobody_lapses() {
     assert!(!lock.leave_without(region, &parked));
     absent.end(region, parked, false);
 
-    let parked = offer(&heap);
+    let parked = offer_to_it(&heap);
     assert!(matches!(lock.take(region, other.who(), true, os::now()), Took::Yes(_)));
     assert!(lock.release(region, other.who()));
     absent.end(region, parked, false);
@@ -179,6 +202,26 @@ fn the_lock_of_a_successor_is_not_taken() {
     }
 }
 
+/// Goal: who was rung, and leaves a free lock to others, rings the next one, also after it has heard
+/// its bell.
+#[test]
+fn who_leaves_a_free_lock_rings_the_next_one() {
+    let heap = heap();
+    let region = heap.region();
+    let lock = Lock { handing: None, ..free_lock(region) };
+    let [holder, leaver, next] = [0, 1, 2].map(|number| waiter(&heap, number));
+    assert!(take(region, &holder, u64::MAX));
+    let [parked, _stays] = [&leaver, &next]
+        .map(|it| it.park(region, lock.key, Reason::Lock, Manner::default()).expect("room"));
+    assert!(lock.announce(LockWord(lock.word.get())));
+    assert!(lock.release(region, holder.who()));
+    // Both were rung, as nobody slept; both have looked.
+    leaver.hush(region);
+    next.hush(region);
+    assert!(!lock.leave_without(region, &parked));
+    assert!(bell::is_up(region.bell(next.who().row)));
+}
+
 /// Goal: who leaves while it is offered the lock has it.
 #[test]
 fn who_leaves_accepts_its_offer() {
@@ -188,8 +231,7 @@ fn who_leaves_accepts_its_offer() {
     let [holder, leaver] = [0, 1].map(|number| waiter(&heap, number));
     assert!(take(region, &holder, u64::MAX));
     let parked = leaver.park(region, lock.key, Reason::Lock, Manner::default()).expect("room");
-    assert!(lock.announce(LockWord(lock.word.get())));
-    assert!(lock.release(region, holder.who()));
+    offer(region, &holder, &leaver);
     assert!(lock.leave_without(region, &parked));
     assert_eq!(LockWord(lock.word.get()).holder(), Holder::Thread(leaver.who()));
 }

@@ -24,6 +24,8 @@ const MILLISECOND: u64 = 1_000_000;
 const BETWEEN: u64 = MILLISECOND;
 /// How many times as long as an offer took there is no other one.
 const RATION: u64 = 16;
+/// What an offer counts as at most, in nanoseconds: the note of when it was made is a hint.
+const LONGEST: u64 = 100 * MILLISECOND;
 
 /// A lock of an object: two words of its header.
 ///
@@ -103,7 +105,7 @@ impl<'a> Lock<'a> {
                 _ if seen.has(STRICT) && seen.has(MARK) => return Took::Refused(seen),
                 holder => {
                     if self.swap(seen, seen.held_by(me)) {
-                        self.check_taken(lot, me);
+                        self.check_own(lot, me);
                         if matches!(holder, Holder::Offered(_)) {
                             self.note_accepted(now);
                         }
@@ -121,7 +123,7 @@ impl<'a> Lock<'a> {
         let is_plain = seen.is_nobodys() && seen.is_of(self.key) && !seen.has(MARK);
         let is_taken = is_plain && self.swap(seen, seen.held_by(me));
         if is_taken {
-            self.check_taken(lot, me);
+            self.check_own(lot, me);
         }
         is_taken
     }
@@ -132,14 +134,9 @@ impl<'a> Lock<'a> {
     pub fn take_fairly<L: Lot>(&self, lot: &L, me: Who, now: u64) -> bool {
         let seen = LockWord(self.word.after_change());
         if seen.has(WAITERS) && seen.holder() == Holder::Nobody {
-            let first = self.first_to_offer(lot, now);
-            if let Some(first) = first.filter(|first| first.who.row != me.row) {
-                let offered = seen.offered_to(first.who.row, self.key, now / MILLISECOND);
-                if self.swap(seen, offered) {
-                    self.note(Handing::new(now, Some(first.cell)));
-                    ring::ring_cell(lot, &first);
-                    return false;
-                }
+            let first = self.first_to_offer(lot, now).filter(|first| first.who.row != me.row);
+            if first.is_some_and(|first| self.offer(lot, seen, seen, &first, now) == Some(true)) {
+                return false;
             }
         }
         // An offer to another one stands until it lapses.
@@ -163,20 +160,21 @@ impl<'a> Lock<'a> {
         if !parked.is_own() {
             return false;
         }
-        let was_rung = parked.leave(lot);
+        parked.leave(lot);
         let me = parked.who;
         loop {
             let seen = LockWord(self.word.after_change());
             let is_offered = seen.holder() == Holder::Offered(me.row) && seen.is_of(self.key);
             if is_offered && !defect(Mistake::LeaveOfferBehind) {
                 if self.swap(seen, seen.held_by(me)) {
-                    self.check_taken(lot, me);
+                    self.check_own(lot, me);
                     self.note_accepted(lot.now());
                     return true;
                 }
                 continue;
             }
-            if was_rung && seen.has(WAITERS) && seen.holder() == Holder::Nobody {
+            // This thread may have heard the only ring, and not have taken the lock.
+            if seen.has(WAITERS) && seen.holder() == Holder::Nobody {
                 ring::ring(lot, self.key, self.reason, 1);
             }
             return false;
@@ -210,6 +208,17 @@ impl<'a> Lock<'a> {
         self.swap(seen, LockWord(seen.held_by(me).0 | WAITERS | mark))
     }
 
+    /// Marks the lock, or takes the mark away, if the caller holds it.
+    pub fn mark(&self, me: Who, is_marked: bool) {
+        loop {
+            let seen = LockWord(self.word.acquire());
+            let marked = LockWord(seen.without(MARK).0 | if is_marked { MARK } else { 0 });
+            if !seen.is_held_by(me) || self.swap(seen, marked) {
+                return;
+            }
+        }
+    }
+
     fn let_go<L: Lot>(&self, lot: &L, who: Who, flags: u64) -> bool {
         loop {
             let seen = LockWord(self.word.acquire());
@@ -232,21 +241,36 @@ impl<'a> Lock<'a> {
     #[cold]
     fn pass_on<L: Lot>(&self, lot: &L, seen: LockWord, free: LockWord) -> bool {
         let now = lot.now();
-        if let Some(first) = self.first_to_offer(lot, now) {
-            let offered = free.offered_to(first.who.row, self.key, now / MILLISECOND);
-            if !self.swap(seen, offered) {
-                return false;
-            }
-            self.note(Handing::new(now, Some(first.cell)));
-            let has_left = ring::ring_cell(lot, &first) == Some(bell::Rung::Left);
-            if !has_left || !self.swap(offered, free) {
-                return true;
-            }
-        } else if !self.swap(seen, free) {
-            return false;
+        let offered = match self.first_to_offer(lot, now) {
+            Some(first) => self.offer(lot, seen, free, &first, now),
+            None => self.swap(seen, free).then_some(false),
+        };
+        match offered {
+            None => return false,
+            Some(true) => {}
+            Some(false) => self.ring_next(lot, free, now),
         }
-        self.ring_next(lot, free, now);
         true
+    }
+
+    /// Changes the word from `seen` to an offer to a thread, and rings that one. `None`: the word has
+    /// changed. `Some(false)`: the thread does not sleep, so it has left, or looks by itself, or is
+    /// stopped; the offer was withdrawn, and the word is `free`.
+    fn offer<L: Lot>(
+        &self,
+        lot: &L,
+        seen: LockWord,
+        free: LockWord,
+        first: &Seen,
+        now: u64,
+    ) -> Option<bool> {
+        let offered = free.offered_to(first.who.row, self.key, now / MILLISECOND);
+        if !self.swap(seen, offered) {
+            return None;
+        }
+        self.note(Handing::new(now, None));
+        let is_woken = ring::ring_cell(lot, first) == Some(bell::Rung::Woken);
+        Some(is_woken || !self.swap(offered, free))
     }
 
     /// Returns the thread that waits first of those that are not about to look, if it is time to
@@ -310,20 +334,21 @@ impl<'a> Lock<'a> {
 
     fn note_accepted(&self, now: u64) {
         if let Some(handing) = self.handing() {
-            let took = now.saturating_sub(handing.time());
+            let took = now.saturating_sub(handing.time()).min(LONGEST);
             let pause = took.saturating_mul(RATION).max(BETWEEN);
             self.note(Handing::new(now.saturating_add(pause), handing.cell()));
         }
     }
 
-    /// In a paranoid build: a word that was taken is a lock of this object. A removal swaps the word
-    /// just after the generation, and sees who has taken the lock before.
-    fn check_taken<L: Lot>(&self, lot: &L, me: Who) {
+    /// In a paranoid build: a word that says that `me` holds it is a lock of this object. A removal
+    /// swaps the word just after the generation, and sees who has taken the lock before.
+    #[inline(always)]
+    pub fn check_own<L: Lot>(&self, lot: &L, me: Who) {
         paranoid!(
             lot.generation(self.key.at)
                 .is_some_and(|now| now.wrapping_sub(self.key.generation) <= 1)
                 || LockWord(self.word.acquire()).holder() != Holder::Thread(me),
-            "row {} took a lock of another object than {:?}",
+            "row {} has a lock of another object than {:?}",
             me.row,
             self.key
         );

@@ -151,12 +151,14 @@ pub(super) fn is_about_to_look<L: Lot>(
     reason: Reason,
     now: u64,
 ) -> bool {
-    let seen = lot.cell(number).and_then(|cell| cell::look(number, cell));
-    seen.is_some_and(|seen| {
+    let look = || lot.cell(number).and_then(|cell| cell::look(number, cell));
+    look().is_some_and(|seen| {
         seen.state.is_waiting()
-            && seen.key == key
-            && seen.reason == reason
+            && !seen.manner.is_looker
+            && (seen.key, seen.reason) == (key, reason)
             && lot.bell(seen.who.row).is_some_and(|bell| bell::is_freshly_up(bell, now))
+            // The bell was of this wait: who leaves with its bell up rings the next one.
+            && look().is_some_and(|again| again.state == seen.state)
     })
 }
 

@@ -156,7 +156,7 @@ fn ring_or_lower<L: Lot>(
         // Makers that came between saw no bit: those who wait look once the bit is up again. The object
         // may have been removed meanwhile: then the bit is its successor's.
         Region::raise(wants, bits);
-        ring::ring(lot, key, reason, u32::MAX);
+        ring::ring_everybody(lot, key.at);
     }
     None
 }

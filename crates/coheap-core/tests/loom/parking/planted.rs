@@ -109,6 +109,7 @@ fn who_leaves_forgets_its_offer() {
                 door.lock(true).leave_with_it(&door.stage, &parked);
                 return;
             }
+            bell::sleep(&door.stage.bells[1], u64::MAX);
             door.lock(true).leave_with_it(&door.stage, &parked);
         });
         let stays = offers::spawn(&door, |door| assert!(door.take(2, u32::MAX, true)));

@@ -120,7 +120,11 @@ impl Mutex {
     #[inline(always)]
     fn is_taken_at_once(&self, object: &Object, context: &Context) -> bool {
         let free = LockWord::free(self.handle.key());
-        Region::compare_exchange(&object.mutex, free.0, context.me().bits()).is_ok()
+        let is_taken = Region::compare_exchange(&object.mutex, free.0, context.me().bits()).is_ok();
+        if is_taken {
+            self.lock_in(object).check_own(context.region(), who(context));
+        }
+        is_taken
     }
 
     /// As [`try_lock_at`](Self::try_lock_at), for a caller that waits afterwards: checks for some
@@ -148,7 +152,13 @@ impl Mutex {
     ) -> Result<Option<Acquired>> {
         match self.lock_in(object).take(context.region(), who(context), true, now) {
             Took::Yes(before) => self.told(object, context, before, now).map(Some),
-            Took::Held(seen) => self.inherit_from_the_dead(object, context, seen),
+            Took::Held(seen) => {
+                let inherit = |context: &Context| self.inherit_from_the_dead(object, context, seen);
+                match context.waiting_until(0, inherit) {
+                    Err(Error::Busy { .. }) => Ok(None),
+                    other => other,
+                }
+            }
             Took::Offered(_) => Ok(None),
             Took::Refused(_) => Err(refusal(object)),
             Took::Gone => Err(Error::ObjectGone),
@@ -244,6 +254,7 @@ impl Mutex {
     pub fn unlock(&self, context: &Context) -> Result<()> {
         let region = context.region();
         let object = self.object(region)?;
+        self.lock_in(object).check_own(region, who(context));
         let free = LockWord::free(self.handle.key());
         let is_done = Region::compare_exchange(&object.mutex, context.me().bits(), free.0).is_ok()
             || self.lock_in(object).release(region, who(context));
@@ -294,7 +305,7 @@ impl Mutex {
             return Err(self.not_owned(context.region()));
         }
         Region::store(&object.died, u64::from(pid));
-        Region::raise(&object.mutex, MARK);
+        self.lock_in(object).mark(who(context), true);
         self.unlock(context)
     }
 
@@ -419,7 +430,7 @@ impl Mutex {
             return Err(refused);
         }
         let pid = object.died.get() as u32;
-        Region::lower(&object.mutex, MARK);
+        self.lock_in(object).mark(who(context), false);
         Ok(Acquired::OwnerDied(pid))
     }
 }

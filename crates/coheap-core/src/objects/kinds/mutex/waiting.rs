@@ -86,6 +86,7 @@ impl Mutex {
             let acquired = self.try_lock_slowly(object, context, 0)?;
             return acquired.ok_or_else(|| context.kept.transaction.doomed_by(&Error::WouldBlock));
         }
+        let deadline = patience.deadline();
         let mut wait = self.wait(object, context, false, patience);
         let mut look = || {
             let took = self.lock_in(object).take(context.region(), who(context), false, os::now());
@@ -101,7 +102,13 @@ impl Mutex {
             })
         };
         let mut inherit = |seen: LockWord, _: Owner| {
-            self.inherit_from_the_dead(object, context, seen).map(|acquired| acquired.map(Ok))
+            let inherit = || self.inherit_from_the_dead(object, context, seen);
+            match context.until(deadline, inherit) {
+                Err(Error::Busy { .. }) if deadline.is_some_and(|it| os::now() >= it) => {
+                    Err(Error::TimedOut)
+                }
+                other => other.map(|acquired| acquired.map(Ok)),
+            }
         };
         let answer = self.sleep_until(object, context, &mut wait, &mut look, &mut inherit);
         match answer {
