@@ -216,9 +216,7 @@ impl Handle {
             let possession = owner.map_or(Possession::Offered, Possession::Of);
             match (wait.sleep(possession)?, owner) {
                 (Pause::OwnerGone, Some(owner)) => {
-                    super::estate::bury(context, owner)?;
-                    let broken = || break_dead_lock(context, self, owner);
-                    match context.within(wait.patience(), broken) {
+                    match context.within(wait.patience(), || self.break_dead_lock(context, owner)) {
                         Err(Error::Busy { .. }) if wait.patience().is_over() => is_late = true,
                         other => other?,
                     }
@@ -228,6 +226,19 @@ impl Handle {
                 _ => {}
             }
         }
+    }
+
+    /// Releases the transaction lock of an owner that is gone: the changes were private and are lost
+    /// with it.
+    fn break_dead_lock(&self, context: &Context, dead: Owner) -> Result<()> {
+        super::estate::bury(context, dead)?;
+        let region = context.region();
+        let _held = context.hold(self.turn)?;
+        let object = self.object(region)?;
+        if let Some(dead) = Who::of(dead.bits()) {
+            self.transaction_lock(object, false).release_of_dead(region, dead);
+        }
+        Ok(())
     }
 
     /// Releases the transaction lock, which the calling thread has taken. It takes no turn.
@@ -256,17 +267,6 @@ fn date_transaction(context: &Context) {
     if context.kept.transaction.is_open() && age.get() <= 1 {
         Region::store(age, os::now());
     }
-}
-
-/// Releases a transaction lock whose owner is dead: the changes were private and are lost with it.
-pub(crate) fn break_dead_lock(context: &Context, handle: &Handle, dead: Owner) -> Result<()> {
-    let region = context.region();
-    let _held = context.hold(handle.turn)?;
-    let object = handle.object(region)?;
-    if let Some(dead) = Who::of(dead.bits()) {
-        handle.transaction_lock(object, false).release_of_dead(region, dead);
-    }
-    Ok(())
 }
 
 /// Makes the locks of a header free, as those of an object with this generation. They are swapped

@@ -3,17 +3,16 @@
 //! Every sleep has an end, and wakes do not cause a storm:
 //!
 //! - a *watcher* for all who wait for an object checks each 4 ms whether the owner of the awaited
-//!   thing lives, and whether an offer has lapsed; a second one each 16 ms, because the first may be
-//!   stopped; if the thing is nobody's, there is one, which looks each 8 ms, in its first 100 ms;
+//!   thing lives; a second one each 16 ms, because the first may be stopped; if the thing is
+//!   nobody's, there is one, which looks each 8 ms, in its first 100 ms;
 //! - in the first 100 ms the others look each 8 to 12 ms, or, if the thing is nobody's, each 40 ms
 //!   whether there is a watcher;
 //! - after 100 ms two *tickers* for the whole heap, elected by time, keep short slices and check a
 //!   part of all slots at each tick; all other waiters sleep for two to six seconds at a time, and the
 //!   recovery of a dead process wakes them.
 //!
-//! What always holds: a sleeper publishes the signal that it sleeps on, so that a recovery can wake
-//! all of them; all times are absolute; a signal of the system interrupts the wait, and one that
-//! begins again goes on where it was.
+//! What always holds: a sleeper publishes that it sleeps; all times are absolute; a signal of the
+//! system interrupts the wait, and one that begins again goes on where it was.
 
 use super::holder::{self, Holder};
 use super::row::RowWord;
