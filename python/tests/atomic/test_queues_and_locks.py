@@ -441,3 +441,21 @@ def test_a_block_keeps_what_it_touched(heap):
         except Undone:
             assert ending
     heap.check()
+
+
+def test_a_block_without_end_leaves_the_lock_of_another_alone(heap, lock):
+    """Goal: an abort lets go of what its thread holds, and of nothing else.
+
+    Method: the lock that was acquired inside is let go by another thread, and acquired by a third.
+    """
+    with pytest.raises(Undone), coheap.atomic():
+        lock.acquire()
+        for work in (lock.release, lock.acquire):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        raise Undone
+    assert not lock.acquire(block=False)
+    lock.release()
+    assert lock.acquire(block=False)
+    lock.release()

@@ -328,16 +328,20 @@ impl Block {
         outside::unmark(py, &self.mark)
     }
 
-    /// Makes everything real, or returns why not; then nothing was changed. Waits until `deadline`,
-    /// and may be called again after `Busy` and `Interrupted`.
+    /// Makes everything real but the releases of locks, or returns why not; then nothing was changed.
+    /// Waits until `deadline`, and may be called again after `Busy` and `Interrupted`.
     pub(super) fn commit(&mut self, deadline: u64) -> Result<()> {
         if let Some((_, transaction)) = &mut self.transaction {
             transaction.waiting_until(deadline, Transaction::try_commit)?;
         }
         self.transaction = None;
-        std::mem::take(&mut self.locks).commit();
         self.leases.drain(..).for_each(lease::InBlock::commit);
         Ok(())
+    }
+
+    /// Releases the locks, after the commit.
+    pub(super) fn release_locks(&mut self, py: Python<'_>) -> PyResult<()> {
+        std::mem::take(&mut self.locks).commit(py)
     }
 
     /// The heap that it has used.

@@ -6,6 +6,7 @@
 
 use coheap_core::Error;
 use coheap_core::Mutex;
+use pyo3::prelude::*;
 
 use crate::object::Object;
 
@@ -79,9 +80,16 @@ impl UserLocks {
         Ok(())
     }
 
-    /// The block is committed: releases take effect.
-    pub(super) fn commit(self) {
-        self.locks.iter().for_each(|lock| lock.let_go(lock.released));
+    /// The block is committed: releases take effect, all of them, also if a signal handler raises
+    /// meanwhile.
+    pub(super) fn commit(self, py: Python<'_>) -> PyResult<()> {
+        let mut done = Ok(());
+        for lock in &self.locks {
+            for _ in 0..lock.released {
+                done = done.and(lock.release(py));
+            }
+        }
+        done
     }
 
     /// Goes back to an earlier moment: what was acquired since is let go.
@@ -95,18 +103,29 @@ impl UserLocks {
 }
 
 impl UserLock {
+    /// Lets go of what this thread holds: a lock that was removed, or let go by another, needs
+    /// nothing any more. It waits for nobody.
     fn let_go(&self, times: u64) {
         for _ in 0..times {
-            // A lock that was removed, or let go by another, needs nothing any more.
-            let _ = self.object.heap.engine.with(|context| {
-                if self.is_recursive {
-                    return self.mutex.leave(context);
-                }
-                match self.mutex.unlock(context) {
-                    Err(Error::NotOwner) => self.mutex.unlock_for_another(context),
-                    other => other,
-                }
-            });
+            let _ = self.let_go_once();
         }
+    }
+
+    fn let_go_once(&self) -> Result<(), Error> {
+        self.object.heap.engine.with(|context| match self.is_recursive {
+            true => self.mutex.leave(context),
+            false => self.mutex.unlock(context),
+        })
+    }
+
+    /// Releases the lock, whichever thread holds it.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        if let (Err(Error::NotOwner), false) = (self.let_go_once(), self.is_recursive) {
+            let mutex = self.mutex;
+            let heap = &self.object.heap;
+            // A lock that is free by now needs nothing.
+            let _ = heap.write(py, false, |context| mutex.unlock_for_another(context))?;
+        }
+        Ok(())
     }
 }

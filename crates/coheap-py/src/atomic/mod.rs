@@ -223,7 +223,7 @@ fn commit(py: Python<'_>, block: &mut Block) -> PyResult<()> {
     let mut rounds = Rounds::default();
     loop {
         match block.commit(rounds.deadline()) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return block.release_locks(py),
             Err(Error::Busy { turn }) => {
                 if let Some(engine) = block.engine() {
                     rounds.wait(py, engine, turn, None)?;

@@ -284,7 +284,7 @@ impl Heap {
     ///     HeapCorrupt: The heap is damaged; the message says what is damaged and where.
     fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.heap.engine;
-        let walk = py.detach(|| engine.sweep().and_then(|_| engine.check()));
+        let walk = self.heap.write(py, true, |_| engine.sweep().and_then(|_| engine.check()))?;
         let report = walk.map_err(|error| errors::to_python(py, &error, &self.subject()))?;
         numbers(
             py,

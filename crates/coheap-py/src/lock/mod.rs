@@ -208,9 +208,10 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
     /// Releases a lock that another thread holds, or explains why not.
     #[cold]
     fn release_anothers(&self, py: Python<'_>, error: Error) -> PyResult<()> {
+        let mutex = self.mutex;
         let released = match error {
             Error::NotOwner if !RECURSIVE => {
-                self.object.heap.engine.with(|context| self.mutex.unlock_for_another(context))
+                self.object.heap.write(py, false, |context| mutex.unlock_for_another(context))?
             }
             other => Err(other),
         };
