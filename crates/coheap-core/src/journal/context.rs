@@ -149,9 +149,7 @@ impl Context {
 
     /// Goes on with a wait, if it was interrupted a moment ago.
     pub(crate) fn go_on(&self, patience: &mut Patience, place: &Place<'_>) {
-        if let Some(before) = self.kept.interrupted.take() {
-            patience.go_on(place, before);
-        }
+        self.kept.interrupted.take(|before| patience.go_on(place, before).then_some(()));
     }
 
     /// Sleeps in a wait until there is something to do, and keeps its patience if a signal of the
@@ -165,7 +163,7 @@ impl Context {
     ) -> Result<Pause> {
         let pause = patience.pause(self.member(), place, at_most, possession)?;
         if pause == Pause::Interrupted {
-            self.kept.interrupted.set(Some(patience.interrupted(place)));
+            self.kept.interrupted.keep(patience.interrupted(place));
         }
         Ok(pause)
     }

@@ -29,12 +29,42 @@ pub(crate) struct Kept {
     pub(crate) locks: OwnLocks,
     /// Everybody's who waits for a turn, or for a transaction.
     pub(crate) waiting: Waiting,
-    /// The waits': the last one, if a signal of the system interrupted it.
-    pub(crate) interrupted: Cell<Option<Interrupted>>,
-    /// The waits': where the last one stood in line.
-    pub(crate) in_line: Cell<Option<InLine>>,
+    /// The waits': those that a signal of the system interrupted.
+    pub(crate) interrupted: Recent<Interrupted>,
+    /// The waits': where they stood in line.
+    pub(crate) in_line: Recent<InLine>,
     /// The transaction's; a thread has one at a time.
     pub(crate) transaction: OwnTransaction,
+}
+
+/// What a thread keeps of its last waits: a signal handler may wait while a wait is interrupted.
+pub(crate) struct Recent<T> {
+    kept: [Cell<Option<T>>; 4],
+    next: Cell<usize>,
+}
+
+impl<T: Copy> Recent<T> {
+    /// Keeps one more, in place of an old one.
+    pub(crate) fn keep(&self, one: T) {
+        let at = self.kept.iter().position(|kept| kept.get().is_none());
+        let at = at.unwrap_or_else(|| self.next.replace((self.next.get() + 1) % self.kept.len()));
+        self.kept[at].set(Some(one));
+    }
+
+    /// Takes the first one for which `of` answers, and returns the answer.
+    pub(crate) fn take<A>(&self, mut of: impl FnMut(T) -> Option<A>) -> Option<A> {
+        self.kept.iter().find_map(|kept| {
+            let answer = of(kept.get()?)?;
+            kept.set(None);
+            Some(answer)
+        })
+    }
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { kept: [const { Cell::new(None) }; 4], next: Cell::new(0) }
+    }
 }
 
 /// Roughly how many blocks of each class are pending, which decides when to return some.

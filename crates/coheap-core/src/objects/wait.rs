@@ -70,20 +70,28 @@ impl<'a> Wait<'a> {
         if self.parked.is_some() {
             return heard;
         }
-        let in_line = &self.context.kept.in_line;
         let manner = Manner {
             is_looker: self.is_looker,
             is_untimed: !self.patience.has_deadline(),
-            ticket: in_line.get().and_then(|last| self.patience.ticket(&self.place, last)),
+            ticket: self.take_place_in_line(),
             ..Manner::default()
         };
         let Place { key, reason, waiter, .. } = self.place;
         self.parked = waiter.park(region, key, reason, manner);
-        in_line.set(self.parked.map(|parked| self.patience.in_line(&self.place, parked.ticket)));
+        if let Some(parked) = &self.parked {
+            let in_line = self.patience.in_line(&self.place, parked.ticket);
+            self.context.kept.in_line.keep(in_line);
+        }
         if !defect(Mistake::WantAfterLook) {
             self.want();
         }
         Heard::Nothing
+    }
+
+    /// Returns the ticket that this wait had before its caller looked at something else for a moment,
+    /// and forgets it.
+    fn take_place_in_line(&self) -> Option<u64> {
+        self.context.kept.in_line.take(|last| self.patience.ticket(&self.place, last))
     }
 
     /// Says in the want-bits that somebody waits.
@@ -130,14 +138,14 @@ impl<'a> Wait<'a> {
     /// Ends the wait with an answer. Who has what it waited for has no place in line any more.
     pub(crate) fn over<T>(self, answer: Result<T>) -> Result<T> {
         if answer.is_ok() {
-            self.context.kept.in_line.set(None);
+            self.take_place_in_line();
         }
         answer
     }
 
     /// Ends the wait of a thread that holds the lock that it waited for.
     pub(crate) fn leave_with_lock(mut self) {
-        self.context.kept.in_line.set(None);
+        self.take_place_in_line();
         let region = self.context.region();
         if let (Some(parked), Announced::In(lock)) = (self.parked.take(), self.announced) {
             lock.leave_with_it(region, &parked);
@@ -176,6 +184,9 @@ impl<'a> Wait<'a> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
+        if self.patience.has_deadline() && self.patience.is_over() {
+            self.take_place_in_line();
+        }
         // An error ended the wait, so nobody wants the lock that was offered meanwhile.
         if self.leave() {
             if let Announced::In(lock) = self.announced {

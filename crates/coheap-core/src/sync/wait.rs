@@ -187,8 +187,9 @@ impl Patience {
         }
     }
 
-    /// Goes on with a wait for the same thing that was interrupted a moment ago.
-    pub fn go_on(&mut self, place: &Place<'_>, before: Interrupted) {
+    /// Goes on with a wait for the same thing that was interrupted a moment ago. Returns whether it is
+    /// that.
+    pub fn go_on(&mut self, place: &Place<'_>, before: Interrupted) -> bool {
         let is_same =
             before.thing == place.thing() && self.started.saturating_sub(before.at) < SAME_WAIT;
         if is_same && !defect(Mistake::BeginAnewAfterSignal) {
@@ -197,6 +198,7 @@ impl Patience {
             self.next_tick = before.next_tick;
             self.ticks = before.ticks;
         }
+        is_same
     }
 
     /// Returns what is to be kept of this wait, which has this ticket.

@@ -7,9 +7,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use coheap_core::error::Error;
 use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::journal::Context;
 use coheap_core::memory::layout::{BUCKET_COUNT, Bell, ParkingCell, TagLine};
 use coheap_core::memory::{Region, Word};
+use coheap_core::objects::Typed;
 use coheap_core::os;
 use coheap_core::sync::parking::table::waiter::Waiter;
 use coheap_core::sync::parking::table::watch;
@@ -178,20 +181,25 @@ fn a_guard_stands_for_those_who_sleep() {
     want::leave(region, line.wants, &parked);
 }
 
-/// Goal: who waits in slices, as for a signal now and then, keeps the place in line; who waits anew
-/// gets the last one.
-/// Method: a thread waits for an item in slices of 20 ms; the ticket of its cell is read until it has
-/// been through three of them, and once more when it waits anew.
+/// Goal: who waits in slices, as for a signal now and then, keeps the place in line, also if it waits
+/// for other things between; who waits anew gets the last one.
+/// Method: a thread waits for an item in slices of 20 ms, and between two of them six times for one
+/// of another queue; the ticket of its cell is read until it has been through three slices, and once
+/// more when it waits anew.
 #[test]
 fn a_wait_in_slices_keeps_its_place() {
     let heap = super::heap();
-    let queue = objects::bounded_queue(&heap, "queue", 0, 0);
+    let [queue, other] = ["queue", "other"].map(|it| objects::bounded_queue(&heap, it, 0, 0));
     let (slices, waits) = (AtomicU32::new(0), AtomicU32::new(0));
     let wait_in_slices = || {
         for _ in 0..2 {
             let started = os::now();
             let lease = || {
                 slices.fetch_add(1, Ordering::SeqCst);
+                let look = |context: &Context| {
+                    other.get_wait(context, Some(os::now() + 100_000), &mut Vec::new())
+                };
+                (0..6).for_each(|_| assert_eq!(heap.with(look), Err(Error::Empty)));
                 let until = in_milliseconds(20);
                 heap.with(|context| queue.lease_until(context, started, until, &mut Vec::new()))
             };
@@ -203,7 +211,9 @@ fn a_wait_in_slices_keeps_its_place() {
         let mut tickets = BTreeSet::new();
         until("some slices have passed", || {
             // Four tickets, one after the other, stand for one place.
-            tickets.extend(watch::everybody(heap.region()).map(|seen| seen.ticket / 4));
+            let waits = watch::everybody(heap.region());
+            let waits = waits.filter(|seen| seen.key.at == queue.handle().at);
+            tickets.extend(waits.map(|seen| seen.ticket / 4));
             slices.load(Ordering::SeqCst) >= slices_at_least && !tickets.is_empty()
         });
         tickets
