@@ -137,6 +137,33 @@ fn on_a_tiny_file_system(folder: &Folder) {
     settle_and_check(&heap);
 }
 
+/// Goal: a value that does not fit leaves the file system as it was: small values fit, and newcomers
+/// are let in.
+/// Method: 64 MiB into a heap on a file system of 16; then 4 MiB of another program.
+#[test]
+fn a_refused_value_leaves_no_pages() {
+    let _alone = alone();
+    let Some(folder) = Folder::tiny("refused", 16 << 20) else {
+        return skipped("a_refused_value_leaves_no_pages", "mounting is not allowed here");
+    };
+    let heap = Heap::open(&named(&folder, 1 << 30)).expect("a heap fits");
+    let number = value(&heap, "number");
+    let before = heap.stats().expect("figures").allocated_bytes;
+    for _ in 0..3 {
+        let refused = heap.with(|context| number.set(context, &vec![7; 64 << 20]));
+        assert!(matches!(refused, Err(Error::HeapFull { .. })), "{refused:?}");
+        // A page of a table may have been touched.
+        assert!(heap.stats().expect("figures").allocated_bytes <= before + 4096);
+    }
+    std::fs::write(folder.path().join("other"), vec![1; 4 << 20]).expect("room");
+    let mut late = fork(|| {
+        let heap = Heap::open(&named(&folder, 1 << 30)).expect("room for one more");
+        heap.with(|context| number.set(context, &vec![8; 100_000])).map_or(1, |()| 0)
+    });
+    late.must_succeed();
+    settle_and_check(&heap);
+}
+
 fn listing(folder: &Folder) -> Vec<std::ffi::OsString> {
     let entries = std::fs::read_dir(folder.path()).expect("a listing");
     let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();

@@ -68,11 +68,19 @@ impl Region {
         self.checked_file()?.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
     }
 
-    /// Makes the pages and table rows of spans `from..to` real.
+    /// Makes the pages and table rows of spans `from..to` real, or none of them. Nobody uses them, and
+    /// the caller is the only one who does this.
     pub fn commit_spans(&self, from: u64, to: u64) -> Result<()> {
         let row = size_of::<Span>() as u64;
         let file = self.checked_file()?;
-        file.commit(layout::SPAN_TABLE + from * row, (to - from) * row)?;
-        file.commit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES)
+        let rows = (layout::SPAN_TABLE + from * row, (to - from) * row);
+        let spans = (self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES);
+        let made = file.commit(rows.0, rows.1).and_then(|()| file.commit(spans.0, spans.1));
+        if made.is_err() {
+            // A full file system keeps newcomers out, who need a page.
+            file.decommit(rows.0, rows.1);
+            file.decommit(spans.0, spans.1);
+        }
+        made
     }
 }

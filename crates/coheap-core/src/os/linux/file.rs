@@ -237,6 +237,13 @@ impl HeapFile {
         Ok(())
     }
 
+    /// Gives back what a `commit` that failed has made real. Nobody uses these bytes. Where the file
+    /// system does not know how, they stay real.
+    pub fn decommit(&self, offset: u64, len: u64) {
+        let flags = fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE;
+        let _ = fs::fallocate(&*self.descriptor, flags, offset, len);
+    }
+
     /// Gives the unnamed file its name. `Ok(false)`: the name is taken.
     pub fn publish(&self, path: &Path) -> Result<bool> {
         let own = CString::new(format!("/proc/self/fd/{}", self.descriptor.as_raw_fd()))
