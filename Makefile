@@ -36,8 +36,8 @@ TEST := $(CARGO) test --locked
 TEST_ENGINE := $(TEST) --package coheap-core
 TEST_HOSTILE := --locked --package coheap-core --test hostile
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-# The build that checks at every wake whose word it is, as soon as the engine has it.
-PARANOID := $(if $(shell grep -s '^paranoid = ' crates/coheap-core/Cargo.toml),--features paranoid)
+# The build that checks whose word it is: at wakes and at swaps of locks, cells and turns.
+PARANOID := --features paranoid
 CHURN := $(TEST_ENGINE) $(PARANOID) --test churn
 SWEEP := $(TEST) --release --package coheap-core --features failpoints
 CLIPPY := $(CARGO) clippy --locked --workspace --all-targets

@@ -242,7 +242,7 @@ impl Scene {
             return folder.display().to_string();
         }
         let [first, second] = heap.uuid();
-        let beside = |what: &str| format!(".coheap-{first:016x}{second:016x}.{what}");
+        let beside = |what: &str| format!(".coheap.kept.{first:016x}{second:016x}.{what}");
         let names = ["coheap.kept".to_owned(), beside("life"), beside("birth")];
         let copied = std::fs::create_dir_all(&folder).and_then(|()| {
             heap.files().iter().zip(&names).try_for_each(|(file, name)| {

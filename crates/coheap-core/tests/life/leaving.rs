@@ -205,7 +205,7 @@ fn who_waits_at_the_close_hears_of_it() {
 fn closing_beside_busy_threads_leaves_nothing() {
     const ROUNDS: u64 = 150;
     type Work = fn(&Heap, &Queue, &coheap_core::objects::Mutex) -> Result<()>;
-    let works: [Work; 3] = [
+    let works: [Work; 4] = [
         |heap, jobs, _| heap.with(|context| jobs.lease(context, &mut Vec::new())).map(|_| ()),
         |heap, jobs, lock| {
             heap.with(|context| lock.lock(context, None).map(|_| ()))?;
@@ -220,6 +220,11 @@ fn closing_beside_busy_threads_leaves_nothing() {
             .must_succeed();
             heap.with(|context| jobs.lease(context, &mut Vec::new())).map(|_| ())
         },
+        |heap, jobs, _| {
+            let again = Heap::at(&heap.address()?)?;
+            again.with(|context| jobs.lease(context, &mut Vec::new()))?;
+            heap.with(|_| Ok(()))
+        },
     ];
     let _alone = alone();
     for round in 0..ROUNDS {
@@ -229,13 +234,16 @@ fn closing_beside_busy_threads_leaves_nothing() {
             heap.with(|context| jobs.put(context, &[item])).expect("a put");
         }
         let work = works[round as usize % works.len()];
+        let address = heap.address().expect("an address");
         let mut child = fork(|| {
             std::thread::scope(|scope| {
                 let busy = scope.spawn(|| while work(&heap, &jobs, &lock).is_ok() {});
                 std::thread::sleep(Duration::from_micros(120 + round * 7 % 200));
                 let closed = heap.close();
                 busy.join().expect("the busy thread");
-                i32::from(closed.is_err())
+                // It may have opened the heap again, after the close.
+                let again = Heap::at(&address).and_then(|again| again.close());
+                i32::from(closed.is_err() || again.is_err())
             })
         });
         child.must_succeed();
