@@ -4,6 +4,8 @@
 //! settled, as recovery does; if it was only stopped, nobody may settle it, and the others go on by
 //! their slices. The lock is two spare words of the table.
 
+use std::time::Duration;
+
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::Region;
@@ -16,11 +18,13 @@ use coheap_core::sync::parking::table::{remains, watch};
 use coheap_core::sync::parking::word::{Holder, LockWord};
 use coheap_core::sync::parking::{Key, Manner, Reason, Who, want};
 
-use super::{PATIENCE, attach, descriptors, heap};
+use super::{PATIENCE, attach, descriptors, heap, wait_until};
 
 /// An object that every heap has: its directory.
 const KEY: Key = Key { at: std::mem::offset_of!(Header, directory) as u64, generation: 1 };
 const MILLISECOND: u64 = 1_000_000;
+/// Stores of a victim that sleeps, besides those of one that finds the lock free.
+const SLEEPING: u64 = 12;
 const VICTIM: u32 = 4;
 const OTHER: u32 = 5;
 
@@ -71,24 +75,31 @@ fn take(region: &Region, waiter: &Waiter, may_judge: bool) {
     waiter.end(region, parked, false);
 }
 
-/// What the victim does: it waits for a lock that another holds and gives up, then takes it from
-/// nobody and lets go of it for who waits, and makes a thing that nobody waits for.
+/// What the victim does: it waits for a lock that another holds, in two slices, gets it or gives up,
+/// and lets go of it for who waits; then it makes a thing that nobody waits for.
 fn act(region: &Region) {
     let waiter = Waiter::new(who(VICTIM));
     let (lock, wants) = (lock(region), &region.parking().spare[2]);
     let parked = waiter.park(region, KEY, Reason::Lock, Manner::default()).expect("room");
-    waiter.hush(region);
-    let took = match lock.take(region, waiter.who(), false, os::now()) {
-        Took::Held(seen) => {
-            lock.announce(seen);
-            lock.leave_without(region, &parked)
+    let mut took = false;
+    for _ in 0..2 {
+        waiter.hush(region);
+        match lock.take(region, waiter.who(), false, os::now()) {
+            Took::Yes(_) => took = true,
+            Took::Held(seen) | Took::Offered(seen) if lock.announce(seen) => {
+                waiter.sleep(region, os::now() + 4 * MILLISECOND);
+            }
+            _ => {}
         }
-        Took::Yes(_) => {
-            lock.leave_with_it(region, &parked);
-            true
+        if took {
+            break;
         }
-        _ => lock.leave_without(region, &parked),
-    };
+    }
+    if took {
+        lock.leave_with_it(region, &parked);
+    } else {
+        took = lock.leave_without(region, &parked);
+    }
     waiter.end(region, parked, false);
     if took {
         assert!(lock.release(region, waiter.who()));
@@ -101,6 +112,7 @@ fn act(region: &Region) {
     assert!(waiter.close(region));
 }
 
+/// How many stores the victim does at least; it does some more where it sleeps.
 fn stores() -> u64 {
     let heap = stage();
     failpoint::arm(u64::MAX);
@@ -108,11 +120,14 @@ fn stores() -> u64 {
     failpoint::disarm()
 }
 
-/// Runs the victim until its store number `die_at`, beside another thread that takes the lock.
+/// Runs the victim until its store number `die_at`, beside another thread that holds the lock, lets go
+/// of it for the victim and takes it again.
 fn run(die_at: u64, is_death: bool) {
     let heap = stage();
     let region = heap.region();
     let numbers = descriptors(&heap);
+    let other = Waiter::new(who(OTHER));
+    take(region, &other, false);
     let victim = Peer::new();
     victim.spawn(move || {
         let heap = attach(numbers);
@@ -121,13 +136,17 @@ fn run(die_at: u64, is_death: bool) {
         failpoint::arm(0);
         want::raise(&heap.region().parking().spare[2], Reason::Item);
     });
-    let other = Waiter::new(who(OTHER));
+    wait_until("it sleeps, or is dead", || victim.is_asleep() || victim.wait_dead(Duration::ZERO));
+    assert!(lock(region).release(region, other.who()));
+    assert!(victim.wait_dead(PATIENCE), "store {die_at}");
     if is_death {
-        assert!(victim.wait_dead(PATIENCE), "store {die_at}");
         remains::settle(region, who(VICTIM));
     }
     // One that is stopped with the lock keeps it: the test takes it over to see the rest.
-    take(region, &other, is_death || victim.wait_dead(PATIENCE));
+    let begin = os::now();
+    take(region, &other, true);
+    let waited = os::now() - begin;
+    assert!(waited < 100 * MILLISECOND, "store {die_at}: it waits for {waited} ns");
     assert!(lock(region).release(region, other.who()));
     assert!(other.close(region), "store {die_at}");
     if is_death {
@@ -146,14 +165,14 @@ fn run(die_at: u64, is_death: bool) {
 #[test]
 fn a_death_at_any_store_leaves_the_table_whole() {
     let step = if cfg!(miri) { 13 } else { 1 };
-    (0..stores()).step_by(step).for_each(|die_at| run(die_at, true));
+    (0..stores() + SLEEPING).step_by(step).for_each(|die_at| run(die_at, true));
 }
 
 /// Goal: the same for a victim that is stopped, whose cells nobody settles: an offer to it lapses.
 #[test]
 fn a_stop_at_any_store_delays_nobody() {
     let step = if cfg!(miri) { 13 } else { 1 };
-    (0..stores()).step_by(step).for_each(|stop_at| run(stop_at, false));
+    (0..stores() + SLEEPING).step_by(step).for_each(|stop_at| run(stop_at, false));
 }
 
 /// Goal: a thing that was made is heard of although its maker died at any store after it.
