@@ -248,6 +248,33 @@ fn a_lock_passes_over_a_stopped_process() {
     assert!(waits[3] < 25_000_000, "{waits:?} ns");
 }
 
+/// Goal: an item comes to one who waits and is not stopped, also where a stopped one came first and
+/// stays stopped.
+/// Method: three children wait for an item each; the first one is stopped; two items are put.
+#[test]
+fn an_item_passes_over_a_stopped_process() {
+    let _alone = alone();
+    let heap = heap(4);
+    let queue = objects::queue(&heap, "queue");
+    let wait = |number: usize| {
+        let get = |context: &Context| queue.get_wait(context, None, &mut Vec::new());
+        let child = fork(|| heap.with(get).map_or(1, |()| 0));
+        until("the child waits", || sleepers(&heap) == number);
+        child
+    };
+    let [first, mut second, mut third] = [1, 2, 3].map(wait);
+    std::thread::sleep(Duration::from_millis(150));
+    first.signal(libc::SIGSTOP);
+    until("the first one is stopped", || first.state() == 'T');
+    let put = || heap.with(|context| queue.put(context, b"item")).expect("room");
+    put();
+    put();
+    assert_eq!(second.wait_for(AT_MOST), Some(End::Exit(0)));
+    assert_eq!(third.wait_for(AT_MOST), Some(End::Exit(0)));
+    put();
+    go_on(first);
+}
+
 /// Returns after how many nanoseconds another one than the stopped one has the lock.
 fn passed_over(heap: &Heap, lock: Mutex) -> u64 {
     let page = Page::new(1);

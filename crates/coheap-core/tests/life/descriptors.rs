@@ -11,9 +11,9 @@ use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::os::life;
 
 use crate::scene::{GO, OWN, Scene};
-use crate::support::child::{Child, close, close_all, fork, limit, redirect};
+use crate::support::child::{Child, End, close, close_all, fork, limit, redirect};
 use crate::support::objects::{count, heap, map, settle_and_check};
-use crate::support::privilege::Folder;
+use crate::support::privilege::{Folder, hide_proc, skipped};
 use crate::support::{alone, in_milliseconds, until};
 
 /// Whether the kernel shows the byte of any slot but this process's own as held.
@@ -254,6 +254,35 @@ fn a_judge_without_descriptors_robs_nobody() {
     });
     judge.must_succeed();
     scene.assert_not_robbed("a process that was judged without descriptors");
+    scene.release();
+    holder.must_succeed();
+    scene.assert_whole();
+}
+
+/// Goal: the same for who finds nothing in `/proc`.
+/// Method: as above; the judge has an empty folder there.
+#[test]
+fn a_judge_without_proc_robs_nobody() {
+    const REFUSED: i32 = 77;
+    let _alone = alone();
+    let scene = Scene::new();
+    let mut holder = scene.holder(|| close(scene.heap.files()[1].number()));
+    let mut judge = fork(|| {
+        scene.heap.context().expect("a context");
+        if !hide_proc() {
+            return REFUSED;
+        }
+        let tried = scene.heap.with(|context| scene.lock.try_lock(context));
+        let swept = scene.heap.sweep();
+        i32::from(tried != Ok(None)) + 2 * i32::from(swept != Ok(0))
+    });
+    match judge.wait() {
+        End::Exit(REFUSED) => {
+            skipped("a_judge_without_proc_robs_nobody", "mounting is not allowed here")
+        }
+        end => assert_eq!(end, End::Exit(0)),
+    }
+    scene.assert_not_robbed("a process that was judged without /proc");
     scene.release();
     holder.must_succeed();
     scene.assert_whole();

@@ -12,6 +12,20 @@ pub(crate) fn is_root() -> bool {
     coheap_core::os::user() == 0
 }
 
+/// Puts an empty folder in place of `/proc`, for this process and its children. `false`: not allowed.
+pub(crate) fn hide_proc() -> bool {
+    if !super::child::unshare(libc::CLONE_NEWNS) {
+        return false;
+    }
+    let (nothing, tmpfs) = (std::ptr::null(), c"tmpfs".as_ptr());
+    let alone = libc::MS_PRIVATE | libc::MS_REC;
+    // SAFETY: all strings end in NUL and outlive the calls.
+    unsafe {
+        libc::mount(nothing, c"/".as_ptr(), nothing, alone, nothing.cast()) == 0
+            && libc::mount(tmpfs, c"/proc".as_ptr(), tmpfs, 0, nothing.cast()) == 0
+    }
+}
+
 /// Says visibly that a part of a test did not run, and why.
 pub(crate) fn skipped(test: &str, why: &str) {
     say(&format!("SKIPPED {test}: {why}"));
