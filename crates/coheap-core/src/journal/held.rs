@@ -75,7 +75,8 @@ impl<'a> Held<'a> {
         let below = context.highest.get();
         assert!(index >= below, "turns are taken in index order");
         context.highest.set(index + 1);
-        let few = [index as u16; FEW];
+        let mut few = [0; FEW];
+        few[0] = index as u16;
         Self { context, many: None, few, count: 1, below: below as u16 }
     }
 

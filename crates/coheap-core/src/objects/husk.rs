@@ -102,11 +102,14 @@ pub(crate) fn dismantle(context: &Context) -> Result<()> {
 }
 
 /// As [`dismantle`], without the parcels.
+#[inline(always)]
 pub(super) fn dismantle_only(context: &Context) -> Result<()> {
     let head = &context.control().husks;
-    if head.get() == 0 {
-        return Ok(());
-    }
+    if head.get() == 0 { Ok(()) } else { dismantle_all(context, head) }
+}
+
+#[cold]
+fn dismantle_all(context: &Context, head: &Word) -> Result<()> {
     context.in_passing(|| {
         while head.get() != 0 {
             step(context, head)?;

@@ -246,7 +246,22 @@ pub(crate) fn owner_of(who: Who) -> Owner {
 /// made was given back.
 #[inline(always)]
 pub(crate) fn ring(region: &Region, key: Key, reason: Reason, things: u32) {
-    let Ok(object) = region.at::<Object>(key.at) else { return };
+    if let Ok(object) = region.at::<Object>(key.at) {
+        ring_of(region, object, key, reason, things);
+    }
+}
+
+/// As [`ring`], for a caller that has the header: it stays one, whichever object's.
+#[inline(always)]
+pub(crate) fn ring_of(region: &Region, object: &Object, key: Key, reason: Reason, things: u32) {
+    if want::is_wanted(&object.wants, reason) {
+        ring_wanted(region, object, key, reason, things);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ring_wanted(region: &Region, object: &Object, key: Key, reason: Reason, things: u32) {
     match (things, reason) {
         (1, Reason::Item | Reason::Place) => line(object, key, reason).made_one(region),
         _ => want::made(region, &object.wants, key, reason, things),

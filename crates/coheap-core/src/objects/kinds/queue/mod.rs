@@ -47,7 +47,7 @@ use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::ledger::record::RECORD;
 use crate::objects::value::LOOKS;
-use crate::objects::wait::{is_wanted, ring, ring_everybody};
+use crate::objects::wait::{is_wanted, ring, ring_everybody, ring_of};
 use crate::sync::parking::Reason;
 
 /// A handle to a queue.
@@ -88,7 +88,11 @@ impl Queue {
     /// Returns the body. It cannot be freed while one of the queue's turns is held.
     #[inline(always)]
     pub(crate) fn body<'a>(&self, region: &'a Region) -> Result<&'a QueueBody> {
-        let object: &Object = self.handle.object(region)?;
+        self.body_of(region, self.handle.object(region)?)
+    }
+
+    #[inline(always)]
+    fn body_of<'a>(&self, region: &'a Region, object: &Object) -> Result<&'a QueueBody> {
         match region.at(queue_root(object).body.get()) {
             Ok(body) => Ok(body),
             Err(broken) => Err(self.gone_or(region, broken)),
@@ -144,13 +148,15 @@ impl Queue {
     pub(crate) fn put_quickly(&self, context: &Context, item: &[u8]) -> bool {
         let (region, Some(item)) = (context.region(), Cell::inline(item)) else { return false };
         let Some(held) = context.try_hold(self.handle.second_turn) else { return false };
-        let Ok(body) = self.body(region) else { return false };
+        let Ok(object) = self.handle.object(region) else { return false };
+        let Ok(body) = self.body_of(region, object) else { return false };
         let has_place = |head| check_place(body, head, 1).is_ok();
         let is_put = (has_place(Far::noted(&body.head_seen))
             || self.look_at_head(region, body).is_some_and(has_place))
             && matches!(ends::put_short(region, body, item), Ok(true));
         if is_put {
-            self.after_put(context.region(), held, 1);
+            drop(held);
+            ring_of(region, object, self.handle.key(), Reason::Item, 1);
         }
         is_put
     }
@@ -161,14 +167,20 @@ impl Queue {
     pub(crate) fn get_quickly(&self, context: &Context, out: &mut Vec<u8>) -> bool {
         let region = context.region();
         let Some(held) = context.try_hold(self.handle.turn) else { return false };
-        let Ok(body) = self.body(region) else { return false };
+        let Ok(object) = self.handle.object(region) else { return false };
+        let Ok(body) = self.body_of(region, object) else { return false };
         let has_item = |tail: Far| body.head.get() < tail.moved;
         let is_taken = body.returned.get() == 0
             && (has_item(Far::noted(&body.tail_seen))
                 || self.look_at_tail(region, body).is_some_and(has_item))
             && matches!(ends::take_short(region, body, out), Ok(true));
         if is_taken {
-            self.after_get(region, held, body);
+            let is_over = self.is_over(region, body);
+            drop(held);
+            ring_of(region, object, self.handle.key(), Reason::Place, 1);
+            if is_over {
+                self.ring_for_the_end(region);
+            }
         }
         is_taken
     }
