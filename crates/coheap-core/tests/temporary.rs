@@ -383,6 +383,26 @@ fn killed_creators_leave_nothing() {
     assert_eq!(listing(&folder), [""; 0]);
 }
 
+/// Goal: the last member of a temporary heap may die in the middle of a change of its directory: the
+/// next creation in the folder removes its files all the same.
+#[test]
+fn a_member_that_died_in_the_directory_leaves_nothing() {
+    let _alone = alone();
+    let folder = Folder::new("directory");
+    let died = member(&temporary(&folder, "heap"), |heap| {
+        let context = heap.context().expect("a context");
+        let _held = context.hold(DIRECTORY_TURN).expect("nobody else is there");
+        die()
+    })
+    .wait();
+    assert_eq!(died, End::Signal(libc::SIGKILL));
+    let heap = Heap::open(&temporary(&folder, "last")).expect("a heap");
+    let mut expected = names_of(&heap, "last");
+    expected.sort();
+    assert_eq!(listing(&folder), expected);
+    heap.close().expect("closed");
+}
+
 /// Goal: a member that is stopped in the directory keeps nobody from leaving or from making other
 /// heaps, and who opens this one waits as long as he said.
 /// Method: a process is stopped with the turn of the directory. Another member closes the heap, which

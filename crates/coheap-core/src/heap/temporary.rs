@@ -15,8 +15,8 @@ use std::path::Path;
 use super::files::unlink_files;
 use super::{Files, NOBODYS, create, enter};
 use crate::defect::{Mistake, defect};
-use crate::error::Result;
-use crate::journal::Context;
+use crate::error::{Error, Result};
+use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::DIRECTORY_TURN;
 use crate::sync::life::{Member, Standing, State, StateWord};
@@ -122,7 +122,15 @@ pub(super) fn end_if_left(files: &Files, path: &Path, deadline: Option<u64>) -> 
     }
     let context = Context::claim(enter(files.census()?)?, NOBODYS)?;
     context.until(deadline, || {
-        let _held = context.hold(DIRECTORY_TURN)?;
+        let _held = match context.hold(DIRECTORY_TURN) {
+            // With no time left nobody has looked whether the one that has it is dead.
+            Err(Error::Busy { .. }) => {
+                let member = context.member();
+                recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
+                context.hold(DIRECTORY_TURN)?
+            }
+            other => other?,
+        };
         end(&context, files, path)
     })
 }
