@@ -189,10 +189,11 @@ impl Handle {
                 Took::Yes(_) => {
                     // First, or letting go would offer the lock to this thread.
                     wait.leave_with_lock();
-                    if !is_taking {
+                    let is_closed = context.member().is_closed();
+                    if !is_taking || is_closed {
                         lock.release(region, who(context));
                     }
-                    return Ok((held, object));
+                    return if is_closed { Err(Error::Closed) } else { Ok((held, object)) };
                 }
                 Took::Held(seen) => (seen, seen.thread().map(owner_of)),
                 Took::Offered(seen) | Took::Refused(seen) => (seen, None),

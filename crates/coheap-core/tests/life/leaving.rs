@@ -19,7 +19,7 @@ use coheap_core::sync::life::{State, StateWord};
 use coheap_core::transaction::Transaction;
 
 use crate::scene::{GO, OWN, PID, Scene};
-use crate::support::child::{Child, fork};
+use crate::support::child::{Child, End, fork};
 use crate::support::objects::{heap, map as map_of, queue, settle_and_check};
 use crate::support::{alone, in_milliseconds, is_so_within, sleepers, until};
 
@@ -255,6 +255,40 @@ fn closing_beside_busy_threads_leaves_nothing() {
             let word = StateWord(heap.region().slot(slot).state.get());
             assert_eq!(word.state(), State::Free, "round {round}, slot {slot}");
         }
+        settle_and_check(&heap);
+    }
+}
+
+/// Goal: a thread whose process closes the heap does not get the lock that it waits for.
+/// Method: the process holds the lock; three others wait for it, then a thread of its own; it closes the
+/// heap, and the lock goes from one to the next.
+#[test]
+fn a_wait_for_a_lock_ends_with_the_close() {
+    let _alone = alone();
+    for round in 0..60 {
+        let heap = heap(4);
+        let lock = crate::support::objects::mutex(&heap, "lock");
+        let page = crate::support::page::Page::new(1);
+        let acquire = || heap.with(|context| lock.lock(context, None).map(drop));
+        let mut closer = fork(|| {
+            acquire().expect("free");
+            page.set(0, 1);
+            until("the others wait", || sleepers(&heap) == 3);
+            std::thread::scope(|scope| {
+                let late = scope.spawn(acquire);
+                until("the thread waits", || sleepers(&heap) == 4);
+                heap.close().expect("a close");
+                i32::from(late.join().expect("calm") != Err(Error::Closed))
+            })
+        });
+        until("the lock is held", || page.get(0) == 1);
+        let pass = || {
+            let passed = acquire().and_then(|()| heap.with(|context| lock.unlock(context)));
+            i32::from(passed.is_err())
+        };
+        let mut others = [fork(pass), fork(pass), fork(pass)];
+        assert_eq!(closer.wait(), End::Exit(0), "round {round}");
+        others.iter_mut().for_each(Child::must_succeed);
         settle_and_check(&heap);
     }
 }

@@ -111,7 +111,7 @@ impl Mutex {
             }
         };
         let answer = self.sleep_until(object, context, &mut wait, &mut look, &mut inherit);
-        match answer {
+        let answer = match answer {
             Ok(Ok(acquired)) => {
                 wait.leave_with_lock();
                 Ok(acquired)
@@ -123,7 +123,20 @@ impl Mutex {
                 true => self.told(object, context, LockWord(object.mutex.get()), 0),
                 false => Err(error),
             },
-        }
+        };
+        if context.member().is_closed() { self.give_up(context, answer) } else { answer }
+    }
+
+    /// Ends a wait whose process has closed the heap meanwhile: to the others the lock is one of a
+    /// process that has left.
+    #[cold]
+    fn give_up(&self, context: &Context, answer: Result<Acquired>) -> Result<Acquired> {
+        let _ = match answer {
+            Ok(Acquired::Clean) => self.unlock(context),
+            Ok(Acquired::OwnerDied(pid)) => self.unlock_marked(context, pid),
+            Err(_) => Ok(()),
+        };
+        Err(Error::Closed)
     }
 
     /// Sleeps until a look says that the wait is over, or until the holder is gone and `inherit`
