@@ -5,8 +5,8 @@
 One run, the side that begins changing with each round, medians over the rounds. Both sides of a
 row run the same function, in the same number of forked processes, for the same time.
 
-Not here: the workloads (`workloads`, `crowd`), how processes are measured (`measure`), and the figures of
-the engine and of the Rust face (`bench/src`).
+Not here: the workloads (`workloads`, `crowd`), how processes are measured (`measure`), and the
+figures of the engine and of the Rust face (`bench/src`).
 """
 
 import argparse

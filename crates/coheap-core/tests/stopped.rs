@@ -248,6 +248,20 @@ fn a_lock_passes_over_a_stopped_process() {
     assert!(waits[3] < 25_000_000, "{waits:?} ns");
 }
 
+/// Three children that wait, one after the other, for so long that they sleep for seconds. The first
+/// one is stopped then.
+fn three_that_wait(heap: &Heap, wait: impl Fn(&Context) -> Result<()>) -> [Child; 3] {
+    let children = [1, 2, 3].map(|number| {
+        let child = fork(|| heap.with(&wait).map_or(1, |()| 0));
+        until("the child waits", || sleepers(heap) == number);
+        child
+    });
+    std::thread::sleep(Duration::from_millis(150));
+    children[0].signal(libc::SIGSTOP);
+    until("the first one is stopped", || children[0].state() == 'T');
+    children
+}
+
 /// Goal: an item comes to one who waits and is not stopped, also where a stopped one came first and
 /// stays stopped.
 /// Method: three children wait for an item each; the first one is stopped; two items are put.
@@ -256,16 +270,8 @@ fn an_item_passes_over_a_stopped_process() {
     let _alone = alone();
     let heap = heap(4);
     let queue = objects::queue(&heap, "queue");
-    let wait = |number: usize| {
-        let get = |context: &Context| queue.get_wait(context, None, &mut Vec::new());
-        let child = fork(|| heap.with(get).map_or(1, |()| 0));
-        until("the child waits", || sleepers(&heap) == number);
-        child
-    };
-    let [first, mut second, mut third] = [1, 2, 3].map(wait);
-    std::thread::sleep(Duration::from_millis(150));
-    first.signal(libc::SIGSTOP);
-    until("the first one is stopped", || first.state() == 'T');
+    let get = |context: &Context| queue.get_wait(context, None, &mut Vec::new());
+    let [first, mut second, mut third] = three_that_wait(&heap, get);
     let put = || heap.with(|context| queue.put(context, b"item")).expect("room");
     put();
     put();
@@ -279,22 +285,11 @@ fn an_item_passes_over_a_stopped_process() {
 fn passed_over(heap: &Heap, lock: Mutex) -> u64 {
     let page = Page::new(1);
     heap.with(|context| lock.lock(context, None)).expect("free");
-    let wait = |number: usize| {
-        let child = fork(|| {
-            heap.with(|context| {
-                lock.lock(context, None)?;
-                page.replace(0, 0, os::now());
-                lock.unlock(context)
-            })
-            .map_or(1, |()| 0)
-        });
-        until("the child waits", || sleepers(heap) == number);
-        child
-    };
-    let [first, mut second, mut third] = [1, 2, 3].map(wait);
-    std::thread::sleep(Duration::from_millis(150));
-    first.signal(libc::SIGSTOP);
-    until("the first one is stopped", || first.state() == 'T');
+    let [first, mut second, mut third] = three_that_wait(heap, |context| {
+        lock.lock(context, None)?;
+        page.replace(0, 0, os::now());
+        lock.unlock(context)
+    });
     let begin = os::now();
     heap.with(|context| lock.unlock(context)).expect("held");
     second.must_succeed();

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Children
+from conftest import Children, until_asleep
 
 import coheap
 
@@ -213,7 +213,7 @@ def test_a_release_waits_for_nobody(heap: coheap.Heap, children: Children) -> No
             lock.acquire()
             waiter = threading.Thread(target=lambda: (lock.acquire(), lock.release()))
             waiter.start()
-            time.sleep(0.02)
+            until_asleep(waiter)
             lock.release()
             waiter.join(AT_MOST)
             assert not waiter.is_alive()

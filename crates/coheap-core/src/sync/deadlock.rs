@@ -52,9 +52,9 @@ fn walk(region: &Region, start: u32) -> Option<Vec<Step>> {
         if lock == 0 {
             return None;
         }
-        let word = region.journaled_word(lock).ok()?.acquire();
+        let word = LockWord(region.journaled_word(lock).ok()?.acquire());
         // A lock that is offered is nobody's.
-        let holder = LockWord(word).thread().filter(|_| !LockWord(word).has(SHARED))?;
+        let holder = word.thread().filter(|_| !word.has(SHARED))?;
         let owner = Owner::new(holder.row, holder.epoch);
         steps.push(Step { context, wait_number, lock, owner });
         let next = owner.row().filter(|row| *row < region.real_rows())?;

@@ -33,7 +33,8 @@
 //! A [`Patience`](crate::sync::Patience) keeps the deadline, the roles and the slices of a wait; its
 //! sleep is one on the bell. The watcher's stamp of an object lies in its header, beside the lock
 //! word, and is handed over as it is today: who leaves puts it back and rings the next. The watcher's
-//! slice of 4 ms is also what withdraws a lapsed offer. Tickers are one pair for the heap; each tick also takes [`table::watch::tick`] and rings those whose thing is there. A wait
+//! slice of 4 ms is also what withdraws a lapsed offer. Tickers are one pair for the heap; each tick
+//! also takes [`table::watch::tick`] and rings those whose thing is there. A wait
 //! that `park` refused sleeps in `full_slice`s on its own bell, and parks again after each.
 //!
 //! # Memory order

@@ -60,6 +60,17 @@ pub enum Took {
     Gone,
 }
 
+/// What became of a lock that was let go where others wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// Its word had changed.
+    Not,
+    /// A thread was offered it, and woken.
+    Offered,
+    /// It is free.
+    Free,
+}
+
 /// A header word that is a hint: bits 0..45 a time in units of 4 us, bits 45..64 a cell plus one.
 ///
 /// The time says from when on the lock may be offered again; while it is offered, since when. A
@@ -135,7 +146,8 @@ impl<'a> Lock<'a> {
         let seen = LockWord(self.word.after_change());
         if seen.has(WAITERS) && seen.holder() == Holder::Nobody {
             let first = self.first_to_offer(lot, now).filter(|first| first.who.row != me.row);
-            if first.is_some_and(|first| self.offer(lot, seen, seen, &first, now) == Some(true)) {
+            let passed = first.map(|first| self.offer(lot, seen, seen, &first, now));
+            if passed == Some(Passed::Offered) {
                 return false;
             }
         }
@@ -241,21 +253,19 @@ impl<'a> Lock<'a> {
     #[cold]
     fn pass_on<L: Lot>(&self, lot: &L, seen: LockWord, free: LockWord) -> bool {
         let now = lot.now();
-        let offered = match self.first_to_offer(lot, now) {
+        let passed = match self.first_to_offer(lot, now) {
             Some(first) => self.offer(lot, seen, free, &first, now),
-            None => self.swap(seen, free).then_some(false),
+            None if self.swap(seen, free) => Passed::Free,
+            None => Passed::Not,
         };
-        match offered {
-            None => return false,
-            Some(true) => {}
-            Some(false) => self.ring_next(lot, free, now),
+        if passed == Passed::Free {
+            self.ring_next(lot, free, now);
         }
-        true
+        passed != Passed::Not
     }
 
-    /// Changes the word from `seen` to an offer to a thread, and rings that one. `None`: the word has
-    /// changed. `Some(false)`: the thread does not sleep, so it has left, or looks by itself, or is
-    /// stopped; the offer was withdrawn, and the word is `free`.
+    /// Changes the word from `seen` to an offer to a thread, and rings that one. If it does not sleep,
+    /// it has left, or looks by itself, or is stopped: the offer is withdrawn, and the word is `free`.
     fn offer<L: Lot>(
         &self,
         lot: &L,
@@ -263,14 +273,14 @@ impl<'a> Lock<'a> {
         free: LockWord,
         first: &Seen,
         now: u64,
-    ) -> Option<bool> {
+    ) -> Passed {
         let offered = free.offered_to(first.who.row, self.key, now / MILLISECOND);
         if !self.swap(seen, offered) {
-            return None;
+            return Passed::Not;
         }
         self.note(Handing::new(now, None));
         let is_woken = ring::ring_cell(lot, first) == Some(bell::Rung::Woken);
-        Some(is_woken || !self.swap(offered, free))
+        if is_woken || !self.swap(offered, free) { Passed::Offered } else { Passed::Free }
     }
 
     /// Returns the thread that waits first of those that are not about to look, if it is time to

@@ -155,8 +155,7 @@ impl Queue {
             || self.look_at_head(region, body).is_some_and(has_place))
             && matches!(ends::put_short(region, body, item), Ok(true));
         if is_put {
-            drop(held);
-            ring_of(region, object, self.handle.key(), Reason::Item, 1);
+            self.after_put_to(region, object, held, 1);
         }
         is_put
     }
@@ -175,12 +174,7 @@ impl Queue {
                 || self.look_at_tail(region, body).is_some_and(has_item))
             && matches!(ends::take_short(region, body, out), Ok(true));
         if is_taken {
-            let is_over = self.is_over(region, body);
-            drop(held);
-            ring_of(region, object, self.handle.key(), Reason::Place, 1);
-            if is_over {
-                self.ring_for_the_end(region);
-            }
+            self.after_get_from(region, object, held, body);
         }
         is_taken
     }
@@ -231,8 +225,16 @@ impl Queue {
 
     #[inline(always)]
     pub(crate) fn after_put(&self, region: &Region, held: Held<'_>, count: u32) {
+        if let Ok(object) = region.at(self.handle.at) {
+            self.after_put_to(region, object, held, count);
+        }
+    }
+
+    /// As [`after_put`](Self::after_put), for a caller that has the header.
+    #[inline(always)]
+    fn after_put_to(&self, region: &Region, object: &Object, held: Held<'_>, count: u32) {
         drop(held);
-        ring(region, self.handle.key(), Reason::Item, count);
+        ring_of(region, object, self.handle.key(), Reason::Item, count);
     }
 
     /// Takes the item at the front for good, and replaces `out` by it.
@@ -269,9 +271,17 @@ impl Queue {
 
     #[inline(always)]
     pub(crate) fn after_get(&self, region: &Region, held: Held<'_>, body: &QueueBody) {
+        if let Ok(object) = region.at(self.handle.at) {
+            self.after_get_from(region, object, held, body);
+        }
+    }
+
+    /// As [`after_get`](Self::after_get), for a caller that has the header.
+    #[inline(always)]
+    fn after_get_from(&self, region: &Region, object: &Object, held: Held<'_>, body: &QueueBody) {
         let is_over = self.is_over(region, body);
         drop(held);
-        ring(region, self.handle.key(), Reason::Place, 1);
+        ring_of(region, object, self.handle.key(), Reason::Place, 1);
         if is_over {
             self.ring_for_the_end(region);
         }
