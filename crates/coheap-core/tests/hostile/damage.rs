@@ -204,6 +204,14 @@ impl Trial {
         }
     }
 
+    /// Whether a damage hands something to a process that lives.
+    pub(crate) fn cannot_see(&self, damage: &Damage) -> bool {
+        let Damage { at, keep, mix } = *damage;
+        let is_there = self.whole.ranges().any(|range| range.contains(&at));
+        is_there
+            && living::is_theirs(&self.whole, &self.objects, at, self.whole.word(at) & keep ^ mix)
+    }
+
     /// Which word of what a damage hit.
     pub(crate) fn describe(&self, damage: &Damage) -> String {
         let rows = [
@@ -256,7 +264,6 @@ pub(crate) fn bits(trial: &Trial) -> Vec<Damage> {
     for at in header.chain(objects.headers().into_iter().flat_map(object)).chain(used) {
         let old = whole.word(at);
         let words = (0..64).map(|bit| old ^ 1 << bit).chain(EDGES);
-        let words = words.filter(|word| !living::is_theirs(whole, objects, at, *word));
         damages.extend(words.map(|word| Damage::replace(at, word)));
     }
     damages
@@ -275,9 +282,7 @@ pub(crate) fn swaps(trial: &Trial, dice: &mut Random, count: usize) -> Vec<Damag
             0 => EDGES[dice.below(EDGES.len() as u64) as usize],
             _ => trial.whole.word(telling[dice.below(telling.len() as u64) as usize]),
         };
-        if !living::is_theirs(&trial.whole, &trial.objects, at, word) {
-            damages.push(Damage::replace(at, word));
-        }
+        damages.push(Damage::replace(at, word));
     }
     damages
 }
