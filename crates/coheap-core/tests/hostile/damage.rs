@@ -43,6 +43,11 @@ impl Damage {
         Self { at: at / 8 * 8, keep: u64::MAX, mix }
     }
 
+    /// Returns what becomes of the word.
+    fn of(self, old: u64) -> u64 {
+        (old & self.keep) ^ self.mix
+    }
+
     /// Replaces a word.
     fn replace(at: u64, word: u64) -> Self {
         Self { at, keep: 0, mix: word }
@@ -165,7 +170,7 @@ impl Trial {
             let Some(damage) = damages.get(page.get(AT) as usize) else { break };
             alarm(SECONDS);
             picture.restore();
-            picture.put(damage.at, (picture.word(damage.at) & damage.keep) ^ damage.mix);
+            picture.put(damage.at, damage.of(picture.word(damage.at)));
             everything::run(&self.heap, &self.objects, &mut |name, answered| {
                 page.set(DOING, name as u64);
                 page.add(if answered { ANSWERED } else { REFUSED }, 1);
@@ -178,7 +183,7 @@ impl Trial {
     fn attach_to_one(&self, damage: Damage, page: &Page) {
         alarm(SECONDS);
         page.set(DOING, u64::MAX);
-        self.whole.put(damage.at, (self.whole.word(damage.at) & damage.keep) ^ damage.mix);
+        self.whole.put(damage.at, damage.of(self.whole.word(damage.at)));
         let Ok(heap) = self.attach() else {
             page.add(REFUSED, 1);
             return;
@@ -206,10 +211,10 @@ impl Trial {
 
     /// Whether a damage hands something to a process that lives.
     pub(crate) fn cannot_see(&self, damage: &Damage) -> bool {
-        let Damage { at, keep, mix } = *damage;
+        let at = damage.at;
         let is_there = self.whole.ranges().any(|range| range.contains(&at));
         is_there
-            && living::is_theirs(&self.whole, &self.objects, at, self.whole.word(at) & keep ^ mix)
+            && living::is_theirs(&self.whole, &self.objects, at, damage.of(self.whole.word(at)))
     }
 
     /// Which word of what a damage hit.
@@ -234,7 +239,7 @@ impl Trial {
         };
         let old = self.whole.ranges().any(|range| range.contains(&damage.at));
         let old = if old { self.whole.word(damage.at) } else { 0 };
-        let new = (old & damage.keep) ^ damage.mix;
+        let new = damage.of(old);
         format!("{place} (offset {:#x}): {old:#x} became {new:#x}", damage.at)
     }
 }
