@@ -5,6 +5,7 @@
 //! that passes has lost nothing and owns nothing twice.
 
 mod blocks;
+mod free;
 mod shapes;
 
 use crate::error::{Corrupt, Error, Result};

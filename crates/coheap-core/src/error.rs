@@ -13,6 +13,38 @@ use crate::kind::Kind;
 /// The result of every engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What has no room for more pages of a heap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SystemFull {
+    /// The folder of the heap's file. `None`: it has no name, and lies in memory.
+    pub folder: Option<String>,
+    /// Bytes that are free there.
+    pub free: u64,
+}
+
+impl SystemFull {
+    /// What the user can do.
+    fn way_out(&self) -> &'static str {
+        match self.folder {
+            Some(_) => {
+                "remove objects, free some room in that folder, give a container more shared memory \
+                 (`--shm-size`), or create the heap in another folder (`folder=`)"
+            }
+            None => "remove objects, or give the process or its container more memory",
+        }
+    }
+}
+
+impl fmt::Display for SystemFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.folder {
+            Some(folder) => write!(f, "the file system of {folder} has {} bytes left", self.free),
+            None => write!(f, "the system refuses more memory"),
+        }
+    }
+}
+
 /// Why the engine refused a call or could not finish it. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,6 +57,8 @@ pub enum Error {
         used: u64,
         /// The limit that the heap was created with, in bytes.
         max: u64,
+        /// Set if the limit of the heap would allow it, but the system has no room.
+        system: Option<Box<SystemFull>>,
     },
     /// The heap holds something that coheap never writes.
     Corrupt(Corrupt),
@@ -273,7 +307,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HeapFull { wanted, used, max } => write!(
+            Self::HeapFull { wanted, used, max, system: Some(system) } => write!(
+                f,
+                "no room for {wanted} bytes: {system}, and {used} of {max} bytes of the heap are in \
+                 use; nothing was changed; {}",
+                system.way_out()
+            ),
+            Self::HeapFull { wanted, used, max, system: None } => write!(
                 f,
                 "no room for {wanted} bytes: {used} of {max} bytes are in use; nothing was \
                  changed; remove objects, or create the heap with a larger `max_bytes`"

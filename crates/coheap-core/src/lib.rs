@@ -84,7 +84,7 @@ pub mod check;
 pub mod stats;
 
 pub use check::Report;
-pub use error::{Corrupt, Error, Result};
+pub use error::{Corrupt, Error, Result, SystemFull};
 pub use heap::{Address, Heap, Options};
 pub use journal::Context;
 pub use kind::Kind;

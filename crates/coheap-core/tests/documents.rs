@@ -15,7 +15,7 @@ use std::path::Path;
 use coheap_core::Kind;
 use coheap_core::journal::MAX_WORDS;
 use coheap_core::memory::layout::{
-    self, Arena, Bell, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry,
+    self, Arena, Bell, Bins, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry,
     MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, ParkingCell, ParkingHead,
     QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Share, Slot, Span, SpanMap,
     TagLine, Tally, Turn,
@@ -43,9 +43,10 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Header {
             magic, format, read_features, write_features, uuid, boot, user, flags, max_bytes, seed,
             slots, rows, spare, dealt, serial, spare_dealt, spans, tickers, swept, free_row,
-            spare_tickers, tally, directory
+            spare_tickers, tally, directory, free_runs, holes
         }
-        SpanMap { committed, frontier, free, hint, spare }
+        SpanMap { committed, frontier, free, holes, withdrawn, spare }
+        Bins { first, filled, spare }
         Tally { recovered, undone, abandoned, returned, interrupted, spare }
         Turn { owner, sequence, signal, spare }
         Slot {
@@ -60,7 +61,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Bell { signal, mail }
         TagLine { tags, link }
         ParkingCell { state, owner, object, generation, ticket, info, tag_at, passed }
-        Control { pending, runs, husks, built, freed, spare, chunks }
+        Control { pending, runs, husks, built, freed, unreal, spare, chunks }
         SavedWord { at, old }
         Span { info, free, counts, links }
         Object {

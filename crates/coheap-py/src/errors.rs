@@ -21,7 +21,7 @@ use crate::words::one_of;
 pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
     let message = format!("{subject}: {error}");
     match error {
-        Error::HeapFull { wanted, used, max } => {
+        Error::HeapFull { wanted, used, max, .. } => {
             let full = own(py, "HeapFull", message);
             let value = full.value(py);
             let numbers = [("wanted", wanted), ("used", used), ("max_bytes", max)];

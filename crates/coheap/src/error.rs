@@ -6,6 +6,7 @@
 use std::fmt;
 
 use coheap_core::Kind;
+use coheap_core::SystemFull;
 
 use crate::element::CodecError;
 
@@ -32,6 +33,8 @@ pub enum Error {
         used: u64,
         /// The limit that the heap was created with, in bytes.
         max: u64,
+        /// Set if the limit would allow it, but the system has no room.
+        system: Option<Box<SystemFull>>,
     },
     /// This process has no memory for a copy of what is stored. The heap is as it was.
     NoMemory {
@@ -89,7 +92,9 @@ impl From<coheap_core::Error> for Error {
             Engine::Empty => Self::Empty,
             Engine::Full => Self::Full,
             Engine::ShutDown => Self::ShutDown,
-            Engine::HeapFull { wanted, used, max } => Self::HeapFull { wanted, used, max },
+            Engine::HeapFull { wanted, used, max, system } => {
+                Self::HeapFull { wanted, used, max, system }
+            }
             Engine::NoMemory { wanted } => Self::NoMemory { wanted },
             Engine::TransactionTooLarge { words, max } => Self::TransactionTooLarge { words, max },
             Engine::ObjectGone => Self::ObjectGone,
@@ -117,8 +122,9 @@ impl fmt::Display for Error {
             Self::Empty => Engine::Empty.fmt(f),
             Self::Full => Engine::Full.fmt(f),
             Self::ShutDown => Engine::ShutDown.fmt(f),
-            Self::HeapFull { wanted, used, max } => {
-                Engine::HeapFull { wanted: *wanted, used: *used, max: *max }.fmt(f)
+            Self::HeapFull { wanted, used, max, system } => {
+                let system = system.clone();
+                Engine::HeapFull { wanted: *wanted, used: *used, max: *max, system }.fmt(f)
             }
             Self::NoMemory { wanted } => Engine::NoMemory { wanted: *wanted }.fmt(f),
             Self::TransactionTooLarge { words, max } => {

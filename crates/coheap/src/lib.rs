@@ -40,7 +40,7 @@ mod value;
 mod work_queue;
 pub mod worker;
 
-pub use coheap_core::Kind;
+pub use coheap_core::{Kind, SystemFull};
 pub use error::{Error, Result};
 pub use heap::{Builder, Heap, Integrity, Stats};
 pub use map::Map;

@@ -54,13 +54,12 @@ pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
             return move_out(&held, own, class, wanted);
         }
     }
-    let held = context.hold_all(&[ARENA_TURNS + own, SPAN_TURN])?;
-    match add_span(&held, own, class) {
-        Ok(()) => move_out(&held, own, class, wanted),
-        Err(full @ Error::HeapFull { .. }) => {
-            drop(held);
-            refill_from_others(context, class, wanted, full)
+    match span::hold_and_find(context, &[ARENA_TURNS + own, SPAN_TURN], 1) {
+        Ok((held, index)) => {
+            add_span(&held, own, class, index)?;
+            move_out(&held, own, class, wanted)
         }
+        Err(full @ Error::HeapFull { .. }) => refill_from_others(context, class, wanted, full),
         Err(other) => Err(other),
     }
 }
@@ -75,14 +74,13 @@ fn refill_from_others(context: &Context, class: u8, wanted: u32, full: Error) ->
     Err(full)
 }
 
-/// Adds a fresh span to the arena, unless it got one meanwhile.
-fn add_span(held: &Held<'_>, arena: u32, class: u8) -> Result<()> {
+/// Adds the span `index` to the arena, unless it got one meanwhile.
+fn add_span(held: &Held<'_>, arena: u32, class: u8, index: u64) -> Result<()> {
     let region = held.context().region();
     let head = &region.arena(arena).partial[usize::from(class)];
     if head.get() != 0 {
         return Ok(());
     }
-    let index = span::find(held, 1)?;
     let span = region.span(index)?;
     let mut change = Change::begin(held, CLAIM_WORDS + 4)?;
     span::claim(&mut change, index, Use::Blocks { class, arena: arena as u16 })?;

@@ -237,6 +237,7 @@ pub fn reclaim(context: &Context) -> Result<()> {
 }
 
 fn drain_row(context: &Context, index: u32) -> Result<()> {
+    span::settle_unreal(context, index)?;
     span::drain_runs(context, index)?;
     for class in 0..CLASS_COUNT as u8 {
         arena::drain(context, index, class, u32::MAX, 0)?;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::broken;
+use super::free::Free;
 use crate::allocator::arena::{Counts, link_of};
 use crate::allocator::size_class::{HEADER_CLASS, blocks_per_span, size_of_class};
 use crate::allocator::span::{self, Use};
@@ -20,6 +21,8 @@ pub(super) struct Blocks {
     /// The blocks that are in use and not claimed yet, with their room.
     unclaimed: HashMap<u64, Room>,
     claimed: u64,
+    /// The spans of unreal runs that no row has named yet.
+    unreal: Vec<u64>,
 }
 
 impl Blocks {
@@ -32,15 +35,13 @@ impl Blocks {
         if frontier > region.committed_spans() {
             return Err(broken("frontier of the span map", frontier));
         }
-        let (mut index, mut free, mut lowest) = (0, 0, frontier);
+        let (mut index, mut free) = (0, Free::default());
         let mut partial = Vec::new();
         while index < frontier {
             let usage = Use::of(region.span(index)?, index)?;
             match usage {
-                Use::Free(spans) => {
-                    free += spans;
-                    lowest = lowest.min(index);
-                }
+                Use::Free(_) | Use::Hole(_) => free.survey(index, usage)?,
+                Use::Unreal(_) => blocks.unreal.push(index),
                 Use::Run(spans) => {
                     let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
                     blocks.unclaimed.insert(span::start_of(region, index), room);
@@ -51,11 +52,15 @@ impl Blocks {
                     }
                 }
             }
+            if !span::has_foot(region, index, usage.spans())? {
+                return Err(broken("foot of a run", index));
+            }
             index += usage.spans();
         }
-        if index != frontier || free != map.free.get() || lowest < map.hint.get() {
-            return Err(broken("numbers of the span map", index));
+        if index != frontier {
+            return Err(broken("frontier of the span map", index));
         }
+        free.finish(region)?;
         check_lists(region, partial)?;
         Ok(blocks)
     }
@@ -115,6 +120,10 @@ impl Blocks {
                 block = link_of(region, class, block)?.get();
             }
         }
+        if let Some(first) = control.unreal.get().checked_sub(1) {
+            let named = self.unreal.iter().position(|index| *index == first);
+            self.unreal.swap_remove(named.ok_or(broken("unreal run", first))?);
+        }
         let mut run = control.runs.get();
         while let Some(first) = run.checked_sub(1) {
             let span = region.span(first)?;
@@ -129,6 +138,9 @@ impl Blocks {
 
     /// Checks that everything was claimed, and returns the number of claimed blocks.
     pub(super) fn finish(self) -> Result<u64> {
+        if let Some(first) = self.unreal.first() {
+            return Err(broken("unreal run that nobody owns", *first));
+        }
         match self.unclaimed.keys().min() {
             Some(at) => Err(broken("block that nobody owns", *at)),
             None => Ok(self.claimed),

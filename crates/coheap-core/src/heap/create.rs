@@ -5,7 +5,7 @@
 
 use super::files::{check_owner, check_private};
 use crate::defect::{Mistake, defect};
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Corrupt, Error, Result, SystemFull};
 use crate::memory::Region;
 use crate::memory::layout::{
     self, BYTE_ORDER, CONTEXT_COUNT, FIXED_END, FORMAT, Header, MAGIC, SLOT_COUNT, SPAN_BYTES,
@@ -46,9 +46,12 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
     let max = spans * SPAN_BYTES;
     let first = FIRST_SPANS.min(spans);
     file.set_len(layout::data_start(spans))?;
+    let place = file.place().map(|(folder, free)| Box::new(SystemFull { folder, free }));
     let full = |error| match error {
         // A system without room counts as a heap without room.
-        Error::Os { call: "fallocate", .. } => Error::HeapFull { wanted: FIXED_END, used: 0, max },
+        Error::Os { call: "fallocate", .. } => {
+            Error::HeapFull { wanted: FIXED_END, used: 0, max, system: place.clone() }
+        }
         other => other,
     };
     file.commit(0, layout::SLOT_TURNS_START).map_err(full)?;
@@ -149,7 +152,7 @@ fn check_committed(region: &Region, len_before: u64) -> Result<()> {
             return Err(Corrupt { what: "number of real rows", at: real }.into());
         }
     }
-    let (hint, frontier) = (map.hint.acquire(), map.frontier.acquire());
+    let frontier = map.frontier.acquire();
     let committed = map.committed.acquire();
     let len =
         if defect(Mistake::CompareOldLength) { len_before } else { region.file().ownership()?.len };
@@ -158,7 +161,7 @@ fn check_committed(region: &Region, len_before: u64) -> Result<()> {
     if !is_real {
         return Err(Error::NotAHeap("it was cut off"));
     }
-    if frontier > committed || hint > frontier {
+    if frontier > committed {
         return Err(Corrupt { what: "span map", at: frontier }.into());
     }
     Ok(())

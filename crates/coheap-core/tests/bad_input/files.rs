@@ -55,11 +55,8 @@ fn a_heap_that_was_cut_off_is_refused() {
 #[test]
 fn a_header_that_cannot_be_is_refused() {
     let spans = offset_of!(Header, spans);
-    let (committed, frontier, hint) = (
-        spans + offset_of!(SpanMap, committed),
-        spans + offset_of!(SpanMap, frontier),
-        spans + offset_of!(SpanMap, hint),
-    );
+    let (committed, frontier) =
+        (spans + offset_of!(SpanMap, committed), spans + offset_of!(SpanMap, frontier));
     let max_bytes = offset_of!(Header, max_bytes);
     let format = offset_of!(Header, format);
     let whole = u64::from(FORMAT) | u64::from(layout::BYTE_ORDER) << 32;
@@ -87,7 +84,6 @@ fn a_header_that_cannot_be_is_refused() {
         (committed, u64::MAX, "cut off"),
         (committed, 65, "cut off"),
         (frontier, u64::MAX, "span map"),
-        (hint, u64::MAX, "span map"),
     ];
     let specimen = Specimen::new();
     specimen.assert_good();

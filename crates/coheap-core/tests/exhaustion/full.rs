@@ -32,7 +32,7 @@ fn key(number: u64) -> Vec<u8> {
 
 /// Asserts that the error is `HeapFull` with numbers that make sense.
 fn assert_full(error: &Error, heap: &Heap) {
-    let Error::HeapFull { wanted, used, max } = error else { panic!("{error:?}") };
+    let Error::HeapFull { wanted, used, max, .. } = error else { panic!("{error:?}") };
     assert_eq!(*max, heap.region().header().max_bytes.get());
     assert!(*used <= *max && *wanted > 0, "{error:?}");
 }

@@ -32,8 +32,10 @@ plain! {
         pub built: Word,
         /// Chain of parcels that were freed, with references to be given up.
         pub freed: Word,
+        /// The run of spans that is made real, or a hole, as a span number plus one.
+        pub unreal: Word,
         /// To the next full part.
-        pub spare: [Word; 28],
+        pub spare: [Word; 27],
         /// Numbers of the overflow chunks in use.
         pub chunks: [Word; CHUNKS_PER_CHANGE],
     }

@@ -12,9 +12,12 @@ use crate::memory::word::{Signal, Word};
 /// Rows for size classes in an arena and in a context.
 pub const CLASS_ROWS: usize = 32;
 
+/// Bins of free runs of spans.
+pub const BIN_COUNT: usize = 128;
+
 plain! {
     /// The first page: written once, but for the lines that say otherwise.
-    pub struct Header: 576 {
+    pub struct Header: 2688 {
         /// [`MAGIC`].
         pub magic: Word,
         /// Low half [`FORMAT`], high half [`BYTE_ORDER`].
@@ -61,6 +64,20 @@ plain! {
         pub tally: Tally,
         /// The directory: a map from names to references, under [`DIRECTORY_TURN`].
         pub directory: Object,
+        /// Free runs of spans by length, under [`SPAN_TURN`].
+        pub free_runs: Bins,
+        /// Holes by length, under [`SPAN_TURN`].
+        pub holes: Bins,
+    }
+
+    /// Free runs of spans by length: see `allocator::span::bins`.
+    pub struct Bins: 1056 {
+        /// First run of each bin, as a span number plus one.
+        pub first: [Word; BIN_COUNT],
+        /// A bit for each bin that may have a run.
+        pub filled: [Word; 2],
+        /// To the end of the line.
+        pub spare: [Word; 2],
     }
 
     /// How far the heap has grown.
@@ -69,12 +86,14 @@ plain! {
         pub committed: Word,
         /// Spans from here on were never used.
         pub frontier: Word,
-        /// Free spans below the frontier.
+        /// Free spans below the frontier, holes too.
         pub free: Word,
-        /// No free span below this one.
-        pub hint: Word,
+        /// Spans of holes.
+        pub holes: Word,
+        /// Counts how often pages beyond `committed` were given back.
+        pub withdrawn: Word,
         /// To the end of the line.
-        pub spare: [Word; 4],
+        pub spare: [Word; 3],
     }
 
     /// Numbers for people.

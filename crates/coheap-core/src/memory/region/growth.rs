@@ -6,7 +6,7 @@
 //! Not here: who has a row (`sync`), and where the tables lie (`memory::layout`).
 
 use super::Region;
-use crate::error::Result;
+use crate::error::{Result, SystemFull};
 use crate::memory::Word;
 use crate::memory::layout::{
     self, CHUNK_BYTES, CONTEXT_COUNT, ContextRow, JOURNAL_BYTES, SPAN_BYTES, Slot, Span, Turn,
@@ -68,19 +68,45 @@ impl Region {
         self.checked_file()?.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
     }
 
-    /// Makes the pages and table rows of spans `from..to` real, or none of them. Nobody uses them, and
-    /// the caller is the only one who does this.
+    /// Makes the pages and table rows of spans `from..to` real; some of them may be afterwards if it
+    /// fails.
     pub fn commit_spans(&self, from: u64, to: u64) -> Result<()> {
-        let row = size_of::<Span>() as u64;
-        let file = self.checked_file()?;
-        let rows = (layout::SPAN_TABLE + from * row, (to - from) * row);
-        let spans = (self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES);
-        let made = file.commit(rows.0, rows.1).and_then(|()| file.commit(spans.0, spans.1));
-        if made.is_err() {
-            // A full file system keeps newcomers out, who need a page.
-            file.decommit(rows.0, rows.1);
-            file.decommit(spans.0, spans.1);
+        let (rows, len) = Self::rows_of_spans(from, to);
+        self.checked_file()?.commit(rows, len)?;
+        self.commit_data(from, to - from)
+    }
+
+    /// Gives the pages of spans `from..to`, with their table rows, back to the system. Nobody uses
+    /// them.
+    pub fn withdraw_spans(&self, from: u64, to: u64) {
+        let (rows, len) = Self::rows_of_spans(from, to);
+        if let Ok(file) = self.checked_file() {
+            file.decommit(rows, len);
+            file.decommit(self.data_start + from * SPAN_BYTES, (to - from) * SPAN_BYTES);
         }
-        made
+    }
+
+    fn rows_of_spans(from: u64, to: u64) -> (u64, u64) {
+        let row = size_of::<Span>() as u64;
+        (layout::SPAN_TABLE + from * row, (to - from) * row)
+    }
+
+    /// Makes the pages of `spans` spans from `first` on real, whose rows are.
+    pub fn commit_data(&self, first: u64, spans: u64) -> Result<()> {
+        self.checked_file()?.commit(self.data_start + first * SPAN_BYTES, spans * SPAN_BYTES)
+    }
+
+    /// Gives the pages of `spans` spans from `first` on back to the system. Who looks at them sees
+    /// zeros.
+    pub fn decommit_data(&self, first: u64, spans: u64) -> Result<()> {
+        let file = self.checked_file()?;
+        file.decommit(self.data_start + first * SPAN_BYTES, spans * SPAN_BYTES);
+        Ok(())
+    }
+
+    /// What is known of the place that has no room for more pages.
+    pub fn system_full(&self) -> Option<SystemFull> {
+        let (folder, free) = self.file.place()?;
+        Some(SystemFull { folder, free })
     }
 }

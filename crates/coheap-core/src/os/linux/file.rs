@@ -237,8 +237,20 @@ impl HeapFile {
         Ok(())
     }
 
-    /// Gives back what a `commit` that failed has made real. Nobody uses these bytes. Where the file
-    /// system does not know how, they stay real.
+    /// Returns the folder that the file lies in, unless it is in none, and how many bytes are free
+    /// there. `None`: the system does not tell.
+    pub fn place(&self) -> Option<(Option<String>, u64)> {
+        let about = fs::fstatvfs(&*self.descriptor).ok()?;
+        let link = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
+        let path = std::fs::read_link(link).ok()?;
+        let is_in_folder = !path.to_string_lossy().starts_with("/memfd:");
+        let folder = path.parent().filter(|_| is_in_folder);
+        let folder = folder.map(|folder| folder.display().to_string());
+        Some((folder, about.f_bavail.saturating_mul(about.f_frsize)))
+    }
+
+    /// Gives back the pages of bytes that nobody uses. Where the file system does not know how, they
+    /// stay real.
     pub fn decommit(&self, offset: u64, len: u64) {
         let flags = fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE;
         let _ = fs::fallocate(&*self.descriptor, flags, offset, len);

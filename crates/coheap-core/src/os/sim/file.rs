@@ -233,7 +233,12 @@ impl HeapFile {
         Ok(())
     }
 
-    /// Gives back what a `commit` that failed has made real: none fails here.
+    /// Nobody knows how much is free here.
+    pub fn place(&self) -> Option<(Option<String>, u64)> {
+        None
+    }
+
+    /// Gives back the pages of bytes that nobody uses.
     pub fn decommit(&self, _offset: u64, _len: u64) {}
 
     /// Gives the unnamed file its name. `Ok(false)`: the name is taken.

@@ -1,0 +1,179 @@
+//! Free runs by length: in bins, each a list linked both ways.
+//!
+//! Lengths up to seven spans have a bin each; of the longer ones, those with the same first three
+//! binary digits share one. A run of a higher bin is longer than all runs of a lower one, so a search
+//! looks at the runs of one bin, and otherwise takes the first of the next bin that has any.
+//!
+//! What always holds, under the span map's turn:
+//!
+//! - **Bins.1** Every free run is in the bin of its length, once, and every hole likewise.
+//! - **Bins.2** The bit of a bin is set if and only if the bin has a run.
+
+use super::Use;
+use crate::error::{Corrupt, Result};
+use crate::journal::Change;
+use crate::memory::Region;
+use crate::memory::layout::{BIN_COUNT, Bins};
+
+/// Words that `link` or `unlink` saves at most.
+pub(super) const LINK_WORDS: usize = 4;
+/// How many runs of one bin a search looks at while there are others.
+const LOOKS: u64 = 8;
+const HALF: u64 = 0xffff_ffff;
+
+/// Returns the bin of a length in spans.
+fn bin_of(spans: u64) -> usize {
+    if spans < 8 {
+        return spans as usize;
+    }
+    let digits = spans.ilog2();
+    let bin = 4 * (digits as usize - 1) + (spans >> (digits - 2) & 3) as usize;
+    bin.min(BIN_COUNT - 1)
+}
+
+/// Puts a free run in its bin.
+pub(super) fn link(change: &mut Change<'_>, bins: &Bins, first: u64, spans: u64) -> Result<()> {
+    let region = change.region();
+    let bin = bin_of(spans);
+    let next = bins.first[bin].get();
+    match next.checked_sub(1) {
+        Some(after) => {
+            let links = &region.span(after)?.links;
+            change.set(links, links.get() & !HALF | (first + 1));
+        }
+        None => mark(change, bins, bin, true),
+    }
+    change.set(&region.span(first)?.links, next << 32);
+    change.set(&bins.first[bin], first + 1);
+    Ok(())
+}
+
+/// Takes a free run out of its bin.
+pub(super) fn unlink(change: &mut Change<'_>, bins: &Bins, first: u64, spans: u64) -> Result<()> {
+    let region = change.region();
+    let bin = bin_of(spans);
+    let links = region.span(first)?.links.get();
+    let (previous, next) = (links & HALF, links >> 32);
+    if let Some(after) = next.checked_sub(1) {
+        let links = &region.span(after)?.links;
+        change.set(links, links.get() & !HALF | previous);
+    }
+    match previous.checked_sub(1) {
+        Some(before) => {
+            let links = &region.span(before)?.links;
+            change.set(links, links.get() & HALF | next << 32);
+        }
+        None if bins.first[bin].get() != first + 1 => {
+            return Err(Corrupt { what: "bin of a free run", at: first }.into());
+        }
+        None => {
+            change.set(&bins.first[bin], next);
+            if next == 0 {
+                mark(change, bins, bin, false);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mark(change: &mut Change<'_>, bins: &Bins, bin: usize, has_runs: bool) {
+    let word = &bins.filled[bin / 64];
+    let bit = 1 << (bin % 64);
+    change.set(word, if has_runs { word.get() | bit } else { word.get() & !bit });
+}
+
+/// Returns a free run of at least `wanted` spans: its first span and its length.
+pub(super) fn find(region: &Region, bins: &Bins, wanted: u64) -> Result<Option<(u64, u64)>> {
+    let own = bin_of(wanted);
+    if let Some(found) = look_into(region, bins, own, wanted, LOOKS)? {
+        return Ok(Some(found));
+    }
+    if let Some(bin) = filled_above(bins, own) {
+        return look_into(region, bins, bin, wanted, 1);
+    }
+    look_into(region, bins, own, wanted, u64::MAX)
+}
+
+/// Returns a run of the longest ones: of the last bin that has any.
+pub(super) fn longest(region: &Region, bins: &Bins) -> Result<Option<(u64, u64)>> {
+    let last = (0..BIN_COUNT).rev().find(|bin| is_filled(bins, *bin));
+    last.map_or(Ok(None), |bin| look_into(region, bins, bin, 1, 1))
+}
+
+/// Returns all runs that the bins list, in any order: for the integrity walk, which checks links, too.
+pub(super) fn listed(region: &Region, bins: &Bins) -> Result<Vec<(u64, Use)>> {
+    let mut all = Vec::new();
+    for (bin, head) in bins.first.iter().enumerate() {
+        let (mut next, mut before) = (head.get(), 0);
+        if (next != 0) != is_filled(bins, bin) {
+            return Err(Corrupt { what: "mark of a bin", at: bin as u64 }.into());
+        }
+        while let Some(first) = next.checked_sub(1) {
+            let span = region.span(first)?;
+            let usage = Use::of(span, first)?;
+            let links = span.links.get();
+            let is_in_place = links & HALF == before && bin_of(usage.spans()) == bin;
+            if !is_in_place || all.len() as u64 > region.committed_spans() {
+                return Err(Corrupt { what: "bin of free runs", at: first }.into());
+            }
+            all.push((first, usage));
+            before = next;
+            next = links >> 32;
+        }
+    }
+    Ok(all)
+}
+
+fn is_filled(bins: &Bins, bin: usize) -> bool {
+    bins.filled[bin / 64].get() >> (bin % 64) & 1 == 1
+}
+
+/// Returns the lowest bin above `bin` that has a run.
+fn filled_above(bins: &Bins, bin: usize) -> Option<usize> {
+    let from = bin + 1;
+    (from / 64..bins.filled.len()).find_map(|number| {
+        let below = if number == from / 64 { (1 << (from % 64)) - 1 } else { 0 };
+        let filled = bins.filled[number].get() & !below;
+        (filled != 0).then(|| number * 64 + filled.trailing_zeros() as usize)
+    })
+}
+
+/// Looks at the first runs of a bin, at most `looks` of them.
+fn look_into(
+    region: &Region,
+    bins: &Bins,
+    bin: usize,
+    wanted: u64,
+    looks: u64,
+) -> Result<Option<(u64, u64)>> {
+    let mut next = bins.first[bin].get();
+    // More than there can be: a list that leads back to itself is not walked for ever.
+    for _ in 0..looks.min(region.committed_spans()) {
+        let Some(first) = next.checked_sub(1) else { break };
+        let span = region.span(first)?;
+        let (Use::Free(spans) | Use::Hole(spans)) = Use::of(span, first)? else {
+            return Err(Corrupt { what: "bin of free runs", at: first }.into());
+        };
+        if spans >= wanted {
+            return Ok(Some((first, spans)));
+        }
+        next = span.links.get() >> 32;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_run_is_in_no_lower_bin() {
+        for spans in 1..100_000 {
+            assert!(bin_of(spans) <= bin_of(spans + 1), "{spans}");
+            assert!(bin_of(spans + 1) - bin_of(spans) <= 1, "{spans}");
+        }
+        assert_eq!([1, 7, 8, 9, 10, 15, 16].map(bin_of), [1, 7, 8, 8, 9, 11, 12]);
+        assert_eq!(bin_of(u64::from(u32::MAX)), 123);
+        assert!(bin_of(u64::MAX) < BIN_COUNT);
+    }
+}

@@ -1,0 +1,182 @@
+//! Pages for more spans: beyond what is committed, or for holes. None of it under the span map's turn,
+//! for the system may take its time.
+//!
+//! Anybody may ask for pages beyond `committed`, several at once, for that is the same as asking once.
+//! Then `committed` rises, under the turn. Who was refused gives back what it got beyond `committed`,
+//! which may be another's: it does so under the turn, after it has raised `withdrawn`. Who finds
+//! `withdrawn` changed asks again before it raises `committed`.
+//!
+//! A hole is claimed first: it is *unreal*, and named by the context, until it has its pages or is a
+//! hole again. A death leaves it as a hole.
+
+use super::{CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, used_bytes};
+use crate::error::{Corrupt, Error, Result};
+use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
+use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
+
+/// Fewest and most spans that get pages ahead.
+const LEAST: u64 = 16;
+const MOST: u64 = 1024;
+
+/// What gets pages next.
+enum Step {
+    /// There are enough in a row.
+    Nothing,
+    /// The context's unreal run, of that length.
+    Unreal(u64),
+    /// Spans beyond the committed ones, while `withdrawn` has this value.
+    Beyond { committed: u64, needed: u64, withdrawn: u64 },
+}
+
+/// Gives pages to spans until `wanted` of them are free in a row, if the heap can have them. Others
+/// may take them first. No turn may be held.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`].
+#[cold]
+pub fn make_real(context: &Context, wanted: u64) -> Result<()> {
+    let mut is_generous = true;
+    loop {
+        match next_step(context, wanted, is_generous)? {
+            Step::Nothing => return Ok(()),
+            Step::Unreal(spans) => fill_unreal(context, spans)?,
+            Step::Beyond { committed, needed, withdrawn } => {
+                let region = context.region();
+                let ahead = (committed / 8).clamp(LEAST, MOST);
+                let generous = needed.max(committed + ahead).min(region.span_limit());
+                let end = if is_generous { generous } else { needed };
+                match region.commit_spans(committed, end) {
+                    Ok(()) => publish(context, end, withdrawn)?,
+                    Err(refused) => {
+                        withdraw(context, end)?;
+                        if !is_generous || end == needed {
+                            return Err(full_by(region, wanted, refused));
+                        }
+                        is_generous = false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn next_step(context: &Context, wanted: u64, is_generous: bool) -> Result<Step> {
+    let held = context.hold(SPAN_TURN)?;
+    if find(&held, wanted)?.is_some() {
+        return Ok(Step::Nothing);
+    }
+    let region = context.region();
+    let header = region.header();
+    if let Some((first, spans)) = bins::find(region, &header.holes, wanted)? {
+        let ahead = if is_generous { (spans / 8).clamp(LEAST, MOST) } else { 0 };
+        return claim_hole(&held, first, wanted.max(ahead).min(spans));
+    }
+    let needed = header.spans.frontier.get().saturating_add(wanted);
+    if needed <= region.span_limit() {
+        let committed = region.committed_spans();
+        return Ok(Step::Beyond { committed, needed, withdrawn: header.spans.withdrawn.get() });
+    }
+    // Holes join with what is free around them, once they have pages.
+    match bins::longest(region, &header.holes)? {
+        Some((first, spans)) if could_hold(region, wanted) => claim_hole(&held, first, spans),
+        _ => Err(full(region, wanted)),
+    }
+}
+
+/// Returns whether so many spans are free, wherever they lie.
+fn could_hold(region: &Region, wanted: u64) -> bool {
+    let map = &region.header().spans;
+    let beyond = region.span_limit().saturating_sub(map.frontier.get());
+    map.free.get().saturating_add(beyond) >= wanted
+}
+
+fn claim_hole(held: &Held<'_>, first: u64, spans: u64) -> Result<Step> {
+    let mut change = Change::begin(held, CLAIM_WORDS + 1)?;
+    claim(&mut change, first, Use::Unreal(spans))?;
+    change.set(&held.context().control().unreal, first + 1);
+    change.commit();
+    Ok(Step::Unreal(spans))
+}
+
+/// Gives the context's unreal run its pages: it is free then, or a hole again.
+fn fill_unreal(context: &Context, spans: u64) -> Result<()> {
+    let region = context.region();
+    let Some(first) = context.control().unreal.get().checked_sub(1) else { return Ok(()) };
+    match region.commit_data(first, spans) {
+        Ok(()) => end_unreal(context, context.index(), Use::Free),
+        Err(refused) => {
+            end_unreal(context, context.index(), Use::Hole)?;
+            Err(full_by(region, spans, refused))
+        }
+    }
+}
+
+/// Makes the unreal run of row `owner`, if it has one, a hole again.
+pub fn settle_unreal(context: &Context, owner: u32) -> Result<()> {
+    end_unreal(context, owner, Use::Hole)
+}
+
+/// Makes the unreal run of row `owner` what `becomes` says.
+pub(super) fn end_unreal(context: &Context, owner: u32, becomes: fn(u64) -> Use) -> Result<()> {
+    let region = context.region();
+    let word = &region.control(owner).unreal;
+    let Some(first) = word.get().checked_sub(1) else { return Ok(()) };
+    let held = context.hold(SPAN_TURN)?;
+    let Use::Unreal(spans) = Use::of(region.span(first)?, first)? else {
+        return Err(Corrupt { what: "unreal run", at: first }.into());
+    };
+    let mut change = Change::begin(&held, RELEASE_WORDS + 1)?;
+    change.set(word, 0);
+    free(&mut change, first, becomes(spans))?;
+    change.commit();
+    Ok(())
+}
+
+/// Raises `committed`, unless pages were given back since `withdrawn` was read.
+fn publish(context: &Context, end: u64, withdrawn: u64) -> Result<()> {
+    let held = context.hold(SPAN_TURN)?;
+    let map = &context.region().header().spans;
+    if map.withdrawn.get() == withdrawn && map.committed.get() < end {
+        let mut change = Change::begin(&held, 1)?;
+        change.set(&map.committed, end);
+        change.commit();
+    }
+    Ok(())
+}
+
+/// Gives back the pages beyond `committed`, up to `end`: on a full file system, a newcomer needs one.
+fn withdraw(context: &Context, end: u64) -> Result<()> {
+    let held = context.hold(SPAN_TURN)?;
+    let region = context.region();
+    let map = &region.header().spans;
+    let mut change = Change::begin(&held, 1)?;
+    change.set(&map.withdrawn, map.withdrawn.get().wrapping_add(1));
+    change.commit();
+    let committed = region.committed_spans();
+    if committed < end {
+        region.withdraw_spans(committed, end);
+    }
+    Ok(())
+}
+
+/// No room below the limit.
+fn full(region: &Region, wanted: u64) -> Error {
+    Error::HeapFull {
+        wanted: wanted.saturating_mul(SPAN_BYTES),
+        used: used_bytes(region),
+        max: region.span_limit() * SPAN_BYTES,
+        system: None,
+    }
+}
+
+/// As [`full`], if the system has no pages; any other refusal as it is.
+fn full_by(region: &Region, wanted: u64, refused: Error) -> Error {
+    match (full(region, wanted), refused) {
+        (Error::HeapFull { wanted, used, max, .. }, Error::Os { call: "fallocate", .. }) => {
+            Error::HeapFull { wanted, used, max, system: region.system_full().map(Box::new) }
+        }
+        (_, other) => other,
+    }
+}
