@@ -9,7 +9,7 @@
 //! - **Arena.2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
 
 use crate::allocator::size_class::{
-    HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class,
+    CLASS_COUNT, HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class,
 };
 use crate::allocator::span::{self, CLAIM_WORDS, RELEASE_WORDS, Use};
 use crate::error::{Corrupt, Error, Result};
@@ -54,24 +54,34 @@ pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
             return move_out(&held, own, class, wanted);
         }
     }
+    if class == HEADER_CLASS {
+        // Its spans serve nothing else for ever, so what there is serves all arenas.
+        if let Some(moved) = refill_from_others(context, class, wanted)? {
+            return Ok(moved);
+        }
+    }
     match span::hold_and_find(context, &[ARENA_TURNS + own, SPAN_TURN], 1) {
         Ok((held, index)) => {
             add_span(&held, own, class, index)?;
             move_out(&held, own, class, wanted)
         }
-        Err(full @ Error::HeapFull { .. }) => refill_from_others(context, class, wanted, full),
+        Err(full @ Error::HeapFull { .. }) => {
+            refill_from_others(context, class, wanted)?.ok_or(full)
+        }
         Err(other) => Err(other),
     }
 }
 
-fn refill_from_others(context: &Context, class: u8, wanted: u32, full: Error) -> Result<u32> {
-    for arena in 0..ARENA_COUNT {
+/// Moves some blocks of a class from the first arena that has any.
+fn refill_from_others(context: &Context, class: u8, wanted: u32) -> Result<Option<u32>> {
+    let has_any = |arena: u32| context.region().arena(arena).partial[usize::from(class)].get() != 0;
+    for arena in (0..ARENA_COUNT).filter(|arena| has_any(*arena)) {
         let held = context.hold(ARENA_TURNS + arena)?;
-        if context.region().arena(arena).partial[usize::from(class)].get() != 0 {
-            return move_out(&held, arena, class, wanted);
+        if has_any(arena) {
+            return move_out(&held, arena, class, wanted).map(Some);
         }
     }
-    Err(full)
+    Ok(None)
 }
 
 /// Adds the span `index` to the arena, unless it got one meanwhile.
@@ -291,8 +301,49 @@ fn release_if_spare(context: &Context, arena: u32, class: u8, index: u64) -> Res
         return Ok(());
     }
     let Arena { partial } = region.arena(arena);
-    let mut change = Change::begin(&held, RELEASE_WORDS + 4)?;
-    unlist(&mut change, &partial[usize::from(class)], span)?;
+    release_span(&held, &partial[usize::from(class)], index, span)
+}
+
+/// Returns all empty spans of all arenas to the span map, but for those of headers, and returns how many.
+#[cold]
+pub fn release_empty(context: &Context) -> Result<u64> {
+    let mut released = 0;
+    for arena in 0..ARENA_COUNT {
+        for class in (0..CLASS_COUNT as u8).filter(|class| *class != HEADER_CLASS) {
+            while release_one(context, arena, class)? {
+                released += 1;
+            }
+        }
+    }
+    Ok(released)
+}
+
+/// Returns one empty span of a list, looked for among the first few thousand, to the span map.
+fn release_one(context: &Context, arena: u32, class: u8) -> Result<bool> {
+    const LOOKS: usize = 8192;
+    let region = context.region();
+    let head = &region.arena(arena).partial[usize::from(class)];
+    if head.get() == 0 {
+        return Ok(false);
+    }
+    let held = context.hold_all(&[ARENA_TURNS + arena, SPAN_TURN])?;
+    let mut next = head.get();
+    for _ in 0..LOOKS {
+        let Some(index) = next.checked_sub(1) else { break };
+        let span = region.span(index)?;
+        if Counts::of(span).used == 0 {
+            release_span(&held, head, index, span)?;
+            return Ok(true);
+        }
+        next = span.links.get() >> 32;
+    }
+    Ok(false)
+}
+
+/// Takes an empty span off its list and returns it to the span map.
+fn release_span(held: &Held<'_>, head: &Word, index: u64, span: &Span) -> Result<()> {
+    let mut change = Change::begin(held, RELEASE_WORDS + 4)?;
+    unlist(&mut change, head, span)?;
     span::release(&mut change, index, 1)?;
     change.commit();
     Ok(())

@@ -15,10 +15,12 @@
 //! Not here: what the bytes are for.
 
 pub mod arena;
+mod headers;
 pub mod pending;
 pub mod size_class;
 pub mod span;
 
+pub(crate) use headers::headers;
 pub(crate) use pending::is_pending;
 pub use pending::{GIVE_WORDS, TAKE_WORDS, Taken, ensure, ensure_all, give, reclaim, take, tidy};
 pub use size_class::{CLASS_COUNT, HEADER_CLASS, Room};

@@ -219,7 +219,8 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     }
 }
 
-/// Returns all pending blocks of the caller, and of rows without an owner.
+/// Returns all pending blocks of the caller, and of rows without an owner, and the spans that are
+/// empty then.
 #[cold]
 pub fn reclaim(context: &Context) -> Result<()> {
     let region = context.region();
@@ -233,7 +234,7 @@ pub fn reclaim(context: &Context) -> Result<()> {
         }
     }
     context.kept.pending.clear();
-    Ok(())
+    arena::release_empty(context).map(|_| ())
 }
 
 fn drain_row(context: &Context, index: u32) -> Result<()> {

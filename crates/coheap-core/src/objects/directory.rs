@@ -14,6 +14,7 @@ use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, DirectoryValue, Object};
 use crate::objects::birth;
 use crate::objects::cell::{self, Cell};
+use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::kinds::{Recipe, Typed};
@@ -44,7 +45,7 @@ impl Directory {
         check_name(name)?;
         let region = context.region();
         let key = Key::new(region, name.as_bytes())?;
-        let object = context.retried(|| {
+        let object = estate::or_after_sweep(context, || {
             let held = context.hold(DIRECTORY_TURN)?;
             let directory = &region.header().directory;
             if let Some(found) = Table::new(region, directory).find(&key)? {

@@ -81,7 +81,12 @@ pub(crate) fn or_after_sweep<T>(
         Err(Error::HeapFull { .. }) => {
             sweep(context)?;
             husk::dismantle_abandoned(context)?;
-            context.retried(operation)
+            match context.retried(&mut operation) {
+                Err(Error::HeapFull { .. }) if kinds::room::make_room(context)? => {
+                    context.retried(operation)
+                }
+                other => other,
+            }
         }
         other => other,
     }

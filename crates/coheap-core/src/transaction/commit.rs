@@ -12,6 +12,7 @@ use super::touched::TouchedObjects;
 use crate::allocator;
 use crate::error::Result;
 use crate::journal::{Change, Context};
+use crate::objects::estate;
 use crate::objects::ledger::record::check_membership;
 use crate::objects::overlay::{Needs, Turns, Wakes};
 use crate::objects::wait::ring;
@@ -23,7 +24,7 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
     if turns.is_empty() {
         return Ok(());
     }
-    let wakes = context.retried(|| {
+    let wakes = estate::or_after_sweep(context, || {
         let held = context.hold_all(&turns)?;
         // Once this process has left, its locks and promises may belong to others: asked with the
         // turns held, for these are taken and settled under them.

@@ -7,5 +7,6 @@
 mod support;
 mod full;
 mod limits;
+mod room;
 mod rows;
 mod tables;

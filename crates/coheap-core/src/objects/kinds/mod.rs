@@ -12,6 +12,7 @@ pub mod map;
 pub mod queue;
 pub mod mutex;
 pub mod recursive_mutex;
+pub(crate) mod room;
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};

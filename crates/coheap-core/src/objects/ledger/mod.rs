@@ -30,6 +30,7 @@ use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
 use crate::objects::birth::{self, Ended};
 use crate::objects::cell::{self, Cell};
+use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::kinds::{AnyObject, Recipe, Typed};
@@ -66,6 +67,12 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS + allocator::GIVE_WOR
 /// inside a transaction; nothing was changed.
 pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     birth::refuse_inside(context)?;
+    let made = estate::or_after_sweep(context, || create_once(context, recipe))?;
+    allocator::tidy(context)?;
+    Ok(made)
+}
+
+fn create_once<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     let own = context.member().slot();
     birth::ensure(context, recipe, Some(RECORD))?;
     let held = context.hold(SLOT_TURNS + own)?;
@@ -75,8 +82,6 @@ pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Re
     let serial = next_serial(context.region());
     let record = enter(&mut change, own, &handle, serial)?;
     change.commit();
-    drop(held);
-    allocator::tidy(context)?;
     let owner = context.member().generation();
     Ok((object, Reference { handle, record, serial, owner }))
 }
@@ -91,7 +96,7 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
     let region = context.region();
     let own = context.member().slot();
     let (handle, kind) = Handle::any(region, at, generation)?;
-    allocator::ensure(context, RECORD, 1)?;
+    estate::or_after_sweep(context, || allocator::ensure(context, RECORD, 1))?;
     let held = context.hold_all(&[handle.turn, SLOT_TURNS + own])?;
     let object = handle.object(region)?;
     let mut change = Change::begin(&held, LINK_WORDS)?;

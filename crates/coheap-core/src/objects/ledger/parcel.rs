@@ -20,8 +20,8 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, ParcelHead, ParcelReference, SPAN_BYTES};
 use crate::memory::{Chain, Region, Word};
-use crate::objects::birth;
 use crate::objects::header::Handle;
+use crate::objects::{birth, estate};
 use crate::objects::{husk, ledger};
 use crate::wire;
 
@@ -107,7 +107,7 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Resul
     let count = targets.len();
     let len = HEAD_BYTES + count * REFERENCE_BYTES + value.len();
     let room = Room::of(len);
-    allocator::ensure(context, room, 1)?;
+    estate::or_after_sweep(context, || allocator::ensure(context, room, 1))?;
     let serial = ledger::next_serial(region);
     let at = {
         let held = context.hold(own_arena_turn(context))?;

@@ -16,6 +16,7 @@ mod inside;
 mod pairs;
 mod read;
 mod shape;
+mod shrink;
 mod buckets;
 mod table;
 
@@ -32,12 +33,11 @@ use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
-use crate::memory::layout::{MapRoot, Object};
+use crate::memory::layout::Object;
 use crate::objects::cell::Cell;
 use crate::objects::header::Handle;
 use crate::objects::{estate, husk, parcel, value};
 use crate::wire::int_bytes;
-use shape::cut_loose;
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Map {
         out: &mut Vec<u8>,
     ) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let is_new = context.retried(|| {
+        let is_new = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             if let Some(found) = Table::new(context.region(), object).find(&key)? {
                 Cell::load(&found.entry.value).read(context.region(), out)?;
@@ -150,7 +150,7 @@ impl Map {
     /// nothing was changed.
     pub fn add(&self, context: &Context, key: &[u8], more: i64) -> Result<i64> {
         let key = Key::new(context.region(), key)?;
-        let sum = context.retried(|| {
+        let sum = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             match Table::new(context.region(), object).find(&key)? {
                 Some(found) => value::add(&held, &found.entry.value, more).map(Some),
@@ -219,7 +219,7 @@ impl Map {
     ) -> Result<bool> {
         let region = context.region();
         let key = Key::new(region, key)?;
-        let is_done = context.retried(|| {
+        let is_done = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             let found = Table::new(region, object).find(&key)?;
             let is_as_expected = match (&found, expected) {
@@ -319,19 +319,7 @@ impl Map {
     pub fn clear(&self, context: &Context) -> Result<()> {
         context.retried(|| {
             let (held, object) = self.handle.hold(context)?;
-            let root = map_root(object);
-            husk::ensure_or_reserve(context, &root.reserve)?;
-            let mut change = Change::begin(&held, husk::HANG_WORDS + 9)?;
-            cut_loose(&mut change, object, true)?;
-            let MapRoot {
-                live, used, entries, capacity, directory_len, index, depth, first, ..
-            } = root;
-            for word in [live, used, entries, capacity, directory_len, index, depth, first] {
-                change.set(word, 0);
-            }
-            change.set(&root.numbering, root.numbering.get().wrapping_add(1));
-            change.commit();
-            Ok(())
+            shrink::reset(&held, object, true)
         })?;
         self.tidy(context)?;
         parcel::let_go(context)?;
@@ -368,7 +356,7 @@ fn take_out(held: &Held<'_>, object: &Object, found: &Found<'_>) -> Result<()> {
     let mut change = Change::begin(held, DELETE_WORDS)?;
     delete(&mut change, object, found, true)?;
     change.commit();
-    Ok(())
+    shrink::reset_if_empty(held, object)
 }
 
 /// Sets the value of a key, whether the key exists or not. The turn is held and no change is open.

@@ -190,10 +190,10 @@ impl Queue {
         if items.iter().any(|item| item.is_empty()) {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
-        context.retried(|| allocator::ensure_all(context, &mut rooms))?;
+        estate::or_after_sweep(context, || allocator::ensure_all(context, &mut rooms))?;
         let mut put = 0;
         loop {
-            match context.retried(|| self.put_some(context, &items[put..])) {
+            match estate::or_after_sweep(context, || self.put_some(context, &items[put..])) {
                 Ok((count, is_all)) if is_all => return Ok(put + count),
                 Ok((count, _)) => put += count,
                 Err(error) if put == 0 => return Err(error),

@@ -18,6 +18,7 @@ use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::{CellWords, MutexRoot, Object};
 use crate::objects::cell::{self, Cell};
+use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::sync::turn;
 
@@ -85,7 +86,7 @@ impl Value {
     ///
     /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn set(&self, context: &Context, bytes: &[u8]) -> Result<()> {
-        let stored = context.retried(|| {
+        let stored = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             let words = cell_words(object);
             store(&held, words, Cell::load(words), bytes)
@@ -114,7 +115,7 @@ impl Value {
         expected: &[u8],
         bytes: &[u8],
     ) -> Result<bool> {
-        let stored = context.retried(|| {
+        let stored = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             let words = cell_words(object);
             let old = Cell::load(words);

@@ -24,7 +24,7 @@ use crate::memory::layout::{ENTRY_BYTES, MapEntry, Object, SEGMENT_ENTRIES};
 use crate::memory::{private_list, reserve_private};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
-use squeeze::squeeze;
+pub(super) use squeeze::squeeze;
 
 /// Fewest positions of a map that is not empty.
 const LEAST: u64 = 8;
@@ -191,7 +191,7 @@ impl Layout {
 }
 
 /// Moves the living entries together, in order.
-fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
+pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let region = held.context().region();
     let table = Table::new(region, object);
     let hashes = hashes_by_position(&table)?;

@@ -19,7 +19,7 @@ const MOVE_WORDS: usize = 6;
 /// Moves the living entries together, and frees the segments behind them, except for room for
 /// `more`. Returns whether there are positions for new entries that there were not. The turn is
 /// held, no change is open.
-pub(super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<bool> {
+pub(in super::super) fn squeeze(held: &Held<'_>, object: &Object, more: u64) -> Result<bool> {
     let table = Table::new(held.context().region(), object);
     let root = table.root;
     table.check_numbers()?;
