@@ -16,9 +16,12 @@ use crate::error::{Error, Result};
 use crate::journal::context::Context;
 use crate::memory::Region;
 use crate::memory::layout::{
-    CHUNK_COUNT, CHUNK_SAVED, CHUNKS_PER_CHANGE, ContextRow, FIRST_SAVED, SavedWord, TURN_COUNT,
+    CHUNK_COUNT, CHUNK_SAVED, CHUNKS_PER_CHANGE, ContextRow, FIRST_SAVED, SavedWord,
 };
 use crate::sync::Owner;
+
+/// How often a change looks for chunks when nobody holds a turn that it could wait for.
+const TRIES: u32 = 20;
 
 /// The limit of words that one change can save.
 pub const MAX_WORDS: usize = FIRST_SAVED + CHUNKS_PER_CHANGE * CHUNK_SAVED;
@@ -71,18 +74,48 @@ pub(crate) fn turn_of_change(region: &Region, at: u64) -> Option<u32> {
         let count = (region.context(*index).saved.acquire() as usize).min(MAX_WORDS);
         (0..count).any(|number| saved_of(region, *index, number).at.get() == at)
     };
-    let row = (0..region.real_rows()).find(has_saved)?;
+    turn_of_row(region, (0..region.real_rows()).find(has_saved)?)
+}
+
+/// Returns a turn that the thread of a row holds.
+fn turn_of_row(region: &Region, row: u32) -> Option<u32> {
     let owner = |turn: u32| Owner::of(region.turn(turn).owner.acquire());
-    (0..TURN_COUNT).find(|turn| owner(*turn).row() == Some(row))
+    Region::real_turns(region.real_slots()).find(|turn| owner(*turn).row() == Some(row))
 }
 
 /// Claims overflow chunks until there is room for `words` saved words.
+///
+/// # Errors
+///
+/// [`Error::Busy`] when others have too many of them, with a turn of one who has.
 #[cold]
 pub(super) fn make_room(context: &Context, words: usize) -> Result<usize> {
     let chunks = (words - FIRST_SAVED).div_ceil(CHUNK_SAVED);
     if chunks > CHUNKS_PER_CHANGE {
         return Err(Error::TransactionTooLarge { words: words as u64, max: MAX_WORDS as u64 });
     }
+    let region = context.region();
+    for _ in 0..TRIES {
+        // Two that each claim what they find would both find too few.
+        let free = (0..CHUNK_COUNT).filter(|chunk| region.chunk_owner(*chunk).get() == 0).count();
+        if free >= chunks {
+            if claim_chunks(context, chunks)? {
+                return Ok(FIRST_SAVED + chunks * CHUNK_SAVED);
+            }
+            give_chunks_back(context);
+        }
+        // Who has chunks is in a change, and that holds a turn.
+        let owners = (0..CHUNK_COUNT).map(|chunk| Owner::of(region.chunk_owner(chunk).acquire()));
+        if let Some(turn) = owners.filter_map(Owner::row).find_map(|row| turn_of_row(region, row)) {
+            return Err(Error::Busy { turn });
+        }
+    }
+    let free = FIRST_SAVED + (chunks - 1) * CHUNK_SAVED;
+    Err(Error::TransactionTooLarge { words: words as u64, max: free as u64 })
+}
+
+/// Claims so many free chunks. Returns `false` with those that it got if there were fewer.
+fn claim_chunks(context: &Context, chunks: usize) -> Result<bool> {
     let region = context.region();
     let mut claimed = 0;
     for chunk in 0..CHUNK_COUNT {
@@ -101,12 +134,7 @@ pub(super) fn make_room(context: &Context, words: usize) -> Result<usize> {
             }
         }
     }
-    if claimed < chunks {
-        give_chunks_back(context);
-        let free = FIRST_SAVED + claimed * CHUNK_SAVED;
-        return Err(Error::TransactionTooLarge { words: words as u64, max: free as u64 });
-    }
-    Ok(FIRST_SAVED + chunks * CHUNK_SAVED)
+    Ok(claimed == chunks)
 }
 
 /// Returns the overflow chunks of a context.

@@ -5,21 +5,24 @@
 //! Here: whole tables. What becomes of single rows is in `rows`.
 
 use std::sync::Barrier;
+use std::time::Duration;
 
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
+use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::{CONTEXT_COUNT, SLOT_COUNT, Slot};
+use coheap_core::objects::map::Pairs;
 use coheap_core::objects::queue::Recipe;
-use coheap_core::objects::{Directory, Queue};
+use coheap_core::objects::{Directory, Map, Queue};
 use coheap_core::os::HeapFile;
 use coheap_core::sync::Owner;
 use coheap_core::sync::life::{State, StateWord};
 use coheap_core::sync::row;
 
 use crate::support::child::{Child, alarm, die, fork};
-use crate::support::objects::{heap, settle_and_check, value};
+use crate::support::objects::{heap, map, settle_and_check, value};
 use crate::support::page::Page;
 use crate::support::{alone, until};
 
@@ -246,4 +249,46 @@ fn hundreds_of_processes_work_at_once() {
     }
     assert_eq!(heap.with(|context| total.add(context, 0)), Ok(1200));
     assert_eq!(settle_and_check(&heap).members, 1);
+}
+
+/// Goal: a change that others leave no overflow chunks waits for them, and for those of the dead.
+/// Method: six threads whose changes need 39 of the 128 chunks each, beside children that are killed
+/// in such changes; each change succeeds.
+#[test]
+fn who_finds_no_chunk_waits_for_one() {
+    const ENTRIES: u64 = 80_000;
+    let _alone = alone();
+    let heap = heap(256);
+    let maps: Vec<Map> = (0..8).map(|number| map(&heap, &format!("map {number}"))).collect();
+    // Both words of each cell become others.
+    let change = |context: &Context, map: &Map, round: u8| {
+        let value = [round; 15];
+        let entries: Pairs = (0..ENTRIES).map(|number| (number.to_le_bytes(), value)).collect();
+        map.set_many(context, &entries).map(drop)
+    };
+    let (of_threads, of_children) = maps.split_at(6);
+    let mut children: Vec<Child> = of_children
+        .iter()
+        .map(|map| {
+            fork(|| {
+                alarm(60);
+                let context = heap.context().expect("a member");
+                (0..=255).cycle().all(|round| change(&context, map, round).is_ok());
+                1
+            })
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for map in of_threads {
+            scope.spawn(|| {
+                for round in 0..12 {
+                    let done = heap.with(|context| change(context, map, round));
+                    assert_eq!(done, Ok(()), "round {round}");
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        children.iter_mut().for_each(|child| drop(child.kill()));
+    });
+    settle_and_check(&heap);
 }
