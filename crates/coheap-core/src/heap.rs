@@ -31,11 +31,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
+use crate::allocator::{self, span};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::SPAN_BYTES;
-use crate::objects::{Typed, estate, ledger};
+use crate::objects::{Typed, estate, husk, ledger};
 use crate::os::{self, HeapFile, Latch, PrivateMutex};
 use crate::sync::life::LastingFile;
 use crate::sync::life::{Census, Member, State, Unborn};
@@ -288,6 +289,21 @@ impl Heap {
     /// As [`context`](Self::context); [`Error::Corrupt`].
     pub fn sweep(&self) -> Result<u32> {
         self.with(estate::sweep)
+    }
+
+    /// Gives the memory of everything that is free back to the system, and returns how many bytes. It
+    /// happens by itself, too, some seconds after much became free. Of a heap on a file system, nothing is
+    /// given back while a member is stopped, and only what was free for half a second, which it waits for.
+    ///
+    /// # Errors
+    ///
+    /// As [`context`](Self::context); [`Error::Corrupt`].
+    pub fn trim(&self) -> Result<u64> {
+        self.with(|context| {
+            husk::dismantle(context)?;
+            allocator::reclaim(context)?;
+            span::trim(context)
+        })
     }
 
     /// Returns the three files: data, life, birth.

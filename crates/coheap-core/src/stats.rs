@@ -15,7 +15,10 @@ pub struct Stats {
     pub used_bytes: u64,
     /// The limit of the bytes of spans.
     pub max_bytes: u64,
-    /// Bytes of memory that all files use.
+    /// Bytes of spans with pages: those in use, and those that are ready for more. [`Heap::trim`] gives
+    /// the second back to the system.
+    pub committed_bytes: u64,
+    /// Bytes of memory that all files use, as `st_blocks` counts them: what the heap costs the machine.
     pub allocated_bytes: u64,
     /// Attached processes.
     pub members: u64,
@@ -46,6 +49,7 @@ impl Heap {
         Ok(Stats {
             used_bytes: span::used_bytes(region),
             max_bytes: header.max_bytes.get(),
+            committed_bytes: span::committed_bytes(region),
             allocated_bytes: self
                 .files()
                 .iter()

@@ -45,7 +45,9 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             slots, rows, spare, dealt, serial, spare_dealt, spans, tickers, swept, free_row,
             spare_tickers, tally, directory, free_runs, holes
         }
-        SpanMap { committed, frontier, free, holes, withdrawn, spare }
+        SpanMap {
+            committed, frontier, free, holes, withdrawn, looked, window, window_began, trimmed, lowered, spare
+        }
         Bins { first, filled, spare }
         Tally { recovered, undone, abandoned, returned, interrupted, spare }
         Turn { owner, sequence, signal, spare }

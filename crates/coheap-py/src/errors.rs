@@ -15,14 +15,19 @@ use pyo3::prelude::*;
 
 use crate::words::one_of;
 
+/// Ends the message of a full heap: objects that name no heap are in the default one.
+const LARGER_DEFAULT: &str = " (the default heap: set the environment variable COHEAP_MAX_BYTES, or \
+                              call coheap.set_default_heap)";
+
 /// Returns the exception for an error of the engine. `subject` names the object:
 /// `"dict 'counts'"`.
 #[cold]
 pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
     let message = format!("{subject}: {error}");
     match error {
-        Error::HeapFull { wanted, used, max, .. } => {
-            let full = own(py, "HeapFull", message);
+        Error::HeapFull { wanted, used, max, system } => {
+            let more = if system.is_none() { LARGER_DEFAULT } else { "" };
+            let full = own(py, "HeapFull", message + more);
             let value = full.value(py);
             let numbers = [("wanted", wanted), ("used", used), ("max_bytes", max)];
             let set = numbers.iter().try_for_each(|(name, number)| value.setattr(*name, **number));

@@ -341,6 +341,22 @@ impl Heap {
         Ok(self.engine.sweep()?)
     }
 
+    /// Gives the memory of everything that is free back to the system, and returns how many bytes. It
+    /// happens by itself, too, with an operation some seconds after much became free. While a process
+    /// that has a named heap open is stopped, nothing is given back; what was freed just now in such a
+    /// heap is waited for, half a second.
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(64 << 20)?;
+    /// heap.value("frame", &vec![1u64; 1 << 20])?;
+    /// heap.remove("frame")?;
+    /// assert!(heap.trim()? >= 8 << 20);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn trim(&self) -> Result<u64> {
+        Ok(self.engine.trim()?)
+    }
+
     /// Returns the limit for the bytes of all objects, which the heap has had since it was created.
     ///
     /// A program that opens an existing heap with another [`Builder::max_bytes`] gets the heap as it

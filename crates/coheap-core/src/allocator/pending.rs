@@ -208,7 +208,7 @@ fn tidy_slowly(context: &Context) -> Result<()> {
                 counts.set(class, left);
             }
         }
-        Ok(())
+        span::trim_if_due(context)
     });
     match done {
         Err(Error::Busy { .. }) => {

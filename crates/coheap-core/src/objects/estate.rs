@@ -7,7 +7,7 @@
 //!
 //! What always holds: a slot becomes free only when its list is empty.
 
-use crate::allocator;
+use crate::allocator::{self, span};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
@@ -98,7 +98,8 @@ pub fn tick(context: &Context, part: u32) -> Result<()> {
     let member = context.member();
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     ledger::settle_due(context)?;
-    context.waiting_until(0, |context| settle_part(context, part, PARTS))
+    context.waiting_until(0, |context| settle_part(context, part, PARTS))?;
+    context.in_passing(|| span::trim_if_due(context))
 }
 
 /// Recovers the process of an owner of a lock that was found gone, and settles its estate.

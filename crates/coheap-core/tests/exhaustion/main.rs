@@ -10,3 +10,4 @@ mod limits;
 mod room;
 mod rows;
 mod tables;
+mod trim;

@@ -288,7 +288,9 @@ fn who_finds_no_chunk_waits_for_one() {
             });
         }
         std::thread::sleep(Duration::from_millis(300));
-        children.iter_mut().for_each(|child| drop(child.kill()));
+        children.iter_mut().for_each(|child| {
+            child.kill();
+        });
     });
     settle_and_check(&heap);
 }

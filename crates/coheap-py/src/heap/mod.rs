@@ -298,11 +298,29 @@ impl Heap {
         )
     }
 
+    /// Give the memory of everything that is free back to the system.
+    ///
+    /// It happens by itself, too, some seconds after much became free, with the next operation. Nothing
+    /// is given back while a process that has a named heap open is stopped; what was freed just now in
+    /// such a heap is waited for, half a second.
+    ///
+    /// Returns:
+    ///     How many bytes were given back.
+    ///
+    /// Raises:
+    ///     HeapClosed: The heap is closed in this process.
+    fn trim(&self, py: Python<'_>) -> PyResult<u64> {
+        let engine = &self.heap.engine;
+        let given = self.heap.write(py, true, |_| engine.trim())?;
+        given.map_err(|error| errors::to_python(py, &error, &self.subject()))
+    }
+
     /// Return counters and sizes of the heap. They are read one by one, not at one moment.
     ///
     /// Returns:
-    ///     A dict of ints: `used_bytes`, `max_bytes` and `allocated_bytes` (memory of all files);
-    ///     `members` (processes that have the heap open); and, counted since the heap was created,
+    ///     A dict of ints: `used_bytes` (of objects, and of memory that processes keep at hand),
+    ///     `max_bytes`, `committed_bytes` (used, or ready to be used again), `allocated_bytes` (memory
+    ///     of all files, as `st_blocks` counts it: what the heap costs the machine); `members` (processes that have the heap open); and, counted since the heap was created,
     ///     `recovered` (dead processes that were recovered), `undone` (unfinished changes that were
     ///     undone), `abandoned` (transactions whose process died before the commit), `interrupted`
     ///     (processes that died inside a change or a transaction) and `returned` (leases and
@@ -314,6 +332,7 @@ impl Heap {
             &[
                 ("used_bytes", stats.used_bytes),
                 ("max_bytes", stats.max_bytes),
+                ("committed_bytes", stats.committed_bytes),
                 ("allocated_bytes", stats.allocated_bytes),
                 ("members", stats.members),
                 ("recovered", stats.recovered),

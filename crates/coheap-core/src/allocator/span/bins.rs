@@ -96,8 +96,31 @@ pub(super) fn find(region: &Region, bins: &Bins, wanted: u64) -> Result<Option<(
 
 /// Returns a run of the longest ones: of the last bin that has any.
 pub(super) fn longest(region: &Region, bins: &Bins) -> Result<Option<(u64, u64)>> {
-    let last = (0..BIN_COUNT).rev().find(|bin| is_filled(bins, *bin));
-    last.map_or(Ok(None), |bin| look_into(region, bins, bin, 1, 1))
+    longest_before(region, bins, u64::MAX)
+}
+
+/// As [`longest`], among those of which no part was freed after `before`. It looks at some hundreds.
+pub(super) fn longest_before(
+    region: &Region,
+    bins: &Bins,
+    before: u64,
+) -> Result<Option<(u64, u64)>> {
+    let mut looks = 512;
+    for bin in (0..BIN_COUNT).rev().filter(|bin| is_filled(bins, *bin)) {
+        let mut next = bins.first[bin].get();
+        while let Some(first) = next.checked_sub(1) {
+            let span = region.span(first)?;
+            if span.counts.get() <= before {
+                return Ok(Some((first, Use::of(span, first)?.spans())));
+            }
+            looks -= 1;
+            if looks == 0 {
+                return Ok(None);
+            }
+            next = span.links.get() >> 32;
+        }
+    }
+    Ok(None)
 }
 
 /// Returns all runs that the bins list, in any order: for the integrity walk, which checks links, too.

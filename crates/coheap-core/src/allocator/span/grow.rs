@@ -37,6 +37,7 @@ enum Step {
 /// [`Error::HeapFull`].
 #[cold]
 pub fn make_real(context: &Context, wanted: u64) -> Result<()> {
+    settle_unreal(context, context.index())?;
     let mut is_generous = true;
     loop {
         match next_step(context, wanted, is_generous)? {

@@ -28,13 +28,16 @@
 
 mod bins;
 mod grow;
+mod trim;
 
 pub use grow::{make_real, settle_unreal};
+pub use trim::{trim, trim_if_due};
 
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Bins, SPAN_BYTES, SPAN_TURN, Span};
 use crate::memory::{Chain, Region};
+use crate::os;
 use bins::LINK_WORDS;
 
 /// What a span is used for.
@@ -102,7 +105,7 @@ impl Use {
 /// Words that `claim` saves at most.
 pub const CLAIM_WORDS: usize = 2 * LINK_WORDS + 7;
 /// Words that `release` saves at most.
-pub const RELEASE_WORDS: usize = 3 * LINK_WORDS + 5;
+pub const RELEASE_WORDS: usize = 3 * LINK_WORDS + 6;
 
 /// Returns the span that an offset lies in.
 pub fn index_of(region: &Region, at: u64) -> Result<u64, Corrupt> {
@@ -157,15 +160,17 @@ pub fn claim(change: &mut Change<'_>, first: u64, purpose: Use) -> Result<()> {
     if first == map.frontier.get() {
         change.set(&map.frontier, next);
     } else {
-        let was = Use::of(region.span(first)?, first)?;
+        let row = region.span(first)?;
+        let (was, freed) = (Use::of(row, first)?, row.counts.get());
         let left = was.spans().checked_sub(wanted);
         let left = left.ok_or(Corrupt { what: "length of a free run", at: first })?;
         take_out(change, first, was)?;
         if left > 0 {
             let rest = if is_hole(was) { Use::Hole(left) } else { Use::Free(left) };
-            put_in(change, next, rest)?;
+            put_in(change, next, rest, freed)?;
         }
     }
+    trim::note(region);
     set_ends(change, first, purpose)
 }
 
@@ -180,6 +185,7 @@ fn free(change: &mut Change<'_>, first: u64, usage: Use) -> Result<()> {
     let map = &region.header().spans;
     let is_hole_now = is_hole(usage);
     let (mut from, mut to) = (first, first + usage.spans());
+    let now = os::now_roughly();
     if to > map.frontier.get() {
         return Err(Corrupt { what: "spans beyond the frontier", at: first }.into());
     }
@@ -199,10 +205,11 @@ fn free(change: &mut Change<'_>, first: u64, usage: Use) -> Result<()> {
     }
     if to == map.frontier.get() && !is_hole_now {
         change.set(&map.frontier, from);
+        change.set(&map.lowered, now);
         return Ok(());
     }
     let joined = if is_hole_now { Use::Hole(to - from) } else { Use::Free(to - from) };
-    put_in(change, from, joined)
+    put_in(change, from, joined, now)
 }
 
 fn is_free(usage: Use) -> bool {
@@ -236,14 +243,16 @@ fn take_out(change: &mut Change<'_>, first: u64, usage: Use) -> Result<()> {
     Ok(())
 }
 
-/// Puts a free run or a hole on the lists and counts, with its head and foot.
-fn put_in(change: &mut Change<'_>, first: u64, usage: Use) -> Result<()> {
+/// Puts a free run or a hole on the lists and counts, with its head and foot, and notes when the last part
+/// of it was freed.
+fn put_in(change: &mut Change<'_>, first: u64, usage: Use, freed: u64) -> Result<()> {
     let map = &change.region().header().spans;
     bins::link(change, bins_for(change.region(), usage, first)?, first, usage.spans())?;
     change.set(&map.free, map.free.get().wrapping_add(usage.spans()));
     if is_hole(usage) {
         change.set(&map.holes, map.holes.get().wrapping_add(usage.spans()));
     }
+    change.set(&change.region().span(first)?.counts, freed);
     set_ends(change, first, usage)
 }
 
@@ -290,6 +299,12 @@ pub fn has_foot(region: &Region, first: u64, spans: u64) -> Result<bool, Corrupt
 pub fn used_bytes(region: &Region) -> u64 {
     let map = &region.header().spans;
     map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
+}
+
+/// Bytes of spans that have pages.
+pub fn committed_bytes(region: &Region) -> u64 {
+    let holes = region.header().spans.holes.get();
+    region.committed_spans().saturating_sub(holes).saturating_mul(SPAN_BYTES)
 }
 
 /// Allocates a run and leaves it pending.

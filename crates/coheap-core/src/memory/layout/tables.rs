@@ -17,7 +17,7 @@ pub const BIN_COUNT: usize = 128;
 
 plain! {
     /// The first page: written once, but for the lines that say otherwise.
-    pub struct Header: 2688 {
+    pub struct Header: 2752 {
         /// [`MAGIC`].
         pub magic: Word,
         /// Low half [`FORMAT`], high half [`BYTE_ORDER`].
@@ -81,7 +81,7 @@ plain! {
     }
 
     /// How far the heap has grown.
-    pub struct SpanMap: 64 {
+    pub struct SpanMap: 128 {
         /// Spans whose pages and rows are real.
         pub committed: Word,
         /// Spans from here on were never used.
@@ -92,8 +92,18 @@ plain! {
         pub holes: Word,
         /// Counts how often pages beyond `committed` were given back.
         pub withdrawn: Word,
-        /// To the end of the line.
-        pub spare: [Word; 3],
+        /// When somebody last looked how much is free.
+        pub looked: Word,
+        /// The fewest free spans with pages since `window_began`, plus one.
+        pub window: Word,
+        /// When the window began.
+        pub window_began: Word,
+        /// When pages were last given back.
+        pub trimmed: Word,
+        /// When `frontier` was last lowered.
+        pub lowered: Word,
+        /// To the end of the second line.
+        pub spare: [Word; 6],
     }
 
     /// Numbers for people.
@@ -189,7 +199,7 @@ plain! {
         pub info: Word,
         /// First free block, as an offset. For a run: the next pending run.
         pub free: Word,
-        /// Low half blocks in use, high half blocks ever used.
+        /// Low half blocks in use, high half blocks ever used. For a free run: when its last part was freed.
         pub counts: Word,
         /// Low half previous, high half next in the arena's list, as span numbers plus one.
         pub links: Word,

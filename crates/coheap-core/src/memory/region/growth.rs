@@ -104,6 +104,11 @@ impl Region {
         Ok(())
     }
 
+    /// Returns whether the place of the pages has a limit of its own. A file in no folder has none.
+    pub fn can_run_out(&self) -> bool {
+        self.file.place().is_none_or(|(folder, _)| folder.is_some())
+    }
+
     /// What is known of the place that has no room for more pages.
     pub fn system_full(&self) -> Option<SystemFull> {
         let (folder, free) = self.file.place()?;

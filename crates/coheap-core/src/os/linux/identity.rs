@@ -69,6 +69,33 @@ impl Identity {
         differ(inode, self.pidfd_inode) || self.has_another_start(me)
     }
 
+    /// Returns whether no thread of the process is stopped, or the process is dead. Both must share a pid
+    /// namespace.
+    pub fn runs(&self, me: &Self) -> bool {
+        // Disk sleep passes soon, unless a control group is frozen.
+        let seems_to_run = |look: u32| {
+            if look > 0 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            self.threads_run().unwrap_or(false)
+        };
+        self.is_dead(me) || (0..3).any(seems_to_run)
+    }
+
+    /// Returns whether all threads run or sleep. `None`: that could not be read.
+    fn threads_run(&self) -> Option<bool> {
+        for entry in std::fs::read_dir(format!("/proc/{}/task", self.pid)).ok()? {
+            let path = entry.ok()?.path().join("stat");
+            // A thread that has ended meanwhile is none.
+            let Some(stat) = text_of(path.to_str()?) else { continue };
+            let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
+            if !matches!(state, 'R' | 'S' | 'I' | 'Z' | 'X') {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
     /// Returns whether the process with this id now is known to have begun at another time.
     fn has_another_start(&self, me: &Self) -> bool {
         let is_comparable = self.time_namespace != 0 && self.time_namespace == me.time_namespace;

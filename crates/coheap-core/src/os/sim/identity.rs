@@ -42,6 +42,11 @@ impl Identity {
         machine::is_dead(self.pid)
     }
 
+    /// Returns whether the process runs, or is dead: nobody is stopped here.
+    pub fn runs(&self, _me: &Self) -> bool {
+        true
+    }
+
     /// Returns whether the process still has a mapping of the file with inode number `inode`.
     /// `None`: we may not look.
     pub fn maps_inode(&self, _inode: u64) -> Option<bool> {

@@ -92,6 +92,19 @@ impl Census {
         seen.map(|other| other.pid).filter(|pid| *pid != self.me.pid).collect()
     }
 
+    /// Returns whether every other member is known to run: none is stopped, and none is out of sight.
+    pub fn all_run(&self) -> bool {
+        (0..self.region.real_slots()).all(|index| {
+            let slot = self.region.slot(index);
+            let word = StateWord(slot.state.acquire());
+            if !matches!(word.state(), State::Live | State::Leaving) {
+                return word.state() != State::Unborn;
+            }
+            let other = identity_in(slot);
+            other.pid == self.me.pid || !other.is_foreign_to(&self.me) && other.runs(&self.me)
+        })
+    }
+
     /// Returns the process that has a slot, or had it last.
     pub fn in_slot(&self, slot: u32) -> Incarnation {
         let epoch = StateWord(self.region.slot(slot).state.acquire()).epoch();

@@ -1,0 +1,170 @@
+//! Pages of free spans, given back to the system: at once when somebody asks for it, and by itself when
+//! much has been free for some time.
+//!
+//! Some of what is free becomes *unreal* first, so that nobody takes it, and a hole afterwards. A death
+//! between leaves a hole that may still have some pages.
+//!
+//! Who reads without a turn may look at spans that were freed meanwhile. It sees zeros there, and
+//! repeats, as after any change. But where a file system with a limit has no page left, the look itself
+//! would be a SIGBUS. So in such a place only what was free for half a second is given back, which is
+//! longer than a look takes, and nothing while a member is stopped, perhaps in a look.
+//!
+//! Not here: how holes get pages again (`grow`).
+
+use std::time::Duration;
+
+use super::grow::{end_unreal, settle_unreal};
+use super::{CLAIM_WORDS, Use, bins, claim};
+use crate::error::Result;
+use crate::journal::{Change, Context};
+use crate::memory::Region;
+use crate::memory::layout::{SPAN_BYTES, SPAN_TURN, SpanMap};
+use crate::os;
+
+/// How long spans of a place with a limit are free before they are given back, in nanoseconds.
+const GRACE: u64 = 500_000_000;
+/// Most spans that are given back at a time.
+const PIECE: u64 = 1024;
+/// Shorter free runs are left alone unless somebody asks.
+const SHORT: u64 = 8;
+/// How often somebody looks how much is free, and how long it must have been free, in nanoseconds.
+const LOOK: u64 = 500_000_000;
+const WINDOW: u64 = 2_000_000_000;
+/// How long one that began to give back goes on, in nanoseconds: a large structure is freed in parts.
+const BURST: u64 = 250_000_000;
+/// So many spans may be free without being given back: 16 MiB.
+const SLACK: u64 = (16 << 20) / SPAN_BYTES;
+/// So many are given back at once: 256 MiB.
+const HUGE: u64 = (256 << 20) / SPAN_BYTES;
+
+/// Gives the pages of all free spans back to the system, and returns how many bytes. In a place with a
+/// limit it waits for half a second, if some were freed just now. No turn may be held.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`](crate::Error::Interrupted), [`Error::Corrupt`](crate::Error::Corrupt); what
+/// was given back stays so.
+pub fn trim(context: &Context) -> Result<u64> {
+    let given = give_back(context, 0, 1)?;
+    if free_with_pages(context.region()) == 0 || !context.region().can_run_out() {
+        return Ok(given);
+    }
+    // The rough clock is late by up to ten milliseconds.
+    std::thread::sleep(Duration::from_nanos(GRACE + 20_000_000));
+    Ok(given + give_back(context, 0, 1)?)
+}
+
+/// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second.
+#[inline]
+pub fn trim_if_due(context: &Context) -> Result<()> {
+    let map = &context.region().header().spans;
+    let now = os::now_roughly();
+    let last = map.looked.get();
+    let is_due = now.abs_diff(last) >= LOOK || is_very_much(context.region(), now);
+    if is_due && Region::compare_exchange(&map.looked, last, now).is_ok() {
+        return look(context, now);
+    }
+    Ok(())
+}
+
+#[cold]
+fn look(context: &Context, now: u64) -> Result<()> {
+    let region = context.region();
+    let map = &region.header().spans;
+    let free = free_with_pages(region);
+    let used = map.frontier.get().saturating_sub(map.free.get());
+    let is_over = now.abs_diff(map.window_began.get()) > WINDOW;
+    let least = least_of(map.window.get()).min(free);
+    if is_over {
+        Region::swap(&map.window_began, now);
+        Region::swap(&map.window, 0);
+    }
+    let keep = SLACK.max(used / 4);
+    let goes = match () {
+        () if is_over && least > keep => least - keep,
+        () if is_very_much(region, now) && free > used => free - keep,
+        () => return Ok(()),
+    };
+    if now.abs_diff(map.trimmed.get()) > WINDOW {
+        Region::swap(&map.trimmed, now);
+    }
+    give_back(context, free - goes, SHORT).map(|_| ())
+}
+
+/// Returns whether so much is free that it goes back without delay, unless that was done some moments ago.
+fn is_very_much(region: &Region, now: u64) -> bool {
+    let since_last = now.abs_diff(region.header().spans.trimmed.get());
+    free_with_pages(region) > HUGE && (since_last > WINDOW || since_last < BURST)
+}
+
+/// Notes that spans were taken: a window knows the fewest that were free. The turn is held.
+pub(super) fn note(region: &Region) {
+    let window = &region.header().spans.window;
+    let free = free_with_pages(region);
+    if free < least_of(window.get()) {
+        Region::store(window, free + 1);
+    }
+}
+
+/// Returns the fewest spans that were free in a window, as its word says.
+fn least_of(window: u64) -> u64 {
+    window.checked_sub(1).unwrap_or(u64::MAX)
+}
+
+/// Returns how many spans that nobody uses have pages.
+fn free_with_pages(region: &Region) -> u64 {
+    let SpanMap { frontier, free, holes, .. } = &region.header().spans;
+    let beyond = region.committed_spans().saturating_sub(frontier.get());
+    free.get().saturating_sub(holes.get()).saturating_add(beyond)
+}
+
+/// Gives pages back until only `keep` spans that nobody uses have any, from runs of at least `shortest`
+/// spans.
+fn give_back(context: &Context, keep: u64, shortest: u64) -> Result<u64> {
+    let region = context.region();
+    let mut before = u64::MAX;
+    if region.can_run_out() {
+        before = os::now_roughly().saturating_sub(GRACE);
+        if !context.member().census().all_run() {
+            return Ok(0);
+        }
+    }
+    settle_unreal(context, context.index())?;
+    let mut given = 0;
+    while let Some((first, spans)) = take_piece(context, keep, shortest, before)? {
+        let punched = region.decommit_data(first, spans);
+        end_unreal(context, context.index(), Use::Hole)?;
+        punched?;
+        given += spans * SPAN_BYTES;
+    }
+    Ok(given)
+}
+
+/// Makes some spans that were free `before` a time the context's unreal run: its first span and its
+/// length. `None`: no more are to be given back.
+fn take_piece(
+    context: &Context,
+    keep: u64,
+    shortest: u64,
+    before: u64,
+) -> Result<Option<(u64, u64)>> {
+    let held = context.hold(SPAN_TURN)?;
+    let region = context.region();
+    let header = region.header();
+    let most = free_with_pages(region).saturating_sub(keep).min(PIECE);
+    let frontier = header.spans.frontier.get();
+    let is_old = header.spans.lowered.get() <= before;
+    let beyond = if is_old { region.committed_spans().saturating_sub(frontier) } else { 0 };
+    let beyond = (frontier, beyond);
+    let longest = bins::longest_before(region, &header.free_runs, before)?.unwrap_or((frontier, 0));
+    let (first, spans) = if longest.1 > beyond.1 { longest } else { beyond };
+    let spans = spans.min(most);
+    if spans < shortest {
+        return Ok(None);
+    }
+    let mut change = Change::begin(&held, CLAIM_WORDS + 1)?;
+    claim(&mut change, first, Use::Unreal(spans))?;
+    change.set(&context.control().unreal, first + 1);
+    change.commit();
+    Ok(Some((first, spans)))
+}
