@@ -257,7 +257,7 @@ fn readers_beside_a_trimmer_see_whole_values() {
             Ok(())
         })
         .expect("written");
-        if round % 4 == 0 {
+        if round.is_multiple_of(4) {
             heap.trim().expect("trimmed");
         }
         let ballast = folder.path().join("ballast");

@@ -123,8 +123,12 @@ pub fn settle_unreal(context: &Context, owner: u32) -> Result<()> {
 pub(super) fn end_unreal(context: &Context, owner: u32, becomes: fn(u64) -> Use) -> Result<()> {
     let region = context.region();
     let word = &region.control(owner).unreal;
-    let Some(first) = word.get().checked_sub(1) else { return Ok(()) };
+    if word.get() == 0 {
+        return Ok(());
+    }
     let held = context.hold(SPAN_TURN)?;
+    // Only now: the turn may have been that of one who died in a change of this word.
+    let Some(first) = word.get().checked_sub(1) else { return Ok(()) };
     let Use::Unreal(spans) = Use::of(region.span(first)?, first)? else {
         return Err(Corrupt { what: "unreal run", at: first }.into());
     };

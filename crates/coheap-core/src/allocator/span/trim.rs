@@ -94,7 +94,7 @@ fn look(context: &Context, now: u64) -> Result<()> {
 /// Returns whether so much is free that it goes back without delay, unless that was done some moments ago.
 fn is_very_much(region: &Region, now: u64) -> bool {
     let since_last = now.abs_diff(region.header().spans.trimmed.get());
-    free_with_pages(region) > HUGE && (since_last > WINDOW || since_last < BURST)
+    free_with_pages(region) > HUGE && !(BURST..=WINDOW).contains(&since_last)
 }
 
 /// Notes that spans were taken: a window knows the fewest that were free. The turn is held.

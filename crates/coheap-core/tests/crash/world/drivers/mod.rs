@@ -9,3 +9,4 @@ pub(crate) mod parcel;
 pub(crate) mod transaction;
 pub(crate) mod room;
 pub(crate) mod membership;
+pub(crate) mod pages;
