@@ -57,7 +57,8 @@ impl Camera {
     /// Copies what is in use. Nobody may write meanwhile.
     pub(crate) fn take(&self, region: &Region) -> Picture {
         let real = real(region);
-        let frontier = region.header().spans.frontier.get();
+        // A change that lowers the frontier may be half done: then it rises again.
+        let spans = region.committed_spans();
         let mut parts = vec![0..SLOT_TURNS_START, SLOT_TURNS_END..FIXED_END];
         parts.extend(rows([0; 4], real));
         let used = (0..CHUNK_COUNT).filter(|chunk| region.chunk_owner(*chunk).get() != 0);
@@ -65,8 +66,8 @@ impl Camera {
             used.map(|chunk| CHUNKS + u64::from(chunk) * CHUNK_BYTES)
                 .map(|at| at..at + CHUNK_BYTES),
         );
-        parts.push(SPAN_TABLE..SPAN_TABLE + frontier * size_of::<Span>() as u64);
-        parts.push(region.data_start()..region.data_start() + frontier * SPAN_BYTES);
+        parts.push(SPAN_TABLE..SPAN_TABLE + spans * size_of::<Span>() as u64);
+        parts.push(region.data_start()..region.data_start() + spans * SPAN_BYTES);
         let album = Album::new(parts.iter().map(|part| part.end - part.start).sum::<u64>());
         let picture = Picture { album, parts, real };
         for (inside, part) in picture.places() {
