@@ -46,18 +46,20 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
     let max = spans * SPAN_BYTES;
     let first = FIRST_SPANS.min(spans);
     file.set_len(layout::data_start(spans))?;
-    let place = file.place().map(|(folder, free)| Box::new(SystemFull { folder, free }));
-    let full = |error| match error {
+    let full = |error, file: &HeapFile| match error {
         // A system without room counts as a heap without room.
         Error::Os { call: "fallocate", .. } => {
-            Error::HeapFull { wanted: FIXED_END, used: 0, max, system: place.clone() }
+            let place = file.place().map(|(folder, free)| Box::new(SystemFull { folder, free }));
+            Error::HeapFull { wanted: FIXED_END, used: 0, max, system: place }
         }
         other => other,
     };
-    file.commit(0, layout::SLOT_TURNS_START).map_err(full)?;
-    file.commit(layout::SLOT_TURNS_END, FIXED_END - layout::SLOT_TURNS_END).map_err(full)?;
+    let tables = [0..layout::SLOT_TURNS_START, layout::SLOT_TURNS_END..FIXED_END];
+    for part in tables {
+        file.commit(part.start, part.end - part.start).map_err(|error| full(error, &file))?;
+    }
     let region = Region::open(file, spans)?;
-    region.commit_spans(0, first).map_err(full)?;
+    region.commit_spans(0, first).map_err(|error| full(error, region.file()))?;
     let header = region.header();
     let boot = os::boot_id();
     let values = [

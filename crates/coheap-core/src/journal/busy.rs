@@ -42,9 +42,18 @@ impl Context {
         }
     }
 
+    /// Goes on with an operation that needed a turn: waits for it and runs the operation again.
+    ///
+    /// # Errors
+    ///
+    /// As [`retried`](Self::retried).
     #[cold]
     #[inline(never)]
-    fn run_again<T>(&self, mut turn: u32, operation: &mut dyn FnMut() -> Result<T>) -> Result<T> {
+    pub(crate) fn run_again<T>(
+        &self,
+        mut turn: u32,
+        operation: &mut dyn FnMut() -> Result<T>,
+    ) -> Result<T> {
         for round in 1u32.. {
             if self.holds_any() {
                 break;

@@ -75,20 +75,42 @@ pub(crate) fn or_after_sweep<T>(
     context: &Context,
     mut operation: impl FnMut() -> Result<T>,
 ) -> Result<T> {
-    match context.retried(&mut operation) {
-        Err(Error::Empty | Error::Full) if sweep_if_due(context)? => context.retried(operation),
+    match operation() {
+        // First, in an arm of its own: the space of an error is not copied then.
+        Ok(done) => Ok(done),
+        Err(error) => after_sweep(context, error, &mut operation),
+    }
+}
+
+/// Runs an operation again that ended with `error`, as far as that helps.
+#[cold]
+#[inline(never)]
+fn after_sweep<T>(
+    context: &Context,
+    error: Error,
+    operation: &mut dyn FnMut() -> Result<T>,
+) -> Result<T> {
+    let error = match error {
+        Error::Busy { turn } => match context.run_again(turn, operation) {
+            Err(error) => error,
+            done => return done,
+        },
+        error => error,
+    };
+    match error {
+        Error::Empty | Error::Full if sweep_if_due(context)? => context.retried(operation),
         // No waiter polls for room, and the estates of the dead may be the only room there is.
-        Err(Error::HeapFull { .. }) => {
+        Error::HeapFull { .. } => {
             sweep(context)?;
             husk::dismantle_abandoned(context)?;
-            match context.retried(&mut operation) {
+            match context.retried(&mut *operation) {
                 Err(Error::HeapFull { .. }) if kinds::room::make_room(context)? => {
                     context.retried(operation)
                 }
                 other => other,
             }
         }
-        other => other,
+        other => Err(other),
     }
 }
 
