@@ -22,5 +22,7 @@ pub mod span;
 
 pub(crate) use headers::headers;
 pub(crate) use pending::is_pending;
-pub use pending::{GIVE_WORDS, TAKE_WORDS, Taken, ensure, ensure_all, give, reclaim, take, tidy};
+pub use pending::{
+    GIVE_WORDS, TAKE_WORDS, Taken, drain_all, ensure, ensure_all, give, reclaim, take, tidy,
+};
 pub use size_class::{CLASS_COUNT, HEADER_CLASS, Room};

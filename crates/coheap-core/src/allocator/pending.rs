@@ -219,10 +219,16 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     }
 }
 
-/// Returns all pending blocks of the caller, and of rows without an owner, and the spans that are
-/// empty then.
+/// Returns all pending blocks of the caller, and of rows without an owner, and all empty spans.
 #[cold]
 pub fn reclaim(context: &Context) -> Result<()> {
+    drain_all(context)?;
+    arena::release_empty(context).map(|_| ())
+}
+
+/// Returns all pending blocks of the caller, and of rows without an owner.
+#[cold]
+pub fn drain_all(context: &Context) -> Result<()> {
     let region = context.region();
     for index in 0..region.real_rows() {
         if index == context.index() {
@@ -234,7 +240,7 @@ pub fn reclaim(context: &Context) -> Result<()> {
         }
     }
     context.kept.pending.clear();
-    arena::release_empty(context).map(|_| ())
+    Ok(())
 }
 
 fn drain_row(context: &Context, index: u32) -> Result<()> {

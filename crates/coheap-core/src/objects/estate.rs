@@ -151,7 +151,7 @@ pub fn leave(context: &Context, until: u64) -> Result<()> {
         context.member().note_settled();
     }
     context.done_until(until, || sweep(context).map(|_| ()))?;
-    context.done_until(until, || allocator::reclaim(context))?;
+    context.done_until(until, || allocator::drain_all(context))?;
     Ok(())
 }
 

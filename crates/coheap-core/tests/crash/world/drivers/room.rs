@@ -44,9 +44,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         allocator::tidy(context)
     })
     .prepared(hoard),
-    Operation::new(&["pending::reclaim"], "all", ALL, NOTHING, |_, context| {
-        allocator::reclaim(context)
-    })
+    Operation::new(
+        &["pending::reclaim", "pending::drain_all"],
+        "all",
+        ALL,
+        NOTHING,
+        |_, context| allocator::reclaim(context),
+    )
     .prepared(hoard),
     Operation::new(&["arena::drain", "span::drain_runs"], "own", ALL, NOTHING, |_, context| {
         arena::drain(context, context.index(), 3, 90, 10)?;
