@@ -60,7 +60,9 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Bell { signal, mail }
         TagLine { tags, link }
         ParkingCell { state, owner, object, generation, ticket, info, tag_at, passed }
-        Control { pending, runs, husks, built, freed, spare, chunks }
+        Control {
+            pending, runs, dropped, husks, built, freed, spare, hazards, spare_hazards, chunks
+        }
         SavedWord { at, old }
         Span { info, free, counts, links }
         Object {

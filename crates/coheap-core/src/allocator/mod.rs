@@ -15,6 +15,7 @@
 //! Not here: what the bytes are for.
 
 pub mod arena;
+pub mod buffer;
 pub mod pending;
 pub mod size_class;
 pub mod span;

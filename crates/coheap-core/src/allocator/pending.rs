@@ -10,8 +10,8 @@
 //!   handed out again within the same change.
 
 use crate::allocator::arena::{self, link_of};
+use crate::allocator::buffer;
 use crate::allocator::size_class::{CLASS_COUNT, Room, batch};
-use crate::allocator::span;
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::sync::row;
@@ -95,7 +95,7 @@ fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
             }
             Ok(())
         }
-        Room::Run(spans) => (0..count).try_for_each(|_| span::ensure_run(context, spans)),
+        Room::Run(spans) => buffer::ensure_runs(context, spans, count),
     }
 }
 
@@ -116,7 +116,7 @@ fn chain_length(context: &Context, class: u8, most: u32) -> Result<u32> {
 pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
     match room {
         Room::Class(class) => take_block(change, class, false),
-        Room::Run(spans) => span::take_run(change, spans),
+        Room::Run(spans) => buffer::take_run(change, spans),
     }
 }
 
@@ -138,7 +138,7 @@ impl Taken {
     pub fn take(&mut self, change: &mut Change<'_>, room: Room) -> Result<u64> {
         let class = match room {
             Room::Class(class) => class,
-            Room::Run(spans) => return span::take_run(change, spans),
+            Room::Run(spans) => return buffer::take_run(change, spans),
         };
         let is_saved = self.saved >> class & 1 == 1;
         self.saved |= 1 << class;
@@ -170,7 +170,7 @@ fn take_block(change: &mut Change<'_>, class: u8, is_head_saved: bool) -> Result
 pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     let class = match room {
         Room::Class(class) => class,
-        Room::Run(_) => return span::give_run(change, block),
+        Room::Run(_) => return buffer::give_run(change, block),
     };
     let context = change.context();
     let head = &context.control().pending[usize::from(class)];
@@ -200,7 +200,7 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     let counts = &context.kept.pending;
     counts.set_untidy(false);
     let done = context.waiting_until(0, |context| {
-        span::drain_runs(context, context.index())?;
+        buffer::tidy(context)?;
         for class in 0..CLASS_COUNT as u8 {
             let count = counts.of(class);
             if count > most(class) {
@@ -237,7 +237,7 @@ pub fn reclaim(context: &Context) -> Result<()> {
 }
 
 fn drain_row(context: &Context, index: u32) -> Result<()> {
-    span::drain_runs(context, index)?;
+    buffer::drain_runs(context, index)?;
     for class in 0..CLASS_COUNT as u8 {
         arena::drain(context, index, class, u32::MAX, 0)?;
     }

@@ -20,9 +20,9 @@
 //! - **Span.3** `committed` spans are real; it grows and never shrinks.
 
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context, Held};
+use crate::journal::{Change, Held};
+use crate::memory::Region;
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN, Span};
-use crate::memory::{Chain, Region};
 
 /// What a span is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,63 +210,4 @@ fn grow(held: &Held<'_>, needed: u64) -> Result<()> {
 pub fn used_bytes(region: &Region) -> u64 {
     let map = &region.header().spans;
     map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
-}
-
-/// Allocates a run and leaves it pending.
-pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
-    let held = context.hold(SPAN_TURN)?;
-    let first = find(&held, u64::from(spans))?;
-    let region = context.region();
-    let control = context.control();
-    context.kept.pending.set_untidy(true);
-    let mut change = Change::begin(&held, CLAIM_WORDS + 2)?;
-    claim(&mut change, first, Use::Run(u64::from(spans)))?;
-    change.set(&region.span(first)?.free, control.runs.get());
-    change.set(&control.runs, first + 1);
-    change.commit();
-    Ok(())
-}
-
-/// Takes a pending run of exactly `spans` spans off its chain.
-pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
-    let region = change.region();
-    let mut link = &change.context().control().runs;
-    let mut chain = Chain::new("pending runs");
-    while let Some(index) = link.get().checked_sub(1) {
-        chain.step(link.get())?;
-        let span = region.span(index)?;
-        if Use::of(span, index)? == Use::Run(u64::from(spans)) {
-            change.set(link, span.free.get());
-            return Ok(start_of(region, index));
-        }
-        link = &span.free;
-    }
-    Err(Corrupt { what: "pending runs", at: u64::from(spans) }.into())
-}
-
-/// Makes a run pending when the change commits.
-pub fn give_run(change: &mut Change<'_>, at: u64) -> Result<()> {
-    let region = change.region();
-    let index = index_of(region, at)?;
-    change.context().kept.pending.set_untidy(true);
-    change.chain(&change.context().control().runs, &region.span(index)?.free, index + 1);
-    Ok(())
-}
-
-/// Returns the pending runs of row `owner` to the span map, each in a change of its own.
-pub fn drain_runs(context: &Context, owner: u32) -> Result<()> {
-    let region = context.region();
-    let head = &region.control(owner).runs;
-    while let Some(index) = head.get().checked_sub(1) {
-        let held = context.hold(SPAN_TURN)?;
-        let span = region.span(index)?;
-        let Use::Run(spans) = Use::of(span, index)? else {
-            return Err(Corrupt { what: "pending run", at: index }.into());
-        };
-        let mut change = Change::begin(&held, RELEASE_WORDS + 1)?;
-        change.set(head, span.free.get());
-        release(&mut change, index, spans)?;
-        change.commit();
-    }
-    Ok(())
 }

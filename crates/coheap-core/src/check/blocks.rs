@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::broken;
 use crate::allocator::arena::{Counts, link_of};
+use crate::allocator::buffer;
 use crate::allocator::size_class::{HEADER_CLASS, blocks_per_span, size_of_class};
 use crate::allocator::span::{self, Use};
 use crate::allocator::{CLASS_COUNT, Room};
@@ -115,14 +116,33 @@ impl Blocks {
                 block = link_of(region, class, block)?.get();
             }
         }
-        let mut run = control.runs.get();
-        while let Some(first) = run.checked_sub(1) {
-            let span = region.span(first)?;
-            let spans = Use::of(span, first)?.spans();
+        let mut previous = 0;
+        buffer::each_pending(region, index, |first, span, _| {
+            if span.links.get() & 0xffff_ffff != previous {
+                return Err(broken("list of pending runs", first));
+            }
+            previous = first + 1;
+            count += self.claim_pieces(region, first)?;
+            Ok(true)
+        })?;
+        let mut dropped = control.dropped.get();
+        while let Some(first) = dropped.checked_sub(1) {
+            count += self.claim_pieces(region, first)?;
+            dropped = region.span(first)?.free.get();
+        }
+        Ok(count)
+    }
+
+    /// Claims a run and its further pieces, and returns how many there are.
+    fn claim_pieces(&mut self, region: &Region, first: u64) -> Result<u64> {
+        let (mut next, mut count) = (Some(first), 0);
+        while let Some(index) = next {
+            let span = region.span(index)?;
+            let spans = Use::of(span, index)?.spans();
             let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
-            self.claim(span::start_of(region, first), room)?;
+            self.claim(span::start_of(region, index), room)?;
+            next = buffer::next_piece(span);
             count += 1;
-            run = span.free.get();
         }
         Ok(count)
     }

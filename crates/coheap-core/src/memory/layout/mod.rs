@@ -39,7 +39,7 @@ pub use tables::*;
 /// First word of every heap: "coheap" and a byte that text tools change.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coheap\x8f\n");
 /// Number of the format.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// Stored beside the format: reads differently on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0a0b_0c0d;
 
