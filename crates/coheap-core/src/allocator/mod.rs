@@ -21,5 +21,7 @@ pub mod size_class;
 pub mod span;
 
 pub(crate) use pending::is_pending;
-pub use pending::{GIVE_WORDS, TAKE_WORDS, Taken, ensure, ensure_all, give, reclaim, take, tidy};
-pub use size_class::{CLASS_COUNT, HEADER_CLASS, Room};
+pub use pending::{
+    GIVE_WORDS, TAKE_WORDS, Taken, build, ensure, ensure_all, give, reclaim, take, tidy,
+};
+pub use size_class::{CLASS_COUNT, HEADER_CLASS, LONGEST_BLOCK, Room};

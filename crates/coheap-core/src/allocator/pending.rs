@@ -51,15 +51,8 @@ pub(crate) fn is_pending(context: &Context, room: Room) -> bool {
 /// As [`ensure`].
 pub fn ensure_all(context: &Context, rooms: &mut [Room]) -> Result<()> {
     rooms.sort_unstable();
-    match try_ensure_all(context, rooms) {
-        // The caller's own pending blocks are returned, too, so all of them are allocated once
-        // more.
-        Err(Error::HeapFull { .. }) => {
-            reclaim(context)?;
-            try_ensure_all(context, rooms)
-        }
-        other => other,
-    }
+    // The caller's own pending blocks are returned, too, so all of them are allocated once more.
+    or_after_reclaim(context, || try_ensure_all(context, rooms))
 }
 
 fn try_ensure_all(context: &Context, rooms: &[Room]) -> Result<()> {
@@ -70,10 +63,24 @@ fn try_ensure_all(context: &Context, rooms: &[Room]) -> Result<()> {
 
 #[cold]
 fn ensure_slowly(context: &Context, room: Room, count: u32) -> Result<()> {
-    match try_ensure(context, room, count) {
+    or_after_reclaim(context, || try_ensure(context, room, count))
+}
+
+/// Builds a buffer with these bytes, and returns its offset. No turn is held.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`], also for more bytes than the heap can ever have; nothing was built.
+pub fn build(context: &Context, bytes: &[u8]) -> Result<u64> {
+    or_after_reclaim(context, || buffer::build(context, bytes))
+}
+
+/// Runs a step that needs room, and runs it again after all pending blocks were returned.
+fn or_after_reclaim<T>(context: &Context, mut step: impl FnMut() -> Result<T>) -> Result<T> {
+    match step() {
         Err(Error::HeapFull { .. }) => {
             reclaim(context)?;
-            try_ensure(context, room, count)
+            step()
         }
         other => other,
     }

@@ -43,7 +43,7 @@ impl Blocks {
                     lowest = lowest.min(index);
                 }
                 Use::Run(spans) => {
-                    let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
+                    let room = Room::of_spans(spans);
                     blocks.unclaimed.insert(span::start_of(region, index), room);
                 }
                 Use::Blocks { class, arena } => {
@@ -139,7 +139,7 @@ impl Blocks {
         while let Some(index) = next {
             let span = region.span(index)?;
             let spans = Use::of(span, index)?.spans();
-            let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
+            let room = Room::of_spans(spans);
             self.claim(span::start_of(region, index), room)?;
             next = buffer::next_piece(span);
             count += 1;

@@ -1,14 +1,16 @@
 //! Giving up runs that are not needed: dropped ones, and pending ones.
 //!
-//! What always holds: no turn is held when it begins, and what it does is done in small changes. A
-//! death between two of them leaves every run on its list.
+//! What always holds: what it does is done in small changes; a death between two of them leaves every
+//! run on its list. A dropped run that somebody may still read stays where it is.
 
+use super::build::is_built;
 use super::{LIST_WORDS, list, next_piece, replace, run_at, unlist};
 use crate::allocator::span::{self, RELEASE_WORDS};
 use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, SPAN_TURN, Span};
 use crate::memory::{Chain, Region, Word};
+use crate::sync::hazard;
 
 /// The longest run that is kept for reuse.
 const KEPT_RUN: u64 = 16;
@@ -26,7 +28,7 @@ pub fn tidy(context: &Context) -> Result<()> {
         if spans <= KEPT_RUN && kept + spans <= most && next_piece(span).is_none() {
             keep(context, link, index, span)?;
             kept += spans;
-            return Ok(true);
+            return Ok(());
         }
         release_dropped(context, link, index, span)
     })
@@ -40,20 +42,26 @@ pub fn drain_runs(context: &Context, owner: u32) -> Result<()> {
     })
 }
 
-/// Calls `give_up` with each dropped run and the word that leads to it. It returns whether the run was
-/// given up; then the word leads to the next one, or to the next piece.
+/// Calls `give_up` with each dropped run that nobody reads and with the word that leads to it, which
+/// leads to the next one afterwards, or to the next piece.
 fn each_dropped<'a>(
     region: &'a Region,
     owner: u32,
-    mut give_up: impl FnMut(&'a Word, u64, &'a Span, u64) -> Result<bool>,
+    mut give_up: impl FnMut(&'a Word, u64, &'a Span, u64) -> Result<()>,
 ) -> Result<()> {
     let mut link = &region.control(owner).dropped;
+    if link.get() == 0 {
+        return Ok(());
+    }
+    let named = hazard::Named::of_all(region);
     let mut chain = Chain::new("dropped runs");
     while let Some(index) = link.get().checked_sub(1) {
         chain.step(link.get())?;
         let (span, spans) = run_at(region, index)?;
-        if !give_up(link, index, span, spans)? {
+        if named.contains(span::start_of(region, index)) {
             link = &span.free;
+        } else {
+            give_up(link, index, span, spans)?;
         }
     }
     Ok(())
@@ -70,7 +78,7 @@ fn keep(context: &Context, link: &Word, index: u64, span: &Span) -> Result<()> {
 }
 
 /// Returns a piece of a dropped run to the span map. The next piece takes its place on the list.
-fn release_dropped(context: &Context, link: &Word, index: u64, span: &Span) -> Result<bool> {
+fn release_dropped(context: &Context, link: &Word, index: u64, span: &Span) -> Result<()> {
     let region = context.region();
     let (_, spans) = run_at(region, index)?;
     let held = context.hold(SPAN_TURN)?;
@@ -84,7 +92,7 @@ fn release_dropped(context: &Context, link: &Word, index: u64, span: &Span) -> R
     }
     span::release(&mut change, index, spans)?;
     change.commit();
-    Ok(true)
+    Ok(())
 }
 
 /// Returns pending runs of row `owner` to the span map, but those that are kept for reuse: `most`
@@ -98,6 +106,9 @@ fn release_pending(context: &Context, owner: u32, most: u64) -> Result<u64> {
         chain.step(next)?;
         let (span, spans) = run_at(region, index)?;
         next = span.links.get() >> 32;
+        if owner == context.index() && is_built(context, index) {
+            continue;
+        }
         if spans <= KEPT_RUN && kept + spans <= most && next_piece(span).is_none() {
             kept += spans;
             continue;

@@ -29,7 +29,7 @@ use crate::kind::Kind;
 use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
 use crate::objects::birth::{self, Ended};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Long};
 use crate::objects::header::Handle;
 use crate::objects::husk;
 use crate::objects::kinds::{AnyObject, Recipe, Typed};
@@ -67,6 +67,8 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS + allocator::GIVE_WOR
 pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     birth::refuse_inside(context)?;
     let own = context.member().slot();
+    let mut long = Long::new(context);
+    context.retried(|| long.build(recipe.value()))?;
     birth::ensure(context, recipe, Some(RECORD))?;
     let held = context.hold(SLOT_TURNS + own)?;
     let mut change = Change::begin(&held, birth::MAKE_WORDS + LINK_WORDS)?;
