@@ -66,13 +66,17 @@ fn ensure_slowly(context: &Context, room: Room, count: u32) -> Result<()> {
     or_after_reclaim(context, || try_ensure(context, room, count))
 }
 
-/// Builds a buffer with these bytes, and returns its offset. No turn is held.
+/// Builds a buffer with these bytes, and returns its offset. No turn is held. If no free run is long
+/// enough it has several pieces; the first one holds at least `head` bytes.
 ///
 /// # Errors
 ///
 /// [`Error::HeapFull`], also for more bytes than the heap can ever have; nothing was built.
-pub fn build(context: &Context, bytes: &[u8]) -> Result<u64> {
-    or_after_reclaim(context, || buffer::build(context, bytes))
+pub fn build(context: &Context, bytes: &[u8], head: usize) -> Result<u64> {
+    match or_after_reclaim(context, || buffer::build(context, bytes)) {
+        Err(Error::HeapFull { .. }) => buffer::gather(context, bytes, head),
+        other => other,
+    }
 }
 
 /// Runs a step that needs room, and runs it again after all pending blocks were returned.

@@ -3,11 +3,14 @@
 //! What always holds: a run that is being built, or was built and is not part of an object yet, is
 //! pending, and this thread takes it for nothing else. After a death it is a pending run as any other.
 
-use super::{allocate_run, each_piece, find_spare, run_at, unlist};
-use crate::allocator::span;
+use super::most::find_most;
+use super::tidy::drain_runs;
+use super::{LIST_WORDS, allocate_run, each_piece, find_spare, list, run_at, unlist};
+use crate::allocator::span::{self, CLAIM_WORDS, Use};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
-use crate::memory::layout::SPAN_BYTES;
+use crate::memory::Region;
+use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
 
 /// Builds a buffer with these bytes in one piece, and returns its offset. No turn is held.
 ///
@@ -15,20 +18,96 @@ use crate::memory::layout::SPAN_BYTES;
 ///
 /// [`Error::HeapFull`], also for more bytes than the heap can ever have; nothing was built.
 pub fn build(context: &Context, bytes: &[u8]) -> Result<u64> {
-    let region = context.region();
-    let spans = (bytes.len() as u64).div_ceil(SPAN_BYTES);
-    if spans > region.span_limit() {
-        return Err(Error::HeapFull {
-            wanted: spans * SPAN_BYTES,
-            used: span::used_bytes(region),
-            max: region.span_limit() * SPAN_BYTES,
-        });
-    }
-    let spans = spans as u32;
+    let spans = check_length(context, bytes)? as u32;
     let index = match find_spare(context, spans)? {
         Some((index, _)) => index,
         None => allocate_run(context, spans)?,
     };
+    fill(context, index, bytes)
+}
+
+/// As [`build`], in as many pieces as it takes. The first one holds at least `head` bytes.
+///
+/// # Errors
+///
+/// As [`build`]; nothing is left of it.
+#[cold]
+pub fn gather(context: &Context, bytes: &[u8], head: usize) -> Result<u64> {
+    let region = context.region();
+    let spans = check_length(context, bytes)?;
+    let map = &region.header().spans;
+    let free = map.free.get() + region.span_limit().saturating_sub(map.frontier.get());
+    if free < spans {
+        return Err(full(region, spans));
+    }
+    let mut pieces = Pieces { context, first: None, last: 0, spans: 0 };
+    while pieces.spans < spans {
+        let (_, found) = pieces.add(spans - pieces.spans).or_else(|error| {
+            drain_runs(context, context.index())?;
+            Err(if matches!(error, Error::HeapFull { .. }) { full(region, spans) } else { error })
+        })?;
+        if pieces.spans == found && found * SPAN_BYTES < head as u64 {
+            drain_runs(context, context.index())?;
+            return Err(full(region, spans));
+        }
+    }
+    fill(context, pieces.first.unwrap_or(pieces.last), bytes)
+}
+
+/// The pieces of a buffer that are there, as one pending run.
+struct Pieces<'a> {
+    context: &'a Context,
+    first: Option<u64>,
+    last: u64,
+    spans: u64,
+}
+
+impl Pieces<'_> {
+    /// Adds a piece of at most `wanted` spans, and returns its first span and its length.
+    fn add(&mut self, wanted: u64) -> Result<(u64, u64)> {
+        let region = self.context.region();
+        let held = self.context.hold(SPAN_TURN)?;
+        // Growing comes first, and at once: what is refused leaves the file as long as it was.
+        let missing = wanted.saturating_sub(region.header().spans.free.get());
+        let (index, spans) = match missing {
+            0 => find_most(&held, wanted)?,
+            _ => (span::find(&held, missing)?, missing),
+        };
+        self.context.kept.pending.set_untidy(true);
+        let mut change = Change::begin(&held, CLAIM_WORDS + LIST_WORDS + 1)?;
+        span::claim(&mut change, index, Use::Run(spans))?;
+        let span = region.span(index)?;
+        change.set(&span.counts, 1);
+        match self.first {
+            Some(_) => change.set(&region.span(self.last)?.counts, 1 | (index + 1) << 32),
+            None => list(&mut change, index, span)?,
+        }
+        change.commit();
+        self.first = self.first.or(Some(index));
+        self.last = index;
+        self.spans += spans;
+        Ok((index, spans))
+    }
+}
+
+/// Returns how many spans a buffer with these bytes needs.
+fn check_length(context: &Context, bytes: &[u8]) -> Result<u64> {
+    let spans = (bytes.len() as u64).div_ceil(SPAN_BYTES);
+    let limit = context.region().span_limit();
+    if spans > limit { Err(full(context.region(), spans)) } else { Ok(spans) }
+}
+
+fn full(region: &Region, spans: u64) -> Error {
+    Error::HeapFull {
+        wanted: spans * SPAN_BYTES,
+        used: span::used_bytes(region),
+        max: region.span_limit() * SPAN_BYTES,
+    }
+}
+
+/// Fills a pending run with these bytes, and returns its offset.
+fn fill(context: &Context, index: u64, bytes: &[u8]) -> Result<u64> {
+    let region = context.region();
     let at = span::start_of(region, index);
     let mut rest = bytes;
     each_piece(region, at, bytes.len() as u64, |at, len| {
@@ -45,9 +124,4 @@ pub fn take_built(change: &mut Change<'_>, at: u64) -> Result<()> {
     let region = change.region();
     let (span, _) = run_at(region, span::index_of(region, at)?)?;
     unlist(change, change.context().index(), span)
-}
-
-/// Returns whether a pending run is one that this thread has built something in.
-pub(super) fn is_built(context: &Context, index: u64) -> bool {
-    context.kept.built.contains(span::start_of(context.region(), index))
 }

@@ -17,10 +17,11 @@
 //! Not here: which spans are free (`span`).
 
 mod build;
+mod most;
 mod reading;
 mod tidy;
 
-pub use build::{build, take_built};
+pub use build::{build, gather, take_built};
 pub use reading::Reading;
 pub use tidy::{drain_runs, tidy};
 
@@ -66,7 +67,12 @@ fn allocate_run(context: &Context, spans: u32) -> Result<u64> {
 
 /// Returns whether a pending run has exactly `spans` spans, and nothing was built in it.
 fn is_spare(context: &Context, index: u64, span: &Span, found: u64, spans: u32) -> bool {
-    found == u64::from(spans) && next_piece(span).is_none() && !build::is_built(context, index)
+    found == u64::from(spans) && next_piece(span).is_none() && !is_built(context, index)
+}
+
+/// Returns whether a pending run is one that this thread has built something in.
+fn is_built(context: &Context, index: u64) -> bool {
+    context.kept.built.contains(span::start_of(context.region(), index))
 }
 
 /// Returns a pending run of exactly `spans` spans in which nothing was built.

@@ -3,8 +3,7 @@
 //! What always holds: what it does is done in small changes; a death between two of them leaves every
 //! run on its list. A dropped run that somebody may still read stays where it is.
 
-use super::build::is_built;
-use super::{LIST_WORDS, list, next_piece, replace, run_at, unlist};
+use super::{LIST_WORDS, is_built, list, next_piece, replace, run_at, unlist};
 use crate::allocator::span::{self, RELEASE_WORDS};
 use crate::error::Result;
 use crate::journal::{Change, Context};

@@ -12,7 +12,7 @@ pub enum Step<'a, T> {
     /// Nothing: this is the answer.
     Done(T),
     /// To compare this long value.
-    Compare(Cell, Late<'a>),
+    Compare(Cell, Box<Late<'a>>),
     /// To build the new value, which is long and will be needed.
     Build,
 }
@@ -21,7 +21,7 @@ pub enum Step<'a, T> {
 pub struct Expected<'a, 'v> {
     bytes: &'v [u8],
     inline: Option<Cell>,
-    compared: Option<(Cell, Late<'a>, bool)>,
+    compared: Option<(Cell, Box<Late<'a>>, bool)>,
 }
 
 impl<'a, 'v> Expected<'a, 'v> {
@@ -47,7 +47,7 @@ impl<'a, 'v> Expected<'a, 'v> {
     }
 
     /// Compares a long value. No turn is held.
-    pub fn compare(&mut self, cell: Cell, late: Late<'a>) -> Result<()> {
+    pub fn compare(&mut self, cell: Cell, late: Box<Late<'a>>) -> Result<()> {
         let is_equal = late.is(self.bytes)?;
         self.compared = Some((cell, late, is_equal));
         Ok(())

@@ -72,7 +72,7 @@ impl<'a> Long<'a> {
             return Ok(());
         }
         if packed_at(self.context, bytes)?.is_none() {
-            let at = allocator::build(self.context, bytes)?;
+            let at = allocator::build(self.context, bytes, 0)?;
             self.context.kept.built.add(bytes, at);
         }
         self.built = *number;
@@ -99,6 +99,10 @@ pub(super) fn take(change: &mut Change<'_>, bytes: &[u8]) -> Result<u64> {
     Ok(at)
 }
 
+/// A long value that is to be copied, if there is one. Boxed: a short value has none, and pays for no
+/// more than a word.
+pub type Later<'a> = Option<Box<Late<'a>>>;
+
 /// A long value whose cell was found, and that is to be copied.
 #[derive(Debug)]
 pub struct Late<'a> {
@@ -112,27 +116,27 @@ impl Cell {
     /// to [`finish`]. The caller holds the turn of the cell until then, or looks between the two
     /// whether the cell is still the same.
     #[inline]
-    pub fn begin<'a>(self, context: &'a Context, out: &mut Vec<u8>) -> Result<Option<Late<'a>>> {
-        match self.late(context)? {
-            None => self.read(context.region(), out).map(|()| None),
-            late => {
+    pub fn begin<'a>(self, context: &'a Context, out: &mut Vec<u8>) -> Result<Later<'a>> {
+        match self.block() {
+            Some((len, at)) if len > LONGEST_BLOCK as u64 => {
                 out.clear();
-                Ok(late)
+                self.name(context, len, at)
             }
+            _ => self.read_short(context.region(), out).map(|()| None),
         }
     }
 
     /// Names a long value.
     #[inline]
-    pub fn late(self, context: &Context) -> Result<Option<Late<'_>>> {
+    pub fn late(self, context: &Context) -> Result<Later<'_>> {
         match self.block() {
-            Some((len, at)) if len > LONGEST_BLOCK as u64 => self.name(context, len, at).map(Some),
+            Some((len, at)) if len > LONGEST_BLOCK as u64 => self.name(context, len, at),
             _ => Ok(None),
         }
     }
 
     #[cold]
-    fn name(self, context: &Context, len: u64, at: u64) -> Result<Late<'_>> {
+    fn name(self, context: &Context, len: u64, at: u64) -> Result<Later<'_>> {
         // Torn or damaged, it is an error, and not a failure after the value was taken out.
         buffer::check_pieces(context.region(), at, len)?;
         let reading = buffer::Reading::begin(context, at, len);
@@ -140,7 +144,7 @@ impl Cell {
             true => Some(context.region().at::<Word>(at)?.get()),
             false => None,
         };
-        Ok(Late { reading, first })
+        Ok(Some(Box::new(Late { reading, first })))
     }
 }
 
@@ -168,7 +172,7 @@ impl Late<'_> {
 
 /// Copies the long value that was named, if one was.
 #[inline(always)]
-pub fn finish(late: Option<Late<'_>>, out: &mut Vec<u8>) -> Result<()> {
+pub fn finish(late: Later<'_>, out: &mut Vec<u8>) -> Result<()> {
     match late {
         Some(late) => late.append_to(out),
         None => Ok(()),

@@ -18,7 +18,7 @@ mod compare;
 mod long;
 
 pub use compare::{Expected, Step};
-pub use long::{Late, Long, finish, has_room, is_long, make_room};
+pub use long::{Late, Later, Long, finish, has_room, is_long, make_room};
 
 use crate::allocator::{self, Room, buffer};
 use crate::error::{Corrupt, Error, Result};
@@ -151,11 +151,23 @@ impl Cell {
     /// Appends the value's bytes to `out`.
     #[inline]
     pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
+        match self.block() {
+            Some((len @ LONG.., at)) => buffer::append_to(region, at, len, out),
+            _ => self.append_short(region, out),
+        }
+    }
+
+    /// As [`read`](Self::read), for a value that is not long.
+    #[inline]
+    fn read_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        self.append_short(region, out)
+    }
+
+    #[inline]
+    fn append_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         if let Some((len, at)) = self.block() {
-            return match len {
-                LONG.. => buffer::append_to(region, at, len, out),
-                _ => region.append_to(at, len as usize, out),
-            };
+            return region.append_to(at, len as usize, out);
         }
         let len = (self.0 & 0xff) as usize;
         if len > INLINE {

@@ -117,7 +117,7 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Resul
     bytes.extend_from_slice(value);
     let buffer = match len {
         ..=LONGEST_BLOCK => None,
-        _ => Some(allocator::build(context, &bytes)?),
+        _ => Some(allocator::build(context, &bytes, HEAD_BYTES + count * REFERENCE_BYTES)?),
     };
     let at = {
         let held = context.hold(own_arena_turn(context))?;

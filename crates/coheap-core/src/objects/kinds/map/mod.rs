@@ -420,7 +420,7 @@ fn is_as_expected<'a>(
     };
     let cell = Cell::load(&found.entry.value);
     let late = cell.late(context)?;
-    Ok(match (expected.is(context.region(), cell, late.as_ref())?, late) {
+    Ok(match (expected.is(context.region(), cell, late.as_deref())?, late) {
         (None, Some(late)) => Step::Compare(cell, late),
         (is_equal, _) => Step::Done(is_equal == Some(true)),
     })

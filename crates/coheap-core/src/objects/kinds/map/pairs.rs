@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::reserve_private;
-use crate::objects::cell::{Cell, Late};
+use crate::objects::cell::{Cell, Later};
 
 /// A key and its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
@@ -21,8 +21,8 @@ pub struct Pairs {
 /// An entry whose key or value is long, and is to be copied.
 pub(super) struct LongEntry<'a> {
     number: usize,
-    key: Option<Late<'a>>,
-    value: Option<Late<'a>>,
+    key: Later<'a>,
+    value: Later<'a>,
 }
 
 impl Pairs {
@@ -142,7 +142,7 @@ impl Pairs {
 
     #[cold]
     fn fill_in_some(&mut self, long: &[LongEntry<'_>]) -> Result<()> {
-        let more = |late: &Option<Late<'_>>| late.as_ref().map_or(0, Late::bytes) as usize;
+        let more = |late: &Later<'_>| late.as_ref().map_or(0, |late| late.bytes()) as usize;
         let all: usize = long.iter().map(|entry| more(&entry.key) + more(&entry.value)).sum();
         let mut filled = Self::default();
         reserve_private(&mut filled.bytes, self.bytes.len() + all)

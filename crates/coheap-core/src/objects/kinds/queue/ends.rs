@@ -9,7 +9,7 @@ use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Region;
 use crate::memory::layout::{CellWords, QueueBody, QueueSegment, SPAN_BYTES};
-use crate::objects::cell::{self, Cell, Late};
+use crate::objects::cell::{self, Cell, Later};
 
 /// The smallest and the largest number of places of a segment; the largest segment is one span.
 const LEAST: u64 = 30;
@@ -210,7 +210,7 @@ pub(super) fn take<'a>(
     body: &QueueBody,
     cell: Cell,
     out: &mut Vec<u8>,
-) -> Result<Option<Late<'a>>> {
+) -> Result<Later<'a>> {
     if take_short(held.context().region(), body, out)? {
         return Ok(None);
     }

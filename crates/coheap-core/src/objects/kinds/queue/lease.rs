@@ -14,7 +14,7 @@ use crate::objects::{estate, husk, ledger};
 use crate::sync::parking::Reason;
 
 use super::records;
-use super::{Failed, Lease, Queue, ends, next};
+use super::{Failed, Lease, Queue, next};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
 use crate::objects::wait::ring;
 
@@ -46,21 +46,23 @@ impl Queue {
         let own = context.member().slot();
         // On a full heap, the queue's own reserve allows one lease at a time.
         let ensured = allocator::ensure(context, RECORD, 1);
-        let (held, body, tail) = loop {
+        let (held, body, cell) = loop {
             let (held, body, tail) = self.hold_head_for_item(context, Some(SLOT_TURNS + own))?;
-            let next = next(&held, body, tail)?.unwrap_or(Cell::NOTHING);
-            if cell::has_room(next, out) {
-                break (held, body, tail);
+            let Some(cell) = next(&held, body, tail)? else {
+                return Err(self.nothing(context, held, tail));
+            };
+            if cell::has_room(cell, out) {
+                break (held, body, cell);
             }
             drop(held);
-            cell::make_room(context, next, out)?;
+            cell::make_room(context, cell, out)?;
         };
         let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
         let late;
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
             let record = records::first_returned(region, body)?;
-            late = Cell::load(&record.cell).begin(context, out)?;
+            late = cell.begin(context, out)?;
             let attempt = (Record::attempts(record.state.get()) as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
@@ -70,14 +72,10 @@ impl Queue {
             change.commit();
             Lease { record: at, serial, attempt }
         } else {
-            if body.head.get() == tail.moved {
-                return Err(self.nothing(context, held, tail));
-            }
             match ensured {
                 Err(Error::HeapFull { .. }) if body.reserve.get() != 0 => {}
                 other => other?,
             }
-            let cell = ends::first(&held, body)?;
             late = cell.begin(context, out)?;
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             let at = husk::take_or_reserve(&mut change, &body.reserve)?;

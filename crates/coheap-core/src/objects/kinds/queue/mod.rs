@@ -457,6 +457,7 @@ impl Queue {
 
 /// Returns the cell of the item that is taken next, if there is one. The head's turn is held, and the
 /// tail was read as `tail`.
+#[inline]
 fn next(held: &Held<'_>, body: &QueueBody, tail: Far) -> Result<Option<Cell>> {
     if body.returned.get() != 0 {
         let record = records::first_returned(held.context().region(), body)?;

@@ -9,7 +9,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record};
-use crate::objects::cell::{self, Cell, Late};
+use crate::objects::cell::{self, Cell, Later};
 use crate::objects::ledger::record::{MOVE_WORDS, RECORD, ReturnReason};
 
 /// Takes the first returned item.
@@ -17,7 +17,7 @@ pub(super) fn take_returned<'a>(
     held: &Held<'a>,
     body: &QueueBody,
     out: &mut Vec<u8>,
-) -> Result<Option<Late<'a>>> {
+) -> Result<Later<'a>> {
     let region = held.context().region();
     let at = body.returned.get();
     let record = first_returned(region, body)?;

@@ -16,7 +16,7 @@ use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{CellWords, MutexRoot, Object};
-use crate::objects::cell::{self, Cell, Expected, Late, Long, Step};
+use crate::objects::cell::{self, Cell, Expected, Later, Long, Step};
 use crate::objects::header::Handle;
 use crate::sync::turn;
 
@@ -77,7 +77,7 @@ impl Value {
     }
 
     #[inline]
-    fn begin<'a>(&self, context: &'a Context, out: &mut Vec<u8>) -> Result<Option<Late<'a>>> {
+    fn begin<'a>(&self, context: &'a Context, out: &mut Vec<u8>) -> Result<Later<'a>> {
         Cell::load(cell_words(self.handle.object(context.region())?)).begin(context, out)
     }
 
@@ -87,6 +87,19 @@ impl Value {
     ///
     /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn set(&self, context: &Context, bytes: &[u8]) -> Result<()> {
+        if cell::is_long(bytes) {
+            return self.set_long(context, bytes);
+        }
+        let stored = context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            let words = cell_words(object);
+            store(&held, words, Cell::load(words), bytes)
+        })?;
+        tidy(context, stored)
+    }
+
+    #[cold]
+    fn set_long(&self, context: &Context, bytes: &[u8]) -> Result<()> {
         let mut long = Long::new(context);
         let stored = context.retried(|| {
             long.build([bytes])?;
@@ -126,7 +139,7 @@ impl Value {
                 let words = cell_words(object);
                 let cell = Cell::load(words);
                 let late = cell.late(context)?;
-                Ok(match (old.is(region, cell, late.as_ref())?, late) {
+                Ok(match (old.is(region, cell, late.as_deref())?, late) {
                     (Some(true), _) if long.lacks(bytes) => Step::Build,
                     (Some(true), _) => Step::Done(Some(store(&held, words, cell, bytes)?)),
                     (None, Some(late)) => Step::Compare(cell, late),
