@@ -128,7 +128,7 @@ impl Cell {
 
     /// Names a long value.
     #[inline]
-    pub fn late(self, context: &Context) -> Result<Later<'_>> {
+    pub(crate) fn late(self, context: &Context) -> Result<Later<'_>> {
         match self.block() {
             Some((len, at)) if len > LONGEST_BLOCK as u64 => self.name(context, len, at),
             _ => Ok(None),

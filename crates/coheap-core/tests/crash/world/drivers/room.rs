@@ -48,7 +48,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         allocator::reclaim(context)
     })
     .prepared(hoard),
-    Operation::new(&["arena::drain", "buffer::drain_runs"], "own", ALL, NOTHING, |_, context| {
+    Operation::new(&["arena::drain", "tidy::drain_runs"], "own", ALL, NOTHING, |_, context| {
         arena::drain(context, context.index(), 3, 90, 10)?;
         buffer::drain_runs(context, context.index())
     })
