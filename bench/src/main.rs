@@ -10,7 +10,7 @@ mod process;
 mod report;
 mod workloads;
 
-use figures::{crowd, handover, idle, memory, scale};
+use figures::{crowd, handover, idle, long, memory, scale};
 use process::Board;
 use report::Report;
 use workloads::{Bench, lock, map, mixed, queue, transaction};
@@ -31,6 +31,7 @@ const PARTS: &[Part] = &[
     ("crowd-lock", crowd::lock),
     ("crowd-writer", crowd::writer),
     ("idle", idle::run),
+    ("long", long::run),
     ("memory", memory::run),
     ("scale", scale::run),
     #[cfg(feature = "journal-share")]

@@ -110,9 +110,8 @@ fn add_in_a_transaction(heap: &Heap, map: &Map) {
 /// A single writer beside transactions.
 pub fn writer(bench: &mut Bench<'_>) {
     let heap = ours::heap();
-    let map: Map = heap
-        .with(|context| Directory.get_or_create(context, "map", &MapRecipe))
-        .expect("a map");
+    let map: Map =
+        heap.with(|context| Directory.get_or_create(context, "map", &MapRecipe)).expect("a map");
     let children: Vec<Child> = (0..3)
         .map(|_| {
             Child::fork(|| {

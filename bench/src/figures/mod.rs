@@ -8,6 +8,7 @@ pub mod handover;
 pub mod idle;
 #[cfg(feature = "journal-share")]
 pub mod journal;
+pub mod long;
 pub mod memory;
 pub mod scale;
 

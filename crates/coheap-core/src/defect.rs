@@ -123,6 +123,8 @@ mistakes! {
     BequeathUnseen,
     /// A temporary heap that only the dead kept is found again.
     KeepTemporaryOfDead,
+    /// A run is used again although somebody reads it.
+    ReuseWhatIsRead,
 }
 
 /// Returns whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or

@@ -63,7 +63,9 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         Bell { signal, mail }
         TagLine { tags, link }
         ParkingCell { state, owner, object, generation, ticket, info, tag_at, passed }
-        Control { pending, runs, husks, built, freed, unreal, spare, chunks }
+        Control {
+            pending, runs, dropped, husks, built, freed, unreal, spare, hazards, spare_hazards, chunks
+        }
         SavedWord { at, old }
         Span { info, free, counts, links }
         Object {

@@ -15,6 +15,7 @@
 //! Not here: what the bytes are for.
 
 pub mod arena;
+pub mod buffer;
 mod headers;
 pub mod pending;
 pub mod size_class;
@@ -23,6 +24,6 @@ pub mod span;
 pub(crate) use headers::headers;
 pub(crate) use pending::is_pending;
 pub use pending::{
-    GIVE_WORDS, TAKE_WORDS, Taken, drain_all, ensure, ensure_all, give, reclaim, take, tidy,
+    GIVE_WORDS, TAKE_WORDS, Taken, build, drain_all, ensure, ensure_all, give, reclaim, take, tidy,
 };
-pub use size_class::{CLASS_COUNT, HEADER_CLASS, Room};
+pub use size_class::{CLASS_COUNT, HEADER_CLASS, LONGEST_BLOCK, Room};

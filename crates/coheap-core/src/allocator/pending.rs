@@ -11,7 +11,7 @@
 
 use crate::allocator::arena::{self, link_of};
 use crate::allocator::size_class::{CLASS_COUNT, Room, batch};
-use crate::allocator::span;
+use crate::allocator::{buffer, span};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::sync::row;
@@ -51,15 +51,8 @@ pub(crate) fn is_pending(context: &Context, room: Room) -> bool {
 /// As [`ensure`].
 pub fn ensure_all(context: &Context, rooms: &mut [Room]) -> Result<()> {
     rooms.sort_unstable();
-    match try_ensure_all(context, rooms) {
-        // The caller's own pending blocks are returned, too, so all of them are allocated once
-        // more.
-        Err(Error::HeapFull { .. }) => {
-            reclaim(context)?;
-            try_ensure_all(context, rooms)
-        }
-        other => other,
-    }
+    // The caller's own pending blocks are returned, too, so all of them are allocated once more.
+    or_after_reclaim(context, || try_ensure_all(context, rooms))
 }
 
 fn try_ensure_all(context: &Context, rooms: &[Room]) -> Result<()> {
@@ -70,10 +63,28 @@ fn try_ensure_all(context: &Context, rooms: &[Room]) -> Result<()> {
 
 #[cold]
 fn ensure_slowly(context: &Context, room: Room, count: u32) -> Result<()> {
-    match try_ensure(context, room, count) {
+    or_after_reclaim(context, || try_ensure(context, room, count))
+}
+
+/// Builds a buffer with these bytes, and returns its offset. No turn is held. If no free run is long
+/// enough it has several pieces; the first one holds at least `head` bytes.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`], also for more bytes than the heap can ever have; nothing was built.
+pub fn build(context: &Context, bytes: &[u8], head: usize) -> Result<u64> {
+    match or_after_reclaim(context, || buffer::build(context, bytes)) {
+        Err(Error::HeapFull { .. }) => buffer::gather(context, bytes, head),
+        other => other,
+    }
+}
+
+/// Runs a step that needs room, and runs it again after all pending blocks were returned.
+fn or_after_reclaim<T>(context: &Context, mut step: impl FnMut() -> Result<T>) -> Result<T> {
+    match step() {
         Err(Error::HeapFull { .. }) => {
             reclaim(context)?;
-            try_ensure(context, room, count)
+            step()
         }
         other => other,
     }
@@ -95,7 +106,7 @@ fn try_ensure(context: &Context, room: Room, count: u32) -> Result<()> {
             }
             Ok(())
         }
-        Room::Run(spans) => (0..count).try_for_each(|_| span::ensure_run(context, spans)),
+        Room::Run(spans) => buffer::ensure_runs(context, spans, count),
     }
 }
 
@@ -116,7 +127,7 @@ fn chain_length(context: &Context, class: u8, most: u32) -> Result<u32> {
 pub fn take(change: &mut Change<'_>, room: Room) -> Result<u64> {
     match room {
         Room::Class(class) => take_block(change, class, false),
-        Room::Run(spans) => span::take_run(change, spans),
+        Room::Run(spans) => buffer::take_run(change, spans),
     }
 }
 
@@ -138,7 +149,7 @@ impl Taken {
     pub fn take(&mut self, change: &mut Change<'_>, room: Room) -> Result<u64> {
         let class = match room {
             Room::Class(class) => class,
-            Room::Run(spans) => return span::take_run(change, spans),
+            Room::Run(spans) => return buffer::take_run(change, spans),
         };
         let is_saved = self.saved >> class & 1 == 1;
         self.saved |= 1 << class;
@@ -170,7 +181,7 @@ fn take_block(change: &mut Change<'_>, class: u8, is_head_saved: bool) -> Result
 pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     let class = match room {
         Room::Class(class) => class,
-        Room::Run(_) => return span::give_run(change, block),
+        Room::Run(_) => return buffer::give_run(change, block),
     };
     let context = change.context();
     let head = &context.control().pending[usize::from(class)];
@@ -200,7 +211,7 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     let counts = &context.kept.pending;
     counts.set_untidy(false);
     let done = context.waiting_until(0, |context| {
-        span::drain_runs(context, context.index())?;
+        buffer::tidy(context)?;
         for class in 0..CLASS_COUNT as u8 {
             let count = counts.of(class);
             if count > most(class) {
@@ -245,7 +256,7 @@ pub fn drain_all(context: &Context) -> Result<()> {
 
 fn drain_row(context: &Context, index: u32) -> Result<()> {
     span::settle_unreal(context, index)?;
-    span::drain_runs(context, index)?;
+    buffer::drain_runs(context, index)?;
     for class in 0..CLASS_COUNT as u8 {
         arena::drain(context, index, class, u32::MAX, 0)?;
     }

@@ -16,7 +16,7 @@ pub const CLASS_COUNT: usize = SIZES.len();
 /// The class of object headers.
 pub const HEADER_CLASS: u8 = CLASS_COUNT as u8 - 1;
 /// Largest size that is cut from a span.
-const LARGEST: usize = 8192;
+pub const LONGEST_BLOCK: usize = 8192;
 /// Classes of sizes up to 1024, by sixteenths, rounded up.
 const SMALL: [u8; 65] = small_table();
 
@@ -50,15 +50,19 @@ impl Room {
         if bytes <= 1024 {
             return Self::Class(SMALL[bytes.div_ceil(16)]);
         }
-        if bytes > LARGEST {
-            let spans = (bytes as u64).div_ceil(SPAN_BYTES);
-            return Self::Run(if spans < u32::MAX as u64 { spans as u32 } else { u32::MAX });
+        if bytes > LONGEST_BLOCK {
+            return Self::of_spans((bytes as u64).div_ceil(SPAN_BYTES));
         }
         let mut class = SMALL[64];
         while (SIZES[class as usize] as usize) < bytes {
             class += 1;
         }
         Self::Class(class)
+    }
+
+    /// Returns the room of a run of this many spans.
+    pub const fn of_spans(spans: u64) -> Self {
+        Self::Run(if spans < u32::MAX as u64 { spans as u32 } else { u32::MAX })
     }
 
     /// Returns the number of bytes that fit.
@@ -73,7 +77,7 @@ impl Room {
 /// Bytes of a block. Unknown classes (a damaged heap) count as the largest.
 #[inline]
 pub fn size_of_class(class: u8) -> u64 {
-    u64::from(*SIZES.get(usize::from(class)).unwrap_or(&(LARGEST as u16)))
+    u64::from(*SIZES.get(usize::from(class)).unwrap_or(&(LONGEST_BLOCK as u16)))
 }
 
 /// Blocks that a span is cut into.
@@ -100,12 +104,12 @@ mod tests {
 
     #[test]
     fn a_class_is_the_smallest_that_holds_the_size() {
-        for bytes in 0..=LARGEST {
+        for bytes in 0..=LONGEST_BLOCK {
             let Room::Class(class) = Room::of(bytes) else { panic!("{bytes} has no class") };
             assert!(size_of_class(class) as usize >= bytes);
             assert!(class == 0 || (size_of_class(class - 1) as usize) < bytes);
         }
-        assert_eq!(Room::of(LARGEST + 1), Room::Run(1));
+        assert_eq!(Room::of(LONGEST_BLOCK + 1), Room::Run(1));
         assert_eq!(Room::of(3 * SPAN_BYTES as usize), Room::Run(3));
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use super::broken;
 use super::free::Free;
 use crate::allocator::arena::{Counts, link_of};
+use crate::allocator::buffer;
 use crate::allocator::size_class::{HEADER_CLASS, blocks_per_span, size_of_class};
 use crate::allocator::span::{self, Use};
 use crate::allocator::{CLASS_COUNT, Room};
@@ -43,7 +44,7 @@ impl Blocks {
                 Use::Free(_) | Use::Hole(_) => free.survey(index, usage)?,
                 Use::Unreal(_) => blocks.unreal.push(index),
                 Use::Run(spans) => {
-                    let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
+                    let room = Room::of_spans(spans);
                     blocks.unclaimed.insert(span::start_of(region, index), room);
                 }
                 Use::Blocks { class, arena } => {
@@ -124,14 +125,33 @@ impl Blocks {
             let named = self.unreal.iter().position(|index| *index == first);
             self.unreal.swap_remove(named.ok_or(broken("unreal run", first))?);
         }
-        let mut run = control.runs.get();
-        while let Some(first) = run.checked_sub(1) {
-            let span = region.span(first)?;
-            let spans = Use::of(span, first)?.spans();
-            let room = Room::Run(u32::try_from(spans).unwrap_or(u32::MAX));
-            self.claim(span::start_of(region, first), room)?;
+        let mut previous = 0;
+        buffer::each_pending(region, index, |first, span, _| {
+            if span.links.get() & 0xffff_ffff != previous {
+                return Err(broken("list of pending runs", first));
+            }
+            previous = first + 1;
+            count += self.claim_pieces(region, first)?;
+            Ok(true)
+        })?;
+        let mut dropped = control.dropped.get();
+        while let Some(first) = dropped.checked_sub(1) {
+            count += self.claim_pieces(region, first)?;
+            dropped = region.span(first)?.free.get();
+        }
+        Ok(count)
+    }
+
+    /// Claims a run and its further pieces, and returns how many there are.
+    fn claim_pieces(&mut self, region: &Region, first: u64) -> Result<u64> {
+        let (mut next, mut count) = (Some(first), 0);
+        while let Some(index) = next {
+            let span = region.span(index)?;
+            let spans = Use::of(span, index)?.spans();
+            let room = Room::of_spans(spans);
+            self.claim(span::start_of(region, index), room)?;
+            next = buffer::next_piece(span);
             count += 1;
-            run = span.free.get();
         }
         Ok(count)
     }

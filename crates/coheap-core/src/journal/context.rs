@@ -69,6 +69,8 @@ impl Context {
         let (me, index) = me.and_then(|me| Some((me, me.row()?))).ok_or(full)?;
         let signature = u64::from(member.pid()) | u64::from(os::thread_id()) << 32;
         Region::publish(&region.context(index).signature, signature);
+        let kept = Kept::default();
+        kept.pending.set_untidy(region.control(index).dropped.get() != 0);
         Ok(Self {
             region: Arc::clone(member.census().region()),
             generation: member.generation(),
@@ -81,7 +83,7 @@ impl Context {
             highest: Cell::new(0),
             chained: Cell::default(),
             is_changing: Cell::new(false),
-            kept: Kept::default(),
+            kept,
         })
     }
 

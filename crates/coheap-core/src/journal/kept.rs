@@ -10,7 +10,7 @@
 //!
 //! Not here: shared state, such as pending chains and the age of a transaction (`layout`).
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use crate::error::{Error, Result};
 use crate::memory::layout::CLASS_ROWS;
@@ -21,6 +21,10 @@ use crate::sync::wait::{InLine, Interrupted};
 pub(crate) struct Kept {
     /// The allocator's.
     pub(crate) pending: PendingCounts,
+    /// `allocator::buffer`'s: what was built and not stored yet.
+    pub(crate) built: Built,
+    /// `allocator::buffer`'s: the names in the row that are in use.
+    pub(crate) names: OwnNames,
     /// `objects::ledger::parcel`'s.
     pub(crate) parcels: OwnParcels,
     /// The ledger's.
@@ -99,6 +103,74 @@ impl PendingCounts {
     #[inline(always)]
     pub(crate) fn set_untidy(&self, is_untidy: bool) {
         self.is_untidy.set(is_untidy);
+    }
+}
+
+/// The long values that this thread has built for the operation that is running. The caller lends
+/// their bytes for all of it, so where they lie says which they are.
+#[derive(Default)]
+pub(crate) struct Built(RefCell<Vec<(*const u8, usize, u64)>>);
+
+impl Built {
+    /// Notes that a value was built in the run at this offset.
+    pub(crate) fn add(&self, bytes: &[u8], at: u64) {
+        self.0.borrow_mut().push((bytes.as_ptr(), bytes.len(), at));
+    }
+
+    /// Takes the run in which a value was built.
+    pub(crate) fn take(&self, bytes: &[u8]) -> Option<u64> {
+        let mut all = self.0.borrow_mut();
+        let is_it = |(start, len, _): &(*const u8, usize, u64)| {
+            *start == bytes.as_ptr() && *len == bytes.len()
+        };
+        let number = all.iter().position(is_it)?;
+        Some(all.remove(number).2)
+    }
+
+    /// Returns whether a value was built in the run at this offset.
+    pub(crate) fn contains(&self, at: u64) -> bool {
+        self.0.borrow().iter().any(|(_, _, built)| *built == at)
+    }
+
+    /// Forgets all of them, and returns whether there were any.
+    pub(crate) fn clear(&self) -> bool {
+        let mut all = self.0.borrow_mut();
+        let were_there = !all.is_empty();
+        all.clear();
+        were_there
+    }
+}
+
+/// Which names in the thread's row are in use.
+#[derive(Default)]
+pub(crate) struct OwnNames {
+    /// A bit for each.
+    single: Cell<u32>,
+    /// How often the last one is.
+    last: Cell<u32>,
+}
+
+impl OwnNames {
+    /// Takes one below `last` that is free, or `last`, which may be taken many times.
+    pub(crate) fn take(&self, last: usize) -> usize {
+        let single = self.single.get();
+        let free = single.trailing_ones() as usize;
+        if free < last {
+            self.single.set(single | 1 << free);
+            return free;
+        }
+        self.last.set(self.last.get() + 1);
+        last
+    }
+
+    /// Gives one back, and returns whether it is free then.
+    pub(crate) fn give(&self, name: usize, last: usize) -> bool {
+        if name < last {
+            self.single.set(self.single.get() & !(1 << name));
+            return true;
+        }
+        self.last.set(self.last.get() - 1);
+        self.last.get() == 0
     }
 }
 

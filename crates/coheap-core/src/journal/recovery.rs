@@ -30,7 +30,7 @@ use crate::sync::life::{LOW_EPOCH, Standing, State, StateWord};
 use crate::sync::parking::table::remains;
 use crate::sync::parking::{Who, bell};
 use crate::sync::row::{self, RowWord};
-use crate::sync::{Census, Incarnation, Owner, tickers, turn};
+use crate::sync::{Census, Incarnation, Owner, hazard, tickers, turn};
 
 /// How long others wait for a recovery that is under way, in nanoseconds.
 const LONGEST_RECOVERY: u64 = 1_000_000_000;
@@ -137,6 +137,7 @@ fn put_in_order(region: &Region, victim: Incarnation) -> Result<()> {
             if row.age.get() != 0 {
                 Region::add(&region.header().tally.abandoned, 1);
             }
+            hazard::clear_all(region, index);
             Region::store(&row.chunks, 0);
             Region::store(&row.sleeps_on, 0);
             Region::store(&row.waits_for, 0);

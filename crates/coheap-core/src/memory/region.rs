@@ -14,6 +14,7 @@
 //! Not here: which process may write when (`sync`), and how a half-done write is undone
 //! (`journal`).
 
+mod bytes;
 #[cfg_attr(
     not(feature = "floors"),
     allow(dead_code, reason = "notifications are for kinds that come next")
@@ -22,13 +23,12 @@ mod growth;
 mod parking;
 
 use super::atomic::{AtomicU64, Ordering, compiler_fence};
-use super::copies::reserve_private;
 use super::layout::{
     self, Arena, CHUNK_BYTES, CHUNK_OWNERS, CONTEXT_COUNT, ContextRow, Control, Header,
     JOURNAL_BYTES, SPAN_BYTES, SavedWord, Slot, Span, Turn,
 };
 use super::plain::Plain;
-use super::word::{Signal, Word, word_of};
+use super::word::{Signal, Word};
 use crate::error::{Corrupt, Error, Result};
 use crate::os::{self, FileId, HeapFile, Mapping, failpoint};
 
@@ -302,46 +302,6 @@ impl Region {
     #[inline(always)]
     pub fn offset_of<T: Plain>(&self, thing: &T) -> u64 {
         (std::ptr::from_ref(thing) as usize - self.mapping.base().as_ptr() as usize) as u64
-    }
-
-    /// Adds `len` bytes from `at` to `out`, copied word by word.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Corrupt`]; [`Error::NoMemory`] when `out` cannot grow; nothing was copied.
-    #[inline]
-    pub fn append_to(&self, at: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
-        // The range is checked before memory is asked for: a torn length costs nothing.
-        let words = self.words(at, len.div_ceil(8))?;
-        reserve_private(out, size_of_val(words))?;
-        let start = out.len();
-        let first = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
-        for (number, word) in words.iter().enumerate() {
-            // SAFETY: room for all of `words` was reserved.
-            let target = unsafe { first.add(number * 8) };
-            // SAFETY: eight bytes of the reserved room, which nobody else refers to.
-            unsafe { target.cast::<[u8; 8]>().write(word.get().to_le_bytes()) };
-        }
-        // SAFETY: the words that were written behind `start` hold at least `len` bytes.
-        unsafe { out.set_len(start + len) };
-        Ok(())
-    }
-
-    /// Copies bytes to `at`, where nobody else can look yet; the last word is filled with zeros.
-    pub fn copy_in(&self, at: u64, bytes: &[u8]) -> Result<(), Corrupt> {
-        let words = self.words(at, bytes.len().div_ceil(8))?;
-        for (chunk, word) in bytes.chunks(8).zip(words) {
-            Self::build(word, word_of(chunk));
-        }
-        Ok(())
-    }
-
-    /// Returns whether `at..at + bytes.len()` holds exactly `bytes` followed by zeros to a full
-    /// word.
-    #[inline]
-    pub fn equals(&self, at: u64, bytes: &[u8]) -> Result<bool, Corrupt> {
-        let words = self.words(at, bytes.len().div_ceil(8))?;
-        Ok(bytes.chunks(8).zip(words).all(|(chunk, word)| word_of(chunk) == word.get()))
     }
 
     /// Door one: stores a word.

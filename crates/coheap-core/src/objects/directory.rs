@@ -13,7 +13,7 @@ use crate::kind::Kind;
 use crate::memory::Region;
 use crate::memory::layout::{DIRECTORY_TURN, DirectoryValue, Object};
 use crate::objects::birth;
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Long};
 use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::husk;
@@ -45,7 +45,16 @@ impl Directory {
         check_name(name)?;
         let region = context.region();
         let key = Key::new(region, name.as_bytes())?;
+        if recipe.value().is_some_and(cell::is_long) {
+            // A long value is not built in vain.
+            match self.get(context, name) {
+                Err(Error::NoSuchName) => birth::refuse_inside(context)?,
+                other => return other,
+            }
+        }
+        let mut long = Long::new(context);
         let object = estate::or_after_sweep(context, || {
+            long.build(recipe.value())?;
             let held = context.hold(DIRECTORY_TURN)?;
             let directory = &region.header().directory;
             if let Some(found) = Table::new(region, directory).find(&key)? {

@@ -82,6 +82,12 @@ pub(crate) trait Overlaid {
     /// Adds the turns that the commit must hold. Adds none if there is nothing to apply.
     fn turns(&self, context: &Context, turns: &mut Turns);
 
+    /// Calls `build` with each long value that the commit may store; at each call they are the same
+    /// ones.
+    fn build_long(&self, _: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
+
     /// Looks everything up, finds every error, and adds the resources that `apply` needs. The turns
     /// are held.
     fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()>;

@@ -6,11 +6,11 @@
 //! What always holds: nothing that is read is trusted. The walk of a damaged heap ends, with an
 //! error.
 
-use crate::allocator::Room;
+use crate::allocator::{LONGEST_BLOCK, Room, buffer};
 use crate::error::{Corrupt, Error, Result};
 use crate::memory::Region;
 use crate::memory::Word;
-use crate::memory::layout::{Object, Record};
+use crate::memory::layout::{Object, Record, SPAN_BYTES};
 use crate::objects::cell::Cell;
 use crate::objects::ledger::record::RECORD;
 use crate::objects::parcel::{self, Target};
@@ -42,8 +42,7 @@ pub(crate) fn cell(walk: &mut dyn Walk, region: &Region, cell: Cell) -> Result<(
         return parcel(walk, region, cell.1);
     }
     if let Some((len, at)) = cell.block() {
-        region.words(at, (len as usize).div_ceil(8))?;
-        return walk.claim(at, Room::of(len as usize));
+        return bytes(walk, region, at, len);
     }
     if cell.is_nothing() || cell.len() > 15 {
         return Err(broken("cell", cell.0));
@@ -53,9 +52,20 @@ pub(crate) fn cell(walk: &mut dyn Walk, region: &Region, cell: Cell) -> Result<(
 
 /// Walks a parcel. The objects that it refers to are walked later.
 pub(crate) fn parcel(walk: &mut dyn Walk, region: &Region, at: u64) -> Result<()> {
-    let (room, targets) = parcel::counted(region, at)?;
+    let (len, targets) = parcel::counted(region, at)?;
     targets.into_iter().for_each(|target| walk.refer(target));
-    walk.claim(at, room)
+    bytes(walk, region, at, len)
+}
+
+/// Walks the block of a value, or the pieces of a buffer.
+fn bytes(walk: &mut dyn Walk, region: &Region, at: u64, len: u64) -> Result<()> {
+    if len <= LONGEST_BLOCK as u64 {
+        region.words(at, (len as usize).div_ceil(8))?;
+        return walk.claim(at, Room::of(len as usize));
+    }
+    buffer::each_piece(region, at, len, |at, part| {
+        walk.claim(at, Room::of_spans(part.div_ceil(SPAN_BYTES))).map(|()| true)
+    })
 }
 
 /// Walks a list of records with their values, and returns their number and the last one.

@@ -21,6 +21,7 @@ macro_rules! paranoid {
 
 pub mod deadlock;
 mod due;
+pub mod hazard;
 pub mod holder;
 pub mod life;
 pub mod owner;

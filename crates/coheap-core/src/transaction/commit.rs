@@ -1,7 +1,7 @@
 //! The end of a transaction: everything is prepared, then one change applies it.
 //!
 //! ```text
-//! take all turns -> validate -> make room (changes that keep state) -> ONE change -> release
+//! build long values -> take all turns -> validate -> make room (changes that keep state) -> ONE change -> release
 //! ```
 //!
 //! What always holds: every error comes before the first store of the one change.
@@ -12,6 +12,7 @@ use super::touched::TouchedObjects;
 use crate::allocator;
 use crate::error::Result;
 use crate::journal::{Change, Context};
+use crate::objects::cell::Long;
 use crate::objects::estate;
 use crate::objects::ledger::record::check_membership;
 use crate::objects::overlay::{Needs, Turns, Wakes};
@@ -24,7 +25,10 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
     if turns.is_empty() {
         return Ok(());
     }
+    let mut long = Long::new(context);
     let wakes = estate::or_after_sweep(context, || {
+        let overlays = || touched.overlays();
+        long.build_with(|build| overlays().try_for_each(|overlay| overlay.build_long(build)))?;
         let held = context.hold_all(&turns)?;
         // Once this process has left, its locks and promises may belong to others: asked with the
         // turns held, for these are taken and settled under them.

@@ -9,7 +9,9 @@
 //! A hole is claimed first: it is *unreal*, and named by the context, until it has its pages or is a
 //! hole again. A death leaves it as a hole.
 
-use super::{CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, used_bytes};
+use super::{
+    CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, free_with_pages, used_bytes,
+};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
@@ -30,17 +32,38 @@ enum Step {
 }
 
 /// Gives pages to spans until `wanted` of them are free in a row, if the heap can have them. Others
-/// may take them first. No turn may be held.
+/// may take them first. The turn of the span map may not be held.
 ///
 /// # Errors
 ///
 /// [`Error::HeapFull`].
 #[cold]
 pub fn make_real(context: &Context, wanted: u64) -> Result<()> {
+    give_pages(context, wanted, in_a_row)
+}
+
+/// As [`make_real`], wherever they lie.
+///
+/// # Errors
+///
+/// [`Error::HeapFull`].
+#[cold]
+pub fn make_real_together(context: &Context, wanted: u64) -> Result<()> {
+    give_pages(context, wanted, together)
+}
+
+/// Says with the span map's turn what gives pages next, so that `wanted` spans are free; the last
+/// argument is whether more may get some ahead.
+type Next = fn(&Held<'_>, u64, bool) -> Result<Step>;
+
+fn give_pages(context: &Context, wanted: u64, next: Next) -> Result<()> {
     settle_unreal(context, context.index())?;
     let mut is_generous = true;
     loop {
-        match next_step(context, wanted, is_generous)? {
+        let held = context.hold(SPAN_TURN)?;
+        let step = next(&held, wanted, is_generous)?;
+        drop(held);
+        match step {
             Step::Nothing => return Ok(()),
             Step::Unreal(spans) => fill_unreal(context, spans)?,
             Step::Beyond { committed, needed, withdrawn } => {
@@ -63,27 +86,49 @@ pub fn make_real(context: &Context, wanted: u64) -> Result<()> {
     }
 }
 
-fn next_step(context: &Context, wanted: u64, is_generous: bool) -> Result<Step> {
-    let held = context.hold(SPAN_TURN)?;
-    if find(&held, wanted)?.is_some() {
+fn in_a_row(held: &Held<'_>, wanted: u64, is_generous: bool) -> Result<Step> {
+    if find(held, wanted)?.is_some() {
         return Ok(Step::Nothing);
     }
-    let region = context.region();
+    let region = held.context().region();
     let header = region.header();
     if let Some((first, spans)) = bins::find(region, &header.holes, wanted)? {
         let ahead = if is_generous { (spans / 8).clamp(LEAST, MOST) } else { 0 };
-        return claim_hole(&held, first, wanted.max(ahead).min(spans));
+        return claim_hole(held, first, wanted.max(ahead).min(spans));
     }
     let needed = header.spans.frontier.get().saturating_add(wanted);
     if needed <= region.span_limit() {
-        let committed = region.committed_spans();
-        return Ok(Step::Beyond { committed, needed, withdrawn: header.spans.withdrawn.get() });
+        return Ok(beyond(region, needed));
     }
     // Holes join with what is free around them, once they have pages.
     match bins::longest(region, &header.holes)? {
-        Some((first, spans)) if could_hold(region, wanted) => claim_hole(&held, first, spans),
+        Some((first, spans)) if could_hold(region, wanted) => claim_hole(held, first, spans),
         _ => Err(full(region, wanted)),
     }
+}
+
+fn together(held: &Held<'_>, wanted: u64, _: bool) -> Result<Step> {
+    let region = held.context().region();
+    let missing = wanted.saturating_sub(free_with_pages(region));
+    if missing == 0 {
+        return Ok(Step::Nothing);
+    }
+    if !could_hold(region, wanted) {
+        return Err(full(region, wanted));
+    }
+    let committed = region.committed_spans();
+    if committed < region.span_limit() {
+        return Ok(beyond(region, (committed + missing).min(region.span_limit())));
+    }
+    match bins::longest(region, &region.header().holes)? {
+        Some((first, spans)) => claim_hole(held, first, spans.min(missing)),
+        None => Err(full(region, wanted)),
+    }
+}
+
+fn beyond(region: &Region, needed: u64) -> Step {
+    let withdrawn = region.header().spans.withdrawn.get();
+    Step::Beyond { committed: region.committed_spans(), needed, withdrawn }
 }
 
 /// Returns whether so many spans are free, wherever they lie.
@@ -166,8 +211,8 @@ fn withdraw(context: &Context, end: u64) -> Result<()> {
     Ok(())
 }
 
-/// No room below the limit.
-fn full(region: &Region, wanted: u64) -> Error {
+/// Returns the error of a heap that has no room for so many spans below its limit.
+pub fn full(region: &Region, wanted: u64) -> Error {
     Error::HeapFull {
         wanted: wanted.saturating_mul(SPAN_BYTES),
         used: used_bytes(region),

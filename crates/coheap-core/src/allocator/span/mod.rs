@@ -30,13 +30,13 @@ mod bins;
 mod grow;
 mod trim;
 
-pub use grow::{make_real, settle_unreal};
+pub use grow::{full, make_real, make_real_together, settle_unreal};
 pub use trim::{trim, trim_if_due};
 
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::layout::{Bins, SPAN_BYTES, SPAN_TURN, Span};
-use crate::memory::{Chain, Region};
+use crate::memory::Region;
+use crate::memory::layout::{Bins, SPAN_BYTES, SPAN_TURN, Span, SpanMap};
 use crate::os;
 use bins::LINK_WORDS;
 
@@ -132,6 +132,20 @@ pub fn find(held: &Held<'_>, wanted: u64) -> Result<Option<u64>> {
     let frontier = header.spans.frontier.get();
     let end = frontier.checked_add(wanted);
     Ok(end.filter(|end| *end <= region.committed_spans()).map(|_| frontier))
+}
+
+/// As [`find`], or else the longest spans in a row that there are: the first one, and how many.
+pub fn find_most(held: &Held<'_>, wanted: u64) -> Result<Option<(u64, u64)>> {
+    if let Some(first) = find(held, wanted)? {
+        return Ok(Some((first, wanted)));
+    }
+    let region = held.context().region();
+    let frontier = region.header().spans.frontier.get();
+    let beyond = region.committed_spans().saturating_sub(frontier);
+    match bins::longest(region, &region.header().free_runs)? {
+        Some((first, spans)) if spans > beyond => Ok(Some((first, spans.min(wanted)))),
+        _ => Ok((beyond > 0).then_some((frontier, beyond))),
+    }
 }
 
 /// Takes turns, the span map's among them, with `wanted` spans in a row that [`find`] finds.
@@ -301,66 +315,15 @@ pub fn used_bytes(region: &Region) -> u64 {
     map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
 }
 
+/// Returns how many spans that nobody uses have pages.
+fn free_with_pages(region: &Region) -> u64 {
+    let SpanMap { frontier, free, holes, .. } = &region.header().spans;
+    let beyond = region.committed_spans().saturating_sub(frontier.get());
+    free.get().saturating_sub(holes.get()).saturating_add(beyond)
+}
+
 /// Bytes of spans that have pages.
 pub fn committed_bytes(region: &Region) -> u64 {
     let holes = region.header().spans.holes.get();
     region.committed_spans().saturating_sub(holes).saturating_mul(SPAN_BYTES)
-}
-
-/// Allocates a run and leaves it pending.
-pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
-    let (held, first) = hold_and_find(context, &[SPAN_TURN], u64::from(spans))?;
-    let region = context.region();
-    let control = context.control();
-    context.kept.pending.set_untidy(true);
-    let mut change = Change::begin(&held, CLAIM_WORDS + 2)?;
-    claim(&mut change, first, Use::Run(u64::from(spans)))?;
-    change.set(&region.span(first)?.free, control.runs.get());
-    change.set(&control.runs, first + 1);
-    change.commit();
-    Ok(())
-}
-
-/// Takes a pending run of exactly `spans` spans off its chain.
-pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
-    let region = change.region();
-    let mut link = &change.context().control().runs;
-    let mut chain = Chain::new("pending runs");
-    while let Some(index) = link.get().checked_sub(1) {
-        chain.step(link.get())?;
-        let span = region.span(index)?;
-        if Use::of(span, index)? == Use::Run(u64::from(spans)) {
-            change.set(link, span.free.get());
-            return Ok(start_of(region, index));
-        }
-        link = &span.free;
-    }
-    Err(Corrupt { what: "pending runs", at: u64::from(spans) }.into())
-}
-
-/// Makes a run pending when the change commits.
-pub fn give_run(change: &mut Change<'_>, at: u64) -> Result<()> {
-    let region = change.region();
-    let index = index_of(region, at)?;
-    change.context().kept.pending.set_untidy(true);
-    change.chain(&change.context().control().runs, &region.span(index)?.free, index + 1);
-    Ok(())
-}
-
-/// Returns the pending runs of row `owner` to the span map, each in a change of its own.
-pub fn drain_runs(context: &Context, owner: u32) -> Result<()> {
-    let region = context.region();
-    let head = &region.control(owner).runs;
-    while let Some(index) = head.get().checked_sub(1) {
-        let held = context.hold(SPAN_TURN)?;
-        let span = region.span(index)?;
-        let Use::Run(spans) = Use::of(span, index)? else {
-            return Err(Corrupt { what: "pending run", at: index }.into());
-        };
-        let mut change = Change::begin(&held, RELEASE_WORDS + 1)?;
-        change.set(head, span.free.get());
-        release(&mut change, index, spans)?;
-        change.commit();
-    }
-    Ok(())
 }

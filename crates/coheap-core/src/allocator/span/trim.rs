@@ -14,11 +14,11 @@
 use std::time::Duration;
 
 use super::grow::{end_unreal, settle_unreal};
-use super::{CLAIM_WORDS, Use, bins, claim};
+use super::{CLAIM_WORDS, Use, bins, claim, free_with_pages};
 use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::memory::Region;
-use crate::memory::layout::{SPAN_BYTES, SPAN_TURN, SpanMap};
+use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
 use crate::os;
 
 /// How long spans of a place with a limit are free before they are given back, in nanoseconds.
@@ -109,13 +109,6 @@ pub(super) fn note(region: &Region) {
 /// Returns the fewest spans that were free in a window, as its word says.
 fn least_of(window: u64) -> u64 {
     window.checked_sub(1).unwrap_or(u64::MAX)
-}
-
-/// Returns how many spans that nobody uses have pages.
-fn free_with_pages(region: &Region) -> u64 {
-    let SpanMap { frontier, free, holes, .. } = &region.header().spans;
-    let beyond = region.committed_spans().saturating_sub(frontier.get());
-    free.get().saturating_sub(holes.get()).saturating_add(beyond)
 }
 
 /// Gives pages back until only `keep` spans that nobody uses have any, from runs of at least `shortest`

@@ -19,13 +19,18 @@ pub const FIRST_SAVED: usize = 448;
 /// Saved words that fit an overflow chunk.
 pub const CHUNK_SAVED: usize = CHUNK_BYTES as usize / size_of::<SavedWord>();
 
+/// Runs that a thread can read at once without a turn.
+pub const HAZARDS: usize = 8;
+
 plain! {
     /// The control words before a context's saved words.
     pub struct Control: 1024 {
         /// Chains of blocks that belong to nothing else, one for each size class.
         pub pending: [Word; CLASS_ROWS],
-        /// Chain of runs of spans that belong to nothing else.
+        /// List of runs of spans that belong to nothing else.
         pub runs: Word,
+        /// Chain of runs that changes have freed, and that others may still read.
+        pub dropped: Word,
         /// Chain of structures cut loose, to be taken apart.
         pub husks: Word,
         /// Chain of parcels that are packed and not stored yet.
@@ -34,8 +39,12 @@ plain! {
         pub freed: Word,
         /// The run of spans that is made real, or a hole, as a span number plus one.
         pub unreal: Word,
+        /// To the end of the line.
+        pub spare: [Word; 2],
+        /// Offsets of the runs that the thread reads without a turn: see `sync::hazard`.
+        pub hazards: [Word; HAZARDS],
         /// To the next full part.
-        pub spare: [Word; 27],
+        pub spare_hazards: [Word; 16],
         /// Numbers of the overflow chunks in use.
         pub chunks: [Word; CHUNKS_PER_CHANGE],
     }

@@ -197,11 +197,13 @@ plain! {
     pub struct Span: 32 {
         /// Kind, class, arena, run length.
         pub info: Word,
-        /// First free block, as an offset. For a run: the next pending run.
+        /// First free block, as an offset. For a dropped run: the next one.
         pub free: Word,
-        /// Low half blocks in use, high half blocks ever used. For a free run: when its last part was freed.
+        /// Low half blocks in use, high half blocks ever used. For a run: low half 1, high half its
+        /// next piece. For a free run: when its last part was freed.
         pub counts: Word,
-        /// Low half previous, high half next in the arena's list, as span numbers plus one.
+        /// Low half previous, high half next in the arena's list, or in that of pending runs, as span
+        /// numbers plus one.
         pub links: Word,
     }
 }

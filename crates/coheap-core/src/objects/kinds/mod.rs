@@ -46,6 +46,12 @@ pub trait Recipe {
     /// Returns the kind of the object.
     type Object: Typed;
 
+    /// Returns the value that `fill` stores, if it may be long: it is built in advance.
+    #[doc(hidden)]
+    fn value(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Adds the blocks that `fill` takes, and finds every error in the arguments.
     #[doc(hidden)]
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()>;

@@ -29,7 +29,7 @@ use crate::kind::Kind;
 use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
 use crate::objects::birth::{self, Ended};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Long};
 use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::husk;
@@ -68,22 +68,21 @@ const RELEASE_WORDS: usize = birth::END_WORDS + MOVE_WORDS + allocator::GIVE_WOR
 pub fn create<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     birth::refuse_inside(context)?;
     let made = estate::or_after_sweep(context, || create_once(context, recipe))?;
-    allocator::tidy(context)?;
-    Ok(made)
+    allocator::tidy(context).map(|()| made)
 }
 
 fn create_once<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, Reference)> {
     let own = context.member().slot();
+    let mut long = Long::new(context);
+    context.retried(|| long.build(recipe.value()))?;
     birth::ensure(context, recipe, Some(RECORD))?;
     let held = context.hold(SLOT_TURNS + own)?;
     let mut change = Change::begin(&held, birth::MAKE_WORDS + LINK_WORDS)?;
     let object = birth::make(&mut change, recipe)?;
-    let handle = object.handle();
-    let serial = next_serial(context.region());
+    let (handle, serial) = (object.handle(), next_serial(context.region()));
     let record = enter(&mut change, own, &handle, serial)?;
     change.commit();
-    let owner = context.member().generation();
-    Ok((object, Reference { handle, record, serial, owner }))
+    Ok((object, Reference { handle, record, serial, owner: context.member().generation() }))
 }
 
 /// Adds a reference to the object whose header is at `at`.
@@ -100,12 +99,12 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
     let held = context.hold_all(&[handle.turn, SLOT_TURNS + own])?;
     let object = handle.object(region)?;
     let mut change = Change::begin(&held, LINK_WORDS)?;
-    let serial = next_serial(region);
     change.set(&object.references, object.references.get().wrapping_add(1));
+    let serial = next_serial(region);
     let record = enter(&mut change, own, &handle, serial)?;
     change.commit();
-    let owner = context.member().generation();
-    Ok((AnyObject::of(kind, handle), Reference { handle, record, serial, owner }))
+    let reference = Reference { handle, record, serial, owner: context.member().generation() };
+    Ok((AnyObject::of(kind, handle), reference))
 }
 
 /// Releases a reference, without waiting for a turn: where one is missing, the process is due to

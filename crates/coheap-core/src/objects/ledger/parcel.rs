@@ -15,7 +15,7 @@
 
 use std::mem::offset_of;
 
-use crate::allocator::{self, Room};
+use crate::allocator::{self, LONGEST_BLOCK, Room, buffer};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, ParcelHead, ParcelReference, SPAN_BYTES};
@@ -107,24 +107,37 @@ pub fn pack(context: &Context, value: &mut Vec<u8>, targets: &[Target]) -> Resul
     let count = targets.len();
     let len = HEAD_BYTES + count * REFERENCE_BYTES + value.len();
     let room = Room::of(len);
-    estate::or_after_sweep(context, || allocator::ensure(context, room, 1))?;
+    if len <= LONGEST_BLOCK {
+        estate::or_after_sweep(context, || allocator::ensure(context, room, 1))?;
+    }
     let serial = ledger::next_serial(region);
+    let mut bytes = head_bytes(count, 0, 0, serial, len).to_vec();
+    let pairs = targets.iter().flat_map(|(at, generation)| [*at, *generation]);
+    bytes.extend(pairs.flat_map(u64::to_le_bytes));
+    bytes.extend_from_slice(value);
+    let buffer = match len {
+        ..=LONGEST_BLOCK => None,
+        _ => Some(allocator::build(context, &bytes, HEAD_BYTES + count * REFERENCE_BYTES)?),
+    };
     let at = {
         let held = context.hold(own_arena_turn(context))?;
         let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
-        let at = allocator::take(&mut change, room)?;
+        let at = match buffer {
+            Some(at) => buffer::take_built(&mut change, at).map(|()| at)?,
+            None => {
+                let at = allocator::take(&mut change, room)?;
+                region.copy_in(at, &bytes)?;
+                at
+            }
+        };
         let built = &context.control().built;
-        let mut bytes = head_bytes(count, built.get(), 0, serial, len).to_vec();
-        let pairs = targets.iter().flat_map(|(at, generation)| [*at, *generation]);
-        bytes.extend(pairs.flat_map(u64::to_le_bytes));
-        bytes.append(value);
-        region.copy_in(at, &bytes)?;
+        change.put(&region.at::<ParcelHead>(at)?.next, built.get());
         change.set(built, at);
         change.commit();
-        bytes[..HEAD_BYTES].copy_from_slice(&head_bytes(count, at, count, serial, len));
-        *value = bytes;
         at
     };
+    bytes[..HEAD_BYTES].copy_from_slice(&head_bytes(count, at, count, serial, len));
+    *value = bytes;
     let parcel = Parcel { at, serial };
     match count_all(context, at, targets) {
         Ok(()) => Ok(parcel),
@@ -233,7 +246,20 @@ const _: () = assert!(allocator::TAKE_WORDS >= 2 && allocator::GIVE_WORDS >= 2);
 /// Takes the block of a parcel that this thread has packed off the chain, and returns its offset.
 /// Returns `None` if the bytes are not such a parcel.
 pub(in crate::objects) fn take_built(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<u64>> {
-    let context = change.context();
+    let Some((link, at)) = find_packed(change.context(), bytes)? else { return Ok(None) };
+    let head: &ParcelHead = change.region().at(at)?;
+    change.set(link, head.next.get());
+    change.set(&head.next, 0);
+    Ok(Some(at))
+}
+
+/// Returns the offset of a parcel that this thread has packed. `None`: the bytes are no such parcel.
+pub(in crate::objects) fn built_at(context: &Context, bytes: &[u8]) -> Result<Option<u64>> {
+    Ok(find_packed(context, bytes)?.map(|(_, at)| at))
+}
+
+/// Returns the word that leads to the parcel with these bytes, and its offset.
+fn find_packed<'a>(context: &'a Context, bytes: &[u8]) -> Result<Option<(&'a Word, u64)>> {
     if context.control().built.get() == 0 {
         return Ok(None);
     }
@@ -242,11 +268,7 @@ pub(in crate::objects) fn take_built(change: &mut Change<'_>, bytes: &[u8]) -> R
     let serial = number_at(head, offset_of!(ParcelHead, serial));
     let is_it =
         |head: &ParcelHead| head.serial.get() == serial && head.len.get() == bytes.len() as u64;
-    let Some(link) = find_built(context, at, is_it)? else { return Ok(None) };
-    let head: &ParcelHead = change.region().at(at)?;
-    change.set(link, head.next.get());
-    change.set(&head.next, 0);
-    Ok(Some(at))
+    Ok(find_built(context, at, is_it)?.map(|link| (link, at)))
 }
 
 /// Frees a parcel when the change commits; `let_go` does the rest.
@@ -332,19 +354,19 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
     if left == 0 { husk::dismantle_only(context) } else { Ok(()) }
 }
 
-/// Offsets and generations of the objects whose references a parcel has counted, and its room.
-pub(crate) fn counted(region: &Region, at: u64) -> Result<(Room, Vec<Target>)> {
+/// Offsets and generations of the objects whose references a parcel has counted, and its length.
+pub(crate) fn counted(region: &Region, at: u64) -> Result<(u64, Vec<Target>)> {
     let head: &ParcelHead = region.at(at)?;
     let (info, counted, len) = (head.info.get(), head.counted.get(), head.len.get());
     let count = count_in(info);
-    let room = room(region, len)?;
+    room(region, len)?;
     let least = HEAD_BYTES as u64 + count * REFERENCE_BYTES as u64;
     if counted > count || info as u8 != TAG || len < least {
         return Err(broken(at));
     }
     let references = references(region, at, counted)?;
     let targets = references.iter().map(|each| (each.object.get(), each.generation.get()));
-    Ok((room, targets.collect()))
+    Ok((len, targets.collect()))
 }
 
 /// Returns the next parcel of a chain.

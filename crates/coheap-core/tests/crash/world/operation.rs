@@ -160,6 +160,7 @@ pub(crate) fn all() -> Vec<Operation> {
     all.extend_from_slice(drivers::ledger::OPERATIONS);
     all.extend_from_slice(drivers::parcel::OPERATIONS);
     all.extend_from_slice(drivers::transaction::OPERATIONS);
+    all.extend_from_slice(drivers::long::OPERATIONS);
     all.extend_from_slice(drivers::room::OPERATIONS);
     all.extend_from_slice(drivers::pages::OPERATIONS);
     all.extend_from_slice(drivers::membership::OPERATIONS);

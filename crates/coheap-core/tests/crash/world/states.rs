@@ -30,6 +30,10 @@ pub(crate) const fn large(name: &'static str, build: fn(&Stage)) -> State {
     State { name, max_bytes: LARGE, build }
 }
 
+pub(crate) const fn tiny(name: &'static str, build: fn(&Stage)) -> State {
+    State { name, max_bytes: TINY, build }
+}
+
 pub(crate) const fn full(build: fn(&Stage)) -> State {
     State { name: "full", max_bytes: TINY, build }
 }

@@ -30,11 +30,11 @@ pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
 use crate::allocator;
-use crate::error::{Error, Result};
+use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::Object;
-use crate::objects::cell::Cell;
+use crate::objects::cell::{self, Cell, Expected, Long, Step};
 use crate::objects::header::Handle;
 use crate::objects::{estate, husk, parcel, value};
 use crate::wire::int_bytes;
@@ -107,7 +107,9 @@ impl Map {
     /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn set(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
+        let mut long = Long::new(context);
         let is_new = estate::or_after_sweep(context, || {
+            long.build([key.bytes, value])?;
             let (held, object) = self.handle.hold(context)?;
             store(&held, object, &key, value)
         });
@@ -128,18 +130,23 @@ impl Map {
         out: &mut Vec<u8>,
     ) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let is_new = estate::or_after_sweep(context, || {
+        // A long value is not built in vain.
+        if cell::is_long(value) && self.get(context, key.bytes, out)? {
+            return Ok(false);
+        }
+        let mut long = Long::new(context);
+        let late = estate::or_after_sweep(context, || {
+            long.build([key.bytes, value])?;
             let (held, object) = self.handle.hold(context)?;
             if let Some(found) = Table::new(context.region(), object).find(&key)? {
-                Cell::load(&found.entry.value).read(context.region(), out)?;
-                return Ok(false);
+                return Cell::load(&found.entry.value).begin(context, out).map(Some);
             }
-            store(&held, object, &key, value)
+            store(&held, object, &key, value).map(|_| None)
         })?;
-        if is_new {
-            self.tidy(context)?;
+        match late {
+            Some(late) => cell::finish(late, out).map(|()| false),
+            None => self.tidy(context).map(|()| true),
         }
-        Ok(is_new)
     }
 
     /// Adds to the integer of a key, and returns the sum. A missing key counts as 0.
@@ -150,7 +157,9 @@ impl Map {
     /// nothing was changed.
     pub fn add(&self, context: &Context, key: &[u8], more: i64) -> Result<i64> {
         let key = Key::new(context.region(), key)?;
+        let mut long = Long::new(context);
         let sum = estate::or_after_sweep(context, || {
+            long.build([key.bytes])?;
             let (held, object) = self.handle.hold(context)?;
             match Table::new(context.region(), object).find(&key)? {
                 Some(found) => value::add(&held, &found.entry.value, more).map(Some),
@@ -175,7 +184,9 @@ impl Map {
     /// [`Error::BadArgument`] for a key or a value without bytes; nothing was changed.
     pub fn set_many(&self, context: &Context, entries: &Pairs) -> Result<u64> {
         let mut values = bulk::Values::new(context.region(), entries)?;
+        let mut long = Long::new(context);
         let new = estate::or_after_sweep(context, || {
+            long.build(values.long())?;
             let (held, object) = self.handle.hold(context)?;
             values.store(&held, object)
         });
@@ -197,7 +208,9 @@ impl Map {
         additions: &[(K, i64)],
     ) -> Result<()> {
         let mut additions = bulk::Additions::new(context.region(), additions)?;
+        let mut long = Long::new(context);
         let done = estate::or_after_sweep(context, || {
+            long.build(additions.long())?;
             let (held, object) = self.handle.hold(context)?;
             additions.add(&held, object)
         });
@@ -219,25 +232,34 @@ impl Map {
     ) -> Result<bool> {
         let region = context.region();
         let key = Key::new(region, key)?;
-        let is_done = estate::or_after_sweep(context, || {
-            let (held, object) = self.handle.hold(context)?;
-            let found = Table::new(region, object).find(&key)?;
-            let is_as_expected = match (&found, expected) {
-                (None, None) => true,
-                (Some(found), Some(bytes)) => {
-                    Cell::load(&found.entry.value).is(region, bytes, Cell::inline(bytes))?
+        let (mut old, mut long) = (expected.map(Expected::new), Long::new(context));
+        let is_done = loop {
+            let step = estate::or_after_sweep(context, || {
+                let (held, object) = self.handle.hold(context)?;
+                let found = Table::new(region, object).find(&key)?;
+                match is_as_expected(context, found.as_ref(), old.as_ref())? {
+                    Step::Done(true) => {}
+                    other => return Ok(other),
                 }
-                _ => false,
-            };
-            match (found, new) {
-                (_, Some(value)) if is_as_expected => {
-                    store(&held, object, &key, value)?;
+                match (found, new) {
+                    (_, Some(value)) if long.lacks(value) || long.lacks(key.bytes) => {
+                        return Ok(Step::Build);
+                    }
+                    (_, Some(value)) => store(&held, object, &key, value).map(|_| ())?,
+                    (Some(found), None) => take_out(&held, object, &found)?,
+                    (None, None) => {}
                 }
-                (Some(found), None) if is_as_expected => take_out(&held, object, &found)?,
-                _ => {}
+                Ok(Step::Done(true))
+            })?;
+            match (step, &mut old) {
+                (Step::Done(is_done), _) => break is_done,
+                (Step::Compare(cell, late), Some(old)) => old.compare(cell, late)?,
+                _ => estate::or_after_sweep(context, || {
+                    long.build(new.into_iter().chain([key.bytes]))
+                })?,
             }
-            Ok(is_as_expected)
-        })?;
+        };
+        drop(old);
         if is_done {
             self.tidy(context)?;
         }
@@ -251,14 +273,23 @@ impl Map {
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn remove(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let (held, object) = self.handle.hold(context)?;
-        let Some(found) = Table::new(context.region(), object).find(&key)? else {
-            return Ok(false);
-        };
-        Cell::load(&found.entry.value).read(context.region(), out)?;
-        take_out(&held, object, &found)?;
-        drop(held);
-        self.tidy(context).map(|()| true)
+        loop {
+            let (held, object) = self.handle.hold(context)?;
+            let Some(found) = Table::new(context.region(), object).find(&key)? else {
+                return Ok(false);
+            };
+            let value = Cell::load(&found.entry.value);
+            if !cell::has_room(value, out) {
+                drop(held);
+                cell::make_room(context, value, out)?;
+                continue;
+            }
+            let late = value.begin(context, out)?;
+            take_out(&held, object, &found)?;
+            drop(held);
+            cell::finish(late, out)?;
+            return self.tidy(context).map(|()| true);
+        }
     }
 
     /// Removes the entry that was inserted last, and replaces `key` and `value` by it. Returns
@@ -274,19 +305,26 @@ impl Map {
         value: &mut Vec<u8>,
     ) -> Result<bool> {
         let region = context.region();
-        let (held, object) = self.handle.hold(context)?;
-        let table = Table::new(region, object);
-        let Some(position) = table.last_living()? else { return Ok(false) };
-        let entry = table.entry(position)?;
-        Cell::load(&entry.key).read(region, key)?;
-        Cell::load(&entry.value).read(region, value)?;
-        let found = table.find(&Key::new(region, key)?)?.ok_or(Error::Corrupt(crate::Corrupt {
-            what: "entry without a bucket",
-            at: position,
-        }))?;
-        take_out(&held, object, &found)?;
-        drop(held);
-        self.tidy(context).map(|()| true)
+        loop {
+            let (held, object) = self.handle.hold(context)?;
+            let table = Table::new(region, object);
+            let Some(position) = table.last_living()? else { return Ok(false) };
+            let entry = table.entry(position)?;
+            let cell = Cell::load(&entry.value);
+            if !cell::has_room(cell, value) {
+                drop(held);
+                cell::make_room(context, cell, value)?;
+                continue;
+            }
+            Cell::load(&entry.key).read(region, key)?;
+            let no_bucket = Corrupt { what: "entry without a bucket", at: position };
+            let found = table.find(&Key::new(region, key)?)?.ok_or(no_bucket)?;
+            let late = cell.begin(context, value)?;
+            take_out(&held, object, &found)?;
+            drop(held);
+            cell::finish(late, value)?;
+            return self.tidy(context).map(|()| true);
+        }
     }
 
     /// Removes an entry if it is exactly the one that was inserted last, and returns whether it
@@ -298,16 +336,26 @@ impl Map {
     pub fn remove_last(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
         let region = context.region();
         let key = Key::new(region, key)?;
-        let (held, object) = self.handle.hold(context)?;
-        let table = Table::new(region, object);
-        let Some(found) = table.find(&key)? else { return Ok(false) };
-        let is_last = table.last_living()? == Some(found.position);
-        if !is_last || !Cell::load(&found.entry.value).is(region, value, Cell::inline(value))? {
-            return Ok(false);
+        let mut expected = Expected::new(value);
+        loop {
+            let (held, object) = self.handle.hold(context)?;
+            let table = Table::new(region, object);
+            let Some(found) = table.find(&key)? else { return Ok(false) };
+            let is_last = table.last_living()? == Some(found.position);
+            match is_as_expected(context, Some(&found), Some(&expected))? {
+                Step::Compare(cell, late) => {
+                    drop(held);
+                    expected.compare(cell, late)?;
+                }
+                Step::Done(true) if is_last => {
+                    take_out(&held, object, &found)?;
+                    drop(held);
+                    drop(expected);
+                    return self.tidy(context).map(|()| true);
+                }
+                _ => return Ok(false),
+            }
         }
-        take_out(&held, object, &found)?;
-        drop(held);
-        self.tidy(context).map(|()| true)
     }
 
     /// Removes all entries.
@@ -349,6 +397,23 @@ impl Map {
         husk::dismantle_only(context)?;
         allocator::tidy(context)
     }
+}
+
+/// Returns whether what was found under a key, with the turn held, is the expected value.
+fn is_as_expected<'a>(
+    context: &'a Context,
+    found: Option<&Found<'_>>,
+    expected: Option<&Expected<'_, '_>>,
+) -> Result<Step<'a, bool>> {
+    let (Some(found), Some(expected)) = (found, expected) else {
+        return Ok(Step::Done(found.is_none() && expected.is_none()));
+    };
+    let cell = Cell::load(&found.entry.value);
+    let late = cell.late(context)?;
+    Ok(match (expected.is(context.region(), cell, late.as_deref())?, late) {
+        (None, Some(late)) => Step::Compare(cell, late),
+        (is_equal, _) => Step::Done(is_equal == Some(true)),
+    })
 }
 
 /// Removes an entry that was found with the turn held.

@@ -2,9 +2,10 @@
 //!
 //! What always holds: the ends only grow, and the last one is the end of the bytes.
 
-use crate::error::Result;
-use crate::memory::{Region, reserve_private};
-use crate::objects::cell::Cell;
+use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::memory::reserve_private;
+use crate::objects::cell::{Cell, Later};
 
 /// A key and its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
@@ -15,6 +16,13 @@ pub struct Pairs {
     bytes: Vec<u8>,
     /// Where each key and each value ends.
     ends: Vec<(usize, usize)>,
+}
+
+/// An entry whose key or value is long, and is to be copied.
+pub(super) struct LongEntry<'a> {
+    number: usize,
+    key: Later<'a>,
+    value: Later<'a>,
 }
 
 impl Pairs {
@@ -100,14 +108,62 @@ impl Pairs {
         self.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 
-    /// Adds the entry with these cells.
+    /// Adds the entry with these cells. What is long in it has no bytes yet, and goes to `long`.
     #[inline]
-    pub(super) fn load(&mut self, region: &Region, key: Cell, value: Cell) -> Result<()> {
-        key.append_to(region, &mut self.bytes)?;
+    pub(super) fn load<'a>(
+        &mut self,
+        context: &'a Context,
+        key: Cell,
+        value: Cell,
+        long: &mut Vec<LongEntry<'a>>,
+    ) -> Result<()> {
+        let (late_key, late_value) = (key.late(context)?, value.late(context)?);
+        if late_key.is_none() {
+            key.append_to(context.region(), &mut self.bytes)?;
+        }
         let middle = self.bytes.len();
-        value.append_to(region, &mut self.bytes)?;
+        if late_value.is_none() {
+            value.append_to(context.region(), &mut self.bytes)?;
+        }
         reserve_private(&mut self.ends, 1)?;
+        if late_key.is_some() || late_value.is_some() {
+            reserve_private(long, 1)?;
+            long.push(LongEntry { number: self.ends.len(), key: late_key, value: late_value });
+        }
         self.ends.push((middle, self.bytes.len()));
+        Ok(())
+    }
+
+    /// Adds the bytes of what is long.
+    #[inline]
+    pub(super) fn fill_in(&mut self, long: &[LongEntry<'_>]) -> Result<()> {
+        if long.is_empty() { Ok(()) } else { self.fill_in_some(long) }
+    }
+
+    #[cold]
+    fn fill_in_some(&mut self, long: &[LongEntry<'_>]) -> Result<()> {
+        let more = |late: &Later<'_>| late.as_ref().map_or(0, |late| late.bytes()) as usize;
+        let all: usize = long.iter().map(|entry| more(&entry.key) + more(&entry.value)).sum();
+        let mut filled = Self::default();
+        reserve_private(&mut filled.bytes, self.bytes.len() + all)
+            .map_err(|_| Error::NoMemory { wanted: all as u64 })?;
+        reserve_private(&mut filled.ends, self.len())?;
+        let mut long = long.iter().peekable();
+        for (number, (key, value)) in self.iter().enumerate() {
+            let entry = long.next_if(|entry| entry.number == number);
+            let bytes = &mut filled.bytes;
+            match entry.and_then(|entry| entry.key.as_ref()) {
+                Some(late) => late.append_to(bytes)?,
+                None => bytes.extend_from_slice(key),
+            }
+            let middle = bytes.len();
+            match entry.and_then(|entry| entry.value.as_ref()) {
+                Some(late) => late.append_to(bytes)?,
+                None => bytes.extend_from_slice(value),
+            }
+            filled.ends.push((middle, bytes.len()));
+        }
+        *self = filled;
         Ok(())
     }
 

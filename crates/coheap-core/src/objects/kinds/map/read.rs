@@ -1,15 +1,14 @@
 //! Reading a map.
 //!
-//! What always holds: a read takes no turn unless writers keep it from finishing. Its result was
-//! copied into private memory, and the map was found unchanged after the copy.
+//! What always holds: a read takes no turn unless writers keep it from finishing. What it copied was
+//! found unchanged after the copy; long values are named, found unchanged after that, and copied then.
 
-use super::pairs::Pairs;
+use super::pairs::{LongEntry, Pairs};
 use super::table::Table;
 use super::{Key, Map};
 use crate::error::Result;
 use crate::journal::Context;
-use crate::memory::Region;
-use crate::objects::cell::Cell;
+use crate::objects::cell::{self, Cell};
 use crate::objects::value::LOOKS;
 use crate::sync::turn;
 
@@ -37,20 +36,21 @@ impl Map {
     #[inline]
     pub fn get(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        self.read(context, |region, table| match table.find(&key)? {
-            Some(found) => {
-                Cell::load(&found.entry.value).read(region, out)?;
-                Ok(true)
-            }
+        let found = self.read(context, |table| match table.find(&key)? {
+            Some(found) => Cell::load(&found.entry.value).begin(context, out).map(Some),
+            None => Ok(None),
+        })?;
+        match found {
+            Some(late) => cell::finish(late, out).map(|()| true),
             None => Ok(false),
-        })
+        }
     }
 
     /// Returns the position of a key and the cell of its value, for a caller that has locked the
     /// map.
     #[inline]
     pub(crate) fn find(&self, context: &Context, key: &Key<'_>) -> Result<Option<(u64, Cell)>> {
-        self.read(context, |_, table| {
+        self.read(context, |table| {
             let found = table.find(key)?;
             Ok(found.map(|found| (found.position, Cell::load(&found.entry.value))))
         })
@@ -63,13 +63,16 @@ impl Map {
     ///
     /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
     pub fn last(&self, context: &Context, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<bool> {
-        self.read(context, |region, table| {
-            let Some(position) = table.last_living()? else { return Ok(false) };
+        let found = self.read(context, |table| {
+            let Some(position) = table.last_living()? else { return Ok(None) };
             let entry = table.entry(position)?;
-            Cell::load(&entry.key).read(region, key)?;
-            Cell::load(&entry.value).read(region, value)?;
-            Ok(true)
-        })
+            let late_key = Cell::load(&entry.key).begin(context, key)?;
+            Ok(Some((late_key, Cell::load(&entry.value).begin(context, value)?)))
+        })?;
+        let Some((late_key, late_value)) = found else { return Ok(false) };
+        cell::finish(late_key, key)?;
+        cell::finish(late_value, value)?;
+        Ok(true)
     }
 
     /// Returns whether the map contains a key.
@@ -79,7 +82,7 @@ impl Map {
     /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
     pub fn contains(&self, context: &Context, key: &[u8]) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        self.read(context, |_, table| Ok(table.find(&key)?.is_some()))
+        self.read(context, |table| Ok(table.find(&key)?.is_some()))
     }
 
     /// Returns the number of entries.
@@ -88,7 +91,7 @@ impl Map {
     ///
     /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
     pub fn len(&self, context: &Context) -> Result<u64> {
-        self.read(context, |_, table| Ok(table.live()))
+        self.read(context, |table| Ok(table.live()))
     }
 
     /// Returns whether there are no entries.
@@ -106,8 +109,7 @@ impl Map {
     ///
     /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
     pub fn snapshot(&self, context: &Context) -> Result<Pairs> {
-        let all = self.read(context, |region, table| batch(region, table, 0, u64::MAX))?;
-        Ok(all.entries)
+        self.scan(context, 0, u64::MAX).map(|all| all.entries)
     }
 
     /// Reads up to `most` entries from a position on, as they were at one moment.
@@ -116,7 +118,9 @@ impl Map {
     ///
     /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
     pub fn scan(&self, context: &Context, from: u64, most: u64) -> Result<Batch> {
-        self.read(context, |region, table| batch(region, table, from, most))
+        let (mut batch, long) = self.read(context, |table| batch(context, table, from, most))?;
+        batch.entries.fill_in(&long)?;
+        Ok(batch)
     }
 
     /// Reads without the turn a few times, then with it.
@@ -124,7 +128,7 @@ impl Map {
     fn read<T>(
         &self,
         context: &Context,
-        mut look: impl FnMut(&Region, &Table<'_>) -> Result<T>,
+        mut look: impl FnMut(&Table<'_>) -> Result<T>,
     ) -> Result<T> {
         let region = context.region();
         let turn = region.turn(self.handle.turn);
@@ -133,10 +137,8 @@ impl Map {
                 std::hint::spin_loop();
                 continue;
             };
-            let seen = self
-                .handle
-                .object(region)
-                .and_then(|object| look(region, &Table::new(region, object)));
+            let seen =
+                self.handle.object(region).and_then(|object| look(&Table::new(region, object)));
             if turn::is_unchanged(turn, sequence) {
                 // Not moved as a whole: the processor would wait for the parts that were just
                 // written.
@@ -147,12 +149,19 @@ impl Map {
             }
         }
         let _held = context.hold(self.handle.turn)?;
-        look(region, &Table::new(region, self.handle.object(region)?))
+        look(&Table::new(region, self.handle.object(region)?))
     }
 }
 
-fn batch(region: &Region, table: &Table<'_>, from: u64, most: u64) -> Result<Batch> {
+/// Reads some entries. The long ones among them are named, and to be filled in.
+fn batch<'a>(
+    context: &'a Context,
+    table: &Table<'_>,
+    from: u64,
+    most: u64,
+) -> Result<(Batch, Vec<LongEntry<'a>>)> {
     let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
+    let mut long = Vec::new();
     let used = table.used();
     let mut position = from.max(table.root.first.get());
     batch.entries.reserve(table.live().min(most).min(EXPECTED) as usize);
@@ -160,10 +169,10 @@ fn batch(region: &Region, table: &Table<'_>, from: u64, most: u64) -> Result<Bat
         let entry = table.entry(position)?;
         let key = Cell::load(&entry.key);
         if !key.is_removed() {
-            batch.entries.load(region, key, Cell::load(&entry.value))?;
+            batch.entries.load(context, key, Cell::load(&entry.value), &mut long)?;
         }
         position += 1;
     }
     batch.next = (position < used).then_some(position);
-    Ok(batch)
+    Ok((batch, long))
 }

@@ -37,6 +37,10 @@ impl<'a> Recipe<'a> {
 impl kinds::Recipe for Recipe<'_> {
     type Object = super::Mutex;
 
+    fn value(&self) -> Option<&[u8]> {
+        Some(self.value)
+    }
+
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         value::prepare(context, self.value, rooms)
     }

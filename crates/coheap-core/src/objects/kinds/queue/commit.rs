@@ -86,6 +86,14 @@ impl Overlaid for Operations {
         turns.push(SLOT_TURNS + context.member().slot());
     }
 
+    fn build_long(&self, build: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let items = self.list.iter().filter_map(|operation| match operation {
+            QueueOperation::Put(_, item) => Some(&item[..]),
+            _ => None,
+        });
+        items.filter(|item| cell::is_long(item)).try_for_each(build)
+    }
+
     fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
         if self.list.is_empty() {
             return Ok(());

@@ -9,9 +9,7 @@ use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Region;
 use crate::memory::layout::{CellWords, QueueBody, QueueSegment, SPAN_BYTES};
-use crate::objects::cell::{self, Cell};
-
-use super::read_item;
+use crate::objects::cell::{self, Cell, Later};
 
 /// The smallest and the largest number of places of a segment; the largest segment is one span.
 const LEAST: u64 = 30;
@@ -201,22 +199,25 @@ pub(super) fn take_short(region: &Region, body: &QueueBody, out: &mut Vec<u8>) -
     if cell.block().is_some() {
         return Ok(false);
     }
-    read_item(region, cell, out)?;
+    cell.read(region, out)?;
     Region::publish(&body.head, head.wrapping_add(1));
     Ok(true)
 }
 
-/// Takes the item at the head.
-pub(super) fn take(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
-    let region = held.context().region();
-    let cell = first(held, body)?;
-    if take_short(region, body, out)? {
-        return Ok(());
+/// Takes the item at the head, whose turn is held and whose cell `first` has returned.
+pub(super) fn take<'a>(
+    held: &Held<'a>,
+    body: &QueueBody,
+    cell: Cell,
+    out: &mut Vec<u8>,
+) -> Result<Later<'a>> {
+    if take_short(held.context().region(), body, out)? {
+        return Ok(None);
     }
-    read_item(region, cell, out)?;
+    let late = cell.begin(held.context(), out)?;
     let mut change = Change::begin(held, 1 + allocator::GIVE_WORDS)?;
     change.set(&body.head, body.head.get().wrapping_add(1));
     cell::free(&mut change, cell)?;
     change.commit();
-    Ok(())
+    Ok(late)
 }

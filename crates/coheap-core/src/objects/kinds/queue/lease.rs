@@ -14,7 +14,7 @@ use crate::objects::{estate, husk, ledger};
 use crate::sync::parking::Reason;
 
 use super::records;
-use super::{Failed, Lease, Queue, ends, read_item};
+use super::{Failed, Lease, Queue, next};
 use crate::objects::ledger::record::{self, MOVE_WORDS, RECORD, ReturnReason};
 use crate::objects::wait::ring;
 
@@ -46,12 +46,23 @@ impl Queue {
         let own = context.member().slot();
         // On a full heap, the queue's own reserve allows one lease at a time.
         let ensured = allocator::ensure(context, RECORD, 1);
-        let (held, body, tail) = self.hold_head_for_item(context, Some(SLOT_TURNS + own))?;
+        let (held, body, cell) = loop {
+            let (held, body, tail) = self.hold_head_for_item(context, Some(SLOT_TURNS + own))?;
+            let Some(cell) = next(&held, body, tail)? else {
+                return Err(self.nothing(context, held, tail));
+            };
+            if cell::has_room(cell, out) {
+                break (held, body, cell);
+            }
+            drop(held);
+            cell::make_room(context, cell, out)?;
+        };
         let serial = Region::add(&region.header().serial, 1).wrapping_add(1);
+        let late;
         let lease = if body.returned.get() != 0 {
             let at = body.returned.get();
             let record = records::first_returned(region, body)?;
-            read_item(region, Cell::load(&record.cell), out)?;
+            late = cell.begin(context, out)?;
             let attempt = (Record::attempts(record.state.get()) as u32).wrapping_add(1);
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             records::pop_returned(&mut change, body, record);
@@ -61,15 +72,11 @@ impl Queue {
             change.commit();
             Lease { record: at, serial, attempt }
         } else {
-            if body.head.get() == tail.moved {
-                return Err(self.nothing(context, held, tail));
-            }
             match ensured {
                 Err(Error::HeapFull { .. }) if body.reserve.get() != 0 => {}
                 other => other?,
             }
-            let cell = ends::first(&held, body)?;
-            read_item(region, cell, out)?;
+            late = cell.begin(context, out)?;
             let mut change = Change::begin(&held, MOVE_WORDS)?;
             let at = husk::take_or_reserve(&mut change, &body.reserve)?;
             let record: &Record = region.at(at)?;
@@ -90,6 +97,7 @@ impl Queue {
             Lease { record: at, serial, attempt: 1 }
         };
         self.after_get(context.region(), held, body);
+        cell::finish(late, out)?;
         Ok(lease)
     }
 
@@ -160,19 +168,25 @@ impl Queue {
     pub fn failed(&self, context: &Context) -> Result<Vec<Failed>> {
         self.recall(context)?;
         let region = context.region();
-        let _held = context.hold(self.handle.turn)?;
+        let held = context.hold(self.handle.turn)?;
         let body = self.body(region)?;
         let mut failed = Vec::new();
+        let mut long = Vec::new();
         let mut at = body.failed.get();
         let mut chain = Chain::new(records::LIST);
         while at != 0 {
             chain.step(at)?;
             let record: &Record = region.at(at)?;
             let mut value = Vec::new();
-            read_item(region, Cell::load(&record.cell), &mut value)?;
+            let late = Cell::load(&record.cell).begin(context, &mut value)?;
+            long.extend(late.map(|late| (failed.len(), late)));
             let attempts = Record::attempts(record.state.get()) as u32;
             failed.push(Failed { value, attempts, reason: ReturnReason::of(record.state.get()) });
             at = record.next.get();
+        }
+        drop(held);
+        for (number, late) in long {
+            late.append_to(&mut failed[number].value)?;
         }
         Ok(failed)
     }

@@ -42,7 +42,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{Object, QueueBody, QueueRoot};
 use crate::memory::{Region, Word};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Long};
 use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::ledger::record::RECORD;
@@ -129,11 +129,16 @@ impl Queue {
         if self.put_quickly(context, item) {
             return Ok(());
         }
-        estate::or_after_sweep(context, || self.try_put(context, item))
+        let mut long = Long::new(context);
+        estate::or_after_sweep(context, || self.try_put(context, item, &mut long))
     }
 
-    /// As `put`, without a check for dead processes.
-    fn try_put(&self, context: &Context, item: &[u8]) -> Result<()> {
+    /// As `put`, without a check for dead processes. A long item is built only when there is a place.
+    fn try_put(&self, context: &Context, item: &[u8], long: &mut Long<'_>) -> Result<()> {
+        if long.lacks(item) {
+            self.check_room(context, 1)?;
+            long.build([item])?;
+        }
         cell::ensure(context, item)?;
         let (held, body, head) = self.hold_tail_for_place(context, None)?;
         check_place(body, head, 1)?;
@@ -191,6 +196,9 @@ impl Queue {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
         estate::or_after_sweep(context, || allocator::ensure_all(context, &mut rooms))?;
+        if items.iter().any(|item| cell::is_long(item)) {
+            return self.put_each(context, items);
+        }
         let mut put = 0;
         loop {
             match estate::or_after_sweep(context, || self.put_some(context, &items[put..])) {
@@ -200,6 +208,19 @@ impl Queue {
                 Err(_) => return Ok(put),
             }
         }
+    }
+
+    /// As [`put_many`](Self::put_many), one by one: each long item is built when there is a place for it.
+    #[cold]
+    fn put_each(&self, context: &Context, items: &[&[u8]]) -> Result<usize> {
+        for (put, item) in items.iter().enumerate() {
+            match self.put(context, item) {
+                Err(error) if put == 0 => return Err(error),
+                Err(_) => return Ok(put),
+                Ok(()) => {}
+            }
+        }
+        Ok(items.len())
     }
 
     /// Puts items until there is no place, or until a turn is missing that the next one needs. Returns
@@ -253,20 +274,25 @@ impl Queue {
 
     /// As `get`, without a check for dead processes.
     fn try_get(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
-        let (held, body, tail) = self.hold_head_for_item(context, None)?;
-        if body.returned.get() != 0 {
-            records::take_returned(&held, body, out)?;
-        } else {
-            if body.head.get() == tail.moved {
+        loop {
+            let (held, body, tail) = self.hold_head_for_item(context, None)?;
+            let Some(next) = next(&held, body, tail)? else {
                 return Err(self.nothing(context, held, tail));
+            };
+            if !cell::has_room(next, out) {
+                drop(held);
+                cell::make_room(context, next, out)?;
+                continue;
             }
-            ends::take(&held, body, out)?;
+            let late = if body.returned.get() != 0 {
+                records::take_returned(&held, body, out)?
+            } else {
+                ends::take(&held, body, next, out)?
+            };
+            self.after_get(context.region(), held, body);
+            cell::finish(late, out)?;
+            return if out.len() > cell::INLINE { allocator::tidy(context) } else { Ok(()) };
         }
-        self.after_get(context.region(), held, body);
-        if out.len() > cell::INLINE {
-            allocator::tidy(context)?;
-        }
-        Ok(())
     }
 
     #[inline(always)]
@@ -429,6 +455,20 @@ impl Queue {
     }
 }
 
+/// Returns the cell of the item that is taken next, if there is one. The head's turn is held, and the
+/// tail was read as `tail`.
+#[inline]
+fn next(held: &Held<'_>, body: &QueueBody, tail: Far) -> Result<Option<Cell>> {
+    if body.returned.get() != 0 {
+        let record = records::first_returned(held.context().region(), body)?;
+        return Ok(Some(Cell::load(&record.cell)));
+    }
+    if body.head.get() == tail.moved {
+        return Ok(None);
+    }
+    ends::first(held, body).map(Some)
+}
+
 /// The room of a body.
 pub(crate) const BODY: Room = Room::of(size_of::<QueueBody>());
 
@@ -444,9 +484,4 @@ pub(crate) fn create_body(change: &mut Change<'_>, limit: u64, max_attempts: u64
     change.put(&body.limit, limit);
     change.put(&body.max_attempts, max_attempts);
     Ok(at)
-}
-
-/// Reads the item in a cell.
-fn read_item(region: &Region, cell: Cell, out: &mut Vec<u8>) -> Result<()> {
-    cell.read(region, out)
 }

@@ -9,25 +9,27 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Region;
 use crate::memory::layout::{QueueBody, Record};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Later};
 use crate::objects::ledger::record::{MOVE_WORDS, RECORD, ReturnReason};
 
-use super::read_item;
-
 /// Takes the first returned item.
-pub(super) fn take_returned(held: &Held<'_>, body: &QueueBody, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn take_returned<'a>(
+    held: &Held<'a>,
+    body: &QueueBody,
+    out: &mut Vec<u8>,
+) -> Result<Later<'a>> {
     let region = held.context().region();
     let at = body.returned.get();
     let record = first_returned(region, body)?;
     let cell = Cell::load(&record.cell);
-    read_item(region, cell, out)?;
+    let late = cell.begin(held.context(), out)?;
     let mut change = Change::begin(held, MOVE_WORDS)?;
     pop_returned(&mut change, body, record);
     change.set(&record.serial, 0);
     cell::free(&mut change, cell)?;
     allocator::give(&mut change, RECORD, at)?;
     change.commit();
-    Ok(())
+    Ok(late)
 }
 
 /// Returns the first record of the returned list, which is not empty.

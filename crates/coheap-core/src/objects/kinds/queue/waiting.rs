@@ -11,6 +11,7 @@ use super::{Lease, Queue, check_place, is_idle};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
+use crate::objects::cell::Long;
 use crate::objects::estate;
 use crate::objects::wait::{Announced, Wait, is_wanted, ring};
 use crate::sync::Patience;
@@ -264,18 +265,20 @@ impl Queue {
         if self.put_quickly(context, item) {
             return Ok(());
         }
-        match self.put_soon(context, item) {
+        let mut long = Long::new(context);
+        match self.put_soon(context, item, &mut long) {
             Err(Error::Full | Error::Busy { .. }) => {
                 let patience = Patience::new(deadline);
-                self.sleep_for_place(context, patience, false, &mut || self.try_put(context, item))
+                let mut put = || self.try_put(context, item, &mut long);
+                self.sleep_for_place(context, patience, false, &mut put)
             }
             other => other,
         }
     }
 
     /// As `try_put`, without waiting for a turn.
-    fn put_soon(&self, context: &Context, item: &[u8]) -> Result<()> {
-        context.waiting_until(0, |_| context.retried(|| self.try_put(context, item)))
+    fn put_soon(&self, context: &Context, item: &[u8], long: &mut Long<'_>) -> Result<()> {
+        context.waiting_until(0, |_| context.retried(|| self.try_put(context, item, long)))
     }
 
     /// As [`put_wait`](Self::put_wait), but returns at `until`; see
@@ -291,10 +294,12 @@ impl Queue {
         until: u64,
         item: &[u8],
     ) -> Result<()> {
-        match self.put_soon(context, item) {
+        let mut long = Long::new(context);
+        match self.put_soon(context, item, &mut long) {
             Err(Error::Full | Error::Busy { .. }) => {
                 let patience = Patience::until(started, until);
-                self.sleep_for_place(context, patience, false, &mut || self.try_put(context, item))
+                let mut put = || self.try_put(context, item, &mut long);
+                self.sleep_for_place(context, patience, false, &mut put)
             }
             other => other,
         }

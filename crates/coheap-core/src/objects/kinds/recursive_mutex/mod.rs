@@ -44,6 +44,10 @@ pub struct Recipe<'a>(pub mutex::Recipe<'a>);
 impl kinds::Recipe for Recipe<'_> {
     type Object = RecursiveMutex;
 
+    fn value(&self) -> Option<&[u8]> {
+        self.0.value()
+    }
+
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         self.0.prepare(context, rooms)
     }

@@ -106,6 +106,10 @@ impl Overlaid for NewValue {
         }
     }
 
+    fn build_long(&self, build: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.new.as_deref().into_iter().filter(|new| cell::is_long(new)).try_for_each(build)
+    }
+
     fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
         let Some(new) = &self.new else { return Ok(()) };
         let object = locked(held, &self.value.handle)?;

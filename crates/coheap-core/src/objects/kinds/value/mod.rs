@@ -15,9 +15,8 @@ pub(in crate::objects) use shape::{STRICT, fill, prepare};
 use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::Region;
 use crate::memory::layout::{CellWords, MutexRoot, Object};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Expected, Later, Long, Step};
 use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::sync::turn;
@@ -48,13 +47,15 @@ impl Value {
         let turn = region.turn(self.handle.turn);
         for _ in 0..LOOKS {
             let Some(sequence) = turn::begin_read(turn) else { continue };
-            let read = self.read(region, out);
+            let late = self.begin(context, out);
             if turn::is_unchanged(turn, sequence) {
-                return read;
+                return cell::finish(late?, out);
             }
         }
-        let _held = context.hold(self.handle.turn)?;
-        self.read(region, out)
+        let held = context.hold(self.handle.turn)?;
+        let late = self.begin(context, out)?;
+        drop(held);
+        cell::finish(late, out)
     }
 
     /// Returns the value, if it is an integer.
@@ -76,8 +77,9 @@ impl Value {
         Ok(Cell::load(cell_words(self.handle.object(region)?)).as_integer())
     }
 
-    fn read(&self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
-        Cell::load(cell_words(self.handle.object(region)?)).read(region, out)
+    #[inline]
+    fn begin<'a>(&self, context: &'a Context, out: &mut Vec<u8>) -> Result<Later<'a>> {
+        Cell::load(cell_words(self.handle.object(context.region())?)).begin(context, out)
     }
 
     /// Replaces the value.
@@ -86,7 +88,22 @@ impl Value {
     ///
     /// [`Error::HeapFull`], [`Error::ObjectGone`]; nothing was changed.
     pub fn set(&self, context: &Context, bytes: &[u8]) -> Result<()> {
+        if cell::is_long(bytes) {
+            return self.set_long(context, bytes);
+        }
         let stored = estate::or_after_sweep(context, || {
+            let (held, object) = self.handle.hold(context)?;
+            let words = cell_words(object);
+            store(&held, words, Cell::load(words), bytes)
+        })?;
+        tidy(context, stored)
+    }
+
+    #[cold]
+    fn set_long(&self, context: &Context, bytes: &[u8]) -> Result<()> {
+        let mut long = Long::new(context);
+        let stored = estate::or_after_sweep(context, || {
+            long.build([bytes])?;
             let (held, object) = self.handle.hold(context)?;
             let words = cell_words(object);
             store(&held, words, Cell::load(words), bytes)
@@ -115,15 +132,28 @@ impl Value {
         expected: &[u8],
         bytes: &[u8],
     ) -> Result<bool> {
-        let stored = estate::or_after_sweep(context, || {
-            let (held, object) = self.handle.hold(context)?;
-            let words = cell_words(object);
-            let old = Cell::load(words);
-            match old.is(context.region(), expected, Cell::inline(expected))? {
-                true => store(&held, words, old, bytes).map(Some),
-                false => Ok(None),
+        let region = context.region();
+        let (mut old, mut long) = (Expected::new(expected), Long::new(context));
+        let stored = loop {
+            let step = estate::or_after_sweep(context, || {
+                let (held, object) = self.handle.hold(context)?;
+                let words = cell_words(object);
+                let cell = Cell::load(words);
+                let late = cell.late(context)?;
+                Ok(match (old.is(region, cell, late.as_deref())?, late) {
+                    (Some(true), _) if long.lacks(bytes) => Step::Build,
+                    (Some(true), _) => Step::Done(Some(store(&held, words, cell, bytes)?)),
+                    (None, Some(late)) => Step::Compare(cell, late),
+                    _ => Step::Done(None),
+                })
+            })?;
+            match step {
+                Step::Done(stored) => break stored,
+                Step::Compare(cell, late) => old.compare(cell, late)?,
+                Step::Build => estate::or_after_sweep(context, || long.build([bytes]))?,
             }
-        })?;
+        };
+        drop(old);
         match stored {
             Some(stored) => tidy(context, stored).map(|()| true),
             None => Ok(false),

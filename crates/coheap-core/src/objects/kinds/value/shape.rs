@@ -44,6 +44,10 @@ impl<'a> Recipe<'a> {
 impl kinds::Recipe for Recipe<'_> {
     type Object = super::Value;
 
+    fn value(&self) -> Option<&[u8]> {
+        Some(self.bytes)
+    }
+
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
         prepare(context, self.bytes, rooms)
     }

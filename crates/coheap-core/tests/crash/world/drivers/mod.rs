@@ -5,6 +5,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod ledger;
+pub(crate) mod long;
 pub(crate) mod parcel;
 pub(crate) mod transaction;
 pub(crate) mod room;

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use coheap_core::allocator::{self, HEADER_CLASS, Room, arena, span};
+use coheap_core::allocator::{self, HEADER_CLASS, Room, arena, buffer};
 use coheap_core::error::Result;
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Context;
@@ -33,11 +33,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             arena::refill(context, 5, 1).map(|_| ())
         }
     }),
-    Operation::new(&["pending::ensure_all", "span::ensure_run"], "runs too", ALL, NOTHING, {
+    Operation::new(&["pending::ensure_all", "buffer::ensure_run"], "runs too", ALL, NOTHING, {
         |_, context| {
             let mut rooms = [Room::Run(2), Room::Class(28), Room::Class(3), Room::Class(3)];
             allocator::ensure_all(context, &mut rooms)?;
-            span::ensure_run(context, 3)
+            buffer::ensure_run(context, 3)
         }
     }),
     Operation::new(&["pending::tidy"], "far too much", ALL, NOTHING, |_, context| {
@@ -52,9 +52,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         |_, context| allocator::reclaim(context),
     )
     .prepared(hoard),
-    Operation::new(&["arena::drain", "span::drain_runs"], "own", ALL, NOTHING, |_, context| {
+    Operation::new(&["arena::drain", "tidy::drain_runs"], "own", ALL, NOTHING, |_, context| {
         arena::drain(context, context.index(), 3, 90, 10)?;
-        span::drain_runs(context, context.index())
+        buffer::drain_runs(context, context.index())
     })
     .prepared(hoard),
     Operation::new(&["cell::ensure"], "new spans", ALL, NOTHING, {

@@ -119,7 +119,8 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
         // Half of the buckets are removed ones: the same size is enough.
         return rebuild(held, object, hash, &living, shape);
     }
-    if living.len() as u64 * 8 <= shape.filled * 7 && sweep_buckets(held, object, hash)? {
+    // A leaf that is split needs room for ever, and a sixteenth of removed ones serves many new keys.
+    if living.len() as u64 * 16 <= shape.filled * 15 && sweep_buckets(held, object, hash)? {
         return Ok(());
     }
     if shape.bits < MOST_BITS {

@@ -40,6 +40,22 @@ impl Overlaid for Writes {
         }
     }
 
+    fn build_long(&self, build: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        for write in self.iter() {
+            let (key, value) = match &write.action {
+                Action::Insert(value) => (write.key().bytes, &value[..]),
+                Action::Replace(_, value) => (&[][..], &value[..]),
+                Action::Add(_) => (write.key().bytes, &[][..]),
+                Action::Remove | Action::Known(_) | Action::Nothing => continue,
+            };
+            [key, value]
+                .into_iter()
+                .filter(|bytes| cell::is_long(bytes))
+                .try_for_each(&mut *build)?;
+        }
+        Ok(())
+    }
+
     fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
         if self.is_empty() {
             return Ok(());

@@ -10,9 +10,17 @@
 //! What always holds: unused bytes of an inline cell are zero, so equal values of up to 15 bytes
 //! have equal cells; a block is filled with zeros to a full word.
 //!
+//! Not here: how a value that is too long for a block is built, copied (`long`) and compared.
+//!
 //! The one value the engine understands is the integer: tag 3 and eight bytes, always inline.
 
-use crate::allocator::{self, Room};
+mod compare;
+mod long;
+
+pub use compare::{Expected, Step};
+pub use long::{Late, Later, Long, finish, has_room, is_long, make_room};
+
+use crate::allocator::{self, Room, buffer};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
@@ -32,6 +40,8 @@ const BLOCK: u64 = 0xff;
 const PARCEL: u64 = 1 << 56;
 /// Longest value that is overwritten in place.
 const IN_PLACE: u64 = 256;
+/// Shortest value that is too long for a block.
+const LONG: u64 = allocator::LONGEST_BLOCK as u64 + 1;
 /// Words that `replace` saves at most, without those for blocks that are taken and freed.
 pub const REPLACE_WORDS: usize = 2 + IN_PLACE as usize / 8;
 
@@ -141,8 +151,23 @@ impl Cell {
     /// Appends the value's bytes to `out`.
     #[inline]
     pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
+        match self.block() {
+            Some((len @ LONG.., at)) => buffer::append_to(region, at, len, out),
+            _ => self.append_short(region, out),
+        }
+    }
+
+    /// As [`read`](Self::read), for a value that is not long.
+    #[inline]
+    fn read_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        self.append_short(region, out)
+    }
+
+    #[inline]
+    fn append_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         if let Some((len, at)) = self.block() {
-            return region.append_to(at, usize::try_from(len).unwrap_or(usize::MAX), out);
+            return region.append_to(at, len as usize, out);
         }
         let len = (self.0 & 0xff) as usize;
         if len > INLINE {
@@ -162,15 +187,19 @@ impl Cell {
             return Ok(self == inline);
         }
         match self.block() {
-            Some((len, at)) if len == bytes.len() as u64 => region.equals(at, bytes),
+            Some((len, at)) if len == bytes.len() as u64 => match len {
+                LONG.. => buffer::equals(region, at, bytes),
+                _ => region.equals(at, bytes),
+            },
             _ => Ok(false),
         }
     }
 }
 
-/// Returns the room that a value needs outside its cell.
+/// Returns the block that a value needs outside its cell. A long value needs none that is pending: it
+/// is built before.
 pub fn room_of(bytes: &[u8]) -> Option<Room> {
-    (bytes.len() > INLINE).then(|| Room::of(bytes.len()))
+    (bytes.len() > INLINE && !is_long(bytes)).then(|| Room::of(bytes.len()))
 }
 
 /// Makes the block that `make` needs pending. Call it before the change begins.
@@ -182,7 +211,8 @@ pub fn ensure(context: &Context, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Builds a cell for a value; a long value is stored in a pending block.
+/// Builds a cell for a value; a longer one is stored in a pending block, and a long one was built
+/// before.
 pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
     if let Some(inline) = Cell::inline(bytes) {
         return Ok(inline);
@@ -190,8 +220,17 @@ pub fn make(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
     if let Some(packed) = packed(change, bytes)? {
         return Ok(packed);
     }
+    if is_long(bytes) {
+        return make_long(change, bytes);
+    }
     let at = allocator::take(change, Room::of(bytes.len()))?;
     Ok(build(change.region(), at, bytes)?)
+}
+
+/// Returns the cell of a long value, which was built before.
+#[cold]
+pub fn make_long(change: &mut Change<'_>, bytes: &[u8]) -> Result<Cell> {
+    Ok(Cell(BLOCK | (bytes.len() as u64) << 8, long::take(change, bytes)?))
 }
 
 /// Returns the cell of a parcel that this thread has packed.
@@ -204,7 +243,15 @@ pub fn packed(change: &mut Change<'_>, bytes: &[u8]) -> Result<Option<Cell>> {
     Ok(block.map(|at| Cell(BLOCK | PARCEL | (bytes.len() as u64) << 8, at)))
 }
 
-/// Returns the cell of a long value, written to a block that no other process can reach yet.
+/// Returns the offset of a parcel that this thread has packed.
+fn packed_at(context: &Context, bytes: &[u8]) -> Result<Option<u64>> {
+    if bytes.first() != Some(&parcel::TAG) {
+        return Ok(None);
+    }
+    parcel::built_at(context, bytes)
+}
+
+/// Returns the cell of a value, written to a block that no other process can reach yet.
 pub fn build(region: &Region, at: u64, bytes: &[u8]) -> Result<Cell, Corrupt> {
     region.copy_in(at, bytes)?;
     Ok(Cell(BLOCK | (bytes.len() as u64) << 8, at))

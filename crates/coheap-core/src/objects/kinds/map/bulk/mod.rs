@@ -8,12 +8,14 @@
 //! What always holds: every step that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
+mod seen;
+
 use super::buckets::{self, Bucket, leaf_shape};
 use super::index::{self, Plan};
 use super::pairs::Pairs;
 use super::table::{Table, index_leaves, put_entry};
 use super::{Key, growth};
-use crate::allocator::{self, Room, Taken};
+use crate::allocator::{self, LONGEST_BLOCK, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held, MAX_WORDS};
 use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_BYTES};
@@ -21,6 +23,7 @@ use crate::memory::{Region, private_list};
 use crate::objects::cell::{self, Cell};
 use crate::objects::parcel;
 use crate::wire::{INT_BYTES, int_bytes};
+use seen::Seen;
 
 /// The position of an entry that does not exist yet.
 const NEW: u32 = u32::MAX;
@@ -91,7 +94,8 @@ fn each_once<'a>(
 /// Values to be stored.
 pub(super) struct Values<'a> {
     pairs: &'a Pairs,
-    has_long: bool,
+    /// The length of the longest key or value.
+    longest: usize,
     writes: Vec<Write>,
 }
 
@@ -103,19 +107,19 @@ impl Batch for Values<'_> {
     }
 
     fn has_long(&self) -> bool {
-        self.has_long
+        self.longest > cell::INLINE
     }
 }
 
 impl<'a> Values<'a> {
     /// Each key gets its last value.
     pub(super) fn new(region: &Region, pairs: &'a Pairs) -> Result<Self> {
-        let mut has_long = false;
+        let mut longest = 0;
         for (key, value) in pairs.iter() {
             if value.is_empty() {
                 return Err(Error::BadArgument("a value needs at least one byte"));
             }
-            has_long |= key.len().max(value.len()) > cell::INLINE;
+            longest = longest.max(key.len()).max(value.len());
         }
         let keys = pairs.iter().map(|(key, _)| key);
         let name = |number: u32| pairs.at(number as usize).0;
@@ -123,7 +127,13 @@ impl<'a> Values<'a> {
             write.value = number;
             Ok(())
         })?;
-        Ok(Self { pairs, has_long, writes })
+        Ok(Self { pairs, longest, writes })
+    }
+
+    /// Returns the keys and values to be built in advance.
+    pub(super) fn long(&self) -> impl Iterator<Item = &[u8]> {
+        let writes = if self.longest > LONGEST_BLOCK { &self.writes[..] } else { &[] };
+        writes.iter().flat_map(|write| <[_; 2]>::from(self.pair(write.name, write.value)))
     }
 
     /// Stores all of them, and returns how many keys are new. The turn is held and no change is
@@ -172,6 +182,11 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
         Ok(Self { keys, writes, sums, after: vec![int_bytes(0); keys.len()] })
     }
 
+    /// Returns the keys to be built in advance.
+    pub(super) fn long(&self) -> impl Iterator<Item = &[u8]> {
+        self.writes.iter().map(|write| self.keys[write.name as usize].0.as_ref())
+    }
+
     /// Adds to all of them. The turn is held and no change is open.
     pub(super) fn add(&mut self, held: &Held<'_>, object: &Object) -> Result<()> {
         let table = Table::new(held.context().region(), object);
@@ -194,38 +209,6 @@ impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
         let done = store_found(held, object, self, &mut writes);
         self.writes = writes;
         done.map(|_| ())
-    }
-}
-
-/// Numbers of the keys of one call, found by their hashes: buckets of number plus one, at most half
-/// of them taken.
-struct Seen {
-    buckets: Vec<u32>,
-}
-
-impl Seen {
-    fn new(count: usize) -> Self {
-        Self { buckets: vec![0; (count * 2).next_power_of_two()] }
-    }
-
-    /// Returns the number of a key that was entered before. Otherwise enters it as `number`.
-    #[inline]
-    fn enter(
-        &mut self,
-        hash: u32,
-        number: usize,
-        is_same: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        let mask = self.buckets.len() - 1;
-        let mut at = hash as usize & mask;
-        while let Some(before) = self.buckets[at].checked_sub(1) {
-            if is_same(before as usize) {
-                return Some(before as usize);
-            }
-            at = (at + 1) & mask;
-        }
-        self.buckets[at] = number as u32 + 1;
-        None
     }
 }
 
@@ -345,8 +328,8 @@ impl Need {
         // A parcel is taken off a chain whose head is saved each time.
         self.words += usize::from(value.first() == Some(&parcel::TAG));
         if write.is_new() {
-            self.block(cell::room_of(name));
-            self.block(cell::room_of(value));
+            self.store(name);
+            self.store(value);
             return Ok(());
         }
         let old = Cell::load(&table.entry(u64::from(write.position))?.value);
@@ -355,7 +338,7 @@ impl Need {
             self.words += value.len().div_ceil(8);
             return Ok(());
         }
-        self.block(cell::room_of(value));
+        self.store(value);
         if old.block().is_some() {
             self.words += allocator::GIVE_WORDS;
         }
@@ -363,10 +346,12 @@ impl Need {
     }
 
     #[inline]
-    fn block(&mut self, room: Option<Room>) {
-        if let Some(room) = room {
+    fn store(&mut self, bytes: &[u8]) {
+        if let Some(room) = cell::room_of(bytes) {
             self.words += 1;
             self.rooms.push(room);
+        } else if cell::is_long(bytes) {
+            self.words += allocator::TAKE_WORDS;
         }
     }
 
@@ -467,6 +452,9 @@ fn make(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell
 fn make_long(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result<Cell> {
     if let Some(packed) = cell::packed(change, bytes)? {
         return Ok(packed);
+    }
+    if cell::is_long(bytes) {
+        return cell::make_long(change, bytes);
     }
     let at = taken.take(change, Room::of(bytes.len()))?;
     Ok(cell::build(change.region(), at, bytes)?)
