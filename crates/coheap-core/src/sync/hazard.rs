@@ -29,7 +29,9 @@ pub const EVERY: u64 = 1;
 /// Names a run. The caller looks afterwards whether it is still where it was found.
 #[inline]
 pub fn name(word: &Word, run: u64) {
-    Region::store(word, run);
+    // Published, though nothing was built: who sees this name sees that the reads under the one before
+    // are done.
+    Region::publish(word, run);
     fence(Ordering::SeqCst);
 }
 
@@ -47,14 +49,14 @@ impl Named {
     /// Collects the names in all rows. The caller has taken out before what it wants to give up.
     #[must_use]
     pub fn of_all(region: &Region) -> Self {
-        fence(Ordering::SeqCst);
-        let rows = 0..region.real_rows();
-        Self::among(rows.flat_map(|index| &region.control(index).hazards))
+        let rows = || (0..region.real_rows()).map(|index| region.control(index));
+        Self::among(|| rows().flat_map(|control| &control.hazards))
     }
 
-    /// Collects the names in these words, after a fence.
-    pub fn among<'a>(words: impl Iterator<Item = &'a Word>) -> Self {
-        Self(words.map(Word::acquire).filter(|name| *name != 0).collect())
+    /// As [`of_all`](Self::of_all), in these words, which are asked for behind the fence.
+    pub fn among<'a, W: Iterator<Item = &'a Word>>(words: impl FnOnce() -> W) -> Self {
+        fence(Ordering::SeqCst);
+        Self(words().map(Word::acquire).filter(|name| *name != 0).collect())
     }
 
     /// Returns whether a thread may be reading this run.

@@ -8,6 +8,7 @@
 
 #![cfg(loom)]
 
+mod hazard;
 mod parking;
 mod planted;
 mod row;

@@ -33,9 +33,13 @@ fn every_planted_mistake_is_found() {
         ("parking::a_free_word_carries_no_generation", "a stranger's lock"),
         ("parking::a_leaver_takes_its_notification_along", "a lost notification"),
         ("parking::a_notification_is_believed_too_early", "believed"),
+        ("hazard::a_name_without_a_fence_is_seen_too_late", "Causality"),
+        ("hazard::names_are_looked_at_without_a_fence", "Causality"),
+        ("hazard::a_reader_does_not_look_again", "Causality"),
+        ("hazard::a_name_is_cleared_too_early", "Causality"),
     ] {
-        let name = match name.strip_prefix("parking::") {
-            Some(name) => format!("parking::planted::{name}"),
+        let name = match name.split_once("::") {
+            Some((file, name)) => format!("{file}::planted::{name}"),
             None => format!("planted::{name}"),
         };
         let child = Command::new(&program)

@@ -23,7 +23,7 @@ enum QueueOp {
 
 fn queue_op() -> impl Strategy<Value = QueueOp> {
     prop_oneof![
-        4 => (prop_oneof![1usize..16, 16usize..300], any::<u8>())
+        4 => (prop_oneof![4 => 1usize..16, 4 => 16usize..300, 1 => 5000usize..40_000], any::<u8>())
             .prop_map(|(len, fill)| QueueOp::Put(len, fill)),
         3 => Just(QueueOp::Get),
         2 => Just(QueueOp::Lease),

@@ -31,6 +31,11 @@ impl<'a> Long<'a> {
         Self { context, built: 0 }
     }
 
+    /// Returns the thread.
+    pub fn context(&self) -> &'a Context {
+        self.context
+    }
+
     /// Builds those of these values that are long; at each call they are the same ones. Call it before
     /// a turn is taken.
     ///
@@ -112,6 +117,12 @@ pub struct Late<'a> {
 }
 
 impl Cell {
+    /// Returns whether the value is too long for a block.
+    #[inline(always)]
+    pub fn is_long(self) -> bool {
+        self.block().is_some_and(|(len, _)| len > LONGEST_BLOCK as u64)
+    }
+
     /// Begins to read the value: replaces `out` by a short one. A long one is only named, and is left
     /// to [`finish`]. The caller holds the turn of the cell until then, or looks between the two
     /// whether the cell is still the same.
@@ -183,22 +194,18 @@ pub fn finish(late: Later<'_>, out: &mut Vec<u8>) -> Result<()> {
 /// for it first.
 #[inline(always)]
 pub fn has_room(cell: Cell, out: &Vec<u8>) -> bool {
-    match cell.block() {
-        Some((len, _)) if len > LONGEST_BLOCK as u64 => out.capacity() as u64 >= len,
-        _ => true,
-    }
+    !cell.is_long() || out.capacity() as u64 >= cell.len()
 }
 
-/// Makes room in `out` for a long value.
+/// Makes room in `out` for a long value, which may be gone by now.
 ///
 /// # Errors
 ///
 /// [`Error::NoMemory`](crate::Error::NoMemory).
 #[cold]
 pub fn make_room(context: &Context, cell: Cell, out: &mut Vec<u8>) -> Result<()> {
-    if let Some((len, at)) = cell.block() {
-        buffer::check_pieces(context.region(), at, len)?;
-        *out = private_list(len)?;
-    }
+    // A length that no value can have is an error of its own.
+    cell.room(context.region())?;
+    *out = private_list(cell.len())?;
     Ok(())
 }

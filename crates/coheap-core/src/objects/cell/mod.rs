@@ -159,7 +159,7 @@ impl Cell {
 
     /// As [`read`](Self::read), for a value that is not long.
     #[inline]
-    fn read_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
+    pub fn read_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
         self.append_short(region, out)
     }

@@ -92,8 +92,7 @@ fn create_once<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, R
 /// [`Error::ObjectGone`](crate::Error::ObjectGone); [`Error::HeapFull`](crate::Error::HeapFull);
 /// nothing was changed.
 pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, Reference)> {
-    let region = context.region();
-    let own = context.member().slot();
+    let (region, own) = (context.region(), context.member().slot());
     let (handle, kind) = Handle::any(region, at, generation)?;
     estate::or_after_sweep(context, || allocator::ensure(context, RECORD, 1))?;
     let held = context.hold_all(&[handle.turn, SLOT_TURNS + own])?;

@@ -108,8 +108,10 @@ impl Map {
     pub fn set(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
         let mut long = Long::new(context);
+        if cell::is_long(key.bytes) || cell::is_long(value) {
+            build(&mut long, &[key.bytes, value])?;
+        }
         let is_new = estate::or_after_sweep(context, || {
-            long.build([key.bytes, value])?;
             let (held, object) = self.handle.hold(context)?;
             store(&held, object, &key, value)
         });
@@ -135,8 +137,10 @@ impl Map {
             return Ok(false);
         }
         let mut long = Long::new(context);
+        if cell::is_long(key.bytes) || cell::is_long(value) {
+            build(&mut long, &[key.bytes, value])?;
+        }
         let late = estate::or_after_sweep(context, || {
-            long.build([key.bytes, value])?;
             let (held, object) = self.handle.hold(context)?;
             if let Some(found) = Table::new(context.region(), object).find(&key)? {
                 return Cell::load(&found.entry.value).begin(context, out).map(Some);
@@ -158,8 +162,10 @@ impl Map {
     pub fn add(&self, context: &Context, key: &[u8], more: i64) -> Result<i64> {
         let key = Key::new(context.region(), key)?;
         let mut long = Long::new(context);
+        if cell::is_long(key.bytes) {
+            build(&mut long, &[key.bytes])?;
+        }
         let sum = estate::or_after_sweep(context, || {
-            long.build([key.bytes])?;
             let (held, object) = self.handle.hold(context)?;
             match Table::new(context.region(), object).find(&key)? {
                 Some(found) => value::add(&held, &found.entry.value, more).map(Some),
@@ -273,22 +279,44 @@ impl Map {
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn remove(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
+        let (held, object) = self.handle.hold(context)?;
+        let Some(found) = Table::new(context.region(), object).find(&key)? else {
+            return Ok(false);
+        };
+        let value = Cell::load(&found.entry.value);
+        if value.is_long() {
+            drop(held);
+            return self.remove_long(context, &key, value, out);
+        }
+        value.read_short(context.region(), out)?;
+        take_out(&held, object, &found)?;
+        drop(held);
+        self.tidy(context).map(|()| true)
+    }
+
+    /// As `remove`, for a key whose value is or was this long one.
+    #[cold]
+    fn remove_long(
+        &self,
+        context: &Context,
+        key: &Key<'_>,
+        mut value: Cell,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
         loop {
+            cell::make_room(context, value, out)?;
             let (held, object) = self.handle.hold(context)?;
-            let Some(found) = Table::new(context.region(), object).find(&key)? else {
+            let Some(found) = Table::new(context.region(), object).find(key)? else {
                 return Ok(false);
             };
-            let value = Cell::load(&found.entry.value);
-            if !cell::has_room(value, out) {
+            value = Cell::load(&found.entry.value);
+            if cell::has_room(value, out) {
+                let late = value.begin(context, out)?;
+                take_out(&held, object, &found)?;
                 drop(held);
-                cell::make_room(context, value, out)?;
-                continue;
+                cell::finish(late, out)?;
+                return self.tidy(context).map(|()| true);
             }
-            let late = value.begin(context, out)?;
-            take_out(&held, object, &found)?;
-            drop(held);
-            cell::finish(late, out)?;
-            return self.tidy(context).map(|()| true);
         }
     }
 
@@ -397,6 +425,12 @@ impl Map {
         husk::dismantle_only(context)?;
         allocator::tidy(context)
     }
+}
+
+/// Builds the long ones of these values, for an operation that stores them.
+#[cold]
+fn build(long: &mut Long<'_>, values: &[&[u8]]) -> Result<()> {
+    estate::or_after_sweep(long.context(), || long.build(values.iter().copied()))
 }
 
 /// Returns whether what was found under a key, with the turn held, is the expected value.

@@ -36,7 +36,25 @@ impl Map {
     #[inline]
     pub fn get(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let found = self.read(context, |table| match table.find(&key)? {
+        let mut is_long = false;
+        let is_there = self.read(context, |table| match table.find(&key)? {
+            Some(found) => {
+                let value = Cell::load(&found.entry.value);
+                is_long = value.is_long();
+                if !is_long {
+                    value.read_short(table.region, out)?;
+                }
+                Ok(true)
+            }
+            None => Ok(false),
+        })?;
+        if is_there && is_long { self.get_long(context, &key, out) } else { Ok(is_there) }
+    }
+
+    /// As `get`, for a value that seems to be long.
+    #[cold]
+    fn get_long(&self, context: &Context, key: &Key<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let found = self.read(context, |table| match table.find(key)? {
             Some(found) => Cell::load(&found.entry.value).begin(context, out).map(Some),
             None => Ok(None),
         })?;

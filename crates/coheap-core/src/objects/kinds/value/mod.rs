@@ -15,8 +15,9 @@ pub(in crate::objects) use shape::{STRICT, fill, prepare};
 use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
+use crate::memory::Region;
 use crate::memory::layout::{CellWords, MutexRoot, Object};
-use crate::objects::cell::{self, Cell, Expected, Later, Long, Step};
+use crate::objects::cell::{self, Cell, Expected, Long, Step};
 use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::sync::turn;
@@ -47,13 +48,37 @@ impl Value {
         let turn = region.turn(self.handle.turn);
         for _ in 0..LOOKS {
             let Some(sequence) = turn::begin_read(turn) else { continue };
-            let late = self.begin(context, out);
+            let read = match self.handle.object(region) {
+                Ok(object) => {
+                    let cell = Cell::load(cell_words(object));
+                    if cell.is_long() {
+                        break;
+                    }
+                    cell.read_short(region, out)
+                }
+                Err(gone) => Err(gone),
+            };
+            if turn::is_unchanged(turn, sequence) {
+                return read;
+            }
+        }
+        self.get_slowly(context, out)
+    }
+
+    /// As `get`, for a value that is long or changes all the time.
+    #[cold]
+    fn get_slowly(&self, context: &Context, out: &mut Vec<u8>) -> Result<()> {
+        let region = context.region();
+        let turn = region.turn(self.handle.turn);
+        for _ in 0..LOOKS {
+            let Some(sequence) = turn::begin_read(turn) else { continue };
+            let late = self.cell(region).and_then(|cell| cell.begin(context, out));
             if turn::is_unchanged(turn, sequence) {
                 return cell::finish(late?, out);
             }
         }
         let held = context.hold(self.handle.turn)?;
-        let late = self.begin(context, out)?;
+        let late = self.cell(region)?.begin(context, out)?;
         drop(held);
         cell::finish(late, out)
     }
@@ -77,9 +102,9 @@ impl Value {
         Ok(Cell::load(cell_words(self.handle.object(region)?)).as_integer())
     }
 
-    #[inline]
-    fn begin<'a>(&self, context: &'a Context, out: &mut Vec<u8>) -> Result<Later<'a>> {
-        Cell::load(cell_words(self.handle.object(context.region())?)).begin(context, out)
+    #[inline(always)]
+    fn cell(&self, region: &Region) -> Result<Cell> {
+        Ok(Cell::load(cell_words(self.handle.object(region)?)))
     }
 
     /// Replaces the value.
@@ -105,8 +130,10 @@ impl Value {
         let stored = estate::or_after_sweep(context, || {
             long.build([bytes])?;
             let (held, object) = self.handle.hold(context)?;
-            let words = cell_words(object);
-            store(&held, words, Cell::load(words), bytes)
+            let mut change = Change::begin(&held, SET_WORDS)?;
+            cell::replace(&mut change, cell_words(object), bytes)?;
+            change.commit();
+            Ok(Stored::Changed)
         })?;
         tidy(context, stored)
     }
