@@ -32,6 +32,10 @@ impl FileId {
         Self { device, inode }
     }
 
+    pub(super) fn device(self) -> u64 {
+        self.device
+    }
+
     /// Returns the inode number, as `/proc/PID/maps` shows it.
     pub fn inode(self) -> u64 {
         self.inode
@@ -161,6 +165,13 @@ impl HeapFile {
         Self::of(descriptor)
     }
 
+    /// Returns the same file under a number that programs do not use.
+    pub(super) fn moved_up(self) -> Result<Self> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used any more, nor dropped.
+        Self::moved_high(unsafe { ManuallyDrop::take(&mut this.descriptor) })
+    }
+
     fn moved_high(low: OwnedFd) -> Result<Self> {
         // SAFETY: `fcntl` with F_DUPFD_CLOEXEC takes no pointer.
         let high = unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
@@ -175,6 +186,11 @@ impl HeapFile {
     /// Returns which file this is.
     pub fn id(&self) -> Result<FileId> {
         id_of(&self.descriptor)
+    }
+
+    /// Returns which file it was when it was opened.
+    pub(super) fn opened(&self) -> Option<FileId> {
+        self.opened
     }
 
     /// Returns the inode number, as `/proc/PID/maps` shows it.
@@ -212,6 +228,27 @@ impl HeapFile {
             }
         }
         Ok(done)
+    }
+
+    /// Whether the descriptor still names the file that was opened.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.is_some() && self.id().ok() == self.opened
+    }
+
+    /// Lets a program that replaces this one by `exec` have the descriptor.
+    pub(super) fn keep_over_exec(&self) -> Result<()> {
+        let none = rustix::io::FdFlags::empty();
+        rustix::io::fcntl_setfd(&*self.descriptor, none).map_err(refused("fcntl"))
+    }
+
+    /// Writes bytes at `offset`.
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        within_file_limit(offset + bytes.len() as u64)?;
+        let written = rustix::io::pwrite(&*self.descriptor, bytes, offset);
+        match written.map_err(refused("pwrite"))? {
+            count if count == bytes.len() => Ok(()),
+            _ => Err(Error::Os { call: "pwrite", code: libc::ENOSPC }),
+        }
     }
 
     /// Sets the length without making pages real.
