@@ -78,7 +78,7 @@ impl Seconds {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] if nobody can be heard any more, also after [`stop`](Self::stop).
+    /// [`Error::Closed`] after [`stop`](Self::stop); [`Error::Os`] if nobody can be heard any more.
     pub fn next(&self, patience: Duration) -> Result<Option<Second>> {
         if !self.socket.is_open() {
             return Err(Error::Os { call: "poll", code: libc::EBADF });
@@ -93,6 +93,9 @@ impl Seconds {
             Ok(0) | Err(Errno::INTR) => return Ok(None),
             Ok(_) => {}
             Err(errno) => return Err(refused("poll")(errno)),
+        }
+        if interest[0].revents().contains(PollFlags::HUP) {
+            return Err(Error::Closed);
         }
         let stream = match net::accept_with(descriptor, SocketFlags::CLOEXEC) {
             Ok(socket) => UnixStream::from(socket),
