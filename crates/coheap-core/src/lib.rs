@@ -112,8 +112,8 @@ pub mod parcel {
 #[cfg(not(any(loom, miri, sim)))]
 pub mod claim {
     pub use crate::os::claim::{
-        Claim, Held, Holder, MAX_NAME_BYTES, MAX_REQUEST_BYTES, MAX_SLOTS, Name, Outcome, Request,
-        Scope, Second, Seconds, ask, list, shown, span,
+        Claim, Ending, Held, Holder, MAX_NAME_BYTES, MAX_REQUEST_BYTES, MAX_SLOTS, Name, Outcome,
+        Request, Scope, Second, Seconds, ask, end_holder, list, shown, span,
     };
 }
 

@@ -86,3 +86,26 @@ fn a_cleaner_at_work_never_lets_two_in() {
     cleaner.must_succeed();
     assert!(scene.page.get(12) > 50, "only {} claims", scene.page.get(12));
 }
+
+/// Goal: a name is free once it is given back, though a child still has the descriptors of its owner.
+/// Method: a plain `clone`, of which the C library knows nothing, as when a program is being started.
+#[test]
+fn what_was_given_back_is_free_though_a_child_has_its_descriptors() {
+    let (_alone, scene) = (alone(), Scene::new("given back"));
+    let _tidy = Tidy(&scene);
+    let claim = scene.hold();
+    // SAFETY: as a fork, without the handlers of the C library; the child only sleeps.
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
+    if child == 0 {
+        loop {
+            // SAFETY: takes no pointer.
+            unsafe { libc::pause() };
+        }
+    }
+    drop(claim);
+    let seen = scene.seen_elsewhere();
+    crate::support::child::signal(child, libc::SIGKILL);
+    // SAFETY: takes no pointer that is not null.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    assert_eq!(seen, None);
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use coheap_core::Error;
 use coheap_core::claim::{MAX_REQUEST_BYTES, Seconds, ask};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, Tidy};
 use crate::support::alone;
 use crate::support::child::fork;
 use crate::support::privilege::{is_root, skipped};
@@ -24,6 +24,9 @@ const SOON: Duration = Duration::from_secs(20);
 #[test]
 fn the_holder_gets_arguments_and_folder_and_its_answer_arrives() {
     let (_alone, scene) = (alone(), Scene::new("asked"));
+    // Beside the sockets of the claim itself.
+    let _claim = scene.hold();
+    let _tidy = Tidy(&scene);
     let seconds = Seconds::listen(&scene.name()).expect("it listens");
     let odd = OsString::from_vec(vec![0xff, b'\n', 0xc3]);
     let arguments = [OsString::from("open"), odd.clone(), OsString::new()];

@@ -25,6 +25,7 @@
 //! | `table` | the claims of this process |
 //! | `list` | who holds what |
 //! | `second` | a process that comes second asks the first one |
+//! | `replace` | ends the process that holds a name |
 
 mod name;
 mod folder;
@@ -34,6 +35,7 @@ mod holder;
 mod table;
 mod list;
 mod second;
+mod replace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,7 @@ use table::Attempt;
 pub use holder::{Holder, shown, span};
 pub use list::{Held, list};
 pub use name::{MAX_NAME_BYTES, MAX_SLOTS, Name, Scope};
+pub use replace::{Ending, end_holder};
 pub use second::{MAX_REQUEST_BYTES, Second, Seconds, ask};
 
 /// How often who waits looks again, in nanoseconds. A death wakes it at once.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::net::{self, Shutdown, SocketAddrUnix, SocketFlags};
+use rustix::net::{self, SocketAddrUnix, SocketFlags};
 
 use super::super::file::{HeapFile, user};
 use super::super::refused;
@@ -68,10 +68,7 @@ impl Seconds {
 
     /// Listens no longer: whoever waits in [`next`](Self::next) gets an error at once.
     pub fn stop(&self) {
-        if self.socket.is_open() {
-            // The name is free when the last reference goes; until then nobody can connect.
-            let _ = net::shutdown(self.socket.descriptor(), Shutdown::Both);
-        }
+        witness::stop(&self.socket);
     }
 
     /// Returns the next process that came second. `None`: none within `patience`.
@@ -163,7 +160,7 @@ fn answer_of(peer: Peer, body: &[u8]) -> Option<i32> {
 
 fn place_of(name: &Name, attempt: u32) -> Result<SocketAddrUnix> {
     // Also where users compete for the name, only processes of one user talk to each other.
-    witness::address(&format!("{}.{}.{attempt}", name.tag(), user()))
+    witness::address(&format!("{}.seconds.{}.{attempt}", name.tag(), user()))
 }
 
 fn receive(stream: UnixStream) -> Option<Second> {

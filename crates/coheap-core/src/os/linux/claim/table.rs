@@ -56,7 +56,7 @@ pub(super) struct Entry {
 struct Kept {
     key: u64,
     slot: u32,
-    _witness: Option<(Option<Listed>, HeapFile)>,
+    witness: Option<(Option<Listed>, HeapFile)>,
 }
 
 /// What came of an attempt.
@@ -140,7 +140,7 @@ pub(super) fn release(key: u64) -> Result<bool> {
 pub(super) fn keep_over_exec(key: u64) -> Result<()> {
     for entry in table().entries.iter().filter(|entry| entry.slot_of(key).is_some()) {
         entry.file.keep_over_exec()?;
-        for (_, socket) in entry.kept.iter().filter_map(|kept| kept._witness.as_ref()) {
+        for (_, socket) in entry.kept.iter().filter_map(|kept| kept.witness.as_ref()) {
             socket.keep_over_exec()?;
         }
     }
@@ -243,11 +243,11 @@ impl Entry {
         let len = self.file.ownership().map_or(0, |owner| owner.len);
         holder::note(&self.file, len, self.name.text(), slot);
         let key = LAST.fetch_add(1, Ordering::Relaxed);
-        let _witness = socket.map(|socket| {
+        let witness = socket.map(|socket| {
             let listed = (!self.is_inherited).then(|| forked::close_in_children(&socket));
             (listed, socket)
         });
-        self.kept.push(Kept { key, slot, _witness });
+        self.kept.push(Kept { key, slot, witness });
         Attempt::Held(key, slot, self.is_inherited.then(|| Arc::clone(&self.file)))
     }
 
@@ -258,6 +258,8 @@ impl Entry {
     fn give_back(&mut self, key: u64) -> Result<bool> {
         let Some(slot) = self.slot_of(key) else { return Ok(false) };
         let was_held = self.holds(slot);
+        let sockets = self.kept.iter().filter(|kept| kept.key == key);
+        sockets.filter_map(|kept| kept.witness.as_ref()).for_each(|(_, it)| witness::stop(it));
         self.kept.retain(|kept| kept.key != key);
         if was_held {
             self.leave(slot)?;

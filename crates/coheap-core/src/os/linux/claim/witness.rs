@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{self, AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
 use super::super::file::{HeapFile, user};
@@ -68,6 +68,15 @@ pub(super) fn listen(place: &SocketAddrUnix) -> Result<Option<HeapFile>> {
     }
     net::listen(&socket, 4096).map_err(refused("listen"))?;
     Ok(Some(HeapFile::from_descriptor(socket)))
+}
+
+/// Ends what `listen` began: nobody can connect any more. A child that is just starting a program may
+/// have the descriptor a moment longer, and the name of the socket with it.
+pub(super) fn stop(socket: &HeapFile) {
+    if socket.is_open() {
+        // A socket of ours that listens can be shut down; there is nobody to tell of anything else.
+        let _ = net::shutdown(socket.descriptor(), Shutdown::Both);
+    }
 }
 
 /// Returns the address of a socket that has a name but no file.
