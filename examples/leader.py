@@ -32,7 +32,7 @@ threading.Thread(target=coheap.lead, args=(NAME, job), daemon=True).start()
 
 
 def app(
-    environ: dict[str, object], start_response: Callable[[str, list[tuple[str, str]]], object]
+    _environ: dict[str, object], start_response: Callable[[str, list[tuple[str, str]]], object]
 ) -> list[bytes]:
     """Answer a request, in any of the workers."""
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -3,8 +3,8 @@
     python examples/run_once.py a.txt      works until Ctrl-C
     python examples/run_once.py b.txt      in another terminal: the first one takes b.txt, too
 
-What always holds: at most one runs, whatever was killed before. A second one ends with the answer of
-the first, or with 75 if there is none.
+What always holds: at most one runs, whatever was killed before. A second one ends with the answer
+of the first, or with 75 if there is none.
 """
 
 import os

@@ -20,8 +20,8 @@ from coheap._native import Claim, Listener
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Scope = Literal["user", "machine"]
-OnSecond = Callable[[list[str], str], int]
+_Scope = Literal["user", "machine"]
+_OnSecond = Callable[[list[str], str], int]
 
 
 class _Held:
@@ -125,9 +125,9 @@ class SingleInstance(_Held):
         self,
         name: str,
         *,
-        scope: Scope = "user",
+        scope: _Scope = "user",
         wait: bool | float = False,
-        on_second: OnSecond | None = None,
+        on_second: _OnSecond | None = None,
         inherit: bool = False,
     ) -> None:
         super().__init__(name, Claim(name, scope, None, inherit), wait)
@@ -212,7 +212,7 @@ class Slots(_Held):
     """
 
     def __init__(
-        self, name: str, n: int, *, scope: Scope = "user", wait: bool | float = False
+        self, name: str, n: int, *, scope: _Scope = "user", wait: bool | float = False
     ) -> None:
         if n < 1:
             raise ValueError(f"n must be 1 or more, not {n}")
@@ -236,9 +236,9 @@ class Slots(_Held):
 def single_instance(
     name: str,
     *,
-    scope: Scope = "user",
+    scope: _Scope = "user",
     wait: bool | float = False,
-    on_second: OnSecond | None = None,
+    on_second: _OnSecond | None = None,
     inherit: bool = False,
 ) -> SingleInstance:
     """Return a name that one process holds at a time, for a program that must run only once.
@@ -261,8 +261,8 @@ def single_instance(
             its own, with the arguments (`sys.argv`) and the current folder of the second one. The
             number that it returns, of 32 bits, is the `answer` of the second one's
             `AlreadyRunning`, unless it takes longer than a second.
-        inherit: Whether children that are forked while the name is held hold it, too, until the last
-            of them ends or this process releases it.
+        inherit: Whether children that are forked while the name is held hold it, too, until the
+            last of them ends or this process releases it.
 
     Returns:
         An object that is not acquired yet.
@@ -274,7 +274,7 @@ def single_instance(
     return SingleInstance(name, scope=scope, wait=wait, on_second=on_second, inherit=inherit)
 
 
-def lead(name: str, function: Callable[..., R], *args: object, scope: Scope = "user") -> R:
+def lead(name: str, function: Callable[..., R], *args: object, scope: _Scope = "user") -> R:
     """Wait until this process leads under a name, run a function, and return what it returns.
 
     Of many workers that call this, one runs the function. When it ends, or returns, the next one
@@ -328,7 +328,7 @@ def _own_command() -> tuple[list[str], str]:
     return [str(word) for word in getattr(sys, "argv", [])], folder
 
 
-def _begin_to_hear(listener: Listener, on_second: OnSecond) -> None:
+def _begin_to_hear(listener: Listener, on_second: _OnSecond) -> None:
     """Hear those who come second, in a thread that ends when the listener is stopped."""
     import threading
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from scene import fresh_name, line_of, program
+from instances import fresh_name, line_of, program
 
 import coheap
 
@@ -64,7 +64,7 @@ def test_threads_use_all_slots_and_never_more(name: str) -> None:
 
 def test_bad_numbers_are_refused(name: str) -> None:
     for n in (0, -1, 4097):
-        with pytest.raises(ValueError, match="slots is not from 1 to 4096|n must be 1 or more"):
+        with pytest.raises(ValueError, match=r"slots is not from 1 to 4096|n must be 1 or more"):
             coheap.Slots(name, n)
     with pytest.raises(ValueError, match="wait must be"):
         coheap.Slots(name, 1, wait=-1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scene import fresh_name, line_of, program
+from instances import fresh_name, line_of, program
 
 import coheap
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 from conftest import Children, until
-from scene import fresh_name, line_of
+from instances import fresh_name, line_of
 
 import coheap
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 WORKERS = 4
 KILLS = 12
 #: What a takeover may take after the death of the leader, in seconds.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Children, until
-from scene import HOLD, fresh_name, line_of, program
+from instances import HOLD, fresh_name, line_of, program
 
 import coheap
 
