@@ -7,7 +7,7 @@ use coheap_core::claim::{Claim, Outcome};
 
 use crate::scene::{Scene, Tidy};
 use crate::support::alone;
-use crate::support::child::fork;
+use crate::support::child::{fork, signal};
 
 #[test]
 fn a_lock_file_that_is_removed_lets_nobody_in() {
@@ -50,8 +50,37 @@ fn a_folder_that_is_removed_lets_nobody_in() {
 fn a_cleaner_at_work_never_lets_two_in() {
     let (_alone, scene) = (alone(), Scene::new("cleaner"));
     let _tidy = Tidy(&scene);
+    let wins = claim_beside_a_cleaner(&scene, 1500, || ());
+    assert!(wins > 50, "only {wins} claims");
+}
+
+/// Goal: nor do they while the first name of the socket belongs to what a dead holder left behind,
+/// nor when it becomes free.
+/// Method: the same, beside a child of a dead holder, which a plain `clone` made, so that it has the
+/// descriptors; in the middle it is killed.
+#[test]
+fn a_cleaner_beside_an_orphan_never_lets_two_in() {
+    let (_alone, scene) = (alone(), Scene::new("orphan"));
+    let _tidy = Tidy(&scene);
+    for _ in 0..3 {
+        const ORPHAN: usize = 9;
+        let mut holder = scene.start(|_| scene.page.set(ORPHAN, sleeping_clone() as u64));
+        holder.kill();
+        let wins = claim_beside_a_cleaner(&scene, 600, || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            signal(scene.page.get(ORPHAN) as i32, libc::SIGKILL);
+        });
+        assert!(wins > 20, "only {wins} claims");
+    }
+}
+
+/// Has eight processes claim the name for so long, beside one that removes its file all the time and
+/// what happens `meanwhile`. Returns how often one was inside.
+fn claim_beside_a_cleaner(scene: &Scene, milliseconds: u128, meanwhile: impl FnOnce()) -> u64 {
     const INSIDE: usize = 10;
     const DONE: usize = 11;
+    const WINS: usize = 12;
+    [INSIDE, DONE, WINS].iter().for_each(|word| scene.page.set(*word, 0));
     let mut cleaner = fork(|| {
         while scene.page.get(DONE) < 8 {
             if let Some(file) = scene.file() {
@@ -60,31 +89,40 @@ fn a_cleaner_at_work_never_lets_two_in() {
         }
         0
     });
-    let children: Vec<_> = (0..8)
-        .map(|_| {
-            fork(|| {
-                let mut wins = 0;
-                let begin = std::time::Instant::now();
-                while begin.elapsed().as_millis() < 1500 {
-                    if let Ok(Outcome::Held(claim)) = Claim::acquire(&scene.request(), 0) {
-                        assert_eq!(scene.page.add(INSIDE, 1), 0, "two at once");
-                        std::thread::yield_now();
-                        scene.page.add(INSIDE, u64::MAX);
-                        drop(claim);
-                        wins += 1;
-                    }
+    let child = || {
+        fork(|| {
+            let begin = std::time::Instant::now();
+            while begin.elapsed().as_millis() < milliseconds {
+                if let Ok(Outcome::Held(claim)) = Claim::acquire(&scene.request(), 0) {
+                    assert_eq!(scene.page.add(INSIDE, 1), 0, "two at once");
+                    std::thread::yield_now();
+                    scene.page.add(INSIDE, u64::MAX);
+                    drop(claim);
+                    scene.page.add(WINS, 1);
                 }
-                scene.page.add(DONE, 1);
-                scene.page.add(12, wins);
-                0
-            })
+            }
+            scene.page.add(DONE, 1);
+            0
         })
-        .collect();
-    for mut child in children {
-        child.must_succeed();
-    }
+    };
+    let children: Vec<_> = (0..8).map(|_| child()).collect();
+    meanwhile();
+    children.into_iter().for_each(|mut child| child.must_succeed());
     cleaner.must_succeed();
-    assert!(scene.page.get(12) > 50, "only {} claims", scene.page.get(12));
+    scene.page.get(WINS)
+}
+
+/// A child that has the descriptors of this process and sleeps: the C library knows nothing of it.
+fn sleeping_clone() -> i32 {
+    // SAFETY: as a fork; the child only sleeps.
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
+    if child == 0 {
+        loop {
+            // SAFETY: takes no pointer.
+            unsafe { libc::pause() };
+        }
+    }
+    child
 }
 
 /// Goal: a name is free once it is given back, though a child still has the descriptors of its owner.
@@ -94,17 +132,10 @@ fn what_was_given_back_is_free_though_a_child_has_its_descriptors() {
     let (_alone, scene) = (alone(), Scene::new("given back"));
     let _tidy = Tidy(&scene);
     let claim = scene.hold();
-    // SAFETY: as a fork, without the handlers of the C library; the child only sleeps.
-    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
-    if child == 0 {
-        loop {
-            // SAFETY: takes no pointer.
-            unsafe { libc::pause() };
-        }
-    }
+    let child = sleeping_clone();
     drop(claim);
     let seen = scene.seen_elsewhere();
-    crate::support::child::signal(child, libc::SIGKILL);
+    signal(child, libc::SIGKILL);
     // SAFETY: takes no pointer that is not null.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     assert_eq!(seen, None);

@@ -57,6 +57,19 @@ pub struct Ownership {
     pub mode: u32,
 }
 
+impl Ownership {
+    #[allow(clippy::unnecessary_cast, reason = "the kernel has other types on other processors")]
+    fn of(stat: &fs::Stat) -> Self {
+        Self {
+            user: stat.st_uid,
+            links: stat.st_nlink as u64,
+            len: stat.st_size as u64,
+            is_file: fs::FileType::from_raw_mode(stat.st_mode).is_file(),
+            mode: stat.st_mode & 0o7777,
+        }
+    }
+}
+
 /// An open file of a heap.
 #[derive(Debug)]
 pub struct HeapFile {
@@ -201,13 +214,24 @@ impl HeapFile {
     /// Whose file this is.
     pub fn ownership(&self) -> Result<Ownership> {
         let stat = fs::fstat(&*self.descriptor).map_err(refused("fstat"))?;
-        Ok(Ownership {
-            user: stat.st_uid,
-            links: stat.st_nlink as u64,
-            len: stat.st_size as u64,
-            is_file: fs::FileType::from_raw_mode(stat.st_mode).is_file(),
-            mode: stat.st_mode & 0o7777,
-        })
+        Ok(Ownership::of(&stat))
+    }
+
+    /// Takes over a descriptor, and returns whose file it is.
+    pub(super) fn with_ownership(descriptor: OwnedFd) -> Result<(Self, Ownership)> {
+        let stat = fs::fstat(&descriptor).map_err(refused("fstat"))?;
+        let opened = Some(FileId { device: stat.st_dev, inode: stat.st_ino });
+        Ok((Self { descriptor: ManuallyDrop::new(descriptor), opened }, Ownership::of(&stat)))
+    }
+
+    /// Closes the descriptor, after `last` had it. Neither happens if it names another file by now.
+    pub(super) fn close_after(self, last: impl FnOnce(BorrowedFd<'_>)) {
+        let mut this = ManuallyDrop::new(self);
+        if this.is_open() {
+            // SAFETY: `this` is neither used any more nor dropped.
+            let descriptor = unsafe { ManuallyDrop::take(&mut this.descriptor) };
+            last(descriptor.as_fd());
+        }
     }
 
     /// Bytes of memory or disk behind the file.

@@ -12,6 +12,7 @@
 //! Not here: locks, which are the kernel's (`record`).
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -39,12 +40,16 @@ const NETWORKS: [i64; 12] = [
     0xfe53_4d42,
 ];
 
+/// The device of a file system that is known to be none of a network, or 0.
+static LOCAL: AtomicU64 = AtomicU64::new(0);
+
 /// An open folder of files of names.
 #[derive(Debug)]
 pub(super) struct Folder {
     descriptor: OwnedFd,
     path: String,
     scope: Scope,
+    user: u32,
 }
 
 impl Folder {
@@ -101,9 +106,10 @@ impl Folder {
             Err(errno) => return Err(refused("open")(errno)),
         };
         let stat = fs::fstat(&descriptor).map_err(refused("fstat"))?;
+        let user = user();
         let mode = stat.st_mode & 0o7777;
         let why = match scope {
-            Scope::User if stat.st_uid != user() => Some("belongs to another user"),
+            Scope::User if stat.st_uid != user => Some("belongs to another user"),
             Scope::User if mode & 0o077 != 0 => Some("can be used by other users"),
             Scope::Machine if mode & 0o1777 != 0o1777 => {
                 Some("is not open to all users, or not sticky")
@@ -113,16 +119,19 @@ impl Folder {
         if let Some(why) = why {
             return Err(unusable(path, why, stat.st_uid));
         }
-        let system = fs::fstatfs(&descriptor).map_err(refused("statfs"))?;
-        if NETWORKS.contains(&(system.f_type as i64 & 0xffff_ffff)) {
-            let why = "is on a network file system, whose locks other machines do not see";
-            return Err(unusable(path, why, stat.st_uid));
+        if LOCAL.load(Ordering::Relaxed) != stat.st_dev {
+            let system = fs::fstatfs(&descriptor).map_err(refused("statfs"))?;
+            if NETWORKS.contains(&(system.f_type as i64 & 0xffff_ffff)) {
+                let why = "is on a network file system, whose locks other machines do not see";
+                return Err(unusable(path, why, stat.st_uid));
+            }
+            LOCAL.store(stat.st_dev, Ordering::Relaxed);
         }
-        Ok(Some(Self { descriptor, path: path.to_owned(), scope }))
+        Ok(Some(Self { descriptor, path: path.to_owned(), scope, user }))
     }
 
-    /// Opens a file of a name, and makes it if it is not there.
-    pub(super) fn file(&self, name: &str) -> Result<HeapFile> {
+    /// Opens a file of a name, and makes it if it is not there. Returns its length in bytes, too.
+    pub(super) fn file(&self, name: &str) -> Result<(HeapFile, u64)> {
         for _ in 0..100 {
             if let Some(opened) = self.existing(name)? {
                 return Ok(opened);
@@ -133,11 +142,11 @@ impl Folder {
     }
 
     /// Opens a file of a name if it is there.
-    pub(super) fn existing(&self, name: &str) -> Result<Option<HeapFile>> {
+    pub(super) fn existing(&self, name: &str) -> Result<Option<(HeapFile, u64)>> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let path = || format!("{}/{name}", self.path);
-        let opened = match fs::openat(&self.descriptor, name, flags, Mode::empty()) {
-            Ok(opened) => HeapFile::from_descriptor(opened),
+        let (opened, owner) = match fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+            Ok(opened) => HeapFile::with_ownership(opened)?,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::ACCESS | Errno::PERM) => {
                 let found = fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -146,8 +155,7 @@ impl Folder {
             }
             Err(errno) => return Err(refused("open")(errno)),
         };
-        let owner = opened.ownership()?;
-        if !owner.is_file || (self.scope == Scope::User && owner.user != user()) {
+        if !owner.is_file || (self.scope == Scope::User && owner.user != self.user) {
             return Err(unusable(&path(), "is not a file that this user has made", owner.user));
         }
         // Somebody may have given this name to a file that is not theirs. What is removed meanwhile
@@ -155,7 +163,7 @@ impl Folder {
         if owner.links > 1 {
             return Err(unusable(&path(), "has another name, too", owner.user));
         }
-        Ok(Some(opened))
+        Ok(Some((opened, owner.len)))
     }
 
     /// Whether the file still has its name.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::net::{self, SocketAddrUnix, SocketFlags};
+use rustix::net::{self, Shutdown, SocketAddrUnix, SocketFlags};
 
 use super::super::file::{HeapFile, user};
 use super::super::refused;
@@ -68,7 +68,10 @@ impl Seconds {
 
     /// Listens no longer: whoever waits in [`next`](Self::next) gets an error at once.
     pub fn stop(&self) {
-        witness::stop(&self.socket);
+        if self.socket.is_open() {
+            // The name is free when the last reference goes; until then nobody can connect.
+            let _ = net::shutdown(self.socket.descriptor(), Shutdown::Both);
+        }
     }
 
     /// Returns the next process that came second. `None`: none within `patience`.

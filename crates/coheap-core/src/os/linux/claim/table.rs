@@ -46,6 +46,8 @@ pub(super) struct Entry {
     tag: String,
     name: Name,
     is_inherited: bool,
+    /// Length of the file in bytes when it was opened.
+    len: u64,
     kept: Vec<Kept>,
     _listed: Option<Listed>,
     file: Arc<HeapFile>,
@@ -160,13 +162,13 @@ pub(super) fn look_at<T>(
             return look(&entry.file).map(Some);
         }
     }
-    folder.existing(file)?.map(|opened| look(&opened)).transpose()
+    folder.existing(file)?.map(|opened| look(&opened.0)).transpose()
 }
 
 impl Entry {
     /// Opens the file of a name.
     fn open(request: &Request, folder: &Folder, tag: &str) -> Result<Self> {
-        let mut file = folder.file(request.name.file())?;
+        let (mut file, len) = folder.file(request.name.file())?;
         if request.survives_exec {
             // Programs use low numbers as they like. Nothing is locked yet that this could unlock.
             file = file.moved_up()?;
@@ -174,7 +176,8 @@ impl Entry {
         let is_inherited = request.is_inherited;
         let _listed = (!is_inherited).then(|| forked::close_in_children(&file));
         let (tag, name) = (tag.to_owned(), request.name.clone());
-        Ok(Self { tag, name, is_inherited, kept: Vec::new(), _listed, file: Arc::new(file) })
+        let kept = Vec::new();
+        Ok(Self { tag, name, is_inherited, len, kept, _listed, file: Arc::new(file) })
     }
 
     fn owner(&self) -> record::Owner {
@@ -240,8 +243,7 @@ impl Entry {
     }
 
     fn keep(&mut self, slot: u32, socket: Option<HeapFile>) -> Attempt {
-        let len = self.file.ownership().map_or(0, |owner| owner.len);
-        holder::note(&self.file, len, self.name.text(), slot);
+        holder::note(&self.file, self.len, self.name.text(), slot);
         let key = LAST.fetch_add(1, Ordering::Relaxed);
         let witness = socket.map(|socket| {
             let listed = (!self.is_inherited).then(|| forked::close_in_children(&socket));
@@ -256,12 +258,15 @@ impl Entry {
     }
 
     fn give_back(&mut self, key: u64) -> Result<bool> {
-        let Some(slot) = self.slot_of(key) else { return Ok(false) };
+        let Some(at) = self.kept.iter().position(|kept| kept.key == key) else { return Ok(false) };
+        let slot = self.kept[at].slot;
         let was_held = self.holds(slot);
-        let sockets = self.kept.iter().filter(|kept| kept.key == key);
-        sockets.filter_map(|kept| kept.witness.as_ref()).for_each(|(_, it)| witness::stop(it));
-        self.kept.retain(|kept| kept.key != key);
-        if was_held {
+        if let Some((listed, socket)) = self.kept.swap_remove(at).witness {
+            drop(listed);
+            witness::stop(socket);
+        }
+        // With the last slot the file is closed, which ends a lock of this process, too.
+        if was_held && (self.is_inherited || !self.kept.is_empty()) {
             self.leave(slot)?;
         }
         Ok(was_held)

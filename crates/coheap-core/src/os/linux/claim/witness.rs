@@ -23,9 +23,20 @@ use super::super::refused;
 use super::name::{Name, Scope};
 use crate::error::{Error, Result};
 
-/// How many names there are for a slot. A name after the first is for those who find a socket there
-/// that is no witness.
-const NAMES: u32 = 4;
+/// How many names there are for a slot. The second one is for those who find a socket under the first
+/// that is no witness. With both of them taken by such, the lock of the file is all there is.
+const NAMES: u32 = 2;
+/// How often a name is tried that nobody listens under, and how long is waited in between.
+const LOOKS: u32 = 40;
+const LOOK: Duration = Duration::from_micros(50);
+/// How often all names are tried before what is unclear is taken for left behind: about a second, for
+/// a process that means to listen may have to wait for a processor.
+const ROUNDS: u32 = 200;
+/// How often those who listen under all names have to be no witnesses until that counts: processes
+/// that die one after the other look like it for a moment.
+const CLEAR_ROUNDS: u32 = 5;
+/// How often one is seen that is no witness until the next name is tried.
+const GONE_LOOKS: u32 = 3;
 /// How long a process that is ending may have its socket longer than its lock of the file.
 const ENDING: Duration = Duration::from_millis(20);
 
@@ -39,22 +50,72 @@ pub(super) enum Bound {
 }
 
 /// Becomes the witness of a claim, unless a living process is.
+///
+/// Two names are enough for two processes to miss each other, so whoever listens under one looks under
+/// the other *after* that: of two that do so at once, at least one sees the other.
 pub(super) fn bind(name: &Name, slot: u32) -> Result<Bound> {
     let tag = name.tag();
-    for attempt in 0..NAMES {
-        let place = address(&format!("{tag}.{slot}.{attempt}"))?;
-        // Twice: who was there may have left, and its socket with it.
-        for _ in 0..2 {
-            if let Some(socket) = listen(&place)? {
-                return Ok(Bound::Own(Some(socket)));
+    let place = |number| address(&format!("{tag}.{slot}.{number}"));
+    let mut clear = 0;
+    for _ in 0..ROUNDS {
+        let mut is_clear = true;
+        for number in 0..NAMES {
+            let own = match listen_or_judge(&place(number)?, name.scope())? {
+                Found::Own(socket) => socket,
+                Found::Witness(pid) => return Ok(Bound::Taken(pid)),
+                Found::NoWitness => continue,
+                Found::Unclear => {
+                    is_clear = false;
+                    continue;
+                }
+            };
+            for other in (0..NAMES).filter(|other| *other != number) {
+                let peer = Peer::at(&place(other)?)?;
+                if let Some(peer) = peer.filter(|peer| peer.is_witness(name.scope())) {
+                    stop(own);
+                    return Ok(Bound::Taken(peer.pid));
+                }
             }
-            let Some(peer) = Peer::at(&place)? else { continue };
-            if peer.is_witness(name.scope()) {
-                return Ok(Bound::Taken(peer.pid));
-            }
+            return Ok(Bound::Own(Some(own)));
+        }
+        clear = if is_clear { clear + 1 } else { 0 };
+        if clear == CLEAR_ROUNDS {
+            break;
         }
     }
     Ok(Bound::Own(None))
+}
+
+/// What is found under a name.
+enum Found {
+    /// This process listens there from now on.
+    Own(HeapFile),
+    /// A witness does, with this process id.
+    Witness(Option<u32>),
+    /// Somebody listens there who is no witness.
+    NoWitness,
+    /// Somebody has the name and does not listen: a process that is about to become a witness or has
+    /// just ceased to be one, or what was left behind by the latter.
+    Unclear,
+}
+
+fn listen_or_judge(place: &SocketAddrUnix, scope: Scope) -> Result<Found> {
+    let mut without = 0;
+    for _ in 0..LOOKS {
+        if let Some(socket) = listen(place)? {
+            return Ok(Found::Own(socket));
+        }
+        // The socket of one that has just died goes with it: the name may be free by now.
+        if without == GONE_LOOKS {
+            return Ok(Found::NoWitness);
+        }
+        match Peer::at(place)? {
+            Some(peer) if peer.is_witness(scope) => return Ok(Found::Witness(peer.pid)),
+            Some(_) => without += 1,
+            None => std::thread::sleep(LOOK),
+        }
+    }
+    Ok(Found::Unclear)
 }
 
 /// Binds a socket and listens, so that the kernel tells others who is there. `None`: the name is
@@ -72,11 +133,11 @@ pub(super) fn listen(place: &SocketAddrUnix) -> Result<Option<HeapFile>> {
 
 /// Ends what `listen` began: nobody can connect any more. A child that is just starting a program may
 /// have the descriptor a moment longer, and the name of the socket with it.
-pub(super) fn stop(socket: &HeapFile) {
-    if socket.is_open() {
+pub(super) fn stop(socket: HeapFile) {
+    socket.close_after(|socket| {
         // A socket of ours that listens can be shut down; there is nobody to tell of anything else.
-        let _ = net::shutdown(socket.descriptor(), Shutdown::Both);
-    }
+        let _ = net::shutdown(socket, Shutdown::Both);
+    });
 }
 
 /// Returns the address of a socket that has a name but no file.
