@@ -20,7 +20,6 @@ from coheap._native import Claim, Listener
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_Scope = Literal["user", "machine"]
 _OnSecond = Callable[[list[str], str], int]
 
 
@@ -125,7 +124,7 @@ class SingleInstance(_Held):
         self,
         name: str,
         *,
-        scope: _Scope = "user",
+        scope: Literal["user", "machine"] = "user",
         wait: bool | float = False,
         on_second: _OnSecond | None = None,
         inherit: bool = False,
@@ -212,7 +211,12 @@ class Slots(_Held):
     """
 
     def __init__(
-        self, name: str, n: int, *, scope: _Scope = "user", wait: bool | float = False
+        self,
+        name: str,
+        n: int,
+        *,
+        scope: Literal["user", "machine"] = "user",
+        wait: bool | float = False,
     ) -> None:
         if n < 1:
             raise ValueError(f"n must be 1 or more, not {n}")
@@ -236,7 +240,7 @@ class Slots(_Held):
 def single_instance(
     name: str,
     *,
-    scope: _Scope = "user",
+    scope: Literal["user", "machine"] = "user",
     wait: bool | float = False,
     on_second: _OnSecond | None = None,
     inherit: bool = False,
@@ -274,7 +278,9 @@ def single_instance(
     return SingleInstance(name, scope=scope, wait=wait, on_second=on_second, inherit=inherit)
 
 
-def lead(name: str, function: Callable[..., R], *args: object, scope: _Scope = "user") -> R:
+def lead(
+    name: str, function: Callable[..., R], *args: object, scope: Literal["user", "machine"] = "user"
+) -> R:
     """Wait until this process leads under a name, run a function, and return what it returns.
 
     Of many workers that call this, one runs the function. When it ends, or returns, the next one

@@ -436,7 +436,7 @@ fn storm(rounds: u32) {
         alone = alone.min(take(Duration::ZERO));
         fs::remove_file(record).unwrap();
     }
-    println!(
+    eprintln!(
         "{rounds} rounds of {CROWD}: the next start ended {slowest:?} after it, at best {alone:?}"
     );
     assert!(slowest < Duration::from_millis(50) + 20 * alone, "{slowest:?}, alone {alone:?}");

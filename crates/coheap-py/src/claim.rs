@@ -9,9 +9,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coheap_core::Error;
 use coheap_core::claim::{self, Claim as Held, Holder, Name, Outcome, Request, Scope, Seconds};
 use coheap_core::system::{self, PrivateMutex};
-use coheap_core::{Error, Result};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -143,7 +143,6 @@ pub(crate) struct Listener {
 #[pymethods]
 impl Listener {
     /// Wait for the next one. None: nobody is heard any more.
-    #[expect(clippy::should_implement_trait, reason = "it is a method of the Python class")]
     fn next(&self, py: Python<'_>) -> Option<Second> {
         system::sleep_when_ended();
         loop {

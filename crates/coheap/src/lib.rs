@@ -59,3 +59,13 @@ pub use work_queue::{Failed, Lease, Reason, WorkQueue};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The example of `docs/how-to/run-once.md`, run as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/how-to/run-once.md")]
+struct RunOnce;
+
+/// The same of the Chinese page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/zh/how-to/run-once.md")]
+struct RunOnceInChinese;
