@@ -34,6 +34,13 @@ def nanoseconds(call: Callable[[], object]) -> float:
     return (time.perf_counter() - begin) / TIMES * 1e9
 
 
+def remove_files() -> None:
+    """Remove the files of both sides."""
+    for pattern in ("", "coheap-*/"):
+        for file in Path("/dev/shm").glob(f"{pattern}bench-{os.getpid()}.*"):
+            file.unlink()
+
+
 @contextmanager
 def against_a_pid_file() -> Iterator[tuple[Side, Side]]:
     """Acquire and release, against what is written by hand."""
@@ -53,7 +60,7 @@ def against_a_pid_file() -> Iterator[tuple[Side, Side]]:
     try:
         yield partial(nanoseconds, ours), partial(nanoseconds, theirs)
     finally:
-        path.unlink(missing_ok=True)
+        remove_files()
 
 
 def milliseconds(command: list[str]) -> float:
@@ -83,7 +90,7 @@ def against_flock() -> Iterator[tuple[Side, Side]]:
     try:
         yield longer, lambda: ALLOWED_MILLISECONDS
     finally:
-        path.unlink(missing_ok=True)
+        remove_files()
 
 
 def onces() -> list[Row]:

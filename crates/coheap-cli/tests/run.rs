@@ -63,7 +63,9 @@ impl Drop for Name {
             let is_ours = folder.file_name().to_string_lossy().starts_with("coheap-");
             for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
                 let name = file.file_name().to_string_lossy().into_owned();
-                if is_ours && name.starts_with(&format!("{}.", self.0)) {
+                if is_ours
+                    && [".", "_"].iter().any(|end| name.starts_with(&format!("{}{end}", self.0)))
+                {
                     let _ = fs::remove_file(file.path());
                 }
             }
@@ -393,7 +395,7 @@ fn of_fifty_programs_that_start_at_once_exactly_one_runs_a_thousand_times() {
 fn storm(rounds: u32) {
     const CROWD: usize = 50;
     let (name, scene, mut random) = (Name::new(), Scene::new("storm"), Random::new());
-    let (mut slowest, mut alone) = (Duration::ZERO, Duration::MAX);
+    let (mut took, mut alone) = (Vec::new(), Duration::MAX);
     for round in 0..rounds {
         let record = scene.write(format!("{round}"), "");
         let script = format!("echo $$ >> {}; exec sleep 600", record.display());
@@ -426,18 +428,24 @@ fn storm(rounds: u32) {
             }
             std::thread::sleep(Duration::from_micros(100));
         }
-        let take = |slowest: Duration| {
+        let take = || {
             let begin = Instant::now();
             let done = name.try_run(&["--", "true"]);
             assert_eq!(done.status.code(), Some(0), "round {round}: none runs, {}", said(&done));
-            slowest.max(begin.elapsed())
+            begin.elapsed()
         };
-        slowest = take(slowest);
-        alone = alone.min(take(Duration::ZERO));
+        took.push(take());
+        alone = alone.min(take());
         fs::remove_file(record).unwrap();
     }
+    // What else the machine does may make single starts late; what a start waits for would all.
+    let late = took.iter().filter(|took| **took > Duration::from_millis(50) + 10 * alone).count();
+    took.sort();
     eprintln!(
-        "{rounds} rounds of {CROWD}: the next start ended {slowest:?} after it, at best {alone:?}"
+        "{rounds} rounds of {CROWD}: never two, never none; the next start, from its beginning to \
+         its end, took {:?} in the median, {:?} at worst, {late} late; {alone:?} at best",
+        took[took.len() / 2],
+        took[took.len() - 1]
     );
-    assert!(slowest < Duration::from_millis(50) + 20 * alone, "{slowest:?}, alone {alone:?}");
+    assert!(late <= 1 + took.len() / 100, "{late} of {rounds} were late: {took:?}");
 }

@@ -109,6 +109,7 @@ fn a_process_without_free_descriptors_gets_an_error_and_keeps_what_it_has() {
     fork(|| {
         let claim = scene.hold();
         let other = Scene::new("descriptors");
+        let _tidy = Tidy(&other);
         for most in 3..12 {
             limit_softly(most);
             let outcome = Claim::acquire(&other.request(), 0);

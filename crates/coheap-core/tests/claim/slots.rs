@@ -129,8 +129,11 @@ fn bad_names_and_numbers_are_refused() {
         assert!(matches!(refused, Err(Error::BadArgument(_))));
     }
     // Whatever a name has, it is one name, and its file is in the folder.
-    for text in ["../../etc/passwd", "a/b", ".", "a\0b", "\u{1b}[2J", "任务", "a\nb", " "] {
-        let name = Name::single(text, Scope::User).expect("a name");
+    let scene = Scene::new("odd");
+    let _tidy = Tidy(&scene);
+    for odd in ["../../etc/passwd", "a/b", ".", "a\0b", "\u{1b}[2J", "任务", "a\nb", " "] {
+        let text = format!("{}{odd}", scene.text);
+        let name = Name::single(&text, Scope::User).expect("a name");
         let Outcome::Held(claim) = Claim::acquire(&Request::new(name), 0).expect("an answer")
         else {
             panic!("{text:?} is held");

@@ -18,12 +18,12 @@ _numbers = count()
 @contextmanager
 def fresh_name() -> Iterator[str]:
     """Give a name that no other test has, and remove its files at the end."""
-    name = f"test-{os.getpid()}-{next(_numbers)}"
+    name = f"test-{os.getpid()}-{next(_numbers)}-"
     try:
         yield name
     finally:
         for base in ("/dev/shm", "/tmp"):
-            for file in Path(base).glob(f"coheap-*/{name}.*"):
+            for file in Path(base).glob(f"coheap-*/{name}*"):
                 file.unlink(missing_ok=True)
 
 

@@ -228,9 +228,9 @@ def test_scopes_are_apart_and_both_hold(name: str) -> None:
             coheap.single_instance(name, scope="machine").acquire()
 
 
-@pytest.mark.parametrize("text", ["任务", "a/../b", "\x1b[31m", "a\nb", "x" * 255])
+@pytest.mark.parametrize("text", ["任务", "a/../b", "\x1b[31m", "a\nb", "x" * 200])
 def test_any_text_is_a_name(text: str) -> None:
-    with fresh_name() as start, coheap.single_instance((start + text)[-255:]) as one:
+    with fresh_name() as start, coheap.single_instance(start + text) as one:
         assert one.held
 
 
