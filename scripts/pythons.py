@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / "target" / "venvs"
 PYENV = Path.home() / ".pyenv" / "versions"
-TOOLS = ["pytest", "pytest-timeout", "hypothesis", "numpy"]
+TOOLS = ["pytest", "pytest-timeout", "hypothesis", "numpy", "gunicorn", "apscheduler"]
 SUITE_SECONDS = 900
 SMOKE = [
     f"python/tests/{name}"

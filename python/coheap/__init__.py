@@ -9,6 +9,8 @@ process dies, at any moment. There is no server.
 Pass `counts` to a process that you start, or send it through a pipe or a queue: that process uses
 the same dict. Unrelated programs of the same user share a heap by its name:
 `coheap.open("my-heap").dict("counts")`.
+
+Without a heap: `coheap.single_instance("backup")` lets a program run only once at a time.
 """
 
 from _collections_abc import MutableMapping
@@ -16,6 +18,7 @@ from abc import ABCMeta
 
 from coheap._absent import ABSENT
 from coheap._errors import (
+    AlreadyRunning,
     DeadlockError,
     Error,
     HeapClosed,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from coheap._context import Process, get_context
     from coheap._ends import Empty, Full, ShutDown
     from coheap._shared import Manager
+    from coheap._single import SingleInstance, Slots, lead, single_instance
 
 # A Dict is a MutableMapping. It is registered because inheriting would make it slower.
 ABCMeta.register(MutableMapping, Dict)  # pyright: ignore[reportArgumentType]
@@ -59,9 +63,14 @@ _LATE = {
     "Manager": "coheap._shared",
     "Process": "coheap._context",
     "ShutDown": "coheap._ends",
+    "SingleInstance": "coheap._single",
+    "Slots": "coheap._single",
     "get_context": "coheap._context",
+    "lead": "coheap._single",
+    "single_instance": "coheap._single",
 }
-"""The names that need `multiprocessing` or `queue`, and their modules: imported on first use."""
+"""The names that need `multiprocessing`, `queue` or `inspect`, and their modules: imported on first
+use."""
 
 
 if not TYPE_CHECKING:
@@ -83,6 +92,7 @@ if not TYPE_CHECKING:
 # Without `Dict` and `open`: `import *` would hide `typing.Dict` and the built-in `open`.
 __all__ = [
     "ABSENT",
+    "AlreadyRunning",
     "DeadlockError",
     "Empty",
     "Error",
@@ -101,6 +111,8 @@ __all__ = [
     "Process",
     "RLock",
     "ShutDown",
+    "SingleInstance",
+    "Slots",
     "Value",
     "WorkQueue",
     "WouldBlock",
@@ -108,7 +120,9 @@ __all__ = [
     "atomic",
     "default_heap",
     "get_context",
+    "lead",
     "set_default_heap",
+    "single_instance",
 ]
 
 del ABCMeta, MutableMapping

@@ -57,6 +57,29 @@ class OwnerDied(Error, RuntimeError):  # noqa: N818
     """The id of the process that died."""
 
 
+class AlreadyRunning(Error, BlockingIOError):  # noqa: N818
+    """Another process, or another part of this one, holds the name; nothing was changed.
+
+    For `Slots`: all slots are held, and this is one of the holders.
+    """
+
+    name: str = ""
+    """The name that was wanted."""
+    pid: int | None = None
+    """The id of a process that holds it, alive when it was looked at.
+
+    None if it is in a pid namespace that is not visible from here.
+    """
+    since: float | None = None
+    """Since when, in seconds since 1970, as `time.time`."""
+    command: tuple[str, ...] = ()
+    """Its command line, word by word; cut off after 4096 bytes."""
+    user: str | None = None
+    """The name of its user, or the number of a user without a name."""
+    answer: int | None = None
+    """What its `on_second` returned, or None."""
+
+
 class OwnerDiedWarning(RuntimeWarning):
     """The holder of the lock died; the lock was acquired, and its data may be incomplete."""
 

@@ -43,13 +43,16 @@ _OnDeath = Literal["warn", "raise"]
 
 __all__ = [
     "Atomic",
+    "Claim",
     "Dict",
     "DictIterator",
     "Heap",
     "Lease",
+    "Listener",
     "Lock",
     "Luggage",
     "RLock",
+    "Second",
     "Value",
     "WorkQueue",
     "__version__",
@@ -258,6 +261,33 @@ class Lease(Generic[_T]):
         /,
     ) -> None: ...
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+
+@final
+class Claim:
+    def __new__(cls, name: str, scope: str, slots: int | None, inherit: bool) -> Self: ...
+    @property
+    def held(self) -> bool: ...
+    @property
+    def slot(self) -> int | None: ...
+    def acquire(
+        self, timeout: float | None
+    ) -> tuple[int | None, float | None, list[str], str | None, str] | None: ...
+    def release(self) -> bool: ...
+    def ask(self, arguments: list[str], folder: str) -> int | None: ...
+    def listen(self) -> Listener: ...
+
+@final
+class Listener:
+    def next(self) -> Second | None: ...
+    def stop(self) -> None: ...
+
+@final
+class Second:
+    @property
+    def arguments(self) -> list[str]: ...
+    @property
+    def folder(self) -> str: ...
+    def answer(self, number: int) -> None: ...
 
 @final
 class Lock:

@@ -15,6 +15,13 @@ pub(crate) enum Failure {
     Failed(String),
     /// A signal asked the program to stop.
     Signal(u8),
+    /// The answer is no, with a status of its own; without a text nothing is said.
+    No {
+        /// What is said.
+        text: Option<String>,
+        /// The exit status.
+        status: u8,
+    },
 }
 
 impl Failure {
@@ -23,11 +30,19 @@ impl Failure {
         let (text, status) = match self {
             Self::Usage(text) => (text, 2),
             Self::Failed(text) => (text, 1),
+            Self::No { text: Some(text), status } => (text, *status),
+            Self::No { text: None, status } => return ExitCode::from(*status),
             Self::Signal(number) => return ExitCode::from(128u8.saturating_add(*number)),
         };
         // With standard error closed there is nobody left to tell.
         let _ = writeln!(std::io::stderr(), "coheap: {text}");
         ExitCode::from(status)
+    }
+}
+
+impl From<coheap_core::Error> for Failure {
+    fn from(error: coheap_core::Error) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

@@ -175,6 +175,22 @@ pub enum Error {
     },
     /// An argument is invalid; the field says why.
     BadArgument(&'static str),
+    /// The place of the locks that guard names is not one that can be trusted or used.
+    UnusableFolder {
+        /// The folder, or the file in it.
+        path: Box<str>,
+        /// What is wrong with it.
+        why: &'static str,
+        /// User id of its owner.
+        owner: u32,
+    },
+    /// The slots of a name are in use, and by those who mean another number of them.
+    OtherSlots {
+        /// The number that the others mean.
+        found: u32,
+        /// The number that the caller means.
+        wanted: u32,
+    },
     /// The operating system refused a call.
     Os {
         /// The refused call.
@@ -298,6 +314,16 @@ impl Error {
                 "this process cannot map the {len} bytes of a heap with a `max_bytes` of {max}; \
                  nothing was changed; create the heap with a smaller `max_bytes`, or raise the \
                  limit of the address space (`ulimit -v`)"
+            ),
+            Self::UnusableFolder { path, why, owner } => write!(
+                f,
+                "{path} {why}, so it cannot guard a name (its owner is user {owner}); nothing was \
+                 changed; remove it or mend it, then try again"
+            ),
+            Self::OtherSlots { found, wanted } => write!(
+                f,
+                "the name has {found} slots in use by others, not {wanted}; nothing was changed; \
+                 use the same number everywhere, or wait until all slots are free"
             ),
             other => f.write_str(other.sentence()),
         }

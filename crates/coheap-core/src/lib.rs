@@ -108,6 +108,15 @@ pub mod parcel {
     pub use crate::objects::parcel::{Parcel, Target, discard, let_go, pack, value_in};
 }
 
+/// Names that one process holds at a time, or as many as a name has slots: no heap is needed.
+#[cfg(not(any(loom, miri, sim)))]
+pub mod claim {
+    pub use crate::os::claim::{
+        Claim, Ending, Held, Holder, MAX_NAME_BYTES, MAX_REQUEST_BYTES, MAX_SLOTS, Name, Outcome,
+        Request, Scope, Second, Seconds, ask, end_holder, list, shown, span,
+    };
+}
+
 /// What faces ask of the system where the standard library has no answer.
 pub mod system {
     pub use crate::os::{HeapFile, PrivateMutex, adopt_descriptor, inheritable};

@@ -58,7 +58,9 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         Error::NoSuchName => PyKeyError::new_err(message),
         Error::TimedOut => PyTimeoutError::new_err(message),
         Error::Overflow => PyOverflowError::new_err(message),
-        Error::NotYours { .. } | Error::NotPrivate { .. } => PyPermissionError::new_err(message),
+        Error::NotYours { .. } | Error::NotPrivate { .. } | Error::UnusableFolder { .. } => {
+            PyPermissionError::new_err(message)
+        }
         Error::OtherFormat { .. } => PyOSError::new_err(message),
         // The number of ENOMEM.
         Error::NoAddressSpace { .. } => PyOSError::new_err((12, message)),
@@ -67,6 +69,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         | Error::BadArgument(_)
         | Error::NotOwner
         | Error::OtherHeap
+        | Error::OtherSlots { .. }
         | Error::TransactionTooLarge { .. } => PyValueError::new_err(message),
         _ => PyRuntimeError::new_err(message),
     }

@@ -13,6 +13,7 @@
 
 mod access;
 mod atomic;
+mod claim;
 mod codec;
 mod dict;
 mod differs;
@@ -39,6 +40,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::atomic::{_before_waiting, Atomic, atomic};
+    #[pymodule_export]
+    use crate::claim::{Claim, Listener, Second};
     #[pymodule_export]
     use crate::codec::probe::{_decode, _encode, _encode_key};
     #[pymodule_export]

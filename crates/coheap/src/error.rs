@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use coheap_core::Kind;
-use coheap_core::SystemFull;
+use coheap_core::claim::{Holder, shown};
+use coheap_core::{Kind, SystemFull};
 
 use crate::element::CodecError;
 
@@ -78,6 +78,8 @@ pub enum Error {
     Element(CodecError),
     /// The objects belong to different heaps.
     OtherHeap,
+    /// Another process, or another part of this one, holds the name; for slots, all of them are held.
+    AlreadyRunning(Box<AlreadyRunning>),
     /// A worker process could not be started, or did not inherit its heap.
     Worker(std::io::Error),
     /// Any other error of the engine.
@@ -144,8 +146,32 @@ impl fmt::Display for Error {
             Self::Worker(error) => {
                 write!(f, "cannot start or attach a worker process: {error}; nothing was changed")
             }
+            Self::AlreadyRunning(running) => running.fmt(f),
             Self::Engine(error) => error.fmt(f),
         }
+    }
+}
+
+/// Who holds a name that was wanted. Nothing was changed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AlreadyRunning {
+    /// The name.
+    pub name: String,
+    /// A process that holds it, alive when it was looked at.
+    pub holder: Holder,
+    /// What the holder answered, if it listens to those who come second.
+    pub answer: Option<i32>,
+}
+
+impl fmt::Display for AlreadyRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` is already running: {}; nothing was changed; wait until it ends, or end it",
+            shown(&self.name, 255),
+            self.holder
+        )
     }
 }
 

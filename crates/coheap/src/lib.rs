@@ -32,20 +32,25 @@ pub mod element;
 mod buffer;
 mod error;
 mod heap;
+mod instance;
 mod map;
 mod mutex;
 mod queue;
+mod slots;
 mod transaction;
 mod value;
 mod work_queue;
 pub mod worker;
 
+pub use coheap_core::claim::{Holder, Scope};
 pub use coheap_core::{Kind, SystemFull};
-pub use error::{Error, Result};
+pub use error::{AlreadyRunning, Error, Result};
 pub use heap::{Builder, Heap, Integrity, Stats};
+pub use instance::{InstanceBuilder, SingleInstance};
 pub use map::Map;
 pub use mutex::{Mutex, MutexGuard};
 pub use queue::Queue;
+pub use slots::{Slot, Slots};
 pub use transaction::Tx;
 pub use value::Value;
 pub use work_queue::{Failed, Lease, Reason, WorkQueue};
@@ -54,3 +59,13 @@ pub use work_queue::{Failed, Lease, Reason, WorkQueue};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The example of `docs/how-to/run-once.md`, run as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/how-to/run-once.md")]
+struct RunOnce;
+
+/// The same of the Chinese page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/zh/how-to/run-once.md")]
+struct RunOnceInChinese;

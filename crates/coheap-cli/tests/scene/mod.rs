@@ -3,6 +3,8 @@
 //! What always holds: a scene's folder goes with it; waiting ends at a deadline with a panic.
 //! Not here: what is expected of the program.
 
+#![allow(dead_code, reason = "each test program uses another part of it")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

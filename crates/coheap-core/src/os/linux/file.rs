@@ -32,6 +32,10 @@ impl FileId {
         Self { device, inode }
     }
 
+    pub(super) fn device(self) -> u64 {
+        self.device
+    }
+
     /// Returns the inode number, as `/proc/PID/maps` shows it.
     pub fn inode(self) -> u64 {
         self.inode
@@ -51,6 +55,19 @@ pub struct Ownership {
     pub is_file: bool,
     /// Who may do what with it, as `chmod` takes it.
     pub mode: u32,
+}
+
+impl Ownership {
+    #[allow(clippy::unnecessary_cast, reason = "the kernel has other types on other processors")]
+    fn of(stat: &fs::Stat) -> Self {
+        Self {
+            user: stat.st_uid,
+            links: stat.st_nlink as u64,
+            len: stat.st_size as u64,
+            is_file: fs::FileType::from_raw_mode(stat.st_mode).is_file(),
+            mode: stat.st_mode & 0o7777,
+        }
+    }
 }
 
 /// An open file of a heap.
@@ -161,6 +178,13 @@ impl HeapFile {
         Self::of(descriptor)
     }
 
+    /// Returns the same file under a number that programs do not use.
+    pub(super) fn moved_up(self) -> Result<Self> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used any more, nor dropped.
+        Self::moved_high(unsafe { ManuallyDrop::take(&mut this.descriptor) })
+    }
+
     fn moved_high(low: OwnedFd) -> Result<Self> {
         // SAFETY: `fcntl` with F_DUPFD_CLOEXEC takes no pointer.
         let high = unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
@@ -177,6 +201,11 @@ impl HeapFile {
         id_of(&self.descriptor)
     }
 
+    /// Returns which file it was when it was opened.
+    pub(super) fn opened(&self) -> Option<FileId> {
+        self.opened
+    }
+
     /// Returns the inode number, as `/proc/PID/maps` shows it.
     pub fn inode(&self) -> Result<u64> {
         Ok(self.id()?.inode)
@@ -185,13 +214,24 @@ impl HeapFile {
     /// Whose file this is.
     pub fn ownership(&self) -> Result<Ownership> {
         let stat = fs::fstat(&*self.descriptor).map_err(refused("fstat"))?;
-        Ok(Ownership {
-            user: stat.st_uid,
-            links: stat.st_nlink as u64,
-            len: stat.st_size as u64,
-            is_file: fs::FileType::from_raw_mode(stat.st_mode).is_file(),
-            mode: stat.st_mode & 0o7777,
-        })
+        Ok(Ownership::of(&stat))
+    }
+
+    /// Takes over a descriptor, and returns whose file it is.
+    pub(super) fn with_ownership(descriptor: OwnedFd) -> Result<(Self, Ownership)> {
+        let stat = fs::fstat(&descriptor).map_err(refused("fstat"))?;
+        let opened = Some(FileId { device: stat.st_dev, inode: stat.st_ino });
+        Ok((Self { descriptor: ManuallyDrop::new(descriptor), opened }, Ownership::of(&stat)))
+    }
+
+    /// Closes the descriptor, after `last` had it. Neither happens if it names another file by now.
+    pub(super) fn close_after(self, last: impl FnOnce(BorrowedFd<'_>)) {
+        let mut this = ManuallyDrop::new(self);
+        if this.is_open() {
+            // SAFETY: `this` is neither used any more nor dropped.
+            let descriptor = unsafe { ManuallyDrop::take(&mut this.descriptor) };
+            last(descriptor.as_fd());
+        }
     }
 
     /// Bytes of memory or disk behind the file.
@@ -212,6 +252,27 @@ impl HeapFile {
             }
         }
         Ok(done)
+    }
+
+    /// Whether the descriptor still names the file that was opened.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.is_some() && self.id().ok() == self.opened
+    }
+
+    /// Lets a program that replaces this one by `exec` have the descriptor.
+    pub(super) fn keep_over_exec(&self) -> Result<()> {
+        let none = rustix::io::FdFlags::empty();
+        rustix::io::fcntl_setfd(&*self.descriptor, none).map_err(refused("fcntl"))
+    }
+
+    /// Writes bytes at `offset`.
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        within_file_limit(offset + bytes.len() as u64)?;
+        let written = rustix::io::pwrite(&*self.descriptor, bytes, offset);
+        match written.map_err(refused("pwrite"))? {
+            count if count == bytes.len() => Ok(()),
+            _ => Err(Error::Os { call: "pwrite", code: libc::ENOSPC }),
+        }
     }
 
     /// Sets the length without making pages real.

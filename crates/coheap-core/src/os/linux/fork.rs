@@ -75,6 +75,13 @@ pub fn on_fork(prepare: extern "C" fn(), parent: extern "C" fn()) {
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), None) };
 }
 
+/// Has `child` run in every forked child of this process, before it does anything else. It may call
+/// only what a signal handler may.
+pub(super) fn in_child(child: extern "C" fn()) {
+    // SAFETY: a function that stays loaded and is called by the only thread of the child.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) };
+}
+
 fn fallback() -> &'static AtomicU64 {
     static WORD: AtomicU64 = AtomicU64::new(0);
     extern "C" fn forget() {

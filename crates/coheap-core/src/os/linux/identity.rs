@@ -139,7 +139,7 @@ fn pidfd_inode(pid: u32) -> Option<u64> {
 }
 
 /// Field 22 of `/proc/PID/stat`; the second field may hold spaces and brackets.
-fn start_time(pid: u32) -> Option<u64> {
+pub(super) fn start_time(pid: u32) -> Option<u64> {
     let stat = text_of(&format!("/proc/{pid}/stat"))?;
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }

@@ -8,9 +8,11 @@ pub(super) mod file;
 pub(super) mod fork;
 pub(super) mod futex;
 pub(super) mod identity;
+pub(super) mod record;
 pub mod life;
 pub(super) mod mapping;
 pub(super) mod regain;
+pub mod claim;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 

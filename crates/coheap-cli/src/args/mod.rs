@@ -4,26 +4,39 @@
 //! whether its paths are there is seen by the command itself.
 //! Not here: what the commands do.
 
+pub(crate) mod run;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Most worker processes.
 const MAX_WORKERS: i64 = 64;
 /// Most kills in a second.
 const MAX_KILLS: f64 = 50.0;
 
-/// One shared-memory heap for many processes, always consistent.
+/// One shared-memory heap for many processes, always consistent; and programs that run only once.
 #[derive(Debug, Parser)]
 #[command(name = "coheap", version, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, after_help = STATUSES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+const STATUSES: &str = "\
+Exit status: 0 if all went well, 1 if something failed, 2 for arguments that make no sense, 128 plus
+the signal after Ctrl-C or SIGTERM; `coheap run` has more. `coheap COMMAND --help` tells the rest.";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a command only once at a time, or at most N times
+    ///
+    /// The name is held by the kernel for the command and is free when it ends, however that happens:
+    /// there is no file to clean up and no moment in which two get in.
+    Run(run::Request),
     /// Count words in many processes while some of them are being killed
     ///
     /// Worker processes take pieces of the text files below PATH from a shared queue and add
@@ -32,6 +45,13 @@ pub(crate) enum Command {
     /// [A-Za-z0-9_]+. Links to files are followed, linked folders are not entered; what is not
     /// UTF-8 is skipped.
     Demo(Request),
+    /// Print the completions for a shell
+    ///
+    /// For bash, in ~/.bashrc: source <(coheap completions bash)
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// A worker of `demo`, which starts it itself
     #[command(hide = true)]
     Worker,
