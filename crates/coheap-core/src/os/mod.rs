@@ -31,6 +31,8 @@ pub use pace::{Pace, Tally};
 #[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]
+pub use system::appending;
+#[cfg(not(any(loom, miri, sim)))]
 pub use system::ended::{sleep_when_ended, threads_end};
 pub use system::file::{FileId, HeapFile, Ownership, overflow_user, user};
 pub use system::fork::{generation, on_fork};
