@@ -232,6 +232,11 @@ impl Open {
 }
 
 impl Held<'_> {
+    /// Returns the path.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     /// Returns the length of the file, in bytes.
     pub fn len(&self) -> u64 {
         self.len

@@ -13,6 +13,12 @@
 mod error;
 mod record;
 mod file;
+mod charset;
+pub mod csv;
+mod style;
+mod lines;
 
+pub use charset::{Charset, Charsets, Found};
 pub use error::{Error, Result, Unencodable};
 pub use file::{Event, Held, Look, Options, SharedFile, look};
+pub use lines::{LineFile, Rotation};
