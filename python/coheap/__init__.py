@@ -18,6 +18,7 @@ from coheap._absent import ABSENT
 from coheap._errors import (
     DeadlockError,
     Error,
+    ForeignWriterWarning,
     HeapClosed,
     HeapCorrupt,
     HeapFull,
@@ -25,6 +26,7 @@ from coheap._errors import (
     ObjectGone,
     OwnerDied,
     OwnerDiedWarning,
+    UnfinishedCallWarning,
     WouldBlock,
 )
 from coheap._native import Dict as Dict
@@ -46,6 +48,10 @@ TYPE_CHECKING = False
 """As in `typing`, which is not imported because it would cost every process a mebibyte."""
 
 if TYPE_CHECKING:
+    from coheap._append import append_csv
+    from coheap._append.lines import AppendFile
+    from coheap._append.logs import RotatingFileHandler
+    from coheap._append.reading import reading
     from coheap._context import Process, get_context
     from coheap._ends import Empty, Full, ShutDown
     from coheap._shared import Manager
@@ -54,14 +60,19 @@ if TYPE_CHECKING:
 ABCMeta.register(MutableMapping, Dict)  # pyright: ignore[reportArgumentType]
 
 _LATE = {
+    "AppendFile": "coheap._append.lines",
     "Empty": "coheap._ends",
     "Full": "coheap._ends",
     "Manager": "coheap._shared",
     "Process": "coheap._context",
+    "RotatingFileHandler": "coheap._append.logs",
     "ShutDown": "coheap._ends",
+    "append_csv": "coheap._append",
     "get_context": "coheap._context",
+    "reading": "coheap._append.reading",
 }
-"""The names that need `multiprocessing` or `queue`, and their modules: imported on first use."""
+"""The names that need `multiprocessing`, `queue`, `csv` or `logging`, and their modules: imported
+on first use."""
 
 
 if not TYPE_CHECKING:
@@ -83,9 +94,11 @@ if not TYPE_CHECKING:
 # Without `Dict` and `open`: `import *` would hide `typing.Dict` and the built-in `open`.
 __all__ = [
     "ABSENT",
+    "AppendFile",
     "DeadlockError",
     "Empty",
     "Error",
+    "ForeignWriterWarning",
     "Full",
     "Heap",
     "HeapClosed",
@@ -100,14 +113,18 @@ __all__ = [
     "OwnerDiedWarning",
     "Process",
     "RLock",
+    "RotatingFileHandler",
     "ShutDown",
+    "UnfinishedCallWarning",
     "Value",
     "WorkQueue",
     "WouldBlock",
     "__version__",
+    "append_csv",
     "atomic",
     "default_heap",
     "get_context",
+    "reading",
     "set_default_heap",
 ]
 

@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
 
 import coheap
+from coheap._append import append_csv
 from coheap._native import Luggage, _before_waiting
 from coheap._shared import Manager, SharedManager
 
@@ -153,6 +154,8 @@ class _Base(standard.BaseContext):
     ) -> "coheap.Value":
         """Create a number in the default heap, as `coheap.Value`."""
         return coheap.Value(typecode_or_type, *args, lock=lock)
+
+    append_csv = staticmethod(append_csv)
 
     def Manager(self) -> SharedManager:  # type: ignore[override]  # noqa: N802
         """Start a manager, as `coheap.Manager`."""

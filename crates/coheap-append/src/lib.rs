@@ -22,3 +22,4 @@ pub use charset::{Charset, Charsets, Found};
 pub use error::{Error, Result, Unencodable};
 pub use file::{Event, Held, Look, Options, SharedFile, look};
 pub use lines::{LineFile, Rotation};
+pub use style::encoding_of;

@@ -39,7 +39,7 @@ pub enum Rotation<'a> {
         /// Begin of the period that the next lines belong to.
         begin: i64,
         /// Returns the name of a file, by when it was last written to.
-        name: &'a dyn Fn(i64) -> Result<PathBuf>,
+        name: &'a (dyn Fn(i64) -> Result<PathBuf> + Sync),
     },
 }
 
@@ -136,7 +136,11 @@ fn encode<'a>(
     if is_plain && mark.is_empty() && charset.name() == "utf-8" {
         return Ok(Cow::Borrowed(lines.as_bytes()));
     }
-    let lines = if is_plain { Cow::Borrowed(lines) } else { lines.replace('\n', line_end).into() };
+    // Those that have the line end of the file already keep it.
+    let lines: Cow<'_, str> = match is_plain {
+        true => Cow::Borrowed(lines),
+        false => lines.replace("\r\n", "\n").replace('\n', line_end).into(),
+    };
     let mut bytes = mark.to_vec();
     charset.encode(&lines, &mut bytes).map_err(|at| {
         let before: String = lines.chars().take(at).collect();

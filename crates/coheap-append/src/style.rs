@@ -103,6 +103,29 @@ impl Style {
     }
 }
 
+/// Returns the encoding of a file, as Python calls it: with its mark, if it has one. `None`: there
+/// is nothing in the file.
+///
+/// # Errors
+///
+/// Those of a file whose encoding cannot be told, or is not the declared one.
+pub fn encoding_of(
+    path: &Path,
+    look: &Look,
+    declared: Option<&Found>,
+    charsets: &dyn Charsets,
+) -> Result<Option<String>> {
+    let style = Style::of(path, look, declared, charsets, None)?;
+    Ok(style.map(|style| {
+        let name = style.charset.name();
+        match (marked(&style.head).is_some(), name) {
+            (true, "utf-8") => "utf-8-sig".to_owned(),
+            (true, "utf-16-le" | "utf-16-be") => "utf-16".to_owned(),
+            _ => name.to_owned(),
+        }
+    }))
+}
+
 /// What is in a file.
 struct Content<'a> {
     path: &'a Path,
