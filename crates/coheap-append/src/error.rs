@@ -163,7 +163,7 @@ impl fmt::Display for Error {
             ),
             Self::EncodingContradicts { path, declared, found } => write!(
                 f,
-                "`{}` is {found}, not {declared}; nothing was changed; leave `encoding` out, or \
+                "`{}` holds {found}, not {declared}; nothing was changed; leave `encoding` out, or \
                  say what the file has",
                 path.display()
             ),

@@ -211,10 +211,11 @@ impl Content<'_> {
         if nature.has_nul && !is_wide {
             return Err(Error::Binary(self.path.to_owned()));
         }
+        let is_plainly_utf8 = nature.is_utf8 && !nature.is_ascii && !nature.has_nul;
         let found = match decoded {
+            _ if is_plainly_utf8 => "UTF-8",
             None => "bytes that it has not",
             Some(text) if nature.is_ascii && text.as_bytes() != sample => "ASCII text",
-            Some(_) if nature.is_utf8 && !nature.is_ascii && !nature.has_nul => "UTF-8",
             Some(_) => return Ok(charset.clone()),
         };
         Err(self.contradicts(charset.name(), found))

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     /// [A-Za-z0-9_]+. Links to files are followed, linked folders are not entered; what is not
     /// UTF-8 is skipped.
     Demo(Request),
+    /// Append the lines of the input to a file that other processes append to, too: all or none
+    Append(crate::append::Request),
     /// A worker of `demo`, which starts it itself
     #[command(hide = true)]
     Worker,

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod append;
 mod args;
 mod failure;
 mod python;
@@ -26,6 +27,7 @@ pub fn run() -> ExitCode {
     let done = match Args::parse().command {
         Command::Demo(request) if request.python => Err(python::run(&request)),
         Command::Demo(request) => demo::run(&request),
+        Command::Append(request) => append::run(&request),
         Command::Worker => demo::worker::work(),
         Command::CompareWorker { folder } => demo::compare::work(&folder),
     };

@@ -43,7 +43,7 @@ mod _native {
     #[pymodule_export]
     use crate::append::table::Table;
     #[pymodule_export]
-    use crate::append::{_look, _repair, CsvCall};
+    use crate::append::{_look, CsvCall};
     #[pymodule_export]
     use crate::atomic::{_before_waiting, Atomic, atomic};
     #[pymodule_export]

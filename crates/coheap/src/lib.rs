@@ -28,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod append;
 pub mod element;
 mod buffer;
 mod error;

@@ -77,7 +77,7 @@ def source_of_pandas(
         frame = frame.iloc[:, [labels.index(name) for name in columns]]
         labels = list(columns)
     if index:
-        levels = frame.index.to_frame(index=False, allow_duplicates=True)
+        levels = frame.index.to_frame(index=False)
         labels = ["" if name is None else str(name) for name in frame.index.names] + labels
         frame = pandas.concat([levels, frame.reset_index(drop=True)], axis=1)
     if how.float_format is None and how.date_format is None and _is_known(pandas, frame):
@@ -120,7 +120,8 @@ def _is_known_column(pandas: Any, dtype: Any, column: Any) -> bool:
     if dtype.kind in "biuM":
         return True
     if dtype.kind == "f":
-        return dtype.itemsize in (4, 8)
+        # How NumPy lays out shorter floats depends on its version.
+        return dtype.itemsize == 8
     if dtype == object:
         return pandas.api.types.infer_dtype(column, skipna=True) in ("string", "empty")
     return False

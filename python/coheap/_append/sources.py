@@ -99,6 +99,15 @@ class Arrow:
         return call.write_table(self.table, self.chunk)
 
 
+def _exportable(data: Any) -> Any:
+    """Return a frame whose columns without a type are texts: Polars exports them in its own way."""
+    polars = sys.modules.get("polars")
+    if polars is None or not isinstance(data, polars.DataFrame):
+        return data
+    empty = [name for name, dtype in data.schema.items() if dtype == polars.Null]
+    return data.with_columns(polars.col(empty).cast(polars.String)) if empty else data
+
+
 def source_of(data: Any, columns: list[str] | None, index: bool, how: Format) -> Source:
     """Return what formats `data`.
 
@@ -111,7 +120,7 @@ def source_of(data: Any, columns: list[str] | None, index: bool, how: Format) ->
 
         return source_of_pandas(pandas, data, columns, index, how)
     if hasattr(data, "__arrow_c_stream__"):
-        return Arrow(data, columns)
+        return Arrow(_exportable(data), columns)
     if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):
         kind = type(data).__name__
         raise TypeError(

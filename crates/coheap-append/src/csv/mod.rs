@@ -11,3 +11,8 @@ mod plan;
 
 pub use plan::{CsvFile, Header, Plan, Request};
 pub use rows::{Dialect, Quoting, Rows};
+
+/// Returns the cells of the first row that is not an empty line, and where it ends, in bytes.
+pub fn header_of(text: &str, separator: char) -> Option<(Vec<String>, usize)> {
+    scan::first_row(text, separator).map(|row| (row.cells, row.end))
+}
