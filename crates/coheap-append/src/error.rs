@@ -25,8 +25,8 @@ pub enum Error {
         /// What the system answered.
         error: io::Error,
     },
-    /// A signal came while the call waited for the file's lock.
-    Interrupted,
+    /// Another process has held the lock of the file for a while: hear signals, and call again.
+    Busy,
     /// The path leads to something other than an ordinary file.
     NotAFile(PathBuf),
     /// The name or the first bytes are those of a compressed file.
@@ -120,7 +120,9 @@ impl fmt::Display for Error {
             Self::Os { call, path, error } => {
                 write!(f, "cannot {call} `{}`: {error}; nothing was appended", path.display())
             }
-            Self::Interrupted => f.write_str("a signal came; nothing was appended; call again"),
+            Self::Busy => f.write_str(
+                "another process holds the lock of the file; nothing was appended; call again",
+            ),
             Self::NotAFile(path) => write!(
                 f,
                 "`{}` is not an ordinary file; nothing was changed; name a file",

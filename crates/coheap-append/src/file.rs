@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use coheap_core::system;
 use coheap_core::system::appending::{self, FileLock, FileState};
@@ -122,6 +123,10 @@ pub struct Held<'a> {
     is_known: bool,
 }
 
+/// How often a wait looks whether the lock is free, before the caller may hear signals: for a tenth
+/// of a second.
+const LOOKS: u32 = 160;
+
 /// Most names that have been found to be other files before the caller is told.
 const MAX_REPLACEMENTS: usize = 1000;
 
@@ -146,7 +151,7 @@ impl SharedFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by a signal, and what the system refuses.
+    /// [`Error::Busy`] while another process keeps the lock, and what the system refuses.
     pub fn look(&self) -> Result<Look> {
         look(&self.path)
     }
@@ -155,7 +160,7 @@ impl SharedFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by a signal, and what the system refuses.
+    /// [`Error::Busy`] while another process keeps the lock, and what the system refuses.
     pub fn hold(&mut self) -> Result<Held<'_>> {
         for _ in 0..MAX_REPLACEMENTS {
             let generation = system::generation();
@@ -421,7 +426,7 @@ impl Drop for Held<'_> {
 ///
 /// # Errors
 ///
-/// [`Error::Interrupted`] by a signal, and what the system refuses.
+/// [`Error::Busy`] while another process keeps the lock, and what the system refuses.
 pub fn look(path: &Path) -> Result<Look> {
     for _ in 0..MAX_REPLACEMENTS {
         refuse_strange(path)?;
@@ -466,12 +471,20 @@ fn look_locked(path: &Path, file: &File, id: (u64, u64)) -> Result<Option<(u64, 
     Ok(Some((len, is_known.then_some(record.label).filter(|label| !label.is_empty()))))
 }
 
-/// Takes the lock of a file.
+/// Takes the lock of a file, looking again and again for a while.
 fn lock(file: &File, lock: FileLock, path: &Path) -> Result<()> {
-    appending::lock_file(file, lock).map_err(|error| match error.kind() {
-        ErrorKind::Interrupted => Error::Interrupted,
-        _ => Error::Os { call: "lock", path: path.to_owned(), error },
-    })
+    for look in 0..LOOKS {
+        if appending::try_lock_file(file, lock).map_err(Error::os("lock", path))? {
+            return Ok(());
+        }
+        // A call holds the lock for microseconds; whoever is stopped with it, for long.
+        match look {
+            0..8 => std::thread::yield_now(),
+            8..64 => std::thread::sleep(Duration::from_micros(20)),
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    Err(Error::Busy)
 }
 
 /// Refuses what would be opened in vain, or with effects: folders, pipes, devices.

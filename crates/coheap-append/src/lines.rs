@@ -69,7 +69,7 @@ impl LineFile {
     ///
     /// # Errors
     ///
-    /// Those of the file's encoding, [`Error::Unencodable`], [`Error::Interrupted`],
+    /// Those of the file's encoding, [`Error::Unencodable`], [`Error::Busy`],
     /// [`Error::Torn`], and what the system refuses.
     pub fn append(
         &mut self,

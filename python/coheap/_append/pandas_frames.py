@@ -115,8 +115,11 @@ def _is_known_column(pandas: Any, dtype: Any, column: Any) -> bool:
         return categories.inferred_type == "string"
     if isinstance(dtype, pandas.ArrowDtype):
         return False
-    if isinstance(dtype, pandas.StringDtype | pandas.DatetimeTZDtype):
+    if isinstance(dtype, pandas.StringDtype):
         return True
+    if isinstance(dtype, pandas.DatetimeTZDtype):
+        # How pandas writes zones, and the summer times of all years, pandas knows.
+        return False
     if dtype.kind in "biuM":
         return True
     if dtype.kind == "f":

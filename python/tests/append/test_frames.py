@@ -138,12 +138,15 @@ def test_polars_and_pyarrow_are_written_as_the_same_frame_of_pandas(rows):
     expected = theirs.to_csv(index=False).encode()
     assert appended(ours) == expected
     assert appended(ours.to_arrow()) == expected
-    assert appended(pyarrow.RecordBatchReader.from_batches(ours.to_arrow().schema, ours.to_arrow().to_batches())) == expected
-    if rows:
-        read = polars.read_csv(appended(ours), schema=kinds | {"t": polars.String})
-        written = polars.read_csv(io.BytesIO(ours.write_csv().encode()), schema=kinds | {"t": polars.String})
-        same = ["i", "s", "b"]
-        assert read.select(same).equals(written.select(same))
+    table = ours.to_arrow()
+    stream = pyarrow.RecordBatchReader.from_batches(table.schema, table.to_batches())
+    assert appended(stream) == expected
+    schema = {**kinds, "t": polars.String}
+    read = polars.read_csv(appended(ours), schema=schema)
+    written = polars.read_csv(ours.write_csv().encode(), schema=schema)
+    # Polars quotes an empty text, so that it differs from a missing one; pandas does not.
+    written = written.with_columns(polars.col("s").replace("", None))
+    assert read.drop("t").equals(written.drop("t"))
 
 
 def test_types_of_polars_that_pandas_has_not_are_written_as_python_does():

@@ -98,7 +98,7 @@ impl CsvFile {
     /// # Errors
     ///
     /// [`Error::Columns`] and [`Error::Width`] where the rows do not fit the file, those of its
-    /// encoding, [`Error::Interrupted`], and what the system refuses.
+    /// encoding, [`Error::Busy`], and what the system refuses.
     pub fn plan(&mut self, columns: Option<&[String]>, charsets: &dyn Charsets) -> Result<Plan> {
         if let Some(columns) = columns {
             refuse_duplicates(columns)?;
@@ -139,7 +139,7 @@ impl CsvFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Unencodable`], [`Error::Interrupted`], [`Error::Torn`], and what the system refuses.
+    /// [`Error::Unencodable`], [`Error::Busy`], [`Error::Torn`], and what the system refuses.
     pub fn commit(&mut self, plan: &Plan, columns: Option<&[String]>, text: &str) -> Result<bool> {
         let names = columns.filter(|_| self.request.header != Header::Never);
         let header = match (&plan.style, names) {

@@ -36,7 +36,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
             );
             unencodable(py, &what.encoding, &what.text, what.at, reason)
         }
-        Error::Interrupted => PyRuntimeError::new_err(message),
+        Error::Busy => PyRuntimeError::new_err(message),
         _ => PyValueError::new_err(message),
     }
 }

@@ -119,7 +119,7 @@ impl Lines {
                     looks += 1;
                 };
                 match file.append(lines, &Codecs, rotation) {
-                    Err(Error::Interrupted) => None,
+                    Err(Error::Busy) => None,
                     other => Some((other, file.take_events())),
                 }
             });

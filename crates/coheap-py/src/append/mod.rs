@@ -38,7 +38,7 @@ fn patiently<T: Send>(
 ) -> PyResult<T> {
     loop {
         match py.detach(&mut call) {
-            Err(Error::Interrupted) => py.check_signals()?,
+            Err(Error::Busy) => py.check_signals()?,
             Err(error) => return Err(failure::to_python(py, &error)),
             Ok(done) => return Ok(done),
         }

@@ -102,17 +102,22 @@ pub fn open_for_reading(path: &Path) -> Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-/// Takes the lock of a file, waiting for those who have it. `Interrupted`: a signal came.
+/// Takes the lock of a file, if nobody has it who does not share it. Nobody waits here: a wait in
+/// the kernel for a lock has no end, and some libraries have signals restart it.
 ///
 /// # Errors
 ///
 /// What `flock` answers.
-pub fn lock_file(file: &File, lock: FileLock) -> Result<()> {
+pub fn try_lock_file(file: &File, lock: FileLock) -> Result<bool> {
     let operation = match lock {
-        FileLock::Alone => FlockOperation::LockExclusive,
-        FileLock::Shared => FlockOperation::LockShared,
+        FileLock::Alone => FlockOperation::NonBlockingLockExclusive,
+        FileLock::Shared => FlockOperation::NonBlockingLockShared,
     };
-    Ok(rustix::fs::flock(file, operation)?)
+    match rustix::fs::flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Gives the lock of a file back.
