@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGES = {
     str(page.relative_to(ROOT)): "\n".join(BLOCK.findall(page.read_text()))
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 }
 
 
 def test_the_pages_for_users_have_blocks():
-    for page in ("README.md", "README.zh-CN.md", "docs/tutorial.md"):
+    how_to = ("docs/how-to/append-csv.md", "docs/zh/how-to/append-csv.md")
+    for page in ("README.md", "README.zh-CN.md", "docs/tutorial.md", *how_to):
         assert PAGES[page]
 
 

@@ -157,6 +157,16 @@ impl fmt::Display for Error {
                  could not be taken back; append again, or repair it",
                 path.display()
             ),
+            Self::BadInput(why) => write!(f, "{why}; nothing was changed"),
+            of_content => of_content.fmt_content(f),
+        }
+    }
+}
+
+impl Error {
+    /// What does not fit the content of the file.
+    fn fmt_content(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::EncodingUnknown(path) => write!(
                 f,
                 "`{}` is not UTF-8 and has no byte-order mark, so its encoding cannot be told; \
@@ -173,7 +183,7 @@ impl fmt::Display for Error {
                 f,
                 "there is no encoding `{name}`; nothing was changed; say another, as `utf-8`"
             ),
-            Self::Unencodable(what) => what.fmt(f),
+            Self::Unencodable(what) => write!(f, "{what}"),
             Self::Columns { path, missing, extra } => {
                 write!(f, "the columns are not those of `{}`:", path.display())?;
                 for (names, what) in [(missing, "missing"), (extra, "not in the file")] {
@@ -192,7 +202,7 @@ impl fmt::Display for Error {
                  rows of {wanted}",
                 path.display()
             ),
-            Self::BadInput(why) => write!(f, "{why}; nothing was changed"),
+            _ => Ok(()),
         }
     }
 }

@@ -11,16 +11,16 @@
 //! Not here: what the bytes mean (`style`, `csv`).
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use coheap_core::system;
 use coheap_core::system::appending::{self, FileLock, FileState};
 
 use crate::error::{Error, Result};
+use crate::look::{Look, look};
+use crate::place::{MAX_REPLACEMENTS, folder_of, id_of, lock, refuse_strange, sidecar_of};
 use crate::record::{Outcome, Record};
 
 /// How a file is appended to.
@@ -81,19 +81,6 @@ impl std::fmt::Display for Event {
     }
 }
 
-/// What a file holds, seen without changing it.
-#[derive(Debug)]
-pub struct Look {
-    /// The file, open for reading; `None`: there is none.
-    pub file: Option<File>,
-    /// Which file it is: inode and device.
-    pub id: (u64, u64),
-    /// Bytes that no call is unfinished in.
-    pub len: u64,
-    /// The encoding in the record of the last call, if nobody has written since.
-    pub label: Option<String>,
-}
-
 /// A file that is appended to, by its path.
 #[derive(Debug)]
 pub struct SharedFile {
@@ -113,6 +100,10 @@ struct Open {
     sidecar: Option<(File, PathBuf)>,
     /// Where our last call ended: what has this length is whole.
     whole_at: Option<u64>,
+    /// The longest file that this process may write.
+    limit: u64,
+    /// When that, and the name of the sidecar, were looked at.
+    looked_at: u64,
 }
 
 /// The file, locked and whole; dropping it lets go.
@@ -123,12 +114,8 @@ pub struct Held<'a> {
     is_known: bool,
 }
 
-/// How often a wait looks whether the lock is free, before the caller may hear signals: for a tenth
-/// of a second.
-const LOOKS: u32 = 160;
-
-/// Most names that have been found to be other files before the caller is told.
-const MAX_REPLACEMENTS: usize = 1000;
+/// How long is believed what changes seldom, in nanoseconds.
+const SELDOM: u64 = 100_000_000;
 
 impl SharedFile {
     /// Returns the file at `path`, which is not touched yet.
@@ -167,7 +154,7 @@ impl SharedFile {
             if self.open.as_ref().is_none_or(|open| open.generation != generation) {
                 self.open = Some(Open::new(&self.path, self.options, generation)?);
             }
-            let Some(open) = &self.open else { continue };
+            let Some(open) = &mut self.open else { continue };
             lock(&open.data, FileLock::Alone, &self.path)?;
             let state = match open.state_if_current(&self.path) {
                 Ok(Some(state)) => state,
@@ -219,18 +206,32 @@ impl Open {
             return Err(Error::Network { path: path.to_owned(), system });
         }
         let sidecar = if options.atomic { Some(open_sidecar(path, &data)?) } else { None };
-        Ok(Self { generation, id: id_of(state), data, sidecar, whole_at: None })
+        Ok(Self {
+            generation,
+            id: id_of(state),
+            data,
+            sidecar,
+            whole_at: None,
+            limit: u64::MAX,
+            looked_at: 0,
+        })
     }
 
-    /// The state of the file, if the path still leads to it and the sidecar has its name.
-    fn state_if_current(&self, path: &Path) -> Result<Option<FileState>> {
+    /// The state of the file, if the path still leads to it, and the sidecar has a name. Somebody who
+    /// removes that is noticed a tenth of a second later: until then a death may leave a part.
+    fn state_if_current(&mut self, path: &Path) -> Result<Option<FileState>> {
         let state = appending::state_of_path(path).map_err(Error::os("look at", path))?;
         let Some(state) = state.filter(|state| id_of(*state) == self.id) else { return Ok(None) };
-        if let Some((sidecar, path)) = &self.sidecar {
+        let now = system::now_roughly();
+        let is_due = now.saturating_sub(self.looked_at) > SELDOM;
+        if let Some((sidecar, path)) = self.sidecar.as_ref().filter(|_| is_due) {
             let beside = appending::state_of_file(sidecar).map_err(Error::os("look at", path))?;
             if !beside.has_name {
                 return Ok(None);
             }
+        }
+        if is_due {
+            (self.limit, self.looked_at) = (appending::file_limit(), now);
         }
         Ok(Some(state))
     }
@@ -268,8 +269,7 @@ impl Held<'_> {
     ///
     /// What the system refuses.
     pub fn modified(&self) -> Result<i64> {
-        let state = appending::state_of_file(&self.open().data);
-        Ok(state.map_err(Error::os("look at", &self.file.path))?.modified)
+        appending::modified(&self.open().data).map_err(Error::os("look at", &self.file.path))
     }
 
     /// Reads from `offset` until the buffer is full or the file ends, and returns how many bytes.
@@ -293,8 +293,10 @@ impl Held<'_> {
             return Ok(());
         }
         let (base, planned) = (self.len, payload.len() as u64);
-        appending::within_file_limit(base.saturating_add(planned))
-            .map_err(Error::os("append to", &self.file.path))?;
+        if base.saturating_add(planned) > self.open().limit {
+            let error = io::Error::from(ErrorKind::FileTooLarge);
+            return Err(Error::os("append to", &self.file.path)(error));
+        }
         self.note(base, payload, label)?;
         let written = self.write(payload)?;
         // Another program may have appended between our look at the length and our write.
@@ -375,12 +377,12 @@ impl Held<'_> {
     /// Judges the last record and cuts off an unfinished call.
     fn settle(&mut self) -> Result<()> {
         let len = self.len;
-        let path = self.file.path.clone();
         let open = self.open();
         if open.whole_at == Some(len) {
             self.is_known = true;
             return Ok(());
         }
+        let path = self.file.path.clone();
         let Some((sidecar, beside)) = &open.sidecar else { return Ok(()) };
         let record = Record::read(sidecar).map_err(Error::os("read", beside))?;
         let Some(record) = record.filter(|record| record.inode == open.id.0) else {
@@ -422,106 +424,10 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Looks at a file without changing it.
-///
-/// # Errors
-///
-/// [`Error::Busy`] while another process keeps the lock, and what the system refuses.
-pub fn look(path: &Path) -> Result<Look> {
-    for _ in 0..MAX_REPLACEMENTS {
-        refuse_strange(path)?;
-        let file = match appending::open_for_reading(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Look { file: None, id: (0, 0), len: 0, label: None });
-            }
-            other => other.map_err(Error::os("open", path))?,
-        };
-        let state = appending::state_of_file(&file).map_err(Error::os("look at", path))?;
-        if !state.is_file {
-            return Err(Error::NotAFile(path.to_owned()));
-        }
-        lock(&file, FileLock::Shared, path)?;
-        let found = look_locked(path, &file, id_of(state));
-        appending::unlock_file(&file);
-        if let Some((len, label)) = found? {
-            return Ok(Look { file: Some(file), id: id_of(state), len, label });
-        }
-    }
-    let error = io::Error::from(ErrorKind::NotFound);
-    Err(Error::Os { call: "keep hold of", path: path.to_owned(), error })
-}
-
-/// How many bytes of a locked file are whole, and the label in its record. `None`: the path leads
-/// to another file by now.
-fn look_locked(path: &Path, file: &File, id: (u64, u64)) -> Result<Option<(u64, Option<String>)>> {
-    let state = appending::state_of_path(path).map_err(Error::os("look at", path))?;
-    let Some(state) = state.filter(|state| id_of(*state) == id) else { return Ok(None) };
-    let beside = sidecar_of(path);
-    let record = match appending::open_for_reading(&beside) {
-        Ok(sidecar) => Record::read(&sidecar).map_err(Error::os("read", &beside))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(Error::os("open", &beside)(error)),
-    };
-    let Some(record) = record.filter(|record| record.inode == id.0) else {
-        return Ok(Some((state.len, None)));
-    };
-    let outcome = record.outcome(file, state.len).map_err(Error::os("read", path))?;
-    let len = if outcome == Outcome::Unfinished { record.base } else { state.len };
-    let is_known = len == record.base || len == record.end();
-    Ok(Some((len, is_known.then_some(record.label).filter(|label| !label.is_empty()))))
-}
-
-/// Takes the lock of a file, looking again and again for a while.
-fn lock(file: &File, lock: FileLock, path: &Path) -> Result<()> {
-    for look in 0..LOOKS {
-        if appending::try_lock_file(file, lock).map_err(Error::os("lock", path))? {
-            return Ok(());
-        }
-        // A call holds the lock for microseconds; whoever is stopped with it, for long.
-        match look {
-            0..8 => std::thread::yield_now(),
-            8..64 => std::thread::sleep(Duration::from_micros(20)),
-            _ => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
-    Err(Error::Busy)
-}
-
-/// Refuses what would be opened in vain, or with effects: folders, pipes, devices.
-fn refuse_strange(path: &Path) -> Result<()> {
-    match appending::state_of_path(path).map_err(Error::os("look at", path))? {
-        Some(state) if state.is_folder => {
-            let error = io::Error::from(ErrorKind::IsADirectory);
-            Err(Error::Os { call: "append to", path: path.to_owned(), error })
-        }
-        Some(state) if !state.is_file => Err(Error::NotAFile(path.to_owned())),
-        _ => Ok(()),
-    }
-}
-
 fn open_sidecar(path: &Path, data: &File) -> Result<(File, PathBuf)> {
     let beside = sidecar_of(path);
     match appending::open_sidecar(&beside, data) {
         Ok(sidecar) => Ok((sidecar, beside)),
         Err(error) => Err(Error::NoSidecar { path: beside, error }),
     }
-}
-
-/// Where the sidecar of a file is: `.NAME.coheap` beside the file itself, also where the path leads
-/// through links.
-fn sidecar_of(path: &Path) -> PathBuf {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".coheap");
-    target.with_file_name(name)
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    target.parent().map(Path::to_owned).unwrap_or_default()
-}
-
-fn id_of(state: FileState) -> (u64, u64) {
-    (state.inode, state.device)
 }

@@ -12,6 +12,8 @@
 
 mod error;
 mod record;
+mod place;
+mod look;
 mod file;
 mod charset;
 pub mod csv;
@@ -20,6 +22,7 @@ mod lines;
 
 pub use charset::{Charset, Charsets, Found};
 pub use error::{Error, Result, Unencodable};
-pub use file::{Event, Held, Look, Options, SharedFile, look};
+pub use file::{Event, Held, Options, SharedFile};
 pub use lines::{LineFile, Rotation};
+pub use look::{Look, look};
 pub use style::encoding_of;

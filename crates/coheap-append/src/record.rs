@@ -7,6 +7,8 @@
 //! What always holds: a record that was itself cut off is no record. It is complete before the
 //! first byte of its call is written, so without a record there is nothing unfinished.
 //!
+//! # The bytes
+//!
 //! | bytes    | what                                                       |
 //! |----------|------------------------------------------------------------|
 //! | 0..8     | `coheapA1`                                                 |

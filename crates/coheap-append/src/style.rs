@@ -18,7 +18,8 @@ use coheap_core::system::appending::read_file_at;
 use crate::charset::{Charset, Charsets, Found, UTF_8_MARK, Utf8, Utf16};
 use crate::csv::scan::{FirstRow, first_row};
 use crate::error::{Error, Result};
-use crate::file::{Held, Look};
+use crate::file::Held;
+use crate::look::Look;
 
 /// Bytes that are read at first to see how a file begins.
 const HEAD: usize = 64 << 10;

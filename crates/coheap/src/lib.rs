@@ -55,3 +55,8 @@ pub use work_queue::{Failed, Lease, Reason, WorkQueue};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The examples of docs/how-to, compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/how-to/append-csv.md")]
+struct HowTo;

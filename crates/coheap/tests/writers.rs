@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,11 @@ const HEADER: &str = "writer,call,row,text";
 const WRITERS: usize = 8;
 const ROWS: u64 = 25;
 const CALLS: u64 = 200;
+
+/// Tells whoever looks at the output of the test.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
 
 /// The next number of a generator.
 fn next(state: &mut u64) -> u64 {
@@ -122,7 +127,7 @@ fn check(text: &str, acked: &File, writers: u64) -> u64 {
 fn run(wanted: u64) {
     let seed = std::env::var("COHEAP_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-    println!("COHEAP_SEED={seed}");
+    say(&format!("COHEAP_SEED={seed}"));
     let mut dice = seed;
     let folder: PathBuf = std::env::temp_dir().join(format!("coheap-writers-{wanted}-{seed}"));
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -165,7 +170,7 @@ fn run(wanted: u64) {
     assert!(text.starts_with(&seen), "the reader saw what is not there any more");
     assert!(!seen.is_empty(), "the reader saw nothing");
     let rows = check(&text, &acked, writers);
-    println!("{rows} rows of {writers} writers, {kills} of them killed");
+    say(&format!("{rows} rows of {writers} writers, {kills} of them killed"));
     assert!(rows >= wanted && kills * 5 > writers, "{kills} kills of {writers} are too few");
     std::fs::remove_dir_all(&folder).expect("removes");
 }

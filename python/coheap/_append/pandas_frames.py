@@ -80,15 +80,12 @@ def source_of_pandas(
         levels = frame.index.to_frame(index=False)
         labels = ["" if name is None else str(name) for name in frame.index.names] + labels
         frame = pandas.concat([levels, frame.reset_index(drop=True)], axis=1)
-    if how.float_format is None and how.date_format is None and _is_known(pandas, frame):
+    is_plain = how.float_format is None and how.date_format is None
+    if is_plain and len(set(labels)) == len(labels) and _is_known(pandas, frame):
         import pyarrow
 
         try:
-            arrays = [
-                pyarrow.array(frame.iloc[:, place], from_pandas=True)
-                for place in range(frame.shape[1])
-            ]
-            table = pyarrow.Table.from_arrays(arrays, names=labels)
+            table = pyarrow.Table.from_pandas(frame, preserve_index=False, nthreads=1)
             return Arrow(table, None, CELLS_AT_ONCE // len(labels) or 1)
         except (pyarrow.ArrowException, UnicodeError):
             # More than Arrow has types for; pandas knows.
@@ -104,12 +101,13 @@ def _is_known(pandas: Any, frame: Any) -> bool:
     if not _has_pyarrow or not frame.shape[1]:
         return False
     return all(
-        _is_known_column(pandas, dtype, frame.iloc[:, place])
+        _is_known_type(pandas, dtype)
+        or (dtype == object and _has_texts(pandas, frame.iloc[:, place]))
         for place, dtype in enumerate(frame.dtypes)
     )
 
 
-def _is_known_column(pandas: Any, dtype: Any, column: Any) -> bool:
+def _is_known_type(pandas: Any, dtype: Any) -> bool:
     if isinstance(dtype, pandas.CategoricalDtype):
         categories = dtype.categories
         return categories.inferred_type == "string"
@@ -125,9 +123,11 @@ def _is_known_column(pandas: Any, dtype: Any, column: Any) -> bool:
     if dtype.kind == "f":
         # How NumPy lays out shorter floats depends on its version.
         return dtype.itemsize == 8
-    if dtype == object:
-        return pandas.api.types.infer_dtype(column, skipna=True) in ("string", "empty")
     return False
+
+
+def _has_texts(pandas: Any, column: Any) -> bool:
+    return pandas.api.types.infer_dtype(column, skipna=True) in ("string", "empty")
 
 
 def _quotes_returns() -> bool:

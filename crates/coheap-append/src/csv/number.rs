@@ -109,10 +109,41 @@ impl Precision {
     }
 }
 
+/// Writes an integer.
+#[inline]
+pub fn write_integer<T: itoa::Integer>(out: &mut String, value: T) {
+    out.push_str(itoa::Buffer::new().format(value));
+}
+
+/// Writes a number with this many digits at least.
+#[inline]
+fn write_padded(out: &mut String, value: u32, digits: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let said = buffer.format(value);
+    for _ in said.len()..digits {
+        out.push('0');
+    }
+    out.push_str(said);
+}
+
 /// Writes a date, counted in days since 1970.
 pub fn write_date(out: &mut String, days: i64) {
     let (year, month, day) = civil(days);
-    let _ = write!(out, "{year}-{month:02}-{day:02}");
+    write_integer(out, year);
+    write_month_and_day(out, month, day);
+}
+
+/// Writes a year of four digits, a month and a day.
+pub fn write_year_month_day(out: &mut String, [year, month, day]: [u32; 3]) {
+    write_padded(out, year, 4);
+    write_month_and_day(out, month, day);
+}
+
+fn write_month_and_day(out: &mut String, month: u32, day: u32) {
+    out.push('-');
+    write_padded(out, month, 2);
+    out.push('-');
+    write_padded(out, day, 2);
 }
 
 /// Writes a moment: seconds since 1970, and nanoseconds beyond.
@@ -126,18 +157,24 @@ pub fn write_moment(out: &mut String, second: i64, nanosecond: u32, precision: P
 
 /// Writes a time of day: seconds, and nanoseconds beyond.
 pub fn write_time(out: &mut String, second: i64, nanosecond: u32, precision: Precision) {
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    let _ = write!(out, "{hour:02}:{minute:02}:{:02}", second % 60);
-    let _ = match precision {
-        Precision::Day | Precision::Second => Ok(()),
-        Precision::Millisecond => write!(out, ".{:03}", nanosecond / 1_000_000),
-        Precision::Microsecond => write!(out, ".{:06}", nanosecond / 1_000),
-        Precision::Nanosecond => write!(out, ".{nanosecond:09}"),
+    let second = u32::try_from(second).unwrap_or(0);
+    write_padded(out, second / 3600, 2);
+    out.push(':');
+    write_padded(out, second / 60 % 60, 2);
+    out.push(':');
+    write_padded(out, second % 60, 2);
+    let (fraction, digits) = match precision {
+        Precision::Day | Precision::Second => return,
+        Precision::Millisecond => (nanosecond / 1_000_000, 3),
+        Precision::Microsecond => (nanosecond / 1_000, 6),
+        Precision::Nanosecond => (nanosecond, 9),
     };
+    out.push('.');
+    write_padded(out, fraction, digits);
 }
 
 /// Returns year, month and day of a number of days since 1970, in the calendar of today.
-fn civil(days: i64) -> (i64, i64, i64) {
+fn civil(days: i64) -> (i64, u32, u32) {
     // Years that begin in March, in eras of 400.
     let shifted = days.saturating_add(719_468);
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -147,7 +184,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let part = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * part + 2) / 5 + 1;
     let month = if part < 10 { part + 3 } else { part - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+    (era * 400 + year_of_era + i64::from(month <= 2), month as u32, day as u32)
 }
 
 #[cfg(test)]

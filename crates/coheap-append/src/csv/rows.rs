@@ -132,6 +132,26 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Writes a cell that counts as text by a function that writes it, without quotes or line ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadInput`] where the cell needs quotes and gets none.
+    #[inline]
+    pub fn plain_text(&mut self, write: impl FnOnce(&mut String)) -> Result<()> {
+        if self.dialect.quoting == Quoting::NonNumeric {
+            let mut cell = String::new();
+            write(&mut cell);
+            return self.text(&cell);
+        }
+        self.number(write)
+    }
+
+    /// Returns which cells are quoted.
+    pub fn quoting(&self) -> Quoting {
+        self.dialect.quoting
+    }
+
     /// Writes a missing value.
     ///
     /// # Errors

@@ -8,15 +8,20 @@
 use std::fmt::Write as _;
 
 use coheap_append::Error;
-use coheap_append::csv::{Rows, number};
+use coheap_append::csv::number::{self, Precision};
+use coheap_append::csv::{Quoting, Rows};
 use coheap_core::system;
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple,
 };
 
 use super::failure;
+use crate::late::Late;
+
+static DATETIME: Late = Late::new("datetime", "datetime");
 
 /// How floats and dates are written.
 #[derive(Debug, Default)]
@@ -215,10 +220,7 @@ fn write(cell: &Bound<'_, PyAny>, out: &mut Rows<'_>, format: &Format) -> PyResu
     }
     if cell.is_exact_instance_of::<PyInt>() {
         if let Ok(value) = cell.extract::<i64>() {
-            let written = out.number(|out| {
-                let _ = write!(out, "{value}");
-            });
-            return written.map_err(bad);
+            return out.number(|out| number::write_integer(out, value)).map_err(bad);
         }
     }
     write_other(cell, out, format)
@@ -228,10 +230,36 @@ fn write_float(value: f64, out: &mut Rows<'_>, format: &Format) -> PyResult<()> 
     if value.is_nan() { out.missing().map_err(bad) } else { format.float.write(out, value) }
 }
 
+/// Writes a moment without a time zone as `str` does, which takes longer. `None`: it has one.
+fn write_moment(cell: &Bound<'_, PyAny>, out: &mut Rows<'_>) -> PyResult<Option<()>> {
+    let py = cell.py();
+    if !cell.getattr(intern!(py, "tzinfo"))?.is_none() {
+        return Ok(None);
+    }
+    let part = |name: &Bound<'_, PyString>| cell.getattr(name)?.extract::<u32>();
+    let date = [part(intern!(py, "year"))?, part(intern!(py, "month"))?, part(intern!(py, "day"))?];
+    let second = part(intern!(py, "hour"))? * 3600
+        + part(intern!(py, "minute"))? * 60
+        + part(intern!(py, "second"))?;
+    let nanosecond = part(intern!(py, "microsecond"))? * 1000;
+    let precision = if nanosecond == 0 { Precision::Second } else { Precision::Microsecond };
+    let written = out.plain_text(|out| {
+        number::write_year_month_day(out, date);
+        out.push(' ');
+        number::write_time(out, i64::from(second), nanosecond, precision);
+    });
+    written.map_err(bad).map(Some)
+}
+
 /// Writes a cell of a type that is not one of the usual ones.
 #[cold]
 fn write_other(cell: &Bound<'_, PyAny>, out: &mut Rows<'_>, format: &Format) -> PyResult<()> {
     system::sleep_when_ended();
+    if format.date.is_none() && cell.get_type().is(&DATETIME.get(cell.py())?) {
+        if let Some(()) = write_moment(cell, out)? {
+            return Ok(());
+        }
+    }
     if cell.is_instance_of::<PyBytes>() || cell.is_instance_of::<PyByteArray>() {
         return Err(PyTypeError::new_err("bytes are no text: decode them"));
     }
@@ -251,7 +279,9 @@ fn write_other(cell: &Bound<'_, PyAny>, out: &mut Rows<'_>, format: &Format) -> 
         return out.text(&said).map_err(bad);
     }
     let said = cell.str()?;
-    let is_number = !cell.is_instance_of::<PyString>()
+    // Only then does it matter.
+    let is_number = out.quoting() == Quoting::NonNumeric
+        && !cell.is_instance_of::<PyString>()
         && (cell.hasattr("__float__")? || cell.hasattr("__index__")?);
     let said = said.to_str()?;
     match is_number {

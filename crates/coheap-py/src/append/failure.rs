@@ -60,6 +60,7 @@ fn number_of(kind: std::io::ErrorKind) -> Option<i32> {
     match kind {
         std::io::ErrorKind::IsADirectory => Some(21),
         std::io::ErrorKind::NotFound => Some(2),
+        std::io::ErrorKind::FileTooLarge => Some(27),
         _ => None,
     }
 }

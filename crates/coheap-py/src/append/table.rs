@@ -199,14 +199,7 @@ fn cell_of<'a>(
                 out.number(|out| out.push_str(said)).map_err(bad)
             })
         }
-        DataType::Int8 => numbers::<arrow::Int8Type>(array, write_integer),
-        DataType::Int16 => numbers::<arrow::Int16Type>(array, write_integer),
-        DataType::Int32 => numbers::<arrow::Int32Type>(array, write_integer),
-        DataType::Int64 => numbers::<arrow::Int64Type>(array, write_integer),
-        DataType::UInt8 => numbers::<arrow::UInt8Type>(array, write_integer),
-        DataType::UInt16 => numbers::<arrow::UInt16Type>(array, write_integer),
-        DataType::UInt32 => numbers::<arrow::UInt32Type>(array, write_integer),
-        DataType::UInt64 => numbers::<arrow::UInt64Type>(array, write_integer),
+        kind if kind.is_integer() => integers(array),
         DataType::Float64 => floats::<arrow::Float64Type>(array, format, |value| value, None),
         DataType::Float32 => {
             floats::<arrow::Float32Type>(array, format, f64::from, Some(number::write_f32))
@@ -260,9 +253,18 @@ fn cell_of<'a>(
     ))
 }
 
-#[inline]
-fn write_integer<T: std::fmt::Display>(out: &mut String, value: T) {
-    let _ = write!(out, "{value}");
+/// How integers are written.
+fn integers(array: &ArrayRef) -> Cell<'_> {
+    match array.data_type() {
+        DataType::Int8 => numbers::<arrow::Int8Type>(array, number::write_integer),
+        DataType::Int16 => numbers::<arrow::Int16Type>(array, number::write_integer),
+        DataType::Int32 => numbers::<arrow::Int32Type>(array, number::write_integer),
+        DataType::Int64 => numbers::<arrow::Int64Type>(array, number::write_integer),
+        DataType::UInt8 => numbers::<arrow::UInt8Type>(array, number::write_integer),
+        DataType::UInt16 => numbers::<arrow::UInt16Type>(array, number::write_integer),
+        DataType::UInt32 => numbers::<arrow::UInt32Type>(array, number::write_integer),
+        _ => numbers::<arrow::UInt64Type>(array, number::write_integer),
+    }
 }
 
 /// How dates and times are written.
@@ -332,10 +334,9 @@ fn time_of_day(array: &ArrayRef, row: usize) -> (i64, u32) {
 }
 
 /// Writes a cell that counts as text.
+#[inline]
 fn write_text(out: &mut Rows<'_>, write: impl FnOnce(&mut String)) -> PyResult<()> {
-    let mut said = String::with_capacity(40);
-    write(&mut said);
-    out.text(&said).map_err(bad)
+    out.plain_text(write).map_err(bad)
 }
 
 /// A time zone.

@@ -7,11 +7,13 @@
 //! Not here: what is written and when (the crate `coheap-append`).
 
 use std::fs::{File, Permissions};
-use std::io::{Error, ErrorKind, Result};
+use std::io::{ErrorKind, Result};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, StatxFlags};
+use rustix::io::Errno;
 
 /// What is known of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,22 +30,43 @@ pub struct FileState {
     pub is_file: bool,
     /// Whether it is a folder.
     pub is_folder: bool,
-    /// When it was last written to, in seconds since 1970.
-    pub modified: i64,
 }
 
 impl FileState {
-    fn of(stat: &Stat) -> Self {
-        let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
-        Self {
+    /// Looks at a file by its path, or by its descriptor and an empty path.
+    ///
+    /// The times are not asked for: a file system notes exactly when a file was written whose times
+    /// somebody has seen, and the next write would take longer.
+    fn of(folder: BorrowedFd<'_>, path: &Path, flags: AtFlags) -> rustix::io::Result<Self> {
+        let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::NLINK;
+        let state = match rustix::fs::statx(folder, path, flags, wanted) {
+            Err(Errno::NOSYS) => return Self::of_old(folder, path, flags),
+            other => other?,
+        };
+        let kind = FileType::from_raw_mode(u32::from(state.stx_mode));
+        Ok(Self {
+            inode: state.stx_ino,
+            device: rustix::fs::makedev(state.stx_dev_major, state.stx_dev_minor),
+            len: state.stx_size,
+            has_name: state.stx_nlink > 0,
+            is_file: kind.is_file(),
+            is_folder: kind.is_dir(),
+        })
+    }
+
+    /// The same on a system before Linux 4.11.
+    #[cold]
+    fn of_old(folder: BorrowedFd<'_>, path: &Path, flags: AtFlags) -> rustix::io::Result<Self> {
+        let stat = rustix::fs::statat(folder, path, flags)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        Ok(Self {
             inode: stat.st_ino,
             device: stat.st_dev,
-            len: stat.st_size as u64,
+            len: stat.st_size.unsigned_abs(),
             has_name: stat.st_nlink > 0,
             is_file: kind.is_file(),
             is_folder: kind.is_dir(),
-            modified: stat.st_mtime,
-        }
+        })
     }
 }
 
@@ -115,7 +138,7 @@ pub fn try_lock_file(file: &File, lock: FileLock) -> Result<bool> {
     };
     match rustix::fs::flock(file, operation) {
         Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -129,22 +152,31 @@ pub fn unlock_file(file: &File) {
 ///
 /// # Errors
 ///
-/// What `fstat` answers.
+/// What `statx` answers.
 pub fn state_of_file(file: &File) -> Result<FileState> {
-    Ok(FileState::of(&rustix::fs::fstat(file)?))
+    Ok(FileState::of(file.as_fd(), Path::new(""), AtFlags::EMPTY_PATH)?)
 }
 
 /// Returns what is known of the file that a path leads to, if there is one.
 ///
 /// # Errors
 ///
-/// What `stat` answers, but for a file that is not there.
+/// What `statx` answers, but for a file that is not there.
 pub fn state_of_path(path: &Path) -> Result<Option<FileState>> {
-    match rustix::fs::stat(path) {
-        Ok(stat) => Ok(Some(FileState::of(&stat))),
-        Err(rustix::io::Errno::NOENT) => Ok(None),
+    match FileState::of(CWD, path, AtFlags::empty()) {
+        Ok(state) => Ok(Some(state)),
+        Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Returns when a file was last written to, in seconds since 1970.
+///
+/// # Errors
+///
+/// What `fstat` answers.
+pub fn modified(file: &File) -> Result<i64> {
+    Ok(rustix::fs::fstat(file)?.st_mtime)
 }
 
 /// Reads from `offset` until the buffer is full or the file ends, and returns how many bytes.
@@ -174,17 +206,10 @@ pub fn write_file_at(file: &File, offset: u64, bytes: &[u8]) -> Result<()> {
     file.write_all_at(bytes, offset)
 }
 
-/// Refuses a length that is beyond the limit of this process for files: beyond it the system would
-/// write a part, and then kill.
-///
-/// # Errors
-///
-/// The error of a file that is too large.
-pub fn within_file_limit(len: u64) -> Result<()> {
-    match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
-        Some(most) if len > most => Err(Error::from_raw_os_error(libc::EFBIG)),
-        _ => Ok(()),
-    }
+/// Returns the longest file that this process may write. Beyond it the system would write a part of
+/// a call, and then kill.
+pub fn file_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
 }
 
 /// Returns the name of the network file system that a file is on; `None`: it is on this machine.

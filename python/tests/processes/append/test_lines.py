@@ -1,4 +1,8 @@
-"""`AppendFile` and `RotatingFileHandler`: lines of threads and processes stay whole, none is lost."""
+"""`AppendFile` and `RotatingFileHandler`: lines of threads and processes stay whole, none is lost.
+
+Method: what several processes have logged is counted over all files that were moved aside.
+Not here: CSV (`test_csv`), and kills (`test_processes`).
+"""
 
 import csv
 import json

@@ -1,4 +1,8 @@
-"""One process: what is written into which file, and what is refused with nothing changed."""
+"""One process: what is written into which file, and what is refused with nothing changed.
+
+Goal: a file keeps what it has, and bad input changes nothing on disk.
+Method: the bytes of all files in a folder are compared before and after.
+"""
 
 import csv
 import datetime
