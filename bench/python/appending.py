@@ -22,7 +22,13 @@ import coheap
 COLUMNS = ["number", "score", "name", "flag", "moment"]
 BEGIN = datetime.datetime(2026, 11, 30)
 ROWS = [
-    [n, n / 7, f"name, {n}" if n % 10 == 0 else f"name {n}", n % 3 == 0, BEGIN + datetime.timedelta(0, n)]
+    [
+        n,
+        n / 7,
+        f"name, {n}" if n % 10 == 0 else f"name {n}",
+        n % 3 == 0,
+        BEGIN + datetime.timedelta(0, n),
+    ]
     for n in range(1000)
 ]
 LINE = "2026-11-30 03:36:00 INFO a line of a log, about as long as most of them are"
@@ -98,7 +104,9 @@ def lines() -> Iterator[tuple[tuple, tuple]]:
 
 def appends() -> list[Row]:
     """The rows, as they are to be shown."""
-    first = Row("append frames of 1,000 x 5, 4 clients", 5, 8, pair(append, 4, frames), "to_csv, Lock")
+    first = Row(
+        "append frames of 1,000 x 5, 4 clients", 5, 8, pair(append, 4, frames), "to_csv, Lock"
+    )
     try:
         importlib.import_module("pandas")
         importlib.import_module("pyarrow")

@@ -34,7 +34,7 @@ def append_csv(
     lineterminator: str | None = None,
     atomic: bool = True,
 ) -> int:
-    """Append rows to a CSV that several processes append to: all of them, or none.
+    r"""Append rows to a CSV that several processes append to: all of them, or none.
 
     The rows of one call stand together. A new file gets one header, and a byte-order mark at most
     once, however many processes begin at the same instant. An existing file keeps its encoding and
@@ -61,7 +61,7 @@ def append_csv(
         index: Whether the index of a pandas frame is written as its first columns.
         sep: The separator, one character.
         quoting: As in `csv`; QUOTE_NONE refuses cells that need quotes.
-        lineterminator: The line end of a new file, "\\n" or "\\r\\n"; None: "\\n".
+        lineterminator: The line end of a new file, "\n" or "\r\n"; None: "\n".
         atomic: Whether a call that a death interrupts is removed. It takes a small file
             `.NAME.coheap` beside the data; False does without, for folders that are not writable.
 
@@ -81,9 +81,13 @@ def append_csv(
             message says otherwise.
     """
     if header not in ("auto", True, False):
-        raise ValueError(f"'header' is \"auto\", True or False, not {header!r}; nothing was changed")
+        raise ValueError(
+            f"'header' is \"auto\", True or False, not {header!r}; nothing was changed"
+        )
     how = Format(sep, quoting, na_rep, float_format, date_format)
-    source = source_of(data, None if columns is None else [str(name) for name in columns], index, how)
+    source = source_of(
+        data, None if columns is None else [str(name) for name in columns], index, how
+    )
     call = _CsvCall(
         fspath(path),
         columns=source.names,

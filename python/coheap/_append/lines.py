@@ -52,11 +52,11 @@ class AppendFile(_LineFile):
 
     def __init__(
         self,
-        path: str | PathLike[str],
+        path: str | PathLike[str],  # noqa: ARG002 - for the native half
         *,
         encoding: str | None = None,
-        fsync: bool = False,
-        atomic: bool = True,
+        fsync: bool = False,  # noqa: ARG002
+        atomic: bool = True,  # noqa: ARG002
     ) -> None:
         """Begin without parts of lines."""
         self.encoding = encoding

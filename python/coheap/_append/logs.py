@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -52,14 +52,14 @@ class RotatingFileHandler(logging.Handler):
 
     terminator = "\n"
 
-    def __init__(  # noqa: PLR0913 - those of the standard library
+    def __init__(
         self,
         filename: str | PathLike[str],
         mode: str = "a",
         maxBytes: int = 0,  # noqa: N803
         backupCount: int = 0,  # noqa: N803
         encoding: str | None = None,
-        delay: bool = False,
+        delay: bool = False,  # noqa: ARG002
         errors: str | None = None,
         *,
         when: str | None = None,
@@ -72,7 +72,7 @@ class RotatingFileHandler(logging.Handler):
             raise ValueError(f"'mode' is \"a\", not {mode!r}: the file is shared")
         unit = None if when is None else {"MIDNIGHT": _DAY}.get(when.upper(), when.upper())
         if unit is not None and unit not in _NAMES:
-            raise ValueError(f"'when' is \"S\", \"M\", \"H\", \"D\" or \"midnight\", not {when!r}")
+            raise ValueError(f'\'when\' is "S", "M", "H", "D" or "midnight", not {when!r}')
         if interval < 1:
             raise ValueError(f"'interval' is 1 or more, not {interval}")
         if unit is not None and maxBytes > 0:
@@ -125,8 +125,10 @@ class RotatingFileHandler(logging.Handler):
             length = _SECONDS[self._unit or "S"] * self._interval
             begin = int(moment // length) * length
             return begin, begin + length
-        zone = timezone.utc if self._utc else None
-        day = datetime.fromtimestamp(moment, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        zone = UTC if self._utc else None
+        day = datetime.fromtimestamp(moment, zone).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
         first = day - timedelta(days=day.toordinal() % self._interval)
         # Days of local time have other lengths than 24 hours at times.
         return int(first.timestamp()), int((first + timedelta(days=self._interval)).timestamp())
@@ -134,7 +136,7 @@ class RotatingFileHandler(logging.Handler):
     def _name_for(self, modified: int) -> str:
         """Name a file whose last record is from this second."""
         begin, _ = self._period_of(modified)
-        zone = timezone.utc if self._utc else None
+        zone = UTC if self._utc else None
         named = datetime.fromtimestamp(begin, zone).strftime(_NAMES[self._unit or "S"])
         return f"{self.baseFilename}.{named}"
 

@@ -8,6 +8,7 @@ cell, which is quoted whatever the version of Python.
 """
 
 import csv
+import importlib
 import importlib.util
 import io
 from typing import Any
@@ -71,9 +72,7 @@ def source_of_pandas(
     if columns is not None:
         missing = [name for name in columns if name not in labels]
         if missing:
-            raise ValueError(
-                f"the frame has no columns {', '.join(missing)}; nothing was changed"
-            )
+            raise ValueError(f"the frame has no columns {', '.join(missing)}; nothing was changed")
         frame = frame.iloc[:, [labels.index(name) for name in columns]]
         labels = list(columns)
     if index:
@@ -82,11 +81,10 @@ def source_of_pandas(
         frame = pandas.concat([levels, frame.reset_index(drop=True)], axis=1)
     is_plain = how.float_format is None and how.date_format is None
     if is_plain and len(set(labels)) == len(labels) and _is_known(pandas, frame):
-        import pyarrow
-
+        pyarrow: Any = importlib.import_module("pyarrow")
         try:
             table = pyarrow.Table.from_pandas(frame, preserve_index=False, nthreads=1)
-            return Arrow(table, None, CELLS_AT_ONCE // len(labels) or 1)
+            return Arrow(table.rename_columns(labels), None, CELLS_AT_ONCE // len(labels) or 1)
         except (pyarrow.ArrowException, UnicodeError):
             # More than Arrow has types for; pandas knows.
             pass
@@ -102,7 +100,7 @@ def _is_known(pandas: Any, frame: Any) -> bool:
         return False
     return all(
         _is_known_type(pandas, dtype)
-        or (dtype == object and _has_texts(pandas, frame.iloc[:, place]))
+        or (getattr(dtype, "kind", "") == "O" and _has_texts(pandas, frame.iloc[:, place]))
         for place, dtype in enumerate(frame.dtypes)
     )
 

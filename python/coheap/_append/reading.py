@@ -98,7 +98,7 @@ def reading(
         ValueError: `mode` is another one, or the encoding of the file cannot be told.
     """
     if mode not in ("r", "rb"):
-        raise ValueError(f"'mode' is \"r\" or \"rb\", not {mode!r}")
+        raise ValueError(f'\'mode\' is "r" or "rb", not {mode!r}')
     path = fspath(path)
     while True:
         length, inode, device, found = _look(path, encoding, mode == "rb")

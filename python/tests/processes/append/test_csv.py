@@ -48,13 +48,28 @@ def test_dicts_name_their_columns_and_are_put_into_the_order_of_the_file(path):
 
 def test_cells_are_written_as_csv_and_pandas_write_them(path):
     cells = [
-        0.1, 1e16, 1e-5, -0.0, math.inf, math.nan, 2**70, decimal.Decimal("1.50"), None,
-        numpy.float64(2.5), numpy.float32(0.1), numpy.int8(3), numpy.bool_(True),
-        datetime.datetime(2026, 11, 30, 3), datetime.date(2026, 11, 30), "x,\"y\"", "\r", "",
+        0.1,
+        1e16,
+        1e-5,
+        -0.0,
+        math.inf,
+        math.nan,
+        2**70,
+        decimal.Decimal("1.50"),
+        None,
+        numpy.float64(2.5),
+        numpy.float32(0.1),
+        numpy.int8(3),
+        numpy.bool_(True),
+        datetime.datetime(2026, 11, 30, 3),
+        datetime.date(2026, 11, 30),
+        'x,"y"',
+        "\r",
+        "",
     ]
     coheap.append_csv(path, [cells])
     assert path.read_bytes() == (
-        b'0.1,1e+16,1e-05,-0.0,inf,,1180591620717411303424,1.50,,2.5,0.1,3,True,'
+        b"0.1,1e+16,1e-05,-0.0,inf,,1180591620717411303424,1.50,,2.5,0.1,3,True,"
         b'2026-11-30 03:00:00,2026-11-30,"x,""y""","\r",\n'
     )
 
@@ -174,7 +189,11 @@ def test_what_a_file_cannot_hold_is_named_with_row_and_column(path):
     before = files(path.parent)
     with pytest.raises(UnicodeEncodeError, match=r"row 1, column \"wort\"") as caught:
         coheap.append_csv(path, [[2, "x"], [3, f"ab{EURO}"]], columns=["n", "wort"])
-    assert (caught.value.encoding, caught.value.object, caught.value.start) == ("gbk", f"ab{EURO}", 2)
+    assert (caught.value.encoding, caught.value.object, caught.value.start) == (
+        "gbk",
+        f"ab{EURO}",
+        2,
+    )
     assert files(path.parent) == before
 
 

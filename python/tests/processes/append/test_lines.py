@@ -66,7 +66,12 @@ def test_it_is_a_text_file_for_those_who_write(path):
 
 def test_what_is_no_line_is_refused(path):
     file = coheap.AppendFile(path)
-    for bad, kind in [("a\nb", ValueError), ("a\r", ValueError), (b"a", TypeError), ("\ud800", UnicodeEncodeError)]:
+    for bad, kind in [
+        ("a\nb", ValueError),
+        ("a\r", ValueError),
+        (b"a", TypeError),
+        ("\ud800", UnicodeEncodeError),
+    ]:
         with pytest.raises(kind):
             file.write_line(bad)
     with pytest.raises(ValueError, match="line end"):
@@ -120,7 +125,10 @@ def test_rotation_by_many_processes_loses_no_record(path, children, how):
         assert sorted(mine) == list(range(count))
     if "maxBytes" in how:
         assert max(each.stat().st_size for each in logs) <= 2000
-        assert {each.name for each in logs} == {path.name, *(f"{path.name}.{n}" for n in range(1, len(logs)))}
+        assert {each.name for each in logs} == {
+            path.name,
+            *(f"{path.name}.{n}" for n in range(1, len(logs))),
+        }
 
 
 def test_rotation_keeps_as_many_files_as_are_wanted_also_after_a_death_in_its_midst(path):
@@ -154,10 +162,17 @@ def test_days_are_moved_aside_by_when_they_were_written(path):
 
 
 def test_a_handler_refuses_what_makes_no_sense_and_replaces_characters(path, capsys):
-    for bad in ({"mode": "w"}, {"when": "Y"}, {"when": "H", "maxBytes": 1}, {"when": "H", "interval": 0}):
+    for bad in (
+        {"mode": "w"},
+        {"when": "Y"},
+        {"when": "H", "maxBytes": 1},
+        {"when": "H", "interval": 0},
+    ):
         with pytest.raises(ValueError, match="'"):
             coheap.RotatingFileHandler(path, **bad)
-    logger(coheap.RotatingFileHandler(path, encoding="ascii", errors="backslashreplace")).info("\u00e9")
+    logger(coheap.RotatingFileHandler(path, encoding="ascii", errors="backslashreplace")).info(
+        "\u00e9"
+    )
     logger(coheap.RotatingFileHandler(path, encoding="ascii")).info("\u4e2d")
     assert path.read_text() == "\\xe9\n"
     assert "UnicodeEncodeError" in capsys.readouterr().err
