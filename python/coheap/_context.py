@@ -11,10 +11,10 @@ import multiprocessing
 import multiprocessing.context as standard
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
+from os import PathLike
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
 
 import coheap
-from coheap._append import append_csv
 from coheap._native import Luggage, _before_waiting
 from coheap._shared import Manager, SharedManager
 
@@ -155,7 +155,9 @@ class _Base(standard.BaseContext):
         """Create a number in the default heap, as `coheap.Value`."""
         return coheap.Value(typecode_or_type, *args, lock=lock)
 
-    append_csv = staticmethod(append_csv)
+    def append_csv(self, path: str | PathLike[str], data: Any, **options: Any) -> int:
+        """Append rows to a CSV that several processes append to, as `coheap.append_csv`."""
+        return coheap.append_csv(path, data, **options)
 
     def Manager(self) -> SharedManager:  # type: ignore[override]  # noqa: N802
         """Start a manager, as `coheap.Manager`."""

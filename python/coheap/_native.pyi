@@ -29,6 +29,7 @@ from typing import (
 )
 
 from _typeshed import SupportsKeysAndGetItem
+from typing_extensions import disjoint_base
 
 from coheap._absent import Absent
 from coheap._views import DictItems, DictKeys, DictValues
@@ -109,6 +110,7 @@ class _Table:
     @property
     def names(self) -> list[str]: ...
 
+@disjoint_base
 class _LineFile:
     def __new__(
         cls,

@@ -76,7 +76,8 @@ class AppendFile(_LineFile):
             ValueError: `options` put line ends into it, or the file is closed. Nothing was changed.
         """
         self._refuse_closed()
-        self.write_line(json.dumps(value, **{"ensure_ascii": False, **options}))
+        options.setdefault("ensure_ascii", False)
+        self.write_line(json.dumps(value, **options))
 
     def write(self, text: str) -> int:
         """Append the lines that end in `text`, all of them or none, and keep the rest.
@@ -85,8 +86,6 @@ class AppendFile(_LineFile):
             The number of characters, as a text file does.
         """
         self._refuse_closed()
-        if not isinstance(text, str):
-            raise TypeError(f"write() takes a text, not a {type(text).__name__}")
         key = (os.getpid(), threading.get_ident())
         lines, end, rest = text.rpartition("\n")
         if end:

@@ -77,7 +77,7 @@ class RotatingFileHandler(logging.Handler):
             raise ValueError(f"'interval' is 1 or more, not {interval}")
         if unit is not None and maxBytes > 0:
             raise ValueError("a file is moved aside by 'maxBytes' or by 'when', not by both")
-        self.baseFilename = os.path.abspath(fspath(filename))
+        self.baseFilename: str = os.path.abspath(str(fspath(filename)))
         self.maxBytes, self.backupCount = maxBytes, backupCount
         self.mode, self.encoding, self.errors = mode, encoding, errors
         self._unit, self._interval, self._utc = unit, interval, utc

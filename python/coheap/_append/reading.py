@@ -6,7 +6,7 @@ Nobody waits for it: those bytes do not change any more.
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import IO, TYPE_CHECKING, Any, Literal, overload
@@ -67,10 +67,10 @@ def reading(
     *,
     encoding: str | None = None,
     newline: str | None = "",
-) -> Iterator[io.TextIOWrapper]: ...
+) -> Generator[io.TextIOWrapper]: ...
 @overload
 @contextmanager
-def reading(path: str | PathLike[str], mode: Literal["rb"]) -> Iterator[io.BufferedReader]: ...
+def reading(path: str | PathLike[str], mode: Literal["rb"]) -> Generator[io.BufferedReader]: ...
 @contextmanager
 def reading(
     path: str | PathLike[str],
@@ -78,7 +78,7 @@ def reading(
     *,
     encoding: str | None = None,
     newline: str | None = "",
-) -> Iterator[IO[Any]]:
+) -> Generator[IO[Any]]:
     """Open a file that others append to, for reading what is whole.
 
     A call that is being written, or that a dead process left unfinished, is not seen. Writers wait

@@ -9,7 +9,7 @@ Not here: how pandas frames become Arrow (`pandas_frames`).
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from coheap._native import _CsvCall, _Table
 
@@ -122,11 +122,12 @@ def source_of(data: Any, columns: list[str] | None, index: bool, how: Format) ->
     if hasattr(data, "__arrow_c_stream__"):
         return Arrow(_exportable(data), columns)
     if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):
-        kind = type(data).__name__
+        kind = type(cast("object", data)).__name__
         raise TypeError(
             f"the data is a {kind}, not rows; nothing was changed; give a list of rows, as [row], "
             "or a frame"
         )
-    rows = data if isinstance(data, list) else list(data)
+    given = cast("Iterable[Any]", data)
+    rows = given if isinstance(given, list) else list(given)
     is_records = bool(rows) and isinstance(rows[0], Mapping)
     return Records(rows, columns) if is_records else Rows(rows, columns)
