@@ -10,6 +10,8 @@ mod cells;
 mod charset;
 mod failure;
 pub(crate) mod lines;
+#[expect(unsafe_code, reason = "takes over a stream of the Arrow C interface")]
+mod stream;
 pub(crate) mod table;
 
 use std::path::PathBuf;

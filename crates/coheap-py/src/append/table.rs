@@ -10,19 +10,17 @@
 use std::fmt::Write as _;
 
 use arrow_array::cast::AsArray;
-use arrow_array::timezone::Tz;
 use arrow_array::types as arrow;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch};
 use arrow_schema::{ArrowError, DataType, SchemaRef, TimeUnit};
-use chrono::{DateTime, Offset, TimeZone, Utc};
 use coheap_append::csv::Rows;
 use coheap_append::csv::number::{self, Precision};
 use coheap_core::system;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3_arrow::PyTable;
 
 use super::cells::{Format, bad};
+use super::stream::columns_of;
 
 /// The columns of a frame.
 #[pyclass(module = "coheap._native", name = "_Table", frozen)]
@@ -35,8 +33,8 @@ pub(crate) struct Table {
 impl Table {
     /// Takes what exports a stream of Arrow; with `columns` these only, in this order.
     #[new]
-    fn new(table: PyTable, columns: Option<Vec<String>>) -> PyResult<Self> {
-        let (batches, schema) = table.into_inner();
+    fn new(data: &Bound<'_, PyAny>, columns: Option<Vec<String>>) -> PyResult<Self> {
+        let (batches, schema) = columns_of(data)?;
         let Some(columns) = columns else { return Ok(Self { batches, schema }) };
         let missing: Vec<&str> = columns
             .iter()
@@ -287,10 +285,11 @@ fn moments<'a>(
         }
         DataType::Timestamp(unit, Some(_)) => {
             let unit = *unit;
-            let zone = zone_of(array.data_type(), name)?.unwrap_or_default();
+            let zone = zone_of(array.data_type(), name)?.unwrap_or(Zone::Fixed(0));
             Box::new(move |out, row| {
                 let (second, nanosecond) = moment(array, unit, row);
-                write_text(out, |said| write_zoned(said, zone.at(second), second, nanosecond))
+                let offset = zone.at(second)?;
+                write_text(out, |said| write_zoned(said, offset, second, nanosecond))
             })
         }
         DataType::Date32 => {
@@ -340,16 +339,26 @@ fn write_text(out: &mut Rows<'_>, write: impl FnOnce(&mut String)) -> PyResult<(
 }
 
 /// A time zone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Zone(Option<Tz>);
+enum Zone {
+    /// So many seconds ahead of UTC.
+    Fixed(i64),
+    /// One that Python knows by its name.
+    Named(Py<PyAny>),
+}
 
 impl Zone {
     /// Seconds that the clocks of the zone are ahead of UTC at a moment.
-    fn at(self, second: i64) -> i64 {
-        let moment = DateTime::<Utc>::from_timestamp(second, 0).unwrap_or_default();
-        self.0.map_or(0, |zone| {
-            let offset = zone.offset_from_utc_datetime(&moment.naive_utc());
-            i64::from(offset.fix().local_minus_utc())
+    fn at(&self, second: i64) -> PyResult<i64> {
+        let zone = match self {
+            Self::Fixed(offset) => return Ok(*offset),
+            Self::Named(zone) => zone,
+        };
+        system::sleep_when_ended();
+        Python::attach(|py| {
+            let class = py.import("datetime")?.getattr("datetime")?;
+            let moment = class.call_method1("fromtimestamp", (second, zone))?;
+            let ahead = moment.call_method0("utcoffset")?.call_method0("total_seconds")?;
+            Ok(ahead.extract::<f64>()? as i64)
         })
     }
 }
@@ -357,16 +366,29 @@ impl Zone {
 /// The time zone of a column.
 fn zone_of(kind: &DataType, name: &str) -> PyResult<Option<Zone>> {
     let DataType::Timestamp(_, Some(zone)) = kind else { return Ok(None) };
-    if zone.as_ref() == "UTC" {
-        return Ok(Some(Zone(None)));
+    if let Some(offset) = fixed(zone) {
+        return Ok(Some(Zone::Fixed(offset)));
     }
-    match zone.parse::<Tz>() {
-        Ok(zone) => Ok(Some(Zone(Some(zone)))),
-        Err(_) => Err(PyTypeError::new_err(format!(
-            "column {name:?} has the unknown time zone {zone:?}; nothing was changed; convert the \
-             column to UTC"
-        ))),
+    system::sleep_when_ended();
+    let found = Python::attach(|py| {
+        py.import("zoneinfo")?.getattr("ZoneInfo")?.call1((&**zone,)).map(Bound::unbind)
+    });
+    found.map(|found| Some(Zone::Named(found))).map_err(|error| {
+        PyTypeError::new_err(format!(
+            "column {name:?} has the unknown time zone {zone:?} ({error}); nothing was changed; \
+             convert the column to UTC"
+        ))
+    })
+}
+
+/// The seconds of a zone such as `UTC` or `+05:30`.
+fn fixed(zone: &str) -> Option<i64> {
+    if matches!(zone, "UTC" | "Z") {
+        return Some(0);
     }
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let (hours, minutes) = zone.strip_prefix(['+', '-'])?.split_once(':')?;
+    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
 }
 
 /// Writes a moment of a zone as `str(pandas.Timestamp)` does.
@@ -399,12 +421,12 @@ fn formatted<'a>(array: &'a ArrayRef, format: &'a str, zone: Option<Zone>) -> Ce
         system::sleep_when_ended();
         let said: String = Python::attach(|py| {
             let module = py.import("datetime")?;
-            let offset = zone.map_or(0, |zone| zone.at(second));
+            let offset = zone.as_ref().map_or(Ok(0), |zone| zone.at(second))?;
             let begin = module.getattr("datetime")?.call1((1970, 1, 1))?;
             let beyond = (0, second + offset, nanosecond / 1000);
             let moment =
                 begin.call_method1("__add__", (module.getattr("timedelta")?.call1(beyond)?,))?;
-            let moment = match zone {
+            let moment = match &zone {
                 None => moment,
                 Some(_) => {
                     let ahead = module.getattr("timedelta")?.call1((0, offset))?;
