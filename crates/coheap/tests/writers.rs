@@ -60,7 +60,7 @@ fn returned(acked: &File, writer: u64) -> u64 {
 
 /// Whether a writer goes on until it is killed.
 fn is_victim(writer: u64) -> bool {
-    writer % 3 == 0
+    writer.is_multiple_of(3)
 }
 
 fn fork(body: impl FnOnce() -> i32) -> i32 {
