@@ -151,7 +151,7 @@ BAD = {
         lambda p: coheap.append_csv(p, ROWS, lineterminator="|"), ValueError, "lineterminator",
     ),
     "no quotes allowed": (
-        lambda p: coheap.append_csv(p, [[1, "a,b"]], quoting=csv.QUOTE_NONE), ValueError, "QUOTE_NONE",
+        lambda p: coheap.append_csv(p, [[1, "a,b"]], quoting=csv.QUOTE_NONE), ValueError, "QUOTE_NONE",  # noqa: E501
     ),
     "an unknown encoding": (
         lambda p: coheap.append_csv(p, ROWS, encoding="klingon"), LookupError, "klingon",
@@ -166,7 +166,7 @@ BAD = {
         lambda p: coheap.append_csv(p, ROWS, header=True), ValueError, "names",
     ),
     "half a character": (
-        lambda p: coheap.append_csv(p, [[1, "ok"], [2, "a\ud800"]]), UnicodeEncodeError, "row 1, column 1",
+        lambda p: coheap.append_csv(p, [[1, "ok"], [2, "a\ud800"]]), UnicodeEncodeError, "row 1, column 1",  # noqa: E501
     ),
     "a wrong encoding": (
         lambda p: coheap.append_csv(p, ROWS, encoding="utf-16"), ValueError, "not utf-16",

@@ -11,14 +11,16 @@ import io
 import warnings
 from pathlib import Path
 
-import pandas
-import polars
-import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coheap
+
+# The newest Pythons may have none of them yet.
+pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
+pyarrow = pytest.importorskip("pyarrow")
 
 # A lone carriage return is not quoted by `csv` of older Pythons, so that nobody can read it back.
 TEXTS = st.text(
@@ -32,7 +34,7 @@ MOMENTS = st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1,
 DAYS = st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1))
 
 
-def series(kind: str, size: int) -> st.SearchStrategy[pandas.Series]:
+def series(kind: str, size: int) -> st.SearchStrategy:
     """Columns of one kind."""
 
     def many(cells):
@@ -60,7 +62,7 @@ def series(kind: str, size: int) -> st.SearchStrategy[pandas.Series]:
         "day": lambda: of(DAYS, "datetime64[s]"),
         "utc": lambda: of(st.none() | MOMENTS, "datetime64[us, UTC]"),
         "zone": lambda: of(st.none() | MOMENTS, "datetime64[ns, Europe/Berlin]"),
-        "timedelta": lambda: of(st.timedeltas(datetime.timedelta(-9), datetime.timedelta(9)), "timedelta64[ns]"),
+        "timedelta": lambda: of(st.timedeltas(datetime.timedelta(-9), datetime.timedelta(9)), "timedelta64[ns]"),  # noqa: E501
     }[kind]()  # fmt: skip
 
 
@@ -71,7 +73,7 @@ KINDS = [
 
 
 @st.composite
-def frames(draw: st.DrawFn, kinds: list[str] = KINDS) -> pandas.DataFrame:
+def frames(draw: st.DrawFn, kinds: list[str] = KINDS) -> object:
     """Frames of one to four columns and up to six rows."""
     size = draw(st.integers(0, 6))
     chosen = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))

@@ -12,7 +12,6 @@ import time
 import warnings
 from pathlib import Path
 
-import pandas
 import pytest
 
 import coheap
@@ -51,7 +50,7 @@ def test_it_is_a_text_file_for_those_who_write(path):
         csv.writer(file, lineterminator="\n").writerow(["c", 2])
         file.writelines(["d\n", "e\n"])
         file.flush()
-        pandas.DataFrame({"x": [1]}).to_csv(file, index=False)
+        file.write("x\n1\n")
         file.write("rest")
         assert (file.closed, file.readable(), file.writable(), file.seekable(), file.isatty()) == (
             False, False, True, False, False,
@@ -187,3 +186,10 @@ def test_an_unfinished_record_is_reported_when_the_next_one_is_written(path):
         with pytest.raises(coheap.UnfinishedCallWarning):
             coheap.AppendFile(path).write_line("next")
     assert path.read_text() == "next\n"
+
+
+def test_a_frame_writes_itself_into_it(path):
+    pandas = pytest.importorskip("pandas")
+    with coheap.AppendFile(path) as file:
+        pandas.DataFrame({"x": [1]}).to_csv(file, index=False)
+    assert path.read_text() == "x\n1\n"
