@@ -24,7 +24,7 @@ PYTHON_TESTS := $(shell find python/tests -not -path '*/.*' -not -path '*/__pyca
 VENV := target/venv
 VENV_PYTHON := $(VENV)/bin/python
 # The checkers of types are pinned: another version finds other things.
-PYTHON_TOOLS := "maturin>=1.14,<2" pytest pytest-timeout hypothesis numpy gunicorn apscheduler mypy==2.4.1 "pyright[nodejs]==1.1.414"
+PYTHON_TOOLS := "maturin>=1.14,<2" pytest pytest-timeout hypothesis numpy pandas polars pyarrow gunicorn apscheduler mypy==2.4.1 "pyright[nodejs]==1.1.414"
 
 # What `make test` runs, in this order. Every suite is run by RAN under its name, which fails when
 # nothing ran and counts what was skipped; docs/testing.md lists them all.
@@ -105,6 +105,7 @@ torture: $(PASSED)/tools ## kill real processes, thousands of times
 	$(RAN) torture-whole -- $(SWEEP) --test torture -- --ignored --nocapture
 	$(RAN) history-whole -- $(SWEEP) --test history -- --ignored --nocapture
 	$(RAN) claims-whole -- $(TEST) --release --test claim --test run -- --ignored --nocapture
+	$(RAN) writers-whole -- $(TEST) --release --package coheap --test writers -- --ignored --nocapture
 
 churn: $(PASSED)/tools ## run random programs over all objects, in many small heaps, for ten minutes
 	$(RAN) churn-whole -- $(CHURN) -- --ignored --nocapture

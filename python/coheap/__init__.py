@@ -21,6 +21,7 @@ from coheap._errors import (
     AlreadyRunning,
     DeadlockError,
     Error,
+    ForeignWriterWarning,
     HeapClosed,
     HeapCorrupt,
     HeapFull,
@@ -28,6 +29,7 @@ from coheap._errors import (
     ObjectGone,
     OwnerDied,
     OwnerDiedWarning,
+    UnfinishedCallWarning,
     WouldBlock,
 )
 from coheap._native import Dict as Dict
@@ -49,6 +51,10 @@ TYPE_CHECKING = False
 """As in `typing`, which is not imported because it would cost every process a mebibyte."""
 
 if TYPE_CHECKING:
+    from coheap._append import append_csv
+    from coheap._append.lines import AppendFile
+    from coheap._append.logs import RotatingFileHandler
+    from coheap._append.reading import reading
     from coheap._context import Process, get_context
     from coheap._ends import Empty, Full, ShutDown
     from coheap._shared import Manager
@@ -58,19 +64,23 @@ if TYPE_CHECKING:
 ABCMeta.register(MutableMapping, Dict)  # pyright: ignore[reportArgumentType]
 
 _LATE = {
+    "AppendFile": "coheap._append.lines",
     "Empty": "coheap._ends",
     "Full": "coheap._ends",
     "Manager": "coheap._shared",
     "Process": "coheap._context",
+    "RotatingFileHandler": "coheap._append.logs",
     "ShutDown": "coheap._ends",
     "SingleInstance": "coheap._single",
     "Slots": "coheap._single",
+    "append_csv": "coheap._append",
     "get_context": "coheap._context",
     "lead": "coheap._single",
+    "reading": "coheap._append.reading",
     "single_instance": "coheap._single",
 }
-"""The names that need `multiprocessing`, `queue` or `inspect`, and their modules: imported on first
-use."""
+"""The names that need `multiprocessing`, `queue`, `inspect`, `csv` or `logging`, and their modules:
+imported on first use."""
 
 
 if not TYPE_CHECKING:
@@ -93,9 +103,11 @@ if not TYPE_CHECKING:
 __all__ = [
     "ABSENT",
     "AlreadyRunning",
+    "AppendFile",
     "DeadlockError",
     "Empty",
     "Error",
+    "ForeignWriterWarning",
     "Full",
     "Heap",
     "HeapClosed",
@@ -110,17 +122,21 @@ __all__ = [
     "OwnerDiedWarning",
     "Process",
     "RLock",
+    "RotatingFileHandler",
     "ShutDown",
     "SingleInstance",
     "Slots",
+    "UnfinishedCallWarning",
     "Value",
     "WorkQueue",
     "WouldBlock",
     "__version__",
+    "append_csv",
     "atomic",
     "default_heap",
     "get_context",
     "lead",
+    "reading",
     "set_default_heap",
     "single_instance",
 ]

@@ -11,6 +11,7 @@ import multiprocessing
 import multiprocessing.context as standard
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
+from os import PathLike
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, cast, overload
 
 import coheap
@@ -153,6 +154,10 @@ class _Base(standard.BaseContext):
     ) -> "coheap.Value":
         """Create a number in the default heap, as `coheap.Value`."""
         return coheap.Value(typecode_or_type, *args, lock=lock)
+
+    def append_csv(self, path: str | PathLike[str], data: Any, **options: Any) -> int:
+        """Append rows to a CSV that several processes append to, as `coheap.append_csv`."""
+        return coheap.append_csv(path, data, **options)
 
     def Manager(self) -> SharedManager:  # type: ignore[override]  # noqa: N802
         """Start a manager, as `coheap.Manager`."""

@@ -84,5 +84,20 @@ class OwnerDiedWarning(RuntimeWarning):
     """The holder of the lock died; the lock was acquired, and its data may be incomplete."""
 
 
-for _class in (Error, *Error.__subclasses__(), OwnerDiedWarning):
+class UnfinishedCallWarning(RuntimeWarning):
+    """A process died while it appended to a file, and what it left of its call was removed.
+
+    The call that warns has appended its own rows.
+    """
+
+
+class ForeignWriterWarning(RuntimeWarning):
+    """Another program has written into a call that is not finished; nothing was removed.
+
+    The call that warns has appended its own rows.
+    """
+
+
+_WARNINGS = (OwnerDiedWarning, UnfinishedCallWarning, ForeignWriterWarning)
+for _class in (Error, *Error.__subclasses__(), *_WARNINGS):
     _class.__module__ = "coheap"

@@ -12,6 +12,7 @@ from collections.abc import (
     MutableMapping,
 )
 from os import PathLike
+from pathlib import Path
 from types import GenericAlias, TracebackType
 from typing import (
     Any,
@@ -28,6 +29,7 @@ from typing import (
 )
 
 from _typeshed import SupportsKeysAndGetItem
+from typing_extensions import disjoint_base
 
 from coheap._absent import Absent
 from coheap._views import DictItems, DictKeys, DictValues
@@ -55,11 +57,15 @@ __all__ = [
     "Second",
     "Value",
     "WorkQueue",
+    "_CsvCall",
+    "_LineFile",
+    "_Table",
     "__version__",
     "_before_waiting",
     "_decode",
     "_encode",
     "_encode_key",
+    "_look",
     "_open_heap",
     "_open_object",
     "atomic",
@@ -71,6 +77,65 @@ __all__ = [
 
 __version__: str
 
+@final
+class _CsvCall:
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        *,
+        columns: list[str] | None,
+        encoding: str | None,
+        header: bool | None,
+        separator: str,
+        quoting: int,
+        missing: str,
+        line_end: str | None,
+        float_format: str | Callable[[float], str] | None,
+        date_format: str | None,
+        fsync: bool,
+        atomic: bool,
+    ) -> Self: ...
+    def plan(self) -> None: ...
+    @property
+    def line_end(self) -> str: ...
+    @property
+    def order(self) -> list[int] | None: ...
+    def write_rows(self, rows: list[Any]) -> int: ...
+    def write_records(self, rows: list[Any], keys: list[Any]) -> int: ...
+    def write_table(self, table: _Table, chunk: int) -> int: ...
+    def write_text(self, text: str) -> None: ...
+    def commit(self) -> bool: ...
+    def warn(self) -> None: ...
+
+@final
+class _Table:
+    def __new__(cls, data: Any, columns: list[str] | None) -> Self: ...
+    @property
+    def names(self) -> list[str]: ...
+
+@disjoint_base
+class _LineFile:
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        *,
+        encoding: str | None = None,
+        fsync: bool = False,
+        atomic: bool = True,
+    ) -> Self: ...
+    @property
+    def name(self) -> Path: ...
+    def write_line(self, line: str) -> None: ...
+    def _append(self, lines: str) -> None: ...
+    def _append_by_size(self, lines: str, max_bytes: int, backups: int) -> bool: ...
+    def _append_by_age(
+        self, lines: str, begin: int, name: Callable[[int], str | PathLike[str]]
+    ) -> bool: ...
+    def _close(self) -> None: ...
+
+def _look(
+    path: str | PathLike[str], encoding: str | None, is_binary: bool
+) -> tuple[int, int, int, str | None]: ...
 @final
 class Atomic:
     def __enter__(self) -> Self: ...

@@ -31,8 +31,11 @@ SHELL_PAGES = blocks([*ROOT.glob("docs/**/how-to/*.md")], "sh")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
+HOW_TO = [f"docs/{folder}how-to/{page}.md" for folder in ("", "zh/") for page in ("run-once", "append-csv")]
+
+
 def test_the_pages_for_users_have_blocks():
-    for page in ("README.md", "README.zh-CN.md", "docs/tutorial.md", "docs/how-to/run-once.md"):
+    for page in ("README.md", "README.zh-CN.md", "docs/tutorial.md", *HOW_TO):
         assert PAGES[page]
     assert len(SHELL_PAGES) > 1
 

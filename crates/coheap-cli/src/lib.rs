@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod append;
 mod args;
 mod failure;
 mod output;
@@ -35,6 +36,7 @@ pub fn run() -> ExitCode {
             clap_complete::generate(shell, &mut Args::command(), "coheap", &mut text);
             output::print(&text)
         }
+        Command::Append(request) => append::run(&request),
         Command::Worker => demo::worker::work(),
         Command::CompareWorker { folder } => demo::compare::work(&folder),
     };

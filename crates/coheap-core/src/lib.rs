@@ -119,6 +119,8 @@ pub mod claim {
 
 /// What faces ask of the system where the standard library has no answer.
 pub mod system {
+    #[cfg(not(any(loom, miri, sim)))]
+    pub use crate::os::appending;
     pub use crate::os::{HeapFile, PrivateMutex, adopt_descriptor, inheritable};
     pub use crate::os::{OTHERS_ARE_FROZEN, now, now_roughly};
     pub use crate::os::{become_program, generation};

@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 mod access;
+mod append;
 mod atomic;
 mod claim;
 mod codec;
@@ -38,6 +39,12 @@ use pyo3::prelude::*;
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use crate::append::lines::Lines;
+    #[pymodule_export]
+    use crate::append::table::Table;
+    #[pymodule_export]
+    use crate::append::{_look, CsvCall};
     #[pymodule_export]
     use crate::atomic::{_before_waiting, Atomic, atomic};
     #[pymodule_export]

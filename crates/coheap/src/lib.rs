@@ -28,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod append;
 pub mod element;
 mod buffer;
 mod error;
@@ -69,3 +70,7 @@ struct RunOnce;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/zh/how-to/run-once.md")]
 struct RunOnceInChinese;
+/// The examples of docs/how-to, compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/how-to/append-csv.md")]
+struct HowTo;

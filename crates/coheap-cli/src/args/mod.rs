@@ -52,6 +52,8 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Append the lines of the input to a file that other processes append to, too: all or none
+    Append(crate::append::Request),
     /// A worker of `demo`, which starts it itself
     #[command(hide = true)]
     Worker,

@@ -31,6 +31,7 @@ pub use pace::{Pace, Tally};
 #[cfg(not(any(loom, miri, sim)))]
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]
+pub use system::appending;
 pub use system::claim;
 #[cfg(not(any(loom, miri, sim)))]
 pub use system::ended::{sleep_when_ended, threads_end};

@@ -36,18 +36,10 @@ impl<T> PrivateMutex<T> {
 
     /// Takes the lock, waiting for the other threads of this process.
     pub fn lock(&self) -> PrivateGuard<'_, T> {
-        let own = generation();
         let mut looks = 0u32;
         loop {
-            let seen = self.holder.load(Ordering::Relaxed);
-            let is_ours_to_take = seen != own;
-            let taken = is_ours_to_take
-                && self
-                    .holder
-                    .compare_exchange(seen, own, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok();
-            if taken {
-                return PrivateGuard { mutex: self };
+            if let Some(guard) = self.try_lock() {
+                return guard;
             }
             looks += 1;
             match looks {
@@ -56,6 +48,17 @@ impl<T> PrivateMutex<T> {
                 _ => std::thread::sleep(Duration::from_micros(50)),
             }
         }
+    }
+
+    /// Takes the lock if no other thread of this process has it.
+    pub fn try_lock(&self) -> Option<PrivateGuard<'_, T>> {
+        let (own, seen) = (generation(), self.holder.load(Ordering::Relaxed));
+        let is_taken = seen != own
+            && self
+                .holder
+                .compare_exchange(seen, own, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        is_taken.then(|| PrivateGuard { mutex: self })
     }
 
     /// Returns the value, for the only one who has the lock at all.

@@ -3,6 +3,7 @@
 //! Raw calls where the safe wrappers have none (record locks, shared futexes), `rustix`
 //! elsewhere. Every raw call is one line with its own SAFETY note.
 
+pub mod appending;
 pub(super) mod ended;
 pub(super) mod file;
 pub(super) mod fork;
