@@ -27,7 +27,8 @@ def blocks(pages: list[Path], language: str) -> dict[str, str]:
 
 
 PAGES = blocks([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], "python")
-SHELL_PAGES = blocks([*ROOT.glob("docs/**/how-to/*.md")], "sh")
+#: The commands of the other pages are about files that a reader has.
+SHELL_PAGES = blocks([*ROOT.glob("docs/**/how-to/run-once.md")], "sh")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 

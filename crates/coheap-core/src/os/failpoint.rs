@@ -15,12 +15,14 @@ mod armed {
     thread_local! {
         static HITS: Cell<u64> = const { Cell::new(0) };
         static DIE_AT: Cell<u64> = const { Cell::new(u64::MAX) };
+        static IN_BULK: Cell<u64> = const { Cell::new(0) };
         static HALT: Cell<Option<Halt>> = const { Cell::new(None) };
     }
 
     /// Starts counting in this thread from zero; the process dies before store number `die_at`.
     pub fn arm(die_at: u64) {
         HITS.set(0);
+        IN_BULK.set(0);
         DIE_AT.set(die_at);
     }
 
@@ -33,6 +35,19 @@ mod armed {
     pub fn disarm() -> u64 {
         DIE_AT.set(u64::MAX);
         HITS.get()
+    }
+
+    /// Says how many words this thread stored since `arm` in copies, behind the first one of each.
+    pub fn in_bulk() -> u64 {
+        IN_BULK.get()
+    }
+
+    /// Called before a copy of so many words that nobody can look at yet: it is one point of death.
+    pub fn hit_in_bulk(words: usize) {
+        if words > 0 {
+            hit();
+            IN_BULK.set(IN_BULK.get() + words as u64 - 1);
+        }
     }
 
     /// Called before each store.
@@ -51,9 +66,14 @@ mod armed {
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::{arm, disarm, halt_at, hit};
+pub use armed::{arm, disarm, halt_at, hit, hit_in_bulk, in_bulk};
 
 /// Called before each store.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub fn hit() {}
+
+/// Called before a copy of so many words.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn hit_in_bulk(_words: usize) {}

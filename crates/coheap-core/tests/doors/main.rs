@@ -97,7 +97,7 @@ fn count(operation: &Operation, state: &State) -> Result<Option<(u64, u64)>, Str
         close_doors(stage.region());
         failpoint::arm(u64::MAX);
         let answer = operation.run(&stage, context.as_ref());
-        let hits = failpoint::disarm();
+        let hits = failpoint::disarm() + failpoint::in_bulk();
         stage.region().protect(true);
         stage.shared.number(0).store(FAULTS.load(Ordering::Relaxed), Ordering::Release);
         stage.shared.number(1).store(hits, Ordering::Release);

@@ -5,6 +5,7 @@
 
 use super::Region;
 use crate::error::{Corrupt, Result};
+use crate::memory::atomic::Ordering;
 use crate::memory::copies::reserve_private;
 use crate::memory::word::word_of;
 use crate::os::failpoint;
@@ -67,7 +68,14 @@ impl Region {
         if let Some(last) = words.get(whole) {
             Self::build(last, word_of(&bytes[whole * 8..]));
         }
-        failpoint::hit();
+        failpoint::hit_in_bulk(whole);
+        if cfg!(feature = "failpoints") {
+            // One by one, so that each can be counted.
+            for (chunk, word) in bytes.chunks_exact(8).zip(words) {
+                word.0.store(word_of(chunk), Ordering::Relaxed);
+            }
+            return Ok(());
+        }
         // SAFETY: `at` lies inside (`words` has checked it, Region.1).
         let to = unsafe { self.mapping.base().add(at as usize) }.cast::<u8>();
         // SAFETY: `whole` words from `to` lie inside and are no part of `bytes`, which is private. No

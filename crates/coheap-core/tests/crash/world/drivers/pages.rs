@@ -52,6 +52,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         }
     })
     .prepared(trimmed),
+    Operation::new(&["grow::make_real_together"], "beyond and holes", ALL, NOTHING, {
+        |_, context| {
+            span::make_real_together(context, 20)?;
+            span::make_real_together(context, more_than_there_are(context))
+        }
+    })
+    .prepared(trimmed),
     Operation::new(&["grow::make_real"], "refused", ALL, NOTHING, |_, context| {
         grow_in_vain(context, more_than_there_are(context))
     }),
