@@ -32,6 +32,7 @@ pub use pace::{Pace, Tally};
 pub use private::{PrivateGuard, PrivateMutex};
 #[cfg(not(any(loom, miri, sim)))]
 pub use system::appending;
+#[cfg(not(any(loom, miri, sim)))]
 pub use system::claim;
 #[cfg(not(any(loom, miri, sim)))]
 pub use system::ended::{sleep_when_ended, threads_end};
