@@ -8,6 +8,7 @@
 //! - **Arena.1** The list of a class has exactly those spans of the arena that have a free block.
 //! - **Arena.2** A span's counts are right: blocks in use (pending ones too), blocks ever cut.
 
+use crate::allocator::links;
 use crate::allocator::size_class::{
     CLASS_COUNT, HEADER_CLASS, batch, blocks_per_span, link_word, size_of_class,
 };
@@ -188,34 +189,10 @@ fn cut(
     Ok(next)
 }
 
-/// Takes the first span off an arena's list.
+/// Takes a span off an arena's list. One that is on none has no links.
 fn unlist(change: &mut Change<'_>, head: &Word, span: &Span) -> Result<()> {
-    let region = change.region();
-    let links = span.links.get();
-    let (previous, next) = (links & 0xffff_ffff, links >> 32);
-    if next != 0 {
-        let after = &region.span(next - 1)?.links;
-        change.set(after, (after.get() & !0xffff_ffff) | previous);
-    }
-    if previous != 0 {
-        let before = &region.span(previous - 1)?.links;
-        change.set(before, (before.get() & 0xffff_ffff) | next << 32);
-    } else {
-        change.set(head, next);
-    }
+    links::take_off(change, head, span)?;
     change.set(&span.links, 0);
-    Ok(())
-}
-
-/// Puts a span at the front of an arena's list.
-fn list(change: &mut Change<'_>, head: &Word, index: u64, span: &Span) -> Result<()> {
-    let next = head.get();
-    if next != 0 {
-        let after = &change.region().span(next - 1)?.links;
-        change.set(after, (after.get() & !0xffff_ffff) | (index + 1));
-    }
-    change.set(&span.links, next << 32);
-    change.set(head, index + 1);
     Ok(())
 }
 
@@ -281,7 +258,7 @@ fn move_in(held: &Held<'_>, head: &Word, arena: u32, class: u8, most: u32) -> Re
     change.set(head, block);
     change.set(&span.counts, counts.word());
     if before.used == blocks_per_span(class) {
-        list(&mut change, list_head, index, span)?;
+        links::push(&mut change, list_head, index)?;
     }
     change.commit();
     Ok((moved, counts.used == 0))
@@ -335,7 +312,7 @@ fn release_one(context: &Context, arena: u32, class: u8) -> Result<bool> {
             release_span(&held, head, index, span)?;
             return Ok(true);
         }
-        next = span.links.get() >> 32;
+        next = links::neighbours(span).1;
     }
     Ok(false)
 }

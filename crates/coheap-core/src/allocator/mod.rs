@@ -17,6 +17,7 @@
 pub mod arena;
 pub mod buffer;
 mod headers;
+pub(crate) mod links;
 pub mod pending;
 pub mod size_class;
 pub mod span;

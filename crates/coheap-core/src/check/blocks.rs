@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use super::broken;
 use super::free::Free;
 use crate::allocator::arena::{Counts, link_of};
-use crate::allocator::buffer;
 use crate::allocator::size_class::{HEADER_CLASS, blocks_per_span, size_of_class};
 use crate::allocator::span::{self, Use};
 use crate::allocator::{CLASS_COUNT, Room};
+use crate::allocator::{buffer, links};
 use crate::error::Result;
 use crate::memory::Region;
 use crate::memory::layout::{ARENA_COUNT, SPAN_BYTES};
@@ -127,7 +127,7 @@ impl Blocks {
         }
         let mut previous = 0;
         buffer::each_pending(region, index, |first, span, _| {
-            if span.links.get() & 0xffff_ffff != previous {
+            if links::neighbours(span).0 != previous {
                 return Err(broken("list of pending runs", first));
             }
             previous = first + 1;
@@ -175,13 +175,13 @@ fn check_lists(region: &Region, mut partial: Vec<(u32, u8, u64)>) -> Result<()> 
         for class in 0..CLASS_COUNT as u8 {
             let (mut next, mut before) = (region.arena(arena).partial[usize::from(class)].get(), 0);
             while let Some(index) = next.checked_sub(1) {
-                let links = region.span(index)?.links.get();
-                if links & 0xffff_ffff != before || listed.len() > partial.len() {
+                let (previous, after) = links::neighbours(region.span(index)?);
+                if previous != before || listed.len() > partial.len() {
                     return Err(broken("list of an arena", index));
                 }
                 listed.push((arena, class, index));
                 before = next;
-                next = links >> 32;
+                next = after;
             }
         }
     }

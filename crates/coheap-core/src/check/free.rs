@@ -18,9 +18,7 @@ impl Free {
     /// Notes a free run or a hole.
     pub(super) fn survey(&mut self, index: u64, usage: Use) -> Result<()> {
         if let Some((before, was)) = self.runs.last() {
-            let is_same =
-                matches!((was, usage), (Use::Free(_), Use::Free(_)) | (Use::Hole(_), Use::Hole(_)));
-            if is_same && before + was.spans() == index {
+            if was.joins(usage) && before + was.spans() == index {
                 return Err(broken("free runs that are not joined", index));
             }
         }

@@ -4,7 +4,8 @@
 //! pending, and this thread takes it for nothing else. After a death it is a pending run as any other.
 
 use super::tidy::drain_runs;
-use super::{LIST_WORDS, allocate_run, each_piece, find_spare, list, run_at, unlist};
+use super::{allocate_run, each_piece, find_spare, run_at};
+use crate::allocator::links::{self, PUSH_WORDS};
 use crate::allocator::span::{self, CLAIM_WORDS, Use};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
@@ -35,7 +36,7 @@ pub fn gather(context: &Context, bytes: &[u8], head: usize) -> Result<u64> {
     let spans = check_length(context, bytes)?;
     let mut pieces = Pieces { context, first: None, last: 0, spans: 0 };
     while pieces.spans < spans {
-        let (_, found) = pieces.add(spans - pieces.spans).or_else(|error| {
+        let found = pieces.add(spans - pieces.spans).or_else(|error| {
             drain_runs(context, context.index())?;
             Err(error)
         })?;
@@ -56,8 +57,8 @@ struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// Adds a piece of at most `wanted` spans, and returns its first span and its length.
-    fn add(&mut self, wanted: u64) -> Result<(u64, u64)> {
+    /// Adds a piece of at most `wanted` spans, and returns how many it has.
+    fn add(&mut self, wanted: u64) -> Result<u64> {
         let region = self.context.region();
         let (held, index, spans) = loop {
             // All of it at once: what is refused leaves the file as long as it was.
@@ -68,19 +69,19 @@ impl Pieces<'_> {
             }
         };
         self.context.kept.pending.set_untidy(true);
-        let mut change = Change::begin(&held, CLAIM_WORDS + LIST_WORDS + 1)?;
+        let mut change = Change::begin(&held, CLAIM_WORDS + PUSH_WORDS + 1)?;
         span::claim(&mut change, index, Use::Run(spans))?;
         let span = region.span(index)?;
         change.set(&span.counts, 1);
         match self.first {
             Some(_) => change.set(&region.span(self.last)?.counts, 1 | (index + 1) << 32),
-            None => list(&mut change, index, span)?,
+            None => links::push(&mut change, &self.context.control().runs, index)?,
         }
         change.commit();
         self.first = self.first.or(Some(index));
         self.last = index;
         self.spans += spans;
-        Ok((index, spans))
+        Ok(spans)
     }
 }
 
@@ -109,5 +110,5 @@ fn fill(context: &Context, index: u64, bytes: &[u8]) -> Result<u64> {
 pub fn take_built(change: &mut Change<'_>, at: u64) -> Result<()> {
     let region = change.region();
     let (span, _) = run_at(region, span::index_of(region, at)?)?;
-    unlist(change, change.context().index(), span)
+    Ok(links::take_off(change, &change.context().control().runs, span)?)
 }

@@ -24,16 +24,12 @@ pub use build::{build, gather, take_built};
 pub use reading::Reading;
 pub use tidy::{drain_runs, tidy};
 
+use crate::allocator::links::{self, PUSH_WORDS};
 use crate::allocator::span::{self, CLAIM_WORDS, Use};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN, Span};
 use crate::memory::{Chain, Region};
-
-/// Words that [`list`] saves.
-const LIST_WORDS: usize = 3;
-/// The low half of `links`, which leads to the previous run.
-const PREVIOUS: u64 = u32::MAX as u64;
 
 /// Makes at least `count` runs of `spans` spans pending, in which nothing was built.
 pub fn ensure_runs(context: &Context, spans: u32, count: u32) -> Result<()> {
@@ -54,11 +50,11 @@ pub fn ensure_run(context: &Context, spans: u32) -> Result<()> {
 fn allocate_run(context: &Context, spans: u32) -> Result<u64> {
     let (held, first) = span::hold_and_find(context, &[SPAN_TURN], u64::from(spans))?;
     context.kept.pending.set_untidy(true);
-    let mut change = Change::begin(&held, CLAIM_WORDS + LIST_WORDS + 1)?;
+    let mut change = Change::begin(&held, CLAIM_WORDS + PUSH_WORDS + 1)?;
     span::claim(&mut change, first, Use::Run(u64::from(spans)))?;
     let span = context.region().span(first)?;
     change.set(&span.counts, 1);
-    list(&mut change, first, span)?;
+    links::push(&mut change, &context.control().runs, first)?;
     change.commit();
     Ok(first)
 }
@@ -91,7 +87,7 @@ pub fn take_run(change: &mut Change<'_>, spans: u32) -> Result<u64> {
     let Some((index, span)) = find_spare(context, spans)? else {
         return Err(Corrupt { what: "pending runs", at: u64::from(spans) }.into());
     };
-    unlist(change, context.index(), span)?;
+    links::take_off(change, &context.control().runs, span)?;
     Ok(span::start_of(change.region(), index))
 }
 
@@ -174,7 +170,7 @@ pub fn each_pending<'a>(
     while let Some(index) = next.checked_sub(1) {
         chain.step(next)?;
         let (span, spans) = run_at(region, index)?;
-        next = span.links.get() >> 32;
+        next = links::neighbours(span).1;
         if !look(index, span, spans)? {
             break;
         }
@@ -189,48 +185,4 @@ fn run_at(region: &Region, index: u64) -> Result<(&Span, u64), Corrupt> {
         Use::Run(spans) => Ok((span, spans)),
         _ => Err(Corrupt { what: "run of spans", at: index }),
     }
-}
-
-/// Puts a run at the front of the caller's pending runs.
-fn list(change: &mut Change<'_>, index: u64, span: &Span) -> Result<()> {
-    let head = &change.context().control().runs;
-    let next = head.get();
-    if let Some(next) = next.checked_sub(1) {
-        let after = &change.region().span(next)?.links;
-        change.set(after, (after.get() & !PREVIOUS) | (index + 1));
-    }
-    change.set(&span.links, next << 32);
-    change.set(head, index + 1);
-    Ok(())
-}
-
-/// Takes a run off the pending runs of row `owner`.
-fn unlist(change: &mut Change<'_>, owner: u32, span: &Span) -> Result<()> {
-    let links = span.links.get();
-    lead(change, owner, span, links & PREVIOUS, links >> 32)
-}
-
-/// Puts a run in the place of another one, on the pending runs of row `owner`.
-fn replace(change: &mut Change<'_>, owner: u32, old: &Span, new: u64) -> Result<()> {
-    change.set(&change.region().span(new)?.links, old.links.get());
-    lead(change, owner, old, new + 1, new + 1)
-}
-
-/// Lets the two neighbours of a run on the pending runs of row `owner` lead elsewhere: the next one
-/// back to `previous`, and the previous one on to `next`. Saves two words.
-fn lead(change: &mut Change<'_>, owner: u32, of: &Span, previous: u64, next: u64) -> Result<()> {
-    let region = change.region();
-    let links = of.links.get();
-    if let Some(after) = (links >> 32).checked_sub(1) {
-        let after = &region.span(after)?.links;
-        change.set(after, (after.get() & !PREVIOUS) | previous);
-    }
-    match (links & PREVIOUS).checked_sub(1) {
-        Some(before) => {
-            let before = &region.span(before)?.links;
-            change.set(before, (before.get() & PREVIOUS) | next << 32);
-        }
-        None => change.set(&region.control(owner).runs, next),
-    }
-    Ok(())
 }

@@ -3,7 +3,8 @@
 //! What always holds: what it does is done in small changes; a death between two of them leaves every
 //! run on its list. A dropped run that somebody may still read stays where it is.
 
-use super::{LIST_WORDS, is_built, list, next_piece, replace, run_at, unlist};
+use super::{is_built, next_piece, run_at};
+use crate::allocator::links::{self, PUSH_WORDS, TAKE_OFF_WORDS};
 use crate::allocator::span::{self, RELEASE_WORDS};
 use crate::error::Result;
 use crate::journal::{Change, Context};
@@ -69,9 +70,9 @@ fn each_dropped<'a>(
 /// Makes a dropped run pending.
 fn keep(context: &Context, link: &Word, index: u64, span: &Span) -> Result<()> {
     let held = context.hold(ARENA_TURNS + context.index() % ARENA_COUNT)?;
-    let mut change = Change::begin(&held, LIST_WORDS + 1)?;
+    let mut change = Change::begin(&held, PUSH_WORDS + 1)?;
     change.set(link, span.free.get());
-    list(&mut change, index, span)?;
+    links::push(&mut change, &context.control().runs, index)?;
     change.commit();
     Ok(())
 }
@@ -99,12 +100,13 @@ fn release_dropped(context: &Context, link: &Word, index: u64, span: &Span) -> R
 fn release_pending(context: &Context, owner: u32, most: u64) -> Result<u64> {
     let region = context.region();
     let mut kept = 0;
-    let mut next = region.control(owner).runs.get();
+    let head = &region.control(owner).runs;
+    let mut next = head.get();
     let mut chain = Chain::new("pending runs");
     while let Some(index) = next.checked_sub(1) {
         chain.step(next)?;
         let (span, spans) = run_at(region, index)?;
-        next = span.links.get() >> 32;
+        next = links::neighbours(span).1;
         if owner == context.index() && is_built(context, index) {
             continue;
         }
@@ -113,13 +115,13 @@ fn release_pending(context: &Context, owner: u32, most: u64) -> Result<u64> {
             continue;
         }
         let held = context.hold(SPAN_TURN)?;
-        let mut change = Change::begin(&held, RELEASE_WORDS + LIST_WORDS)?;
+        let mut change = Change::begin(&held, RELEASE_WORDS + TAKE_OFF_WORDS + 1)?;
         match next_piece(span) {
             Some(piece) => {
-                replace(&mut change, owner, span, piece)?;
+                links::replace(&mut change, head, span, piece)?;
                 next = piece + 1;
             }
-            None => unlist(&mut change, owner, span)?,
+            None => links::take_off(&mut change, head, span)?,
         }
         span::release(&mut change, index, spans)?;
         change.commit();

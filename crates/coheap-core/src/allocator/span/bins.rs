@@ -10,16 +10,16 @@
 //! - **Bins.2** The bit of a bin is set if and only if the bin has a run.
 
 use super::Use;
+use crate::allocator::links;
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
 use crate::memory::Region;
 use crate::memory::layout::{BIN_COUNT, Bins};
 
 /// Words that `link` or `unlink` saves at most.
-pub(super) const LINK_WORDS: usize = 4;
+pub(super) const LINK_WORDS: usize = links::PUSH_WORDS + 1;
 /// How many runs of one bin a search looks at while there are others.
 const LOOKS: u64 = 8;
-const HALF: u64 = 0xffff_ffff;
 
 /// Returns the bin of a length in spans.
 fn bin_of(spans: u64) -> usize {
@@ -33,45 +33,25 @@ fn bin_of(spans: u64) -> usize {
 
 /// Puts a free run in its bin.
 pub(super) fn link(change: &mut Change<'_>, bins: &Bins, first: u64, spans: u64) -> Result<()> {
-    let region = change.region();
     let bin = bin_of(spans);
-    let next = bins.first[bin].get();
-    match next.checked_sub(1) {
-        Some(after) => {
-            let links = &region.span(after)?.links;
-            change.set(links, links.get() & !HALF | (first + 1));
-        }
-        None => mark(change, bins, bin, true),
+    let head = &bins.first[bin];
+    if head.get() == 0 {
+        mark(change, bins, bin, true);
     }
-    change.set(&region.span(first)?.links, next << 32);
-    change.set(&bins.first[bin], first + 1);
-    Ok(())
+    Ok(links::push(change, head, first)?)
 }
 
 /// Takes a free run out of its bin.
 pub(super) fn unlink(change: &mut Change<'_>, bins: &Bins, first: u64, spans: u64) -> Result<()> {
-    let region = change.region();
     let bin = bin_of(spans);
-    let links = region.span(first)?.links.get();
-    let (previous, next) = (links & HALF, links >> 32);
-    if let Some(after) = next.checked_sub(1) {
-        let links = &region.span(after)?.links;
-        change.set(links, links.get() & !HALF | previous);
+    let (head, span) = (&bins.first[bin], change.region().span(first)?);
+    let is_first = links::neighbours(span).0 == 0;
+    if is_first && head.get() != first + 1 {
+        return Err(Corrupt { what: "bin of a free run", at: first }.into());
     }
-    match previous.checked_sub(1) {
-        Some(before) => {
-            let links = &region.span(before)?.links;
-            change.set(links, links.get() & HALF | next << 32);
-        }
-        None if bins.first[bin].get() != first + 1 => {
-            return Err(Corrupt { what: "bin of a free run", at: first }.into());
-        }
-        None => {
-            change.set(&bins.first[bin], next);
-            if next == 0 {
-                mark(change, bins, bin, false);
-            }
-        }
+    links::take_off(change, head, span)?;
+    if head.get() == 0 {
+        mark(change, bins, bin, false);
     }
     Ok(())
 }
@@ -117,7 +97,7 @@ pub(super) fn longest_before(
             if looks == 0 {
                 return Ok(None);
             }
-            next = span.links.get() >> 32;
+            next = links::neighbours(span).1;
         }
     }
     Ok(None)
@@ -134,14 +114,14 @@ pub(super) fn listed(region: &Region, bins: &Bins) -> Result<Vec<(u64, Use)>> {
         while let Some(first) = next.checked_sub(1) {
             let span = region.span(first)?;
             let usage = Use::of(span, first)?;
-            let links = span.links.get();
-            let is_in_place = links & HALF == before && bin_of(usage.spans()) == bin;
+            let (previous, after) = links::neighbours(span);
+            let is_in_place = previous == before && bin_of(usage.spans()) == bin;
             if !is_in_place || all.len() as u64 > region.committed_spans() {
                 return Err(Corrupt { what: "bin of free runs", at: first }.into());
             }
             all.push((first, usage));
             before = next;
-            next = links >> 32;
+            next = after;
         }
     }
     Ok(all)
@@ -180,7 +160,7 @@ fn look_into(
         if spans >= wanted {
             return Ok(Some((first, spans)));
         }
-        next = span.links.get() >> 32;
+        next = links::neighbours(span).1;
     }
     Ok(None)
 }

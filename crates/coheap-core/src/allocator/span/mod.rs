@@ -93,6 +93,16 @@ impl Use {
         }
     }
 
+    /// Returns the same use of so many spans, for what is free.
+    fn resized(self, spans: u64) -> Self {
+        if is_hole(self) { Self::Hole(spans) } else { Self::Free(spans) }
+    }
+
+    /// Returns whether two neighbours are free in the same way, so that they are one.
+    pub fn joins(self, other: Self) -> bool {
+        matches!((self, other), (Self::Free(_), Self::Free(_)) | (Self::Hole(_), Self::Hole(_)))
+    }
+
     /// Returns how many spans it covers.
     pub fn spans(self) -> u64 {
         match self {
@@ -180,8 +190,7 @@ pub fn claim(change: &mut Change<'_>, first: u64, purpose: Use) -> Result<()> {
         let left = left.ok_or(Corrupt { what: "length of a free run", at: first })?;
         take_out(change, first, was)?;
         if left > 0 {
-            let rest = if is_hole(was) { Use::Hole(left) } else { Use::Free(left) };
-            put_in(change, next, rest, freed)?;
+            put_in(change, next, was.resized(left), freed)?;
         }
     }
     trim::note(region);
@@ -197,7 +206,6 @@ pub fn release(change: &mut Change<'_>, first: u64, spans: u64) -> Result<()> {
 fn free(change: &mut Change<'_>, first: u64, usage: Use) -> Result<()> {
     let region = change.region();
     let map = &region.header().spans;
-    let is_hole_now = is_hole(usage);
     let (mut from, mut to) = (first, first + usage.spans());
     let now = os::now_roughly();
     if to > map.frontier.get() {
@@ -205,29 +213,24 @@ fn free(change: &mut Change<'_>, first: u64, usage: Use) -> Result<()> {
     }
     if let Some(before) = before(region, first)? {
         let was = Use::of(region.span(before)?, before)?;
-        if is_free(was) && is_hole(was) == is_hole_now {
+        if was.joins(usage) {
             take_out(change, before, was)?;
             from = before;
         }
     }
     if to < map.frontier.get() {
         let was = Use::of(region.span(to)?, to)?;
-        if is_free(was) && is_hole(was) == is_hole_now {
+        if was.joins(usage) {
             take_out(change, to, was)?;
             to += was.spans();
         }
     }
-    if to == map.frontier.get() && !is_hole_now {
+    if to == map.frontier.get() && !is_hole(usage) {
         change.set(&map.frontier, from);
         change.set(&map.lowered, now);
         return Ok(());
     }
-    let joined = if is_hole_now { Use::Hole(to - from) } else { Use::Free(to - from) };
-    put_in(change, from, joined, now)
-}
-
-fn is_free(usage: Use) -> bool {
-    matches!(usage, Use::Free(_) | Use::Hole(_))
+    put_in(change, from, usage.resized(to - from), now)
 }
 
 fn is_hole(usage: Use) -> bool {

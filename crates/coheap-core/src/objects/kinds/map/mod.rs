@@ -36,7 +36,7 @@ use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell, Expected, Long, Step};
 use crate::objects::header::Handle;
-use crate::objects::{estate, husk, parcel, value};
+use crate::objects::{estate, husk, value};
 use crate::wire::int_bytes;
 
 /// A handle to a map.
@@ -384,39 +384,6 @@ impl Map {
                 _ => return Ok(false),
             }
         }
-    }
-
-    /// Removes all entries.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::HeapFull`] when there is no room for the husk, [`Error::ObjectGone`]; nothing was
-    /// changed.
-    pub fn clear(&self, context: &Context) -> Result<()> {
-        context.retried(|| {
-            let (held, object) = self.handle.hold(context)?;
-            shrink::reset(&held, object, true)
-        })?;
-        self.tidy(context)?;
-        parcel::let_go(context)?;
-        context.in_passing(|| self.keep_reserve(context))
-    }
-
-    /// Refills the reserve block, if it is missing and the heap has one.
-    fn keep_reserve(&self, context: &Context) -> Result<()> {
-        let (held, object) = match self.handle.hold(context) {
-            Err(Error::ObjectGone | Error::WouldBlock) => return Ok(()),
-            other => other?,
-        };
-        let root = map_root(object);
-        if root.reserve.get() != 0 || husk::ensure(context).is_err() {
-            return Ok(());
-        }
-        let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
-        let block = allocator::take(&mut change, husk::ROOM)?;
-        change.set(&root.reserve, block);
-        change.commit();
-        Ok(())
     }
 
     /// The references of the removed value are left to `parcel::let_go`, because the caller may

@@ -1,5 +1,5 @@
-//! Room that a map gives back: all of it with its last entry, and what removed entries still occupy
-//! when the heap is full.
+//! Room that a map gives back: all of it with its last entry or when it is cleared, and what removed
+//! entries still occupy when the heap is full.
 //!
 //! What always holds: each step leaves a whole map with the same entries in the same order.
 
@@ -7,10 +7,11 @@ use super::Map;
 use super::growth::{pack, squeeze};
 use super::shape::cut_loose;
 use super::table::{Table, map_root};
+use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{MapRoot, Object, SEGMENT_ENTRIES};
-use crate::objects::husk;
+use crate::objects::{husk, parcel};
 
 /// Words that `reset` saves at most.
 const RESET_WORDS: usize = husk::HANG_WORDS + 9;
@@ -42,6 +43,39 @@ pub(super) fn reset_if_empty(held: &Held<'_>, object: &Object) -> Result<()> {
 }
 
 impl Map {
+    /// Removes all entries.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeapFull`] when there is no room for the husk, [`Error::ObjectGone`]; nothing was
+    /// changed.
+    pub fn clear(&self, context: &Context) -> Result<()> {
+        context.retried(|| {
+            let (held, object) = self.handle.hold(context)?;
+            reset(&held, object, true)
+        })?;
+        self.tidy(context)?;
+        parcel::let_go(context)?;
+        context.in_passing(|| self.keep_reserve(context))
+    }
+
+    /// Refills the reserve block, if it is missing and the heap has one.
+    fn keep_reserve(&self, context: &Context) -> Result<()> {
+        let (held, object) = match self.handle.hold(context) {
+            Err(Error::ObjectGone | Error::WouldBlock) => return Ok(()),
+            other => other?,
+        };
+        let root = map_root(object);
+        if root.reserve.get() != 0 || husk::ensure(context).is_err() {
+            return Ok(());
+        }
+        let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
+        let block = allocator::take(&mut change, husk::ROOM)?;
+        change.set(&root.reserve, block);
+        change.commit();
+        Ok(())
+    }
+
     /// Gives back what removed entries occupy, and returns whether that was anything. No turn is held.
     pub(in crate::objects::kinds) fn give_room(&self, context: &Context) -> Result<bool> {
         let (held, object) = self.handle.hold(context)?;
