@@ -3,7 +3,6 @@
 Not here: the block itself (`crates/coheap-py/src/atomic/`).
 """
 
-import inspect
 import random
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import ParamSpec, TypeVar
 
 from coheap._errors import DeadlockError, WouldBlock
+from coheap._late_bodies import late_kind
 from coheap._native import Atomic
 
 P = ParamSpec("P")
@@ -40,17 +40,13 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
             raises it, too, when `function` returned a coroutine or a generator: its body would
             run after the block has ended.
     """
-    for is_kind, kind in (
-        (inspect.iscoroutinefunction, "a coroutine"),
-        (inspect.isgeneratorfunction, "a generator"),
-        (inspect.isasyncgenfunction, "an asynchronous generator"),
-    ):
-        if is_kind(function):
-            raise TypeError(
-                f"atomic cannot decorate {kind} function: its body would run after the block has "
-                "ended; use 'with coheap.atomic():' inside it, without an await or a yield in the "
-                "block"
-            )
+    kind = late_kind(function)
+    if kind is not None:
+        raise TypeError(
+            f"atomic cannot decorate {kind} function: its body would run after the block has "
+            "ended; use 'with coheap.atomic():' inside it, without an await or a yield in the "
+            "block"
+        )
     if not callable(function):
         raise TypeError(f"atomic decorates a function, not {type(function).__name__}")
 

@@ -6,7 +6,6 @@ ends, however it ends. Nothing is left to clean up.
 Not here: how a name is held (`crates/coheap-core/src/os/linux/claim`).
 """
 
-import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Literal, ParamSpec, Self, TypeVar, final
 
 from coheap._errors import AlreadyRunning
+from coheap._late_bodies import late_kind
 from coheap._native import Claim, Listener
 
 P = ParamSpec("P")
@@ -313,16 +313,12 @@ def _timeout_of(wait: bool | float) -> float | None:
 
 def _check_runs_at_once(function: Callable[..., object]) -> None:
     """Refuse a function whose body runs after its call has returned."""
-    for is_kind, kind in (
-        (inspect.iscoroutinefunction, "a coroutine"),
-        (inspect.isgeneratorfunction, "a generator"),
-        (inspect.isasyncgenfunction, "an asynchronous generator"),
-    ):
-        if is_kind(function):
-            raise TypeError(
-                f"cannot decorate {kind} function: its body would run after the name was given "
-                "back; use 'with' inside it"
-            )
+    kind = late_kind(function)
+    if kind is not None:
+        raise TypeError(
+            f"cannot decorate {kind} function: its body would run after the name was given back; "
+            "use 'with' inside it"
+        )
 
 
 def _own_command() -> tuple[list[str], str]:
