@@ -6,13 +6,14 @@ Not here: what a decorator says of them, which depends on what it does around a 
 import inspect
 from collections.abc import Callable
 
-_KINDS = (
-    (inspect.iscoroutinefunction, "a coroutine"),
-    (inspect.isgeneratorfunction, "a generator"),
-    (inspect.isasyncgenfunction, "an asynchronous generator"),
-)
-
 
 def late_kind(function: Callable[..., object]) -> str | None:
     """Return what kind of function it is, with the article; None if its body runs in the call."""
-    return next((kind for is_kind, kind in _KINDS if is_kind(function)), None)
+    for is_kind, kind in (
+        (inspect.iscoroutinefunction, "a coroutine"),
+        (inspect.isgeneratorfunction, "a generator"),
+        (inspect.isasyncgenfunction, "an asynchronous generator"),
+    ):
+        if is_kind(function):
+            return kind
+    return None
