@@ -362,3 +362,60 @@ def test_who_waits_hears_that_the_heap_was_closed(wait):
     heap.close()
     thread.join(10)
     assert [type(error) for error in heard] == [coheap.HeapClosed]
+
+
+def test_trim_gives_memory_back() -> None:
+    """Goal: memory of what was removed goes back to the system when somebody asks for it."""
+    with coheap.Heap(max_bytes=128 << 20) as heap:
+        d = heap.dict()
+        d["large"] = bytes(64 << 20)
+        before = heap.stats()
+        assert before["allocated_bytes"] >= before["committed_bytes"] >= before["used_bytes"]
+        assert before["used_bytes"] >= 64 << 20
+        del d["large"]
+        assert heap.trim() >= 64 << 20
+        after = heap.stats()
+        assert before["allocated_bytes"] - after["allocated_bytes"] >= 64 << 20
+        assert after["committed_bytes"] < 1 << 20
+        d["large"] = bytes(64 << 20)
+        assert d["large"] == bytes(64 << 20)
+    with pytest.raises(coheap.HeapClosed):
+        heap.trim()
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("1048576", 1 << 20), ("2M", 2 << 20), ("64k", 64 << 10), (" 1G ", 1 << 30)],
+)
+def test_the_environment_limits_the_default_heap(text: str, limit: int) -> None:
+    """Goal: `COHEAP_MAX_BYTES` is the limit of the default heap, also with a suffix."""
+    done = with_limit(text, "print(coheap.default_heap().max_bytes)")
+    assert (done.returncode, done.stdout.strip()) == (0, str(limit)), done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "0", "8X", "9999999999T", "1.5G"])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(text: str) -> None:
+    """Goal: what is no number of bytes is an error that names the variable."""
+    done = with_limit(text, "coheap.Dict()")
+    assert done.returncode == 1
+    assert "ValueError" in done.stderr
+    assert "COHEAP_MAX_BYTES" in done.stderr
+
+
+def test_a_full_default_heap_says_how_to_get_a_larger_one() -> None:
+    """Goal: the message of a full default heap names both ways out."""
+    done = with_limit("1M", "coheap.Dict()['large'] = bytes(2 << 20)")
+    assert "HeapFull" in done.stderr
+    assert "COHEAP_MAX_BYTES" in done.stderr
+    assert "set_default_heap" in done.stderr
+
+
+def with_limit(text: str, program: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program with this limit of the default heap."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import coheap\n{program}"],
+        env={**os.environ, "COHEAP_MAX_BYTES": text},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
