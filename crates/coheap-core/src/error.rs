@@ -45,6 +45,31 @@ impl fmt::Display for SystemFull {
     }
 }
 
+/// A place of locks that cannot be trusted or used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableFolder {
+    /// The folder, or the file in it.
+    pub(crate) path: String,
+    /// What is wrong with it.
+    pub(crate) why: &'static str,
+    /// User id of its owner.
+    pub(crate) owner: u32,
+}
+
+impl fmt::Display for UnusableFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, why, owner } = self;
+        write!(
+            f,
+            "{path} {why}, so it cannot guard a name (its owner is user {owner}); nothing was \
+             changed; remove it or mend it, then try again"
+        )
+    }
+}
+
+// Every result of an operation has room for an error, and most are copied: what is large is boxed.
+const _: () = assert!(size_of::<Error>() <= 40);
+
 /// Why the engine refused a call or could not finish it. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -176,14 +201,7 @@ pub enum Error {
     /// An argument is invalid; the field says why.
     BadArgument(&'static str),
     /// The place of the locks that guard names is not one that can be trusted or used.
-    UnusableFolder {
-        /// The folder, or the file in it.
-        path: Box<str>,
-        /// What is wrong with it.
-        why: &'static str,
-        /// User id of its owner.
-        owner: u32,
-    },
+    UnusableFolder(Box<UnusableFolder>),
     /// The slots of a name are in use, and by those who mean another number of them.
     OtherSlots {
         /// The number that the others mean.
@@ -315,11 +333,7 @@ impl Error {
                  nothing was changed; create the heap with a smaller `max_bytes`, or raise the \
                  limit of the address space (`ulimit -v`)"
             ),
-            Self::UnusableFolder { path, why, owner } => write!(
-                f,
-                "{path} {why}, so it cannot guard a name (its owner is user {owner}); nothing was \
-                 changed; remove it or mend it, then try again"
-            ),
+            Self::UnusableFolder(folder) => write!(f, "{folder}"),
             Self::OtherSlots { found, wanted } => write!(
                 f,
                 "the name has {found} slots in use by others, not {wanted}; nothing was changed; \

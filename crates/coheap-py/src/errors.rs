@@ -58,7 +58,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error, subject: &str) -> PyErr {
         Error::NoSuchName => PyKeyError::new_err(message),
         Error::TimedOut => PyTimeoutError::new_err(message),
         Error::Overflow => PyOverflowError::new_err(message),
-        Error::NotYours { .. } | Error::NotPrivate { .. } | Error::UnusableFolder { .. } => {
+        Error::NotYours { .. } | Error::NotPrivate { .. } | Error::UnusableFolder(_) => {
             PyPermissionError::new_err(message)
         }
         Error::OtherFormat { .. } => PyOSError::new_err(message),

@@ -33,7 +33,7 @@ fn become_user(user: u32) {
 fn refusal(scene: &Scene, scope: Scope) -> String {
     let name = Name::single(&scene.text, scope).expect("a name");
     match Claim::acquire(&Request::new(name), 0) {
-        Err(error @ Error::UnusableFolder { .. }) => error.to_string(),
+        Err(error @ Error::UnusableFolder(_)) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -108,7 +108,7 @@ fn a_link_that_comes_and_goes_is_never_followed() {
                         // The folder is there from now on: make room for the next attack.
                         let _ = fs::remove_dir_all(&folder);
                     }
-                    Err(Error::UnusableFolder { .. }) => refused += 1,
+                    Err(Error::UnusableFolder(_)) => refused += 1,
                     other => panic!("{other:?}"),
                 }
             }

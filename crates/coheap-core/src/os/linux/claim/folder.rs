@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use super::super::file::{FileId, HeapFile, random_u64, user};
 use super::super::refused;
 use super::name::Scope;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnusableFolder};
 
 const BASES: [&str; 2] = ["/dev/shm", "/tmp"];
 /// File systems of networks, by their numbers in `statfs`: AFS, Ceph, CIFS, Coda, GFS2, Lustre, NCP,
@@ -237,5 +237,5 @@ fn path_in(base: &str, scope: Scope) -> String {
 }
 
 fn unusable(path: &str, why: &'static str, owner: u32) -> Error {
-    Error::UnusableFolder { path: path.into(), why, owner }
+    Error::UnusableFolder(Box::new(UnusableFolder { path: path.into(), why, owner }))
 }
