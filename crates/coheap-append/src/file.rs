@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use coheap_core::system;
 use coheap_core::system::appending::{self, FileLock, FileState};
@@ -270,6 +271,16 @@ impl Held<'_> {
     /// What the system refuses.
     pub fn modified(&self) -> Result<i64> {
         appending::modified(&self.open().data).map_err(Error::os("look at", &self.file.path))
+    }
+
+    /// Sets when the file was last written to.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    pub fn set_modified(&self, moment: SystemTime) -> Result<()> {
+        appending::set_modified(&self.open().data, moment)
+            .map_err(Error::os("set the time of", &self.file.path))
     }
 
     /// Reads from `offset` until the buffer is full or the file ends, and returns how many bytes.

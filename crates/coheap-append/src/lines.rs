@@ -7,8 +7,10 @@
 //! Not here: what the lines say.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::charset::{Charset, Charsets, Found};
 use crate::error::{Error, Result, Unencodable};
@@ -34,14 +36,19 @@ pub enum Rotation<'a> {
         /// Files that are kept; the oldest one goes.
         backups: u32,
     },
-    /// When it was last written to before this time, in seconds since 1970.
+    /// When it was last written to before the period that it is. Times are in seconds since 1970.
     Age {
-        /// Begin of the period that the next lines belong to.
-        begin: i64,
+        /// The period that it is, or one that is over.
+        period: Range<i64>,
+        /// Returns the period that it is.
+        renew: &'a (dyn Fn() -> Result<Range<i64>> + Sync),
         /// Returns the name of a file, by when it was last written to.
         name: &'a (dyn Fn(i64) -> Result<PathBuf> + Sync),
     },
 }
+
+/// So long after a write the file may show a time from before it: a tick of the system's clock.
+const TICK: Duration = Duration::from_millis(20);
 
 impl LineFile {
     /// Returns the file at `path`, which is not touched yet.
@@ -78,6 +85,7 @@ impl LineFile {
         rotation: &Rotation<'_>,
     ) -> Result<bool> {
         let mut was_moved = false;
+        let mut period = rotation.period();
         loop {
             if self.style.is_none() {
                 let (path, look) = (self.file.path(), self.file.look()?);
@@ -87,6 +95,15 @@ impl LineFile {
             let line_end = self.style.as_ref().map_or("\n", |style| style.line_end);
             let payload = encode(&*charset, mark, lines, line_end)?;
             let mut held = self.file.hold()?;
+            let now = SystemTime::now();
+            if let Rotation::Age { renew, .. } = rotation
+                && !period.contains(&seconds(now))
+            {
+                // It ended while the lock was waited for. Not under the lock: it may take long.
+                drop(held);
+                period = renew()?;
+                continue;
+            }
             let fits = match &self.style {
                 None => held.is_empty(),
                 // Where nobody else has written, nobody has changed how it begins.
@@ -96,7 +113,7 @@ impl LineFile {
             if !fits {
                 drop(held);
                 self.style = None;
-            } else if !was_moved && make_room(&held, payload.len() as u64, rotation)? {
+            } else if !was_moved && make_room(&held, payload.len() as u64, rotation, &period)? {
                 drop(held);
                 (self.style, was_moved) = (None, true);
                 self.file.close();
@@ -110,6 +127,9 @@ impl LineFile {
                 } else {
                     held.append(&[completion.as_slice(), &payload].concat(), charset.name())?;
                 }
+                if matches!(rotation, Rotation::Age { .. }) {
+                    keep_in(&period, now, &held)?;
+                }
                 return Ok(was_moved);
             }
         }
@@ -122,6 +142,34 @@ impl LineFile {
             (None, Some(declared)) => declared.of_new_file(),
             (None, None) => Found::Utf8 { has_mark: false }.of_new_file(),
         }
+    }
+}
+
+impl Rotation<'_> {
+    /// The period that it was when this was made.
+    fn period(&self) -> Range<i64> {
+        match self {
+            Self::Age { period, .. } => period.clone(),
+            Self::Never | Self::Size { .. } => i64::MIN..i64::MAX,
+        }
+    }
+}
+
+/// Has a file that was written to at `now` show a time of that period. By itself it may show the one
+/// before, or that after: the next writer would move it twice, or not at all.
+fn keep_in(period: &Range<i64>, now: SystemTime, held: &Held<'_>) -> Result<()> {
+    let is_sure = |moment| period.contains(&seconds(moment));
+    if is_sure(SystemTime::now()) && now.checked_sub(TICK).is_some_and(is_sure) {
+        return Ok(());
+    }
+    held.set_modified(now)
+}
+
+/// Seconds since 1970, rounded down.
+fn seconds(moment: SystemTime) -> i64 {
+    match moment.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_secs().cast_signed(),
+        Err(before) => -before.duration().as_secs().cast_signed() - 1,
     }
 }
 
@@ -157,13 +205,18 @@ fn encode<'a>(
 }
 
 /// Moves a held file aside if it is full or old. What has been moved is not at its path any more.
-fn make_room(held: &Held<'_>, planned: u64, rotation: &Rotation<'_>) -> Result<bool> {
+fn make_room(
+    held: &Held<'_>,
+    planned: u64,
+    rotation: &Rotation<'_>,
+    period: &Range<i64>,
+) -> Result<bool> {
     let path = held.path();
     let is_due = !held.is_empty()
         && match rotation {
             Rotation::Never => false,
             Rotation::Size { max_bytes, .. } => held.len().saturating_add(planned) > *max_bytes,
-            Rotation::Age { begin, .. } => held.modified()? < *begin,
+            Rotation::Age { .. } => held.modified()? < period.start,
         };
     if !is_due {
         return Ok(false);

@@ -104,20 +104,17 @@ class RotatingFileHandler(logging.Handler):
 
     def _append(self, text: str) -> None:
         if self._unit is not None:
-            if self._file._append_by_age(text, self._begin(), self._name_for):
+            if self._file._append_by_age(text, self._period, self._renew, self._name_for):
                 self._remove_oldest()
         elif self.maxBytes > 0 and self.backupCount > 0:
             self._file._append_by_size(text, self.maxBytes, self.backupCount)
         else:
             self._file._append(text)
 
-    def _begin(self) -> int:
-        """When the period of this moment began, in seconds since 1970."""
-        now = time.time()
-        begin, end = self._period
-        if not begin <= now < end:
-            begin, end = self._period = self._period_of(now)
-        return begin
+    def _renew(self) -> tuple[int, int]:
+        """Return the period of this moment, and keep it for the next records."""
+        self._period = self._period_of(time.time())
+        return self._period
 
     def _period_of(self, moment: float) -> tuple[int, int]:
         """Begin and end of the period that a moment is in, in seconds since 1970."""

@@ -78,30 +78,34 @@ impl Lines {
         self.append(py, lines, &Rotation::Size { max_bytes, backups })
     }
 
-    /// The same; the file is moved aside first if it was last written to before `begin`, in seconds
-    /// since 1970. `name` gives it its name, by when it was last written to.
+    /// The same; the file is moved aside first if it was last written to before the period that it
+    /// is, which is `period` or what `renew` returns: begin and end, in seconds since 1970. `name`
+    /// gives it its name, by when it was last written to.
     fn _append_by_age(
         &self,
         py: Python<'_>,
         lines: &Bound<'_, PyAny>,
-        begin: i64,
+        period: (i64, i64),
+        renew: Py<PyAny>,
         name: Py<PyAny>,
     ) -> PyResult<bool> {
         let lines = text_of(lines, "the text")?;
-        let name = |modified: i64| {
-            system::sleep_when_ended();
-            Python::attach(|py| {
-                let named = name.call1(py, (modified,)).and_then(|named| named.extract(py));
-                named.map_err(|error| Error::BadInput(error.to_string()))
-            })
-        };
-        self.append(py, lines, &Rotation::Age { begin, name: &name })
+        let renew = || asked(|py| renew.call0(py)?.extract(py)).map(|(begin, end)| begin..end);
+        let name = |modified: i64| asked(|py| name.call1(py, (modified,))?.extract(py));
+        let rotation = Rotation::Age { period: period.0..period.1, renew: &renew, name: &name };
+        self.append(py, lines, &rotation)
     }
 
     /// Close the descriptors of this process; the next line opens the file again.
     fn _close(&self, py: Python<'_>) {
         py.detach(|| self.file.lock().close());
     }
+}
+
+/// Asks a function of Python's, from a thread that has let its lock go.
+fn asked<T>(ask: impl Fn(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
+    system::sleep_when_ended();
+    Python::attach(|py| ask(py).map_err(|error| Error::BadInput(error.to_string())))
 }
 
 impl Lines {

@@ -5,9 +5,11 @@ Not here: CSV (`test_csv`), and kills (`test_processes`).
 """
 
 import csv
+import fcntl
 import json
 import logging
 import os
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -142,6 +144,35 @@ def test_rotation_keeps_as_many_files_as_are_wanted_also_after_a_death_in_its_mi
     names[1].rename(names[2])
     log.info("record 6")
     assert [each.read_text() for each in names] == [f"record {n}\n" for n in (6, 5, 4, 3)]
+
+
+def test_a_second_that_ends_while_the_lock_is_waited_for_is_moved_aside(path):
+    log = logger(coheap.RotatingFileHandler(path, when="S"))
+    time.sleep(1.1 - time.time() % 1)
+    log.info("before")
+    second = int(path.stat().st_mtime)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=log.info, args=("after",))
+        waiting.start()
+        while time.time() < second + 1.1:
+            time.sleep(0.01)
+    waiting.join(10)
+    assert path.read_text() == "after\n"
+    assert [each.read_text() for each in path.parent.glob(f"{path.name}.2*")] == ["before\n"]
+
+
+def test_each_second_is_moved_aside_once_also_where_it_begins(path):
+    log = logger(coheap.RotatingFileHandler(path, when="S"))
+    first = int(time.time())
+    while time.time() < first + 3.1:
+        log.info("%d", time.time())
+    seconds = {}
+    for each in path.parent.glob(f"{path.name}*"):
+        seconds[each.name] = {int(line) for line in each.read_text().splitlines()}
+    # A record is from the second before where that ended between its time and its append.
+    assert len(seconds) == 4
+    assert all(len(found) <= 2 for found in seconds.values())
 
 
 def test_days_are_moved_aside_by_when_they_were_written(path):
