@@ -46,7 +46,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
             spare_tickers, tally, directory, free_runs, holes
         }
         SpanMap {
-            committed, frontier, free, holes, withdrawn, looked, window, window_began, trimmed, lowered, spare
+            committed, frontier, free, holes, withdrawn, looked, window, window_began, trimmed, grown, lowered, spare
         }
         Bins { first, filled, spare }
         Tally { recovered, undone, abandoned, returned, interrupted, spare }

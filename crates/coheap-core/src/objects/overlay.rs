@@ -39,9 +39,18 @@ pub(crate) struct Needs {
     pub(crate) rooms: SmallVec<[Room; 8]>,
     /// The number of words it saves at most.
     pub(crate) words: usize,
+    /// Whether it stores long values, which are built before.
+    pub(crate) has_long: bool,
 }
 
 impl Needs {
+    /// Adds what storing a value takes outside its cell.
+    #[inline]
+    pub(in crate::objects) fn value(&mut self, bytes: &[u8]) {
+        self.has_long |= cell::is_long(bytes);
+        self.rooms.extend(cell::room_of(bytes));
+    }
+
     /// Adds the resources for replacing the value in a cell.
     pub(in crate::objects) fn replacement(
         &mut self,
@@ -52,7 +61,7 @@ impl Needs {
         let stored = if cell::fits(region, old, new)? && new.len() > cell::INLINE {
             new.len().div_ceil(8)
         } else {
-            self.rooms.extend(cell::room_of(new));
+            self.value(new);
             allocator::TAKE_WORDS + allocator::GIVE_WORDS
         };
         self.words += 2 + stored;

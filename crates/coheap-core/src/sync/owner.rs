@@ -52,7 +52,7 @@ impl Owner {
     }
 
     /// Returns whether the word names no owner.
-    #[inline(always)]
+    #[cfg(feature = "floors")]
     pub fn is_nobody(self) -> bool {
         self.0 >> ROW == 0
     }

@@ -25,16 +25,41 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
     if turns.is_empty() {
         return Ok(());
     }
-    let mut long = Long::new(context);
-    let wakes = estate::or_after_sweep(context, || {
-        let overlays = || touched.overlays();
-        long.build_with(|build| overlays().try_for_each(|overlay| overlay.build_long(build)))?;
-        let held = context.hold_all(&turns)?;
+    let (mut long, mut has_built) = (Long::new(context), false);
+    let wakes = loop {
+        if let Some(wakes) = apply(context, touched, &turns, has_built)? {
+            break wakes;
+        }
+        estate::or_after_sweep(context, || {
+            let mut overlays = touched.overlays();
+            long.build_with(|build| overlays.try_for_each(|overlay| overlay.build_long(build)))
+        })?;
+        has_built = true;
+    };
+    for (handle, reason, count) in wakes {
+        ring(context.region(), handle.key(), reason, count);
+    }
+    Ok(())
+}
+
+/// Applies all writes with the turns held, and returns who is to be woken. `None`: long values are to
+/// be built before.
+fn apply(
+    context: &Context,
+    touched: &mut TouchedObjects,
+    turns: &Turns,
+    has_built: bool,
+) -> Result<Option<Wakes>> {
+    estate::or_after_sweep(context, || {
+        let held = context.hold_all(turns)?;
         // Once this process has left, its locks and promises may belong to others: asked with the
         // turns held, for these are taken and settled under them.
         check_membership(context)?;
         let mut needs = Needs::default();
         touched.overlays_mut().try_for_each(|overlay| overlay.prepare(&held, &mut needs))?;
+        if needs.has_long && !has_built {
+            return Ok(None);
+        }
         if !needs.rooms.is_empty() {
             allocator::ensure_all(context, &mut needs.rooms)?;
         }
@@ -43,10 +68,6 @@ pub(super) fn commit(context: &Context, touched: &mut TouchedObjects) -> Result<
         change.commit();
         let mut wakes = Wakes::new();
         touched.overlays().for_each(|overlay| overlay.wakes(context.region(), &mut wakes));
-        Ok(wakes)
-    })?;
-    for (handle, reason, count) in wakes {
-        ring(context.region(), handle.key(), reason, count);
-    }
-    Ok(())
+        Ok(Some(wakes))
+    })
 }

@@ -16,6 +16,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
+use crate::os;
 
 /// Fewest and most spans that get pages ahead.
 const LEAST: u64 = 16;
@@ -68,6 +69,7 @@ fn give_pages(context: &Context, wanted: u64, next: Next) -> Result<()> {
             Step::Unreal(spans) => fill_unreal(context, spans)?,
             Step::Beyond { committed, needed, withdrawn } => {
                 let region = context.region();
+                note_growth(region);
                 let ahead = (committed / 8).clamp(LEAST, MOST);
                 let generous = needed.max(committed + ahead).min(region.span_limit());
                 let end = if is_generous { generous } else { needed };
@@ -146,9 +148,15 @@ fn claim_hole(held: &Held<'_>, first: u64, spans: u64) -> Result<Step> {
     Ok(Step::Unreal(spans))
 }
 
+/// Notes that somebody wants pages: fewer are given back then (`trim`).
+fn note_growth(region: &Region) {
+    Region::swap(&region.header().spans.grown, os::now_roughly());
+}
+
 /// Gives the context's unreal run its pages: it is free then, or a hole again.
 fn fill_unreal(context: &Context, spans: u64) -> Result<()> {
     let region = context.region();
+    note_growth(region);
     let Some(first) = context.control().unreal.get().checked_sub(1) else { return Ok(()) };
     match region.commit_data(first, spans) {
         Ok(()) => end_unreal(context, context.index(), Use::Free),

@@ -30,8 +30,6 @@ const SHORT: u64 = 8;
 /// How often somebody looks how much is free, and how long it must have been free, in nanoseconds.
 const LOOK: u64 = 500_000_000;
 const WINDOW: u64 = 2_000_000_000;
-/// How long one that began to give back goes on, in nanoseconds: a large structure is freed in parts.
-const BURST: u64 = 250_000_000;
 /// So many spans may be free without being given back: 16 MiB.
 const SLACK: u64 = (16 << 20) / SPAN_BYTES;
 /// So many are given back at once: 256 MiB.
@@ -91,10 +89,12 @@ fn look(context: &Context, now: u64) -> Result<()> {
     give_back(context, free - goes, SHORT).map(|_| ())
 }
 
-/// Returns whether so much is free that it goes back without delay, unless that was done some moments ago.
+/// Returns whether so much is free that it goes back without delay: unless some went back moments ago,
+/// and was wanted again.
 fn is_very_much(region: &Region, now: u64) -> bool {
-    let since_last = now.abs_diff(region.header().spans.trimmed.get());
-    free_with_pages(region) > HUGE && !(BURST..=WINDOW).contains(&since_last)
+    let map = &region.header().spans;
+    let (trimmed, grown) = (map.trimmed.get(), map.grown.get());
+    free_with_pages(region) > HUGE && (grown < trimmed || now.abs_diff(trimmed) > WINDOW)
 }
 
 /// Notes that spans were taken: a window knows the fewest that were free. The turn is held.

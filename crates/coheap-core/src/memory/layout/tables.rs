@@ -100,10 +100,12 @@ plain! {
         pub window_began: Word,
         /// When pages were last given back.
         pub trimmed: Word,
+        /// When spans last got pages.
+        pub grown: Word,
         /// When `frontier` was last lowered.
         pub lowered: Word,
         /// To the end of the second line.
-        pub spare: [Word; 6],
+        pub spare: [Word; 5],
     }
 
     /// Numbers for people.

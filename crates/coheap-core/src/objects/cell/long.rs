@@ -128,12 +128,9 @@ impl Cell {
     /// whether the cell is still the same.
     #[inline]
     pub fn begin<'a>(self, context: &'a Context, out: &mut Vec<u8>) -> Result<Later<'a>> {
-        match self.block() {
-            Some((len, at)) if len > LONGEST_BLOCK as u64 => {
-                out.clear();
-                self.name(context, len, at)
-            }
-            _ => self.read_short(context.region(), out).map(|()| None),
+        match self.read_short(context.region(), out)? {
+            true => Ok(None),
+            false => self.late(context),
         }
     }
 

@@ -152,32 +152,33 @@ impl Cell {
     #[inline]
     pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
         match self.block() {
-            Some((len @ LONG.., at)) => buffer::append_to(region, at, len, out),
-            _ => self.append_short(region, out),
+            Some((len, at)) if len >= LONG => buffer::append_to(region, at, len, out),
+            _ => self.append_short(region, out).map(|_| ()),
         }
     }
 
-    /// As [`read`](Self::read), for a value that is not long.
+    /// Replaces `out` by the value's bytes, if it is not long. Returns whether it is not.
     #[inline]
-    pub fn read_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
+    pub fn read_short(self, region: &Region, out: &mut Vec<u8>) -> Result<bool> {
         out.clear();
         self.append_short(region, out)
     }
 
-    #[inline]
-    fn append_short(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
-        if let Some((len, at)) = self.block() {
-            return region.append_to(at, len as usize, out);
-        }
+    #[inline(always)]
+    fn append_short(self, region: &Region, out: &mut Vec<u8>) -> Result<bool> {
         let len = (self.0 & 0xff) as usize;
-        if len > INLINE {
-            return Err(Corrupt { what: "cell", at: self.0 }.into());
+        if len <= INLINE {
+            let mut both = [0u8; 16];
+            both[..8].copy_from_slice(&self.0.to_le_bytes());
+            both[8..].copy_from_slice(&self.1.to_le_bytes());
+            out.extend_from_slice(&both[1..=len]);
+            return Ok(true);
         }
-        let mut both = [0u8; 16];
-        both[..8].copy_from_slice(&self.0.to_le_bytes());
-        both[8..].copy_from_slice(&self.1.to_le_bytes());
-        out.extend_from_slice(&both[1..=len]);
-        Ok(())
+        match self.block() {
+            Some((LONG.., _)) => Ok(false),
+            Some((len, at)) => region.append_to(at, len as usize, out).map(|()| true),
+            None => Err(Corrupt { what: "cell", at: self.0 }.into()),
+        }
     }
 
     /// Returns whether the value is exactly `bytes`, whose short form is `inline`.
@@ -317,7 +318,7 @@ pub fn update(change: &mut Change<'_>, words: &CellWords, cell: Cell) {
 
 /// Replaces a short value by a short one, as a change of its own: no block is taken or freed. If
 /// the two differ in one word only, one store is the whole change.
-#[inline]
+#[inline(always)]
 pub fn exchange(held: &Held<'_>, words: &CellWords, old: Cell, new: Cell) -> Result<()> {
     if old.1 == new.1 {
         held.store_one(&words[0], new.0);

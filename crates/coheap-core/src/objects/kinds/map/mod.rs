@@ -284,11 +284,10 @@ impl Map {
             return Ok(false);
         };
         let value = Cell::load(&found.entry.value);
-        if value.is_long() {
+        if !value.read_short(context.region(), out)? {
             drop(held);
             return self.remove_long(context, &key, value, out);
         }
-        value.read_short(context.region(), out)?;
         take_out(&held, object, &found)?;
         drop(held);
         self.tidy(context).map(|()| true)

@@ -36,19 +36,14 @@ impl Map {
     #[inline]
     pub fn get(&self, context: &Context, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         let key = Key::new(context.region(), key)?;
-        let mut is_long = false;
-        let is_there = self.read(context, |table| match table.find(&key)? {
-            Some(found) => {
-                let value = Cell::load(&found.entry.value);
-                is_long = value.is_long();
-                if !is_long {
-                    value.read_short(table.region, out)?;
-                }
-                Ok(true)
-            }
-            None => Ok(false),
+        let is_read = self.read(context, |table| match table.find(&key)? {
+            Some(found) => Cell::load(&found.entry.value).read_short(table.region, out).map(Some),
+            None => Ok(None),
         })?;
-        if is_there && is_long { self.get_long(context, &key, out) } else { Ok(is_there) }
+        match is_read {
+            Some(false) => self.get_long(context, &key, out),
+            found => Ok(found.is_some()),
+        }
     }
 
     /// As `get`, for a value that seems to be long.

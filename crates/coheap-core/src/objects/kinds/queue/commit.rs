@@ -111,7 +111,7 @@ impl Overlaid for Operations {
                     needs.words += 2 * MOVE_WORDS;
                 }
                 QueueOperation::Put(_, item) => {
-                    needs.rooms.extend(cell::room_of(item));
+                    needs.value(item);
                     needs.words += PUT_WORDS + FULFIL_WORDS;
                 }
             }

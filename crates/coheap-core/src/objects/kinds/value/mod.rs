@@ -48,18 +48,13 @@ impl Value {
         let turn = region.turn(self.handle.turn);
         for _ in 0..LOOKS {
             let Some(sequence) = turn::begin_read(turn) else { continue };
-            let read = match self.handle.object(region) {
-                Ok(object) => {
-                    let cell = Cell::load(cell_words(object));
-                    if cell.is_long() {
-                        break;
-                    }
-                    cell.read_short(region, out)
-                }
-                Err(gone) => Err(gone),
-            };
+            let is_read = self.cell(region).and_then(|cell| cell.read_short(region, out));
             if turn::is_unchanged(turn, sequence) {
-                return read;
+                return match is_read {
+                    Ok(true) => Ok(()),
+                    Ok(false) => self.get_slowly(context, out),
+                    Err(error) => Err(error),
+                };
             }
         }
         self.get_slowly(context, out)
@@ -204,8 +199,15 @@ pub(crate) enum Stored {
 #[inline]
 pub(crate) fn store(held: &Held<'_>, words: &CellWords, old: Cell, bytes: &[u8]) -> Result<Stored> {
     if let (None, Some(new)) = (old.block(), Cell::inline(bytes)) {
-        return cell::exchange(held, words, old, new).map(|()| Stored::Inline);
+        cell::exchange(held, words, old, new)?;
+        return Ok(Stored::Inline);
     }
+    store_block(held, words, old, bytes)
+}
+
+/// As [`store`], for a value that has or gets a block.
+#[inline]
+fn store_block(held: &Held<'_>, words: &CellWords, old: Cell, bytes: &[u8]) -> Result<Stored> {
     let context = held.context();
     if bytes.is_empty() || !cell::fits(context.region(), old, bytes)? {
         cell::ensure(context, bytes)?;
@@ -220,8 +222,8 @@ pub(crate) fn store(held: &Held<'_>, words: &CellWords, old: Cell, bytes: &[u8])
 #[inline]
 pub(crate) fn add(held: &Held<'_>, words: &CellWords, more: i64) -> Result<i64> {
     let old = Cell::load(words);
-    let before = old.as_integer().ok_or(Error::NotAnInteger)?;
-    let sum = before.checked_add(more).ok_or(Error::Overflow)?;
+    let Some(before) = old.as_integer() else { return Err(Error::NotAnInteger) };
+    let Some(sum) = before.checked_add(more) else { return Err(Error::Overflow) };
     cell::exchange(held, words, old, Cell::integer(sum)).map(|()| sum)
 }
 

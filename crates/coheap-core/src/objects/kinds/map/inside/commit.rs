@@ -151,13 +151,13 @@ fn prepare(
     let key = write.key();
     let mut insert = |needs: &mut Needs| {
         new.push(key.hash);
-        needs.rooms.extend(cell::room_of(key.bytes));
+        needs.value(key.bytes);
         needs.words += INSERT_WORDS;
     };
     match &write.action {
         Action::Insert(value) => {
             insert(needs);
-            needs.rooms.extend(cell::room_of(value));
+            needs.value(value);
         }
         Action::Replace(position, value) => {
             let old = Cell::load(&table.entry(*position)?.value);
