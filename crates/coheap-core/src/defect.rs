@@ -125,6 +125,8 @@ mistakes! {
     KeepTemporaryOfDead,
     /// A run is used again although somebody reads it.
     ReuseWhatIsRead,
+    /// A buffer is given up although it is pinned.
+    ForgetPins,
 }
 
 /// Returns whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or

@@ -24,6 +24,10 @@ pub(super) struct Blocks {
     claimed: u64,
     /// The spans of unreal runs that no row has named yet.
     unreal: Vec<u64>,
+    /// The runs whose count is not one, by their offset.
+    counted: HashMap<u64, u64>,
+    /// How many pins of each buffer were found, by its offset.
+    pins: HashMap<u64, u64>,
 }
 
 impl Blocks {
@@ -44,8 +48,12 @@ impl Blocks {
                 Use::Free(_) | Use::Hole(_) => free.survey(index, usage)?,
                 Use::Unreal(_) => blocks.unreal.push(index),
                 Use::Run(spans) => {
-                    let room = Room::of_spans(spans);
-                    blocks.unclaimed.insert(span::start_of(region, index), room);
+                    let (at, room) = (span::start_of(region, index), Room::of_spans(spans));
+                    blocks.unclaimed.insert(at, room);
+                    let count = buffer::count_of(region.span(index)?);
+                    if count != 1 {
+                        blocks.counted.insert(at, count);
+                    }
                 }
                 Use::Blocks { class, arena } => {
                     if blocks.survey_span(region, index, class)? {
@@ -109,6 +117,29 @@ impl Blocks {
         Ok(())
     }
 
+    /// Notes a pin of a buffer.
+    pub(super) fn pin(&mut self, at: u64) {
+        *self.pins.entry(at).or_default() += 1;
+    }
+
+    /// Claims the buffers that only pins keep, and checks what the buffers count. All else was claimed.
+    fn claim_pinned(&mut self, region: &Region) -> Result<()> {
+        for (at, pins) in std::mem::take(&mut self.pins) {
+            let mut count = pins;
+            match self.unclaimed.contains_key(&at) {
+                true => _ = self.claim_pieces(region, span::index_of(region, at)?)?,
+                false => count += 1,
+            }
+            if self.counted.remove(&at).unwrap_or(1) != count {
+                return Err(broken("count of a buffer", at));
+            }
+        }
+        match self.counted.keys().min() {
+            Some(at) => Err(broken("count of a buffer", *at)),
+            None => Ok(()),
+        }
+    }
+
     /// Claims the pending blocks of a row, and returns how many there are.
     pub(super) fn claim_pending(&mut self, region: &Region, index: u32) -> Result<u64> {
         let control = region.control(index);
@@ -157,7 +188,8 @@ impl Blocks {
     }
 
     /// Checks that everything was claimed, and returns the number of claimed blocks.
-    pub(super) fn finish(self) -> Result<u64> {
+    pub(super) fn finish(mut self, region: &Region) -> Result<u64> {
+        self.claim_pinned(region)?;
         if let Some(first) = self.unreal.first() {
             return Err(broken("unreal run that nobody owns", *first));
         }

@@ -44,6 +44,10 @@ impl Walk for Found<'_> {
         self.blocks.claim(at, room)
     }
 
+    fn pin(&mut self, at: u64) {
+        self.blocks.pin(at);
+    }
+
     fn refer(&mut self, reference: Target) {
         self.references.push(reference);
     }

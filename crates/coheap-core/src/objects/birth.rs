@@ -43,7 +43,7 @@ pub(super) fn ensure(context: &Context, recipe: &impl Recipe, more: Option<Room>
 /// Creates an object, which no other process can reach before the change commits.
 pub(super) fn make<R: Recipe>(change: &mut Change<'_>, recipe: &R) -> Result<R::Object> {
     let fill = |change: &mut Change<'_>, object: &Object| recipe.fill(change, object);
-    header::create(change, R::Object::KIND, fill).map(R::Object::of)
+    header::create(change, R::Object::KIND, recipe.turn(), fill).map(R::Object::of)
 }
 
 /// Words that `end` saves at most.

@@ -294,14 +294,15 @@ pub fn deal_turn(region: &Region) -> u32 {
 pub const ROOM: Room = Room::Class(HEADER_CLASS);
 
 /// Creates an object in a pending header. No handle to it can exist before the change commits.
-/// `fill` stores the root words that are not zero.
+/// `fill` stores the root words that are not zero. The object gets this `turn`, or the next one.
 pub fn create(
     change: &mut Change<'_>,
     kind: Kind,
+    turn: Option<u32>,
     fill: impl FnOnce(&mut Change<'_>, &Object) -> Result<()>,
 ) -> Result<Handle> {
     let region = change.region();
-    let turn = deal_turn(region);
+    let turn = turn.unwrap_or_else(|| deal_turn(region));
     let second_turn = if kind.turns() == 2 { deal_turn(region) } else { turn };
     let at = allocator::take(change, Room::Class(HEADER_CLASS))?;
     let object: &Object = region.at(at)?;

@@ -29,6 +29,9 @@ pub(crate) trait Walk {
     /// Claims a block for the walked structure: it must be part of nothing else, and not free.
     fn claim(&mut self, at: u64, room: Room) -> Result<()>;
 
+    /// Notes a pin of a buffer, which is claimed once for all its shares.
+    fn pin(&mut self, at: u64);
+
     /// Notes that a value refers to an object.
     fn refer(&mut self, target: Target);
 
@@ -40,6 +43,11 @@ pub(crate) trait Walk {
 pub(crate) fn cell(walk: &mut dyn Walk, region: &Region, cell: Cell) -> Result<()> {
     if cell.is_parcel() {
         return parcel(walk, region, cell.1);
+    }
+    if let Some((len, at)) = cell.block().filter(|_| cell.is_pin()) {
+        buffer::check_pieces(region, at, len)?;
+        walk.pin(at);
+        return Ok(());
     }
     if let Some((len, at)) = cell.block() {
         return bytes(walk, region, at, len);

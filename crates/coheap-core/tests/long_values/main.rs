@@ -8,6 +8,7 @@
 mod support;
 
 mod beside;
+mod pinned;
 mod scattered;
 mod stopped;
 mod strange;

@@ -37,6 +37,7 @@ fn every_planted_mistake_is_found() {
         ("hazard::names_are_looked_at_without_a_fence", "Causality"),
         ("hazard::a_reader_does_not_look_again", "Causality"),
         ("hazard::a_name_is_cleared_too_early", "Causality"),
+        ("hazard::a_run_is_pinned_when_its_name_is_cleared", "Causality"),
     ] {
         let name = match name.split_once("::") {
             Some((file, name)) => format!("{file}::planted::{name}"),

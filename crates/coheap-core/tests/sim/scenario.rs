@@ -3,6 +3,7 @@
 //! Small, for Miri runs it. What the objects are meant to do is told by `tests/model/`.
 
 use coheap_core::error::Error;
+use coheap_core::objects::ledger;
 use coheap_core::os::machine::Peer;
 use coheap_core::transaction::Transaction;
 
@@ -107,6 +108,43 @@ fn a_reader_never_sees_half_of_a_write() {
         // Both sizes: in the cell, and in a block that is given back at once.
         let len = if round % 2 == 0 { 14 } else { 40 };
         heap.with(|context| things.map.set(context, key, &vec![round; len])).expect("a write");
+    }
+    reader.join().expect("the reader does not panic");
+    assert_whole(&heap);
+}
+
+/// Goal: a pin is of a value that was there, and keeps it, in every order that the memory model allows.
+/// Method: one peer replaces a long value by others; another pins it, reads, and reads once more when it
+/// has been replaced (HOLES 93).
+#[test]
+fn a_pinned_value_stays_whole_beside_a_writer() {
+    const ROUNDS: u8 = if cfg!(miri) { 4 } else { 200 };
+    const LEN: usize = 20_000;
+    let heap = heap();
+    let things = Things::find(&heap);
+    let key = b"key";
+    heap.with(|context| things.map.set(context, key, &[1; LEN])).expect("a write");
+    let numbers = descriptors(&heap);
+    let reader = Peer::new().spawn(move || {
+        let heap = attach(numbers);
+        let things = Things::find(&heap);
+        let (mut out, mut again) = (Vec::new(), Vec::new());
+        heap.with(|context| {
+            while out.first() != Some(&ROUNDS) {
+                let (pinned, pin) = things.map.pin(context, key)?.expect("a long value");
+                pinned.get(context, &mut out)?;
+                assert!(out.iter().all(|byte| *byte == out[0]), "parts of two values");
+                things.map.get(context, key, &mut again)?;
+                pinned.get(context, &mut again)?;
+                assert!(again == out, "a pinned value changed");
+                ledger::release(context, &pin)?;
+            }
+            Ok(())
+        })
+        .expect("reads");
+    });
+    for round in 2..=ROUNDS {
+        heap.with(|context| things.map.set(context, key, &[round; LEN])).expect("a write");
     }
     reader.join().expect("the reader does not panic");
     assert_whole(&heap);

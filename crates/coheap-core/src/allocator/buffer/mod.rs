@@ -17,10 +17,12 @@
 //! Not here: which spans are free (`span`).
 
 mod build;
+mod pins;
 mod reading;
 mod tidy;
 
 pub use build::{build, gather, take_built};
+pub use pins::{count_of, pin, turn_of, unpin};
 pub use reading::Reading;
 pub use tidy::{drain_runs, tidy};
 

@@ -38,6 +38,11 @@ impl<'a> Reading<'a> {
         Self { context, at, len, name }
     }
 
+    /// Returns its offset.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
     /// Returns the number of bytes.
     pub fn bytes(&self) -> u64 {
         self.len

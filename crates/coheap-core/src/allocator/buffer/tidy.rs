@@ -3,9 +3,11 @@
 //! What always holds: what it does is done in small changes; a death between two of them leaves every
 //! run on its list. A dropped run that somebody may still read stays where it is.
 
+use super::pins::{count_of, turn_of, was_pinned};
 use super::{is_built, next_piece, run_at};
 use crate::allocator::links::{self, PUSH_WORDS, TAKE_OFF_WORDS};
 use crate::allocator::span::{self, RELEASE_WORDS};
+use crate::defect::{Mistake, defect};
 use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, SPAN_TURN, Span};
@@ -25,7 +27,8 @@ pub fn tidy(context: &Context) -> Result<()> {
     let most = KEPT_SPANS.min(region.span_limit() / KEPT_PART);
     let mut kept = release_pending(context, owner, most)?;
     each_dropped(region, owner, |link, index, span, spans| {
-        if spans <= KEPT_RUN && kept + spans <= most && next_piece(span).is_none() {
+        let is_plain = next_piece(span).is_none() && !was_pinned(span);
+        if spans <= KEPT_RUN && kept + spans <= most && is_plain {
             keep(context, link, index, span)?;
             kept += spans;
             return Ok(());
@@ -77,12 +80,23 @@ fn keep(context: &Context, link: &Word, index: u64, span: &Span) -> Result<()> {
     Ok(())
 }
 
-/// Returns a piece of a dropped run to the span map. The next piece takes its place on the list.
+/// Returns a piece of a dropped run to the span map. The next piece takes its place on the list. A run
+/// with pins is taken off the list, and left to them.
 fn release_dropped(context: &Context, link: &Word, index: u64, span: &Span) -> Result<()> {
     let region = context.region();
     let (_, spans) = run_at(region, index)?;
-    let held = context.hold(SPAN_TURN)?;
+    let was_pinned = was_pinned(span);
+    let held = match was_pinned {
+        true => context.hold_all(&[turn_of(span::start_of(region, index)), SPAN_TURN])?,
+        false => context.hold(SPAN_TURN)?,
+    };
     let mut change = Change::begin(&held, RELEASE_WORDS + 2)?;
+    if was_pinned && count_of(span) > 1 && !defect(Mistake::ForgetPins) {
+        change.set(link, span.free.get());
+        change.set(&span.counts, span.counts.get() - 1);
+        change.commit();
+        return Ok(());
+    }
     match next_piece(span) {
         Some(next) => {
             change.set(&region.span(next)?.free, span.free.get());

@@ -6,7 +6,7 @@
 //!
 //! What always holds: nothing whose cost depends on the length of a long value is done under a turn.
 
-use super::{Cell, packed_at};
+use super::{BLOCK, Cell, PIN, packed_at};
 use crate::allocator::{self, LONGEST_BLOCK, buffer};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
@@ -160,6 +160,18 @@ impl Late<'_> {
     /// Returns the number of bytes.
     pub fn bytes(&self) -> u64 {
         self.reading.bytes()
+    }
+
+    /// Returns the turn under which pins of the buffer are counted. `None`: it cannot be pinned, for it
+    /// refers to objects.
+    pub fn turn(&self) -> Option<u32> {
+        self.first.is_none().then(|| buffer::turn_of(self.reading.at()))
+    }
+
+    /// Pins the buffer, and returns the cell that is its pin.
+    pub(in crate::objects) fn pin(&self, change: &mut Change<'_>) -> Result<Cell> {
+        buffer::pin(change, self.reading.at())?;
+        Ok(Cell(BLOCK | PIN | self.bytes() << 8, self.reading.at()))
     }
 
     /// Adds the value to `out`.

@@ -5,7 +5,7 @@
 //! | 0                  | nothing                                                   |
 //! | 1..=15             | that many bytes follow, in the rest of the two words       |
 //! | 0xfe               | a removed entry                                           |
-//! | 0xff               | length in bits 8..56, bit 56 for a parcel, offset of the block in word 1 |
+//! | 0xff               | length in bits 8..56, bit 56 for a parcel, bit 57 for a pin, offset of the block in word 1 |
 //!
 //! What always holds: unused bytes of an inline cell are zero, so equal values of up to 15 bytes
 //! have equal cells; a block is filled with zeros to a full word.
@@ -38,6 +38,8 @@ const INTEGER: u64 = INT_BYTES as u64 | (Tag::Int as u64) << 8;
 const BLOCK: u64 = 0xff;
 /// Bit of a cell whose block is a parcel.
 const PARCEL: u64 = 1 << 56;
+/// Bit of a cell that shares its buffer: the buffer counts it as a pin.
+const PIN: u64 = 1 << 57;
 /// Longest value that is overwritten in place.
 const IN_PLACE: u64 = 256;
 /// Shortest value that is too long for a block.
@@ -122,6 +124,11 @@ impl Cell {
     #[inline]
     pub fn is_parcel(self) -> bool {
         self.0 & (0xff | PARCEL) == BLOCK | PARCEL
+    }
+
+    /// Returns whether the cell is a pin of its buffer.
+    pub fn is_pin(self) -> bool {
+        self.0 & (0xff | PIN) == BLOCK | PIN
     }
 
     /// Returns the length of the value in bytes.
@@ -262,6 +269,7 @@ pub fn build(region: &Region, at: u64, bytes: &[u8]) -> Result<Cell, Corrupt> {
 pub fn free(change: &mut Change<'_>, cell: Cell) -> Result<()> {
     match cell.room(change.region())? {
         Some((_, at)) if cell.is_parcel() => parcel::free(change, at),
+        Some((_, at)) if cell.is_pin() => buffer::unpin(change, at),
         Some((room, at)) => allocator::give(change, room, at),
         None => Ok(()),
     }

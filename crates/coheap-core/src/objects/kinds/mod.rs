@@ -52,6 +52,12 @@ pub trait Recipe {
         None
     }
 
+    /// Returns the turn that the object needs, if it is not any one. It is held when it is created.
+    #[doc(hidden)]
+    fn turn(&self) -> Option<u32> {
+        None
+    }
+
     /// Adds the blocks that `fill` takes, and finds every error in the arguments.
     #[doc(hidden)]
     fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()>;

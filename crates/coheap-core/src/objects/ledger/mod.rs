@@ -15,6 +15,7 @@
 //! which the faces count; named objects, which live until their name is removed.
 
 pub mod parcel;
+mod pin;
 pub(crate) mod record;
 mod settle;
 pub(crate) mod share;
@@ -76,7 +77,7 @@ fn create_once<R: Recipe>(context: &Context, recipe: &R) -> Result<(R::Object, R
     let mut long = Long::new(context);
     context.retried(|| long.build(recipe.value()))?;
     birth::ensure(context, recipe, Some(RECORD))?;
-    let held = context.hold(SLOT_TURNS + own)?;
+    let held = context.hold_all(&[SLOT_TURNS + own, recipe.turn().unwrap_or(SLOT_TURNS + own)])?;
     let mut change = Change::begin(&held, birth::MAKE_WORDS + LINK_WORDS)?;
     let object = birth::make(&mut change, recipe)?;
     let (handle, serial) = (object.handle(), next_serial(context.region()));

@@ -8,7 +8,7 @@ use super::table::Table;
 use super::{Key, Map};
 use crate::error::Result;
 use crate::journal::Context;
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Later};
 use crate::objects::value::LOOKS;
 use crate::sync::turn;
 
@@ -57,6 +57,19 @@ impl Map {
             Some(late) => cell::finish(late, out).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// Names the value of a key, if that is long.
+    pub(in crate::objects) fn late<'a>(
+        &self,
+        context: &'a Context,
+        key: &[u8],
+    ) -> Result<Later<'a>> {
+        let key = Key::new(context.region(), key)?;
+        self.read(context, |table| match table.find(&key)? {
+            Some(found) => Cell::load(&found.entry.value).late(context),
+            None => Ok(None),
+        })
     }
 
     /// Returns the position of a key and the cell of its value, for a caller that has locked the

@@ -98,7 +98,7 @@ impl Value {
     }
 
     #[inline(always)]
-    fn cell(&self, region: &Region) -> Result<Cell> {
+    pub(in crate::objects) fn cell(&self, region: &Region) -> Result<Cell> {
         Ok(Cell::load(cell_words(self.handle.object(region)?)))
     }
 

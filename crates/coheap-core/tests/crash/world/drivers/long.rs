@@ -11,8 +11,10 @@ use coheap_core::error::{Error, Result};
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::Context;
 use coheap_core::objects::cell::{self, Cell};
+use coheap_core::objects::ledger;
 use coheap_core::transaction::Transaction;
 
+use crate::world::drivers::membership;
 use crate::world::kinds::map::entry;
 use crate::world::operation::{Operation, State};
 use crate::world::stage::Stage;
@@ -63,6 +65,25 @@ fn read_in_part(context: &Context, stage: &Stage) -> Result<()> {
     stage.text.get(context, &mut out)?;
     stage.map.get(context, KEY, &mut out)?;
     stage.map.snapshot(context).map(drop)
+}
+
+/// The victim pins the long value of the map, if there is one.
+fn pin(stage: &Stage, context: &Context) -> Result<()> {
+    if let Some((_, reference)) = stage.map.pin(context, KEY)? {
+        stage.references.borrow_mut().push(reference);
+    }
+    Ok(())
+}
+
+fn unpin(stage: &Stage, context: &Context) -> Result<()> {
+    stage.references.borrow().last().map_or(Ok(()), |pin| ledger::release(context, pin))
+}
+
+/// The same, and the pin is all that is left of it.
+fn pin_alone(stage: &Stage, context: &Context) -> Result<()> {
+    pin(stage, context)?;
+    stage.map.remove(context, KEY, &mut Vec::new())?;
+    buffer::tidy(context)
 }
 
 fn hoard(_: &Stage, context: &Rc<Context>) -> Result<()> {
@@ -124,6 +145,26 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         block.on(&stage.map).set(KEY, &bytes(b'n'))?;
         block.commit()
     }),
+    Operation::new(&["Map::pin", "Value::pin"], "long", LONG, NOTHING, |stage, context| {
+        stage.text.pin(context)?;
+        stage.map.pin(context, KEY).map(drop)
+    }),
+    Operation::new(&["ledger::release"], "a pin", LONG, NOTHING, |stage, context| {
+        unpin(stage, context)
+    })
+    .prepared(|stage, context| pin(stage, context)),
+    Operation::new(&["ledger::release"], "the last pin", LONG, NOTHING, |stage, context| {
+        unpin(stage, context)
+    })
+    .prepared(|stage, context| pin_alone(stage, context)),
+    Operation::new(&["ledger::bequeath"], "a pin", LONG, NOTHING, |stage, _| {
+        membership::fork(stage)
+    })
+    .prepared(|stage, context| pin(stage, context)),
+    Operation::new(&["Map::remove"], "a pinned value", LONG, MAP, |stage, context| {
+        stage.map.remove(context, KEY, &mut Vec::new()).map(drop)
+    })
+    .prepared(|stage, context| pin(stage, context)),
     Operation::new(&["pending::build", "build::build"], "long", LONG, NOTHING, |_, context| {
         allocator::build(context, &bytes(b'n'), 0).map(drop)
     }),
