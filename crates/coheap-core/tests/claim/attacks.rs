@@ -5,6 +5,7 @@
 //! Not here: what the same user does to their own files (`removed`).
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -214,49 +215,118 @@ fn a_name_of_the_machine_is_held_across_users() {
     });
 }
 
-/// Goal: a stranger who has the names of the sockets keeps nobody out, and lets nobody in.
+/// Goal: a stranger who has the names of the sockets keeps nobody out, and lets nobody in, whether or
+/// not there is room for one more connection.
 #[test]
 fn a_stranger_on_the_sockets_of_a_user_does_no_harm() {
     let (_alone, scene) = (alone(), Scene::new("sockets"));
     in_own_shm("a_stranger_on_the_sockets_of_a_user_does_no_harm", "size=1m", || {
         let claim = scene.hold();
-        let table = fs::read_to_string("/proc/net/unix").expect("sockets");
-        let inodes: Vec<String> = fs::read_dir("/proc/self/fd")
-            .expect("descriptors")
-            .flatten()
-            .filter_map(|entry| fs::read_link(entry.path()).ok())
-            .map(|link| link.to_string_lossy().into_owned())
-            .filter(|link| link.starts_with("socket:["))
-            .collect();
-        let names: Vec<String> = table
-            .lines()
-            .filter(|line| {
-                let inode = line.split_whitespace().nth(6).unwrap_or_default();
-                inodes.contains(&format!("socket:[{inode}]"))
-            })
-            .filter_map(|line| line.split_whitespace().nth(7))
-            .filter_map(|name| Some(name.strip_prefix("@coheap.0.")?.to_owned()))
-            .collect();
-        let [name] = names.as_slice() else { panic!("{names:?}") };
-        let stem = format!("coheap.0.{}", name.trim_end_matches('0'));
+        let stem = stem_of_own_sockets();
         drop(claim);
-        let mut stranger = fork(|| {
-            become_user(EVIL);
-            let listeners: Vec<_> = (0..2)
-                .map(|number| {
-                    let place = SocketAddr::from_abstract_name(format!("{stem}{number}"));
-                    UnixListener::bind_addr(&place.expect("an address")).expect("bound")
-                })
-                .collect();
-            scene.page.set(10, 1);
-            scene.until_let_go();
-            i32::from(listeners.len() != 2)
-        });
-        until("the stranger listens", || scene.page.get(10) == 1);
-        let claim = scene.hold();
-        assert_eq!(scene.seen_elsewhere(), Some(std::process::id()));
-        drop(claim);
-        scene.let_go();
-        stranger.must_succeed();
+        for is_full in [false, true] {
+            scene.page.set(10, 0);
+            let mut stranger = fork(|| {
+                become_user(EVIL);
+                let squatted: Vec<_> =
+                    (0..2).map(|number| squat(&format!("{stem}{number}"), is_full)).collect();
+                scene.page.set(10, 1);
+                until("the test is over", || scene.page.get(10) == 2);
+                i32::from(squatted.len() != 2)
+            });
+            until("the stranger listens", || scene.page.get(10) == 1);
+            let claim = scene.hold();
+            assert_eq!(scene.seen_elsewhere(), Some(std::process::id()));
+            drop(claim);
+            scene.page.set(10, 2);
+            stranger.must_succeed();
+        }
     });
+}
+
+/// Goal: a holder whose sockets others have asked until nobody more can ask holds all the same.
+/// Method: another user connects as often as possible; then the file is removed, so that only the
+/// sockets are left.
+#[test]
+fn a_holder_whose_sockets_are_flooded_by_a_stranger_still_holds() {
+    let (_alone, scene) = (alone(), Scene::new("flooded"));
+    in_own_shm("a_holder_whose_sockets_are_flooded_by_a_stranger", "size=1m", || {
+        let claim = scene.hold();
+        let stem = stem_of_own_sockets();
+        fork(|| {
+            become_user(EVIL);
+            let asked = flood(&format!("{stem}0"));
+            i32::from(asked < 100)
+        })
+        .must_succeed();
+        fs::remove_file(scene.file().expect("a file")).expect("removed");
+        let seen = scene.seen_elsewhere();
+        assert!(seen.is_some(), "two hold it");
+        drop(claim);
+        assert_eq!(scene.seen_elsewhere(), None);
+    });
+}
+
+/// What the names of the sockets of a slot begin with, which this process holds alone.
+fn stem_of_own_sockets() -> String {
+    let table = fs::read_to_string("/proc/net/unix").expect("sockets");
+    let inodes: Vec<String> = fs::read_dir("/proc/self/fd")
+        .expect("descriptors")
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .map(|link| link.to_string_lossy().into_owned())
+        .filter(|link| link.starts_with("socket:["))
+        .collect();
+    let names: Vec<String> = table
+        .lines()
+        .filter(|line| {
+            let inode = line.split_whitespace().nth(6).unwrap_or_default();
+            inodes.contains(&format!("socket:[{inode}]"))
+        })
+        .filter_map(|line| line.split_whitespace().nth(7))
+        .filter_map(|name| Some(name.strip_prefix("@coheap.0.")?.to_owned()))
+        .collect();
+    let [name] = names.as_slice() else { panic!("{names:?}") };
+    format!("coheap.0.{}", name.trim_end_matches('0'))
+}
+
+/// Listens under a name; `is_full`: and leaves no room for anybody who would connect.
+fn squat(name: &str, is_full: bool) -> UnixListener {
+    let place = SocketAddr::from_abstract_name(name).expect("an address");
+    let listener = UnixListener::bind_addr(&place).expect("bound");
+    if is_full {
+        // SAFETY: takes no pointer.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        assert!(flood(name) > 0);
+    }
+    listener
+}
+
+/// Connects until nobody more can. Returns how often that was.
+fn flood(name: &str) -> usize {
+    let place = SocketAddr::from_abstract_name(name).expect("an address");
+    let path = place.as_abstract_name().expect("a name");
+    // SAFETY: `sockaddr_un` is plain numbers; all zero is a valid value.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as u16;
+    for (cell, byte) in address.sun_path[1..].iter_mut().zip(path) {
+        *cell = *byte as libc::c_char;
+    }
+    let len = (size_of::<libc::sa_family_t>() + 1 + path.len()) as libc::socklen_t;
+    for count in 0.. {
+        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: takes no pointer.
+        let socket = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+        assert!(socket >= 0, "no descriptor is left");
+        // SAFETY: the address has the stated length and outlives the call.
+        let answer = unsafe { libc::connect(socket, (&raw const address).cast(), len) };
+        let error = std::io::Error::last_os_error();
+        // SAFETY: it is a socket of this function. What was asked stays in the queue of the listener.
+        unsafe { libc::close(socket) };
+        if answer == -1 {
+            assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+            return count;
+        }
+    }
+    0
 }

@@ -32,6 +32,15 @@ impl FileId {
         Self { device, inode }
     }
 
+    /// Returns which file a path names, without following a link. `None`: none.
+    pub(super) fn at(path: &str) -> Result<Option<Self>> {
+        match fs::lstat(path) {
+            Ok(stat) => Ok(Some(Self::new(stat.st_dev, stat.st_ino))),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(refused("stat")(errno)),
+        }
+    }
+
     pub(super) fn device(self) -> u64 {
         self.device
     }

@@ -25,7 +25,7 @@ use crate::error::{Error, Result, UnusableFolder};
 const BASES: [&str; 2] = ["/dev/shm", "/tmp"];
 /// File systems of networks, by their numbers in `statfs`: AFS, Ceph, CIFS, Coda, GFS2, Lustre, NCP,
 /// NFS, OCFS2, 9P, SMB and SMB 2.
-const NETWORKS: [i64; 12] = [
+const NETWORKS: [u32; 12] = [
     0x5346_414f,
     0x00c3_6400,
     0xff53_4d42,
@@ -107,26 +107,16 @@ impl Folder {
         };
         let stat = fs::fstat(&descriptor).map_err(refused("fstat"))?;
         let user = user();
-        let mode = stat.st_mode & 0o7777;
-        let why = match scope {
-            Scope::User if stat.st_uid != user => Some("belongs to another user"),
-            Scope::User if mode & 0o077 != 0 => Some("can be used by other users"),
-            Scope::Machine if mode & 0o1777 != 0o1777 => {
-                Some("is not open to all users, or not sticky")
-            }
-            _ => None,
+        let system = match LOCAL.load(Ordering::Relaxed) == stat.st_dev {
+            true => None,
+            // The word is signed on some machines; the numbers have 32 bits.
+            false => Some(fs::fstatfs(&descriptor).map_err(refused("statfs"))?.f_type as u32),
         };
-        if let Some(why) = why {
+        let seen = Seen { owner: stat.st_uid, mode: stat.st_mode & 0o7777, system };
+        if let Some(why) = seen.distrusted(scope, user) {
             return Err(unusable(path, why, stat.st_uid));
         }
-        if LOCAL.load(Ordering::Relaxed) != stat.st_dev {
-            let system = fs::fstatfs(&descriptor).map_err(refused("statfs"))?;
-            if NETWORKS.contains(&(system.f_type as i64 & 0xffff_ffff)) {
-                let why = "is on a network file system, whose locks other machines do not see";
-                return Err(unusable(path, why, stat.st_uid));
-            }
-            LOCAL.store(stat.st_dev, Ordering::Relaxed);
-        }
+        LOCAL.store(stat.st_dev, Ordering::Relaxed);
         Ok(Some(Self { descriptor, path: path.to_owned(), scope, user }))
     }
 
@@ -138,13 +128,13 @@ impl Folder {
             }
             self.make_file(name)?;
         }
-        Err(unusable(&format!("{}/{name}", self.path), "is removed again and again", user()))
+        Err(unusable(&self.path_of(name), "is removed again and again", user()))
     }
 
     /// Opens a file of a name if it is there.
     pub(super) fn existing(&self, name: &str) -> Result<Option<(HeapFile, u64)>> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let path = || format!("{}/{name}", self.path);
+        let path = || self.path_of(name);
         let (opened, owner) = match fs::openat(&self.descriptor, name, flags, Mode::empty()) {
             Ok(opened) => HeapFile::with_ownership(opened)?,
             Err(Errno::NOENT) => return Ok(None),
@@ -164,6 +154,16 @@ impl Folder {
             return Err(unusable(&path(), "has another name, too", owner.user));
         }
         Ok(Some((opened, owner.len)))
+    }
+
+    /// Whether this is the place that is used wherever it can be.
+    pub(super) fn is_preferred(&self) -> bool {
+        self.path == path_in(BASES[0], self.scope)
+    }
+
+    /// Returns the path of a file of a name.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
     }
 
     /// Whether the file still has its name.
@@ -207,6 +207,31 @@ impl Folder {
     }
 }
 
+/// What decides whether a folder can be trusted.
+struct Seen {
+    owner: u32,
+    mode: u32,
+    /// The number of its file system. `None`: one that is known to be none of a network.
+    system: Option<u32>,
+}
+
+impl Seen {
+    /// Why this user cannot use it for a scope. `None`: they can.
+    fn distrusted(&self, scope: Scope, user: u32) -> Option<&'static str> {
+        match scope {
+            Scope::User if self.owner != user => Some("belongs to another user"),
+            Scope::User if self.mode & 0o077 != 0 => Some("can be used by other users"),
+            Scope::Machine if self.mode & 0o1777 != 0o1777 => {
+                Some("is not open to all users, or not sticky")
+            }
+            _ if self.system.is_some_and(|system| NETWORKS.contains(&system)) => {
+                Some("is on a network file system, whose locks other machines do not see")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Makes the folder of a scope with its final mode, whatever the umask.
 fn make(path: &str, base: &str, scope: Scope) -> std::result::Result<(), Errno> {
     let mode = match scope {
@@ -238,4 +263,55 @@ fn path_in(base: &str, scope: Scope) -> String {
 
 fn unusable(path: &str, why: &'static str, owner: u32) -> Error {
     Error::UnusableFolder(Box::new(UnusableFolder { path: path.into(), why, owner }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: u32 = 1000;
+
+    fn seen(owner: u32, mode: u32, system: u32) -> Seen {
+        Seen { owner, mode, system: Some(system) }
+    }
+
+    #[test]
+    fn a_folder_on_a_network_is_refused_and_one_on_this_machine_is_not() {
+        // NFS, SMB, CIFS, 9P, AFS, Ceph, Lustre, as they stand in magic.h of Linux.
+        let networks = [
+            0x6969,
+            0x517b,
+            0xfe53_4d42,
+            0xff53_4d42,
+            0x0102_1997,
+            0x5346_414f,
+            0x00c3_6400,
+            0x0bd0_0bd0,
+        ];
+        for system in networks {
+            for (scope, mode) in [(Scope::User, 0o700), (Scope::Machine, 0o1777)] {
+                let why = seen(USER, mode, system).distrusted(scope, USER);
+                assert!(why.is_some_and(|why| why.contains("network")), "{system:x}");
+            }
+        }
+        // tmpfs, ext4, btrfs, xfs, overlayfs.
+        for system in [0x0102_1994, 0xef53, 0x9123_683e, 0x5846_5342, 0x794c_7630] {
+            assert_eq!(seen(USER, 0o700, system).distrusted(Scope::User, USER), None);
+            assert_eq!(seen(0, 0o1777, system).distrusted(Scope::Machine, USER), None);
+        }
+    }
+
+    #[test]
+    fn a_folder_of_others_or_open_to_them_is_refused() {
+        let tmpfs = 0x0102_1994;
+        for (scope, owner, mode) in [
+            (Scope::User, 0, 0o700),
+            (Scope::User, USER, 0o750),
+            (Scope::User, USER, 0o701),
+            (Scope::Machine, 0, 0o777),
+            (Scope::Machine, 0, 0o1775),
+        ] {
+            assert!(seen(owner, mode, tmpfs).distrusted(scope, USER).is_some(), "{mode:o}");
+        }
+    }
 }

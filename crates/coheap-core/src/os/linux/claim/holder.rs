@@ -157,18 +157,21 @@ fn note_at(slot: u32) -> u64 {
 }
 
 /// Notes in the file of a name what it is, and that this process holds a slot from now on. A full
-/// disk prevents it, and nothing else depends on it.
-pub(super) fn note(file: &HeapFile, len: u64, text: &str, slot: u32) {
+/// disk prevents it, and nothing else depends on it. Returns the length of the file, at least.
+pub(super) fn note(file: &HeapFile, mut len: u64, text: &str, slot: u32) -> u64 {
     if len == 0 {
         let mut whole = [0; NOTES as usize];
         whole[..text.len()].copy_from_slice(text.as_bytes());
-        let _ = file.write_at(0, &whole);
+        if file.write_at(0, &whole).is_ok() {
+            len = NOTES;
+        }
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&u64::try_from(now).unwrap_or(0).to_le_bytes());
     bytes[8..].copy_from_slice(&u64::from(std::process::id()).to_le_bytes());
     let _ = file.write_at(note_at(slot), &bytes);
+    len
 }
 
 /// Returns the name that a file belongs to. `None`: nobody has noted it.

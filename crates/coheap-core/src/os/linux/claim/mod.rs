@@ -19,8 +19,9 @@
 //! |---|---|
 //! | `name` | what can be claimed, and by whom |
 //! | `folder` | where the files of names are, and which of them can be trusted |
-//! | `witness` | the socket that no cleaner removes |
+//! | `diag` | which user listens under a name |
 //! | `forked` | what a child closes |
+//! | `witness` | the socket that no cleaner removes |
 //! | `holder` | who holds a name |
 //! | `table` | the claims of this process |
 //! | `list` | who holds what |
@@ -29,8 +30,9 @@
 
 mod name;
 mod folder;
-mod witness;
+mod diag;
 mod forked;
+mod witness;
 mod holder;
 mod table;
 mod list;

@@ -16,21 +16,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::file::HeapFile;
+use super::super::file::{FileId, HeapFile};
 use super::super::record::{self, Conflict, Range, Strength};
 use super::Request;
 use super::folder::Folder;
 use super::forked::{self, Listed};
 use super::holder::{self, Holder, Owner};
 use super::name::Name;
-use super::witness::{self, Bound};
+use super::witness::{self, Bound, Probe};
 use crate::error::{Error, Result};
 use crate::os::{PrivateGuard, PrivateMutex, generation};
 
 /// The byte whose shared lock says that a name has no slots; the byte after it, that it has one.
 const COUNTS: u64 = 1 << 20;
 
-static TABLE: PrivateMutex<Table> = PrivateMutex::new(Table { generation: 0, entries: Vec::new() });
+static TABLE: PrivateMutex<Table> = PrivateMutex::new(Table {
+    generation: 0,
+    entries: Vec::new(),
+    resting: None,
+    probe: Probe::new(),
+});
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
@@ -38,6 +43,10 @@ struct Table {
     /// The process that the entries belong to.
     generation: u64,
     entries: Vec<Entry>,
+    /// The file of the name that was given back last, without a lock: who takes it again and again
+    /// need not open it each time.
+    resting: Option<Entry>,
+    probe: Probe,
 }
 
 /// A file of a name with the slots that this process holds. Sockets are closed before the file.
@@ -45,7 +54,10 @@ struct Table {
 pub(super) struct Entry {
     tag: String,
     name: Name,
+    path: String,
     is_inherited: bool,
+    /// Whether nothing but this process in its preferred place will use the descriptor.
+    may_rest: bool,
     /// Length of the file in bytes when it was opened.
     len: u64,
     kept: Vec<Kept>,
@@ -78,6 +90,8 @@ fn table() -> PrivateGuard<'static, Table> {
     if table.generation != own {
         // What a child should not have it has closed already (`forked`); what it inherits, it keeps.
         std::mem::forget(std::mem::take(&mut table.entries));
+        std::mem::forget(table.resting.take());
+        std::mem::forget(std::mem::replace(&mut table.probe, Probe::new()));
         table.generation = own;
     }
     table
@@ -87,23 +101,28 @@ fn table() -> PrivateGuard<'static, Table> {
 /// when the description was complete.
 pub(super) fn attempt(request: &Request, is_described: bool) -> Result<Attempt> {
     const TRIES: u32 = 1000;
-    let entries = &mut table().entries;
-    let folder = Folder::open(request.name.scope())?;
+    let mut table = table();
+    let Table { entries, resting, probe, .. } = &mut *table;
     let tag = request.name.tag();
     // What this process has lost, others may hold.
     entries.retain(|entry| entry.tag != tag || entry.is_held());
     for _ in 0..TRIES {
         let mut known = None;
         for (at, entry) in entries.iter().enumerate() {
-            if entry.tag == tag && folder.leads_to(request.name.file(), &entry.file)? {
+            if entry.tag == tag && entry.has_its_name()? {
                 known = Some(at);
             }
         }
         let done = match known {
-            Some(at) => entries[at].extend(request, &folder, is_described)?,
+            Some(at) => entries[at].extend(request, probe, is_described)?,
             None => {
-                let mut entry = Entry::open(request, &folder, &tag)?;
-                let done = entry.extend(request, &folder, is_described)?;
+                // Closed before the file is opened once more, for this would end a lock.
+                let rested = resting.take_if(|entry| entry.tag == tag);
+                let mut entry = match rested.filter(|entry| entry.is_ready_for(request)) {
+                    Some(entry) => entry,
+                    None => Entry::open(request, &Folder::open(request.name.scope())?, &tag)?,
+                };
+                let done = entry.extend(request, probe, is_described)?;
                 if matches!(done, Some(Attempt::Held(..))) {
                     entries.push(entry);
                 }
@@ -126,14 +145,18 @@ pub(super) fn is_held(key: u64) -> bool {
 
 /// Gives back what has this key. Returns whether this process held it.
 pub(super) fn release(key: u64) -> Result<bool> {
-    let entries = &mut table().entries;
+    let mut table = table();
+    let Table { entries, resting, .. } = &mut *table;
     let Some(at) = entries.iter().position(|entry| entry.slot_of(key).is_some()) else {
         return Ok(false);
     };
     let is_last = entries[at].kept.len() == 1;
     let done = entries[at].give_back(key);
     if is_last {
-        entries.swap_remove(at);
+        let entry = entries.swap_remove(at);
+        if done == Ok(true) && entry.may_rest {
+            *resting = Some(entry);
+        }
     }
     done
 }
@@ -175,9 +198,22 @@ impl Entry {
         }
         let is_inherited = request.is_inherited;
         let _listed = (!is_inherited).then(|| forked::close_in_children(&file));
-        let (tag, name) = (tag.to_owned(), request.name.clone());
-        let kept = Vec::new();
-        Ok(Self { tag, name, is_inherited, len, kept, _listed, file: Arc::new(file) })
+        let (tag, name, kept) = (tag.to_owned(), request.name.clone(), Vec::new());
+        let path = folder.path_of(name.file());
+        let may_rest = folder.is_preferred() && !is_inherited && !request.survives_exec;
+        let file = Arc::new(file);
+        Ok(Self { tag, name, path, is_inherited, may_rest, len, kept, _listed, file })
+    }
+
+    /// Whether a file that rested can serve a request.
+    fn is_ready_for(&self, request: &Request) -> bool {
+        let is_plain = !request.is_inherited && !request.survives_exec;
+        is_plain && self.name == request.name && self.file.is_open()
+    }
+
+    /// Whether the path of the file leads to it.
+    fn has_its_name(&self) -> Result<bool> {
+        Ok(FileId::at(&self.path)? == self.file.opened())
     }
 
     fn owner(&self) -> record::Owner {
@@ -208,7 +244,7 @@ impl Entry {
     fn extend(
         &mut self,
         request: &Request,
-        folder: &Folder,
+        probe: &mut Probe,
         is_described: bool,
     ) -> Result<Option<Attempt>> {
         self.agree_on_count(&request.name)?;
@@ -223,11 +259,11 @@ impl Entry {
                 continue;
             }
             // Until here the file may have been removed, and another one made.
-            if !folder.leads_to(request.name.file(), &self.file)? {
+            if !self.has_its_name()? {
                 self.leave(slot)?;
                 return Ok(None);
             }
-            match witness::bind(&request.name, slot) {
+            match witness::bind(&request.name, slot, probe) {
                 Ok(Bound::Own(socket)) => return Ok(Some(self.keep(slot, socket))),
                 Ok(Bound::Taken(pid)) => {
                     self.leave(slot)?;
@@ -243,7 +279,7 @@ impl Entry {
     }
 
     fn keep(&mut self, slot: u32, socket: Option<HeapFile>) -> Attempt {
-        holder::note(&self.file, self.len, self.name.text(), slot);
+        self.len = holder::note(&self.file, self.len, self.name.text(), slot);
         let key = LAST.fetch_add(1, Ordering::Relaxed);
         let witness = socket.map(|socket| {
             let listed = (!self.is_inherited).then(|| forked::close_in_children(&socket));
@@ -265,8 +301,10 @@ impl Entry {
             drop(listed);
             witness::stop(socket);
         }
-        // With the last slot the file is closed, which ends a lock of this process, too.
-        if was_held && (self.is_inherited || !self.kept.is_empty()) {
+        // Where the file is closed with the last slot, this ends a lock of this process, too.
+        if was_held && self.kept.is_empty() && self.may_rest {
+            record::give_back(&self.file, self.owner(), Range { start: 0, len: 0 })?;
+        } else if was_held && (self.is_inherited || !self.kept.is_empty()) {
             self.leave(slot)?;
         }
         Ok(was_held)

@@ -20,6 +20,8 @@ use rustix::process::PidfdFlags;
 
 use super::super::file::{HeapFile, user};
 use super::super::refused;
+use super::diag;
+use super::forked::{self, Listed};
 use super::name::{Name, Scope};
 use crate::error::{Error, Result};
 
@@ -53,7 +55,7 @@ pub(super) enum Bound {
 ///
 /// Two names are enough for two processes to miss each other, so whoever listens under one looks under
 /// the other *after* that: of two that do so at once, at least one sees the other.
-pub(super) fn bind(name: &Name, slot: u32) -> Result<Bound> {
+pub(super) fn bind(name: &Name, slot: u32, probe: &mut Probe) -> Result<Bound> {
     let tag = name.tag();
     let place = |number| address(&format!("{tag}.{slot}.{number}"));
     let mut clear = 0;
@@ -70,7 +72,7 @@ pub(super) fn bind(name: &Name, slot: u32) -> Result<Bound> {
                 }
             };
             for other in (0..NAMES).filter(|other| *other != number) {
-                let peer = Peer::at(&place(other)?)?;
+                let peer = probe.peer_at(&place(other)?)?;
                 if let Some(peer) = peer.filter(|peer| peer.is_witness(name.scope())) {
                     stop(own);
                     return Ok(Bound::Taken(peer.pid));
@@ -151,11 +153,38 @@ pub(super) fn socket() -> Result<OwnedFd> {
     made.map_err(refused("socket"))
 }
 
+/// A socket that finds out whether anybody listens under a name, and that is used again as long as
+/// nobody did: to make one takes longer than to ask.
+#[derive(Debug)]
+pub(super) struct Probe(Option<(Listed, HeapFile)>);
+
+impl Probe {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
+
+    fn peer_at(&mut self, place: &SocketAddrUnix) -> Result<Option<Peer>> {
+        let (_, probe) = match self.0.take_if(|(_, probe)| probe.is_open()) {
+            Some(known) => self.0.insert(known),
+            None => {
+                let made = HeapFile::from_descriptor(socket()?);
+                self.0.insert((forked::close_in_children(&made), made))
+            }
+        };
+        if net::connect(probe.descriptor(), place) == Err(Errno::CONNREFUSED) {
+            return Ok(None);
+        }
+        self.0 = None;
+        Peer::at(place)
+    }
+}
+
 /// The process that listens at an address.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// The socket that is connected to it.
+    /// The socket that is connected to it, unless too many have asked before.
     pub(super) socket: OwnedFd,
+    is_connected: bool,
     pid: Option<u32>,
     user: Option<u32>,
 }
@@ -167,18 +196,21 @@ impl Peer {
         match net::connect(&socket, place) {
             Ok(()) => {}
             Err(Errno::CONNREFUSED) => return Ok(None),
-            // Too many have asked already: somebody is there, and does not answer.
-            Err(Errno::AGAIN) => return Ok(Some(Self { socket, pid: None, user: None })),
+            // Too many have asked already: somebody is there, who may be a stranger.
+            Err(Errno::AGAIN) => {
+                let user = place.abstract_name().and_then(diag::user_listening);
+                return Ok(Some(Self { socket, is_connected: false, pid: None, user }));
+            }
             Err(errno) => return Err(refused("connect")(errno)),
         }
         let who = credentials(&socket)?;
         let pid = u32::try_from(who.pid).ok().filter(|pid| *pid != 0);
-        Ok(Some(Self { socket, pid, user: Some(who.uid) }))
+        Ok(Some(Self { socket, is_connected: true, pid, user: Some(who.uid) }))
     }
 
-    /// Whether it belongs to the calling user, and lives.
+    /// Whether it belongs to the calling user, lives, and can be asked.
     pub(super) fn is_alive_and_own(&self) -> bool {
-        self.user == Some(user()) && !self.has_ended()
+        self.is_connected && self.user == Some(user()) && !self.has_ended()
     }
 
     /// Whether the process that listens there holds a name of this scope. Waits for one that is
@@ -190,7 +222,7 @@ impl Peer {
 
     /// Whether the process that began to listen has ended.
     fn has_ended(&self) -> bool {
-        if self.user.is_none() {
+        if !self.is_connected {
             return false;
         }
         let handle = match process_of(&self.socket) {
