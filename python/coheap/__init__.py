@@ -32,6 +32,7 @@ from coheap._errors import (
     UnfinishedCallWarning,
     WouldBlock,
 )
+from coheap._imports import import_late
 from coheap._native import Dict as Dict
 from coheap._native import (
     Heap,
@@ -89,9 +90,7 @@ if not TYPE_CHECKING:
         """Import a name on its first use."""
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        value = globals()[name] = getattr(import_module(_LATE[name]), name)
+        value = globals()[name] = getattr(import_late(_LATE[name]), name)
         return value
 
     def __dir__() -> list[str]:

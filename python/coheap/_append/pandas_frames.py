@@ -8,12 +8,12 @@ cell, which is quoted whatever the version of Python.
 """
 
 import csv
-import importlib
 import importlib.util
 import io
 from typing import Any
 
 from coheap._append.sources import Arrow, Format, Rows, Source
+from coheap._imports import import_late
 from coheap._native import _CsvCall
 
 CELLS_AT_ONCE = 100_000
@@ -81,7 +81,7 @@ def source_of_pandas(
         frame = pandas.concat([levels, frame.reset_index(drop=True)], axis=1)
     is_plain = how.float_format is None and how.date_format is None
     if is_plain and len(set(labels)) == len(labels) and _is_known(pandas, frame):
-        pyarrow: Any = importlib.import_module("pyarrow")
+        pyarrow: Any = import_late("pyarrow")
         try:
             table = pyarrow.Table.from_pandas(frame, preserve_index=False, nthreads=1)
             return Arrow(table.rename_columns(labels), None, CELLS_AT_ONCE // len(labels) or 1)

@@ -8,17 +8,16 @@ Not here: how pandas frames become Arrow (`pandas_frames`).
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
+from coheap._imports import import_late
 from coheap._native import _CsvCall, _Table
 
 WHOLE = sys.maxsize
 """As many rows as there are: moments of a whole column have the same number of digits."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """How cells are written; the options of `append_csv`."""
 
     sep: str
@@ -116,9 +115,8 @@ def source_of(data: Any, columns: list[str] | None, index: bool, how: Format) ->
     """
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        from coheap._append.pandas_frames import source_of_pandas
-
-        return source_of_pandas(pandas, data, columns, index, how)
+        frames = import_late("coheap._append.pandas_frames")
+        return frames.source_of_pandas(pandas, data, columns, index, how)
     if hasattr(data, "__arrow_c_stream__"):
         return Arrow(_exportable(data), columns)
     if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):

@@ -235,3 +235,43 @@ def test_a_child_makes_for_itself_what_another_thread_was_making():
 def test_a_child_can_do_what_another_thread_began(use):
     for seconds in (0, 0.0002, 0.001):
         assert_the_child_ends(FORKS_MEANWHILE.format(use=use, seconds=seconds))
+
+
+SLOW_IMPORT = """
+import os, sys, threading, time
+import coheap
+
+begun = threading.Event()
+
+def slow(event, args):
+    if event == "exec" and args[0].co_filename.endswith(sys.argv[2]):
+        begun.set()
+        time.sleep(0.3)
+
+sys.addaudithook(slow)
+data = __import__("pandas").DataFrame({"a": [1]}) if sys.argv[3] == "frame" else [[1]]
+append = lambda: coheap.append_csv(sys.argv[1], data, columns=["a"])
+thread = threading.Thread(target=append)
+thread.start()
+assert begun.wait(60)
+child = os.fork()
+if child == 0:
+    append()
+    os._exit(0)
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "data"), [("_append/sources.py", "rows"), ("_append/pandas_frames.py", "frame")]
+)
+def test_a_child_that_is_forked_during_the_first_use_of_another_thread_works(
+    tmp_path, module, data
+):
+    if data == "frame":
+        pytest.importorskip("pandas")
+    path = tmp_path / "rows.csv"
+    command = [sys.executable, "-c", SLOW_IMPORT, path, module, data]
+    subprocess.run(command, check=True, timeout=60)
+    assert path.read_text() == "a\n1\n1\n"
