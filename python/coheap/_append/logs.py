@@ -19,6 +19,7 @@ from coheap._native import _LineFile
 _SECONDS = {"S": 1, "M": 60, "H": 3600}
 _NAMES = {"S": "%Y-%m-%d_%H-%M-%S", "M": "%Y-%m-%d_%H-%M", "H": "%Y-%m-%d_%H", "D": "%Y-%m-%d"}
 _DAY = "D"
+_WEEK = re.compile("W([0-6])")
 
 
 class RotatingFileHandler(logging.Handler):
@@ -37,8 +38,9 @@ class RotatingFileHandler(logging.Handler):
         errors: What becomes of characters that the encoding lacks, as in `str.encode`; None: the
             record is refused, and `handleError` told.
         when: "S", "M", "H" or "D" (also "midnight"): the file is moved aside when the second,
-            minute, hour or day of its last record is over, to `NAME.2026-11-30` and the like. None:
-            only `maxBytes` counts.
+            minute, hour or day of its last record is over, to `NAME.2026-11-30` and the like; "W0"
+            to "W6": when a Monday, or the other days up to a Sunday, is over. None: only `maxBytes`
+            counts.
         interval: So many of them at once.
         utc: Whether days begin at midnight UTC, rather than local time.
         fsync: Whether a record is on the disk when the call returns.
@@ -71,8 +73,12 @@ class RotatingFileHandler(logging.Handler):
         if mode != "a":
             raise ValueError(f"'mode' is \"a\", not {mode!r}: the file is shared")
         unit = None if when is None else {"MIDNIGHT": _DAY}.get(when.upper(), when.upper())
+        week = None if unit is None else _WEEK.fullmatch(unit)
+        unit = _DAY if week else unit
         if unit is not None and unit not in _NAMES:
-            raise ValueError(f'\'when\' is "S", "M", "H", "D" or "midnight", not {when!r}')
+            raise ValueError(
+                f'\'when\' is "S", "M", "H", "D", "midnight" or "W0" to "W6", not {when!r}'
+            )
         if interval < 1:
             raise ValueError(f"'interval' is 1 or more, not {interval}")
         if unit is not None and maxBytes > 0:
@@ -80,7 +86,9 @@ class RotatingFileHandler(logging.Handler):
         self.baseFilename: str = os.path.abspath(str(fspath(filename)))
         self.maxBytes, self.backupCount = maxBytes, backupCount
         self.mode, self.encoding, self.errors = mode, encoding, errors
-        self._unit, self._interval, self._utc = unit, interval, utc
+        self._unit, self._interval, self._utc = unit, interval * (7 if week else 1), utc
+        # Days are counted from a Monday, which is number 1; a week begins when the day is over.
+        self._first_day = int(week[1]) + 2 if week else 0
         self._period = (0, 0)
         self._file = _LineFile(self.baseFilename, encoding=encoding, fsync=fsync)
 
@@ -126,7 +134,7 @@ class RotatingFileHandler(logging.Handler):
         day = datetime.fromtimestamp(moment, zone).replace(
             hour=0, minute=0, second=0, microsecond=0
         )
-        first = day - timedelta(days=day.toordinal() % self._interval)
+        first = day - timedelta(days=(day.toordinal() - self._first_day) % self._interval)
         # Days of local time have other lengths than 24 hours at times.
         return int(first.timestamp()), int((first + timedelta(days=self._interval)).timestamp())
 

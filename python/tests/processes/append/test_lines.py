@@ -8,6 +8,7 @@ import csv
 import fcntl
 import json
 import logging
+import logging.handlers
 import os
 import threading
 import time
@@ -191,10 +192,51 @@ def test_days_are_moved_aside_by_when_they_were_written(path):
     handler.close()
 
 
+def test_weeks_end_when_those_of_the_standard_library_do(path):
+    zone = os.environ.get("TZ")
+    try:
+        for utc, name in ((True, "UTC"), (False, "Asia/Shanghai"), (False, "Europe/Berlin")):
+            os.environ["TZ"] = name
+            time.tzset()
+            for day in range(7):
+                ours = coheap.RotatingFileHandler(path, when=f"w{day}", utc=utc)
+                theirs = logging.handlers.TimedRotatingFileHandler(
+                    path, when=f"W{day}", utc=utc, delay=True
+                )
+                for hour in range(24 * 30):
+                    moment = 1_792_000_123 + hour * 3600  # over the end of summer time
+                    begin, end = ours._period_of(moment)
+                    assert begin <= moment < end == ours._period_of(end)[0]
+                    if name == "Europe/Berlin":
+                        # There some versions of theirs are an hour off when a clock is set back.
+                        assert time.localtime(end)[3:7] == (0, 0, 0, (day + 1) % 7)
+                    else:
+                        assert end == theirs.computeRollover(moment)
+    finally:
+        if zone is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = zone
+        time.tzset()
+
+
+def test_weeks_are_moved_aside_under_the_day_that_they_began(path):
+    log = logger(coheap.RotatingFileHandler(path, when="W6", backupCount=1, utc=True))
+    for number, day in enumerate((4, 12)):
+        log.info("record %d", number)
+        # The first of 1970 was a Thursday.
+        os.utime(path, (day * 86_400 + 5, day * 86_400 + 5))
+    log.info("record 2")
+    kept = {each.name: each.read_text() for each in path.parent.glob("lines.txt*")}
+    assert kept == {"lines.txt": "record 2\n", "lines.txt.1970-01-12": "record 1\n"}
+
+
 def test_a_handler_refuses_what_makes_no_sense_and_replaces_characters(path, capsys):
     for bad in (
         {"mode": "w"},
         {"when": "Y"},
+        {"when": "W7"},
+        {"when": "W"},
         {"when": "H", "maxBytes": 1},
         {"when": "H", "interval": 0},
     ):
