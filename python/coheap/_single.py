@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from operator import index
 from types import TracebackType
 from typing import Literal, ParamSpec, Self, TypeVar, final
 
@@ -19,6 +20,8 @@ from coheap._native import Claim, Listener
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_MAX_SLOTS = 4096
 
 _OnSecond = Callable[[list[str], str], int]
 
@@ -129,6 +132,8 @@ class SingleInstance(_Held):
         on_second: _OnSecond | None = None,
         inherit: bool = False,
     ) -> None:
+        if on_second is not None and not callable(on_second):
+            raise TypeError(f"on_second must be callable, not {type(on_second).__name__}")
         super().__init__(name, Claim(name, scope, None, inherit), wait)
         self._options = (scope, wait, on_second, inherit)
         self._listener: Listener | None = None
@@ -208,6 +213,7 @@ class Slots(_Held):
         ValueError: The name, `n`, `scope` or `wait` is not possible. On `acquire`: others use the
             name with another `n`.
         AlreadyRunning: On `acquire`: all slots are held.
+        RuntimeError: On `acquire`: this object holds a slot already; it keeps that one.
     """
 
     def __init__(
@@ -218,8 +224,8 @@ class Slots(_Held):
         scope: Literal["user", "machine"] = "user",
         wait: bool | float = False,
     ) -> None:
-        if n < 1:
-            raise ValueError(f"n must be 1 or more, not {n}")
+        if not 1 <= index(n) <= _MAX_SLOTS:
+            raise ValueError(f"n must be from 1 to {_MAX_SLOTS}, not {n}")
         super().__init__(name, Claim(name, scope, n, False), wait)
         self.n = n
         self._options = (scope, wait)

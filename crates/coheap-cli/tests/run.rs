@@ -218,6 +218,31 @@ fn a_replaced_holder_is_ended_politely_and_killed_if_it_does_not_listen() {
     assert_eq!(name.try_run(&["--replace", "--", "true"]).status.code(), Some(0));
 }
 
+/// Goal: of several slots, the one that was held longest is replaced, whatever its number.
+#[test]
+fn of_all_slots_the_oldest_is_replaced() {
+    let name = Name::new();
+    let slots = format!("{}=2", name.0);
+    let run = |args: &[&str]| coheap(&[&["run", "--slots", &slots], args].concat());
+    let start = |args: &[&str]| {
+        let running = Running(run(args).spawn().unwrap());
+        let pid = running.0.id();
+        wait_for("a slot", || list().into_iter().find(|held| held["pid"] == pid));
+        running
+    };
+    let mut holders = vec![start(&["--", "sleep", "60"]), start(&["--", "sleep", "60"])];
+    for _ in 0..3 {
+        let next = start(&["--replace", "--grace", "60", "--", "sleep", "60"]);
+        assert_eq!(holders.remove(0).0.wait().unwrap().signal(), Some(15));
+        holders.push(next);
+    }
+    holders[0].kill();
+    // With a free slot nobody is ended.
+    let done = run(&["--replace", "--", "true"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    assert_eq!(holders[1].0.try_wait().unwrap(), None);
+}
+
 #[test]
 fn what_a_command_leaves_in_the_background_does_not_hold_the_name() {
     let name = Name::new();

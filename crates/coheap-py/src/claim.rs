@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use coheap_core::Error;
 use coheap_core::claim::{self, Claim as Held, Holder, Name, Outcome, Request, Scope, Seconds};
 use coheap_core::system::{self, PrivateMutex};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
@@ -21,6 +21,9 @@ use crate::waiting::{SLICE, deadline};
 /// Who holds a name: process id, since when in seconds since 1970, command line, user, and all of it
 /// in words.
 type Described = (Option<u32>, Option<f64>, Vec<String>, Option<String>, String);
+
+const HOLDS_ALREADY: &str = "this object holds a slot already; it keeps that one, and nothing was \
+    changed; use an object for each thread";
 
 /// A name, or a slot of it, that this process can hold.
 #[pyclass(frozen, module = "coheap._native", name = "Claim")]
@@ -76,8 +79,14 @@ impl Claim {
             };
             match outcome {
                 Ok(Outcome::Held(claim)) => {
-                    let before = self.held.lock().replace(claim);
-                    drop(before);
+                    let mut held = self.held.lock();
+                    if held.as_ref().is_some_and(Held::is_held) {
+                        // Its user would lose that slot, and not know it.
+                        drop((held, claim));
+                        return Err(PyRuntimeError::new_err(HOLDS_ALREADY));
+                    }
+                    let before = held.replace(claim);
+                    drop((held, before));
                     return Ok(None);
                 }
                 Ok(Outcome::Taken(holder)) if is_last => return Ok(Some(described(&holder))),

@@ -31,8 +31,8 @@ pub(crate) struct Request {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, value_parser = seconds)]
     #[arg(allow_negative_numbers = true, conflicts_with = "replace")]
     pub(crate) wait: Option<Option<f64>>,
-    /// End whoever runs under NAME, by SIGTERM, and take its place
-    #[arg(long, requires = "single")]
+    /// End whoever runs under NAME, by SIGTERM, and take its place; of N, the one that has run longest
+    #[arg(long)]
     pub(crate) replace: bool,
     /// How long `--replace` waits before it kills
     #[arg(long, value_name = "SECONDS", default_value = "10", requires = "replace")]

@@ -102,14 +102,15 @@ fn replace(request: &Request, wanted: &Wanted, holder: &Holder) -> Result<Outcom
         Failure::Failed(format!("cannot replace {holder}: {error}; end it as its user, or wait"))
     };
     let grace = in_seconds(request.grace);
-    let Some(ended) = claim::end_holder(wanted, Ending::Polite).map_err(cannot)? else {
+    let Some(ended) = claim::end_holder(wanted, Ending::Polite, None).map_err(cannot)? else {
         return acquire(wanted, 0);
     };
     match acquire(wanted, grace)? {
         Outcome::Taken(still) if still.pid == ended.pid => {}
         other => return Ok(other),
     }
-    claim::end_holder(wanted, Ending::Killed).map_err(cannot)?;
+    // Not whoever has got the name since.
+    claim::end_holder(wanted, Ending::Killed, ended.pid).map_err(cannot)?;
     acquire(wanted, in_seconds(KILLED.as_secs_f64()))
 }
 

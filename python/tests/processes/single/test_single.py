@@ -247,3 +247,5 @@ def test_bad_arguments_are_refused(name: str) -> None:
         coheap.single_instance(name, scope="world")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         coheap.single_instance(7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on_second must be callable"):
+        coheap.single_instance(name, on_second=7)  # type: ignore[arg-type]

@@ -62,9 +62,26 @@ def test_threads_use_all_slots_and_never_more(name: str) -> None:
     assert (most, inside) == ([3], [])
 
 
+def test_an_object_that_holds_a_slot_keeps_it_when_another_thread_wants_one_of_it(
+    name: str,
+) -> None:
+    slots = coheap.Slots(name, 2)
+    with slots:
+        number = slots.number
+        with pytest.raises(RuntimeError, match="holds a slot already"):
+            slots.acquire()
+        assert (slots.held, slots.number) == (True, number)
+        with coheap.Slots(name, 2), pytest.raises(coheap.AlreadyRunning):
+            coheap.Slots(name, 2).acquire()
+    assert not slots.held
+
+
 def test_bad_numbers_are_refused(name: str) -> None:
-    for n in (0, -1, 4097):
-        with pytest.raises(ValueError, match=r"slots is not from 1 to 4096|n must be 1 or more"):
+    for n in (0, -1, 4097, 1 << 100):
+        with pytest.raises(ValueError, match="n must be from 1 to 4096"):
             coheap.Slots(name, n)
+    for bad in (2.0, "2", None):
+        with pytest.raises(TypeError):
+            coheap.Slots(name, bad)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="wait must be"):
         coheap.Slots(name, 1, wait=-1)

@@ -174,6 +174,11 @@ pub(super) fn note(file: &HeapFile, mut len: u64, text: &str, slot: u32) -> u64 
     len
 }
 
+/// Returns since when a slot is held, by what was noted.
+pub(super) fn noted_since(file: &HeapFile, slot: u32) -> Option<SystemTime> {
+    Note::read(file, slot).map(|note| note.since)
+}
+
 /// Returns the name that a file belongs to. `None`: nobody has noted it.
 pub(super) fn text_in(file: &HeapFile) -> Option<String> {
     let mut bytes = [0; NOTES as usize];

@@ -22,21 +22,25 @@ pub enum Ending {
     Killed,
 }
 
-/// Asks the holder of a name to end, and returns it. `None`: nobody holds the name any more.
+/// Asks the holder of a name to end, and returns it; of several slots, the one that has held longest.
+/// `None`: the name, or a slot, is free, or its holder is another one than `only`.
 ///
 /// # Errors
 ///
 /// - [`Error::BadArgument`] if the holder is this process, or cannot be seen from its pid namespace.
 /// - [`Error::Os`] if this process may not signal it.
 /// - As `Claim::acquire`.
-pub fn end_holder(request: &Request, ending: Ending) -> Result<Option<Holder>> {
+pub fn end_holder(request: &Request, ending: Ending, only: Option<u32>) -> Result<Option<Holder>> {
     const TRIES: u32 = 100;
     for _ in 0..TRIES {
-        let Some(holder) = holder_now(request, true)? else { return Ok(None) };
+        let Some(holder) = holder_now(request)? else { return Ok(None) };
         let Some(pid) = holder.pid else {
             let why = "the holder is not visible from this pid namespace, so it cannot be ended";
             return Err(Error::BadArgument(why));
         };
+        if only.is_some_and(|only| only != pid) {
+            return Ok(None);
+        }
         if pid == std::process::id() {
             return Err(Error::BadArgument("the holder is this process itself"));
         }
@@ -48,7 +52,7 @@ pub fn end_holder(request: &Request, ending: Ending) -> Result<Option<Holder>> {
         };
         // Whoever holds it now has had the process id since before the handle was opened, or else
         // the handle is that of a dead process.
-        match holder_now(request, false)? {
+        match holder_now(request)? {
             None => return Ok(None),
             Some(again) if again.pid == holder.pid => {}
             Some(_) => continue,
@@ -70,8 +74,8 @@ pub fn end_holder(request: &Request, ending: Ending) -> Result<Option<Holder>> {
 }
 
 /// Returns who holds the name. `None`: nobody does.
-fn holder_now(request: &Request, is_described: bool) -> Result<Option<Holder>> {
-    match table::attempt(request, is_described)? {
+fn holder_now(request: &Request) -> Result<Option<Holder>> {
+    match table::attempt(request, true)? {
         Attempt::Taken(holder) => Ok(Some(holder)),
         Attempt::Held(key, ..) => table::release(key).map(|_| None),
     }

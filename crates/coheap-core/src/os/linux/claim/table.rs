@@ -318,8 +318,11 @@ impl Entry {
         is_described: bool,
     ) -> Result<Option<Attempt>> {
         let count = request.name.slots().unwrap_or(1);
-        let slots = Range { start: 0, len: count.into() };
-        let found = record::conflict(&self.file, self.owner(), slots)?;
+        let all = Range { start: 0, len: count.into() };
+        let mut found = record::conflict(&self.file, self.owner(), all)?;
+        if count > 1 && is_described && found.is_some() {
+            found = self.oldest_holder(count)?;
+        }
         let (owner, slot) = match (found, taken) {
             (Some(found), _) => (owner_of(found), found.start as u32),
             (None, Some(taken)) => taken,
@@ -332,10 +335,27 @@ impl Entry {
         }
         let holder = Holder::of(owner, &self.file, slot);
         // What was read of a process is that of the holder only if it is the holder still.
-        if found.is_some() && record::conflict(&self.file, self.owner(), slots)? != found {
+        let range = Range::byte(slot.into());
+        if found.is_some() && record::conflict(&self.file, self.owner(), range)? != found {
             return Ok(None);
         }
         Ok(Some(Attempt::Taken(holder)))
+    }
+
+    /// Returns the lock of the slot that has been held longest, by what its holder noted.
+    fn oldest_holder(&self, count: u32) -> Result<Option<Conflict>> {
+        let mut oldest = None;
+        for slot in 0..count {
+            if let Some(found) =
+                record::conflict(&self.file, self.owner(), Range::byte(slot.into()))?
+            {
+                let since = holder::noted_since(&self.file, slot);
+                if oldest.is_none_or(|(before, _)| since < before) {
+                    oldest = Some((since, found));
+                }
+            }
+        }
+        Ok(oldest.map(|(_, found)| found))
     }
 
     /// All who use the slots of a name have to mean the same number of them.
