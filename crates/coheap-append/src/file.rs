@@ -21,7 +21,7 @@ use coheap_core::system::appending::{self, FileLock, FileState};
 
 use crate::error::{Error, Result};
 use crate::look::{Look, look};
-use crate::place::{MAX_REPLACEMENTS, folder_of, id_of, lock, refuse_strange, sidecar_of};
+use crate::place::{MAX_REPLACEMENTS, Made, folder_of, id_of, lock, refuse_strange, sidecar_of};
 use crate::record::{Outcome, Record};
 
 /// How a file is appended to.
@@ -92,13 +92,18 @@ pub struct SharedFile {
     bytes: Vec<u8>,
 }
 
+/// A sidecar, and where it is.
+type Sidecar = (File, PathBuf);
+
 /// The descriptors of a process.
 #[derive(Debug)]
 struct Open {
     generation: u64,
     id: (u64, u64),
     data: File,
-    sidecar: Option<(File, PathBuf)>,
+    sidecar: Option<Sidecar>,
+    /// What goes with a first call that fails.
+    made: Made,
     /// Where our last call ended: what has this length is whole.
     whole_at: Option<u64>,
     /// The longest file that this process may write.
@@ -198,24 +203,54 @@ impl SharedFile {
 impl Open {
     fn new(path: &Path, options: Options, generation: u64) -> Result<Self> {
         refuse_strange(path)?;
-        let data = appending::open_for_appending(path, true).map_err(Error::os("open", path))?;
-        let state = appending::state_of_file(&data).map_err(Error::os("look at", path))?;
+        let opened = appending::open_for_appending(path).map_err(Error::os("open", path));
+        let (data, is_new) = opened?;
+        let mut made = Made { data: is_new, sidecar: false };
+        match Self::look_around(path, options, &data, &mut made) {
+            Ok((id, sidecar)) => Ok(Self {
+                generation,
+                id,
+                data,
+                sidecar,
+                made,
+                whole_at: None,
+                limit: u64::MAX,
+                looked_at: 0,
+            }),
+            Err(error) => {
+                if is_new && appending::try_lock_file(&data, FileLock::Alone).unwrap_or(false) {
+                    made.withdraw(&data, path);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns which file was opened, and its sidecar.
+    fn look_around(
+        path: &Path,
+        options: Options,
+        data: &File,
+        made: &mut Made,
+    ) -> Result<((u64, u64), Option<Sidecar>)> {
+        let state = appending::state_of_file(data).map_err(Error::os("look at", path))?;
         if !state.is_file {
             return Err(Error::NotAFile(path.to_owned()));
         }
-        if let Some(system) = appending::network_of(&data).map_err(Error::os("look at", path))? {
+        if let Some(system) = appending::network_of(data).map_err(Error::os("look at", path))? {
             return Err(Error::Network { path: path.to_owned(), system });
         }
-        let sidecar = if options.atomic { Some(open_sidecar(path, &data)?) } else { None };
-        Ok(Self {
-            generation,
-            id: id_of(state),
-            data,
-            sidecar,
-            whole_at: None,
-            limit: u64::MAX,
-            looked_at: 0,
-        })
+        if !options.atomic {
+            return Ok((id_of(state), None));
+        }
+        let beside = sidecar_of(path);
+        match appending::open_sidecar(&beside, data) {
+            Ok((sidecar, is_new)) => {
+                made.sidecar = is_new;
+                Ok((id_of(state), Some((sidecar, beside))))
+            }
+            Err(error) => Err(Error::NoSidecar { path: beside, error }),
+        }
     }
 
     /// The state of the file, if the path still leads to it, and the sidecar has a name. Somebody who
@@ -303,6 +338,15 @@ impl Held<'_> {
         if payload.is_empty() {
             return Ok(());
         }
+        let done = self.append_whole(payload, label);
+        let made = std::mem::take(&mut self.open_mut().made);
+        if done.is_err() {
+            made.withdraw(&self.open().data, &self.file.path);
+        }
+        done
+    }
+
+    fn append_whole(&mut self, payload: &[u8], label: &str) -> Result<()> {
         let (base, planned) = (self.len, payload.len() as u64);
         if base.saturating_add(planned) > self.open().limit {
             let error = io::Error::from(ErrorKind::FileTooLarge);
@@ -364,8 +408,13 @@ impl Held<'_> {
 
     fn note_for(&mut self, inode: u64, base: u64, payload: &[u8], label: &str) -> Result<()> {
         let SharedFile { open, bytes, options, .. } = &mut *self.file;
-        let Some(Open { sidecar: Some((sidecar, path)), .. }) = open else { return Ok(()) };
+        let Some(Open { sidecar: Some((sidecar, path)), limit, .. }) = open else {
+            return Ok(());
+        };
         Record::note(bytes, inode, base, payload, label);
+        if bytes.len() as u64 > *limit {
+            return Err(Error::os("write", path)(io::Error::from(ErrorKind::FileTooLarge)));
+        }
         let mut noted = appending::write_file_at(sidecar, 0, bytes);
         if options.fsync {
             noted = noted.and_then(|()| sidecar.sync_data());
@@ -432,13 +481,5 @@ impl Drop for Held<'_> {
         if let Some(open) = &self.file.open {
             appending::unlock_file(&open.data);
         }
-    }
-}
-
-fn open_sidecar(path: &Path, data: &File) -> Result<(File, PathBuf)> {
-    let beside = sidecar_of(path);
-    match appending::open_sidecar(&beside, data) {
-        Ok(sidecar) => Ok((sidecar, beside)),
-        Err(error) => Err(Error::NoSidecar { path: beside, error }),
     }
 }

@@ -68,3 +68,26 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 pub(crate) fn id_of(state: FileState) -> (u64, u64) {
     (state.inode, state.device)
 }
+
+/// Which files were made for a call, and go with it if it fails.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) data: bool,
+    pub(crate) sidecar: bool,
+}
+
+impl Made {
+    /// Removes what was made, while the caller has the lock of the file, unless somebody has written
+    /// to it. Those who wait for the lock find another file at the path, or none, and begin again.
+    pub(crate) fn withdraw(&self, data: &File, path: &Path) {
+        let Ok(state) = appending::state_of_file(data) else { return };
+        let is_there = |found: Option<FileState>| found.is_some_and(|it| id_of(it) == id_of(state));
+        if self.data && state.len == 0 && appending::state_of_path(path).is_ok_and(is_there) {
+            // The sidecar first: whoever comes after the file finds none, or a new one.
+            if self.sidecar {
+                let _ = std::fs::remove_file(sidecar_of(path));
+            }
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

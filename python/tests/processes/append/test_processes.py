@@ -187,6 +187,28 @@ def test_a_limit_on_the_file_refuses_the_call_and_changes_nothing(path, children
     assert path.read_text().splitlines()[-1] == "z"
 
 
+def test_a_first_call_that_fails_leaves_no_file(path, children):
+    folder = path.parent
+    # The sidecar would have a name that is too long.
+    with pytest.raises(OSError, match="atomic=False"):
+        coheap.append_csv(folder / ("x" * 250), [["a"]])
+    assert os.listdir(folder) == []
+
+    def work(limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        # As in programs of other languages, which the signal would end.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        with pytest.raises(OSError, match="nothing was appended"):
+            coheap.append_csv(path, [["x" * 200]])
+
+    for limit in (100, 250):
+        assert children.wait(children.fork(lambda limit=limit: work(limit))) == 0
+        assert os.listdir(folder) == []
+    path.write_bytes(b"")
+    assert children.wait(children.fork(lambda: work(100))) == 0
+    assert path.read_bytes() == b""
+
+
 def test_a_full_file_system_takes_whole_calls_only(tmp_path):
     if (
         os.geteuid()
@@ -206,6 +228,10 @@ def test_a_full_file_system_takes_whole_calls_only(tmp_path):
         # What is left is enough for less.
         coheap.append_csv(path, [row])
         assert path.stat().st_size == 13 * 6007 * 100 + 100
+        before = sorted(os.listdir(tmp_path))
+        with pytest.raises(OSError, match="nothing was appended"):
+            coheap.append_csv(tmp_path / "other.csv", [row] * 6007)
+        assert sorted(os.listdir(tmp_path)) == before
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 

@@ -80,39 +80,52 @@ pub enum FileLock {
     Shared,
 }
 
-/// Opens a file for reading and appending; one that is missing is created if `create`.
+/// Opens a file for reading and appending, and creates it if it is missing. Returns whether it was
+/// created here for certain, and not through a link.
 ///
 /// # Errors
 ///
 /// What `open` answers.
-pub fn open_for_appending(path: &Path, create: bool) -> Result<File> {
+pub fn open_for_appending(path: &Path) -> Result<(File, bool)> {
     let mut options = File::options();
     // A pipe, which is refused once it is open, must not keep us waiting for its other end.
-    options.read(true).append(true).create(create).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    options.open(path)
+    options.read(true).append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        other => return other.map(|file| (file, false)),
+    }
+    match options.clone().create_new(true).open(path) {
+        // Somebody was faster, or it is a link that leads nowhere yet.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.create(true).open(path).map(|file| (file, false))
+        }
+        other => other.map(|file| (file, true)),
+    }
 }
 
 /// Opens a file beside a data file, which may be used by whoever may use that one; creates it if it
-/// is missing.
+/// is missing. Returns whether it was created here.
 ///
 /// # Errors
 ///
 /// What `open` answers.
-pub fn open_sidecar(path: &Path, data: &File) -> Result<File> {
+pub fn open_sidecar(path: &Path, data: &File) -> Result<(File, bool)> {
     let mut options = File::options();
     options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        other => return other,
+        other => return other.map(|file| (file, false)),
     }
     let mode = data.metadata()?.permissions().mode() & 0o666;
     match options.clone().create_new(true).mode(mode).open(path) {
         Ok(made) => {
             // The mask of this process may be stricter than that of whoever made the data file.
             let _ = made.set_permissions(Permissions::from_mode(mode));
-            Ok(made)
+            Ok((made, true))
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.open(path).map(|file| (file, false))
+        }
         Err(error) => Err(error),
     }
 }
