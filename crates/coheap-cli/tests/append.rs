@@ -62,9 +62,15 @@ fn a_header_goes_into_an_empty_file_only_and_has_to_be_that_of_any_other() {
     }
     let whole = "a,b\n1,\"x\ny\"\n3,é\n";
     assert_eq!(fs::read_to_string(&path).expect("reads"), whole);
-    for (input, why) in
-        [("a,c\n1,2\n", "missing: b"), ("b,a\n1,2\n", "another order"), ("", "no header")]
-    {
+    for (input, why) in [
+        ("a,c\n1,2\n", "missing: b"),
+        ("b,a\n1,2\n", "another order"),
+        ("", "no header"),
+        ("a,b\n1,2\n3\n", "row 1 has 1 cells, not 2"),
+        ("a,b\n1,2,3\n", "row 0 has 3 cells, not 2"),
+        ("a,b\n1,\"2\n", "a quote that is not closed"),
+        ("a,a\n1,2\n", "two columns"),
+    ] {
         let refused = append(&path, &["--header"], input);
         assert_eq!(refused.status.code(), Some(2));
         assert!(text(&refused.stderr).contains(why), "{}", text(&refused.stderr));

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::charset::{Charset, Charsets, Found};
 use crate::csv::rows::{Dialect, Rows};
-use crate::csv::scan::cell_at;
+use crate::csv::scan::{cell_at, checked_rows};
 use crate::error::{Error, Result, Unencodable};
 use crate::file::{Event, Options, SharedFile};
 use crate::style::Style;
@@ -69,6 +69,19 @@ impl Plan {
     /// Returns for each column of the file which of the given ones it is; `None`: the same order.
     pub fn order(&self) -> Option<&[usize]> {
         self.order.as_deref()
+    }
+
+    /// Returns rows that are CSV already, each ended by `\n`, as the file has them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadInput`] where a row has another number of cells than the file has columns, or a
+    /// quote is not closed, or the last row has no end.
+    pub fn checked(&self, rows: &str, dialect: &Dialect) -> Result<String> {
+        if !rows.is_empty() && !rows.ends_with('\n') {
+            return Err(Error::BadInput("the last row has no line end".to_owned()));
+        }
+        checked_rows(rows, dialect.separator(), self.width, self.line_end)
     }
 
     /// Returns how many columns the file has, where that is known.

@@ -5,6 +5,8 @@
 //!
 //! Not here: whether a text is a good CSV.
 
+use crate::error::{Error, Result};
+
 /// A cell of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
@@ -113,6 +115,39 @@ pub(crate) fn first_row(text: &str, separator: char) -> Option<FirstRow> {
     None
 }
 
+/// Returns rows that are CSV already, with other line ends behind them. The text ends with a line end.
+///
+/// # Errors
+///
+/// [`Error::BadInput`] where a row has another number of cells, or a quote is not closed.
+pub(crate) fn checked_rows(
+    text: &str,
+    separator: char,
+    mut width: Option<usize>,
+    line_end: &str,
+) -> Result<String> {
+    let mut rows = String::with_capacity(text.len());
+    let mut begin = 0;
+    for cell in Cells::new(text, separator) {
+        let Some(found) = cell.line_end else { continue };
+        if found.is_empty() {
+            let why = format!("row {} has a quote that is not closed", cell.row);
+            return Err(Error::BadInput(why));
+        }
+        let row = &text[begin..cell.end - found.len()];
+        let (cells, wanted) = (cell.column + 1, *width.get_or_insert(cell.column + 1));
+        // An empty line is no row.
+        if cells != wanted && !row.is_empty() {
+            let why = format!("row {} has {cells} cells, not {wanted}", cell.row);
+            return Err(Error::BadInput(why));
+        }
+        rows.push_str(row);
+        rows.push_str(line_end);
+        begin = cell.end;
+    }
+    Ok(rows)
+}
+
 /// Returns the cell that has the character with this number.
 pub(crate) fn cell_at(text: &str, number: usize, separator: char) -> Option<(Cell, usize)> {
     let byte = text.char_indices().nth(number)?.0;
@@ -142,6 +177,17 @@ mod tests {
         assert_eq!((row.end, row.line_end), (25, "\r\n"));
         assert_eq!(first_row("a;b", ';').expect("a row").line_end, "");
         assert_eq!(first_row("\n\n", ','), None);
+    }
+
+    #[test]
+    fn rows_keep_the_line_ends_in_their_cells_and_have_one_width() {
+        let text = "1,\"a\nb\"\n\n2,x\r\n";
+        let rows = checked_rows(text, ',', Some(2), "\r\n").expect("rows");
+        assert_eq!(rows, "1,\"a\nb\"\r\n\r\n2,x\r\n");
+        for (bad, why) in [("1,2\n3\n", "row 1 has 1 cells, not 2"), ("1,\"2\n", "not closed")] {
+            let error = checked_rows(bad, ',', None, "\n").expect_err("refused");
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 
     #[test]

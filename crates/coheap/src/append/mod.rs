@@ -137,7 +137,7 @@ impl CsvAppender {
                 let why = "the file has these columns in another order";
                 return Err(Error::BadInput(why.to_owned()));
             }
-            let rows = rows.replace("\r\n", "\n").replace('\n', plan.line_end());
+            let rows = plan.checked(rows, self.file.dialect())?;
             if patiently(|| self.file.commit(&plan, columns, &rows))? {
                 return Ok(());
             }
