@@ -146,3 +146,49 @@ fn other_users_neither_ask_nor_answer() {
     stranger.must_succeed();
     Seconds::listen(&scene.name()).expect("it listens");
 }
+
+/// Goal: a stranger who listens in all places of the holder keeps nobody from answering.
+/// Method: one of another user takes all names that follow from the name.
+#[test]
+fn a_stranger_in_all_places_prevents_no_answer() {
+    if !is_root() {
+        return skipped("a_stranger_in_all_places_prevents_no_answer", "needs the superuser");
+    }
+    let (_alone, scene) = (alone(), Scene::new("places"));
+    let _tidy = Tidy(&scene);
+    let claim = scene.hold();
+    let first = Seconds::listen(&scene.name()).expect("it listens");
+    let stem = {
+        let table = std::fs::read_to_string("/proc/net/unix").expect("sockets");
+        let mut own = table.lines().filter_map(|line| line.split_whitespace().nth(7));
+        let own = own.rfind(|name| name.contains(".seconds.")).expect("it listens");
+        own[1..].trim_end_matches('0').to_owned()
+    };
+    drop(first);
+    let mut stranger = fork(|| {
+        // SAFETY: takes no pointer.
+        assert_eq!(unsafe { libc::setuid(65_534) }, 0);
+        let listeners: Vec<_> = (0..4)
+            .map(|number| {
+                let place = SocketAddr::from_abstract_name(format!("{stem}{number}"));
+                UnixListener::bind_addr(&place.expect("an address")).expect("bound")
+            })
+            .collect();
+        scene.page.set(10, 1);
+        scene.until_let_go();
+        i32::from(listeners.len() != 4)
+    });
+    crate::support::until("the stranger listens", || scene.page.get(10) == 1);
+    for answer in [3, 4] {
+        let seconds = Seconds::listen(&scene.name()).expect("it listens");
+        let mut second = fork(|| {
+            let found = ask(&scene.name(), &["open".into()], Path::new("/")).expect("an answer");
+            i32::from(found != Some(answer))
+        });
+        seconds.next(SOON).expect("it hears").expect("somebody came").answer(answer);
+        second.must_succeed();
+    }
+    assert!(claim.is_held());
+    scene.let_go();
+    stranger.must_succeed();
+}

@@ -13,13 +13,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::file::HeapFile;
 use super::super::identity::start_time;
+use crate::error::Result;
 
 /// How much of a command line is read.
 const COMMAND_BYTES: u64 = 4096;
 /// How many characters of it a message has.
 const COMMAND_SHOWN: usize = 120;
 /// Where the file of a name says since when each slot is held, and by which process: 16 bytes for
-/// each, after the name itself.
+/// each, after the name itself. Where there are no slots, the second one is for `second`.
 const NOTES: u64 = 512;
 
 /// A process that holds a name.
@@ -177,6 +178,18 @@ pub(super) fn note(file: &HeapFile, mut len: u64, text: &str, slot: u32) -> u64 
 /// Returns since when a slot is held, by what was noted.
 pub(super) fn noted_since(file: &HeapFile, slot: u32) -> Option<SystemTime> {
     Note::read(file, slot).map(|note| note.since)
+}
+
+/// Notes where the holder listens, in the file of a name without slots.
+pub(super) fn note_place(file: &HeapFile, number: u64) -> Result<()> {
+    file.write_at(note_at(1), &number.to_le_bytes())
+}
+
+/// Returns where the holder listens, in the file of a name without slots.
+pub(super) fn place_in(file: &HeapFile) -> Option<u64> {
+    let mut bytes = [0; 8];
+    let count = file.read_at(note_at(1), &mut bytes).ok()?;
+    Some(u64::from_le_bytes(bytes)).filter(|number| count == 8 && *number != 0)
 }
 
 /// Returns the name that a file belongs to. `None`: nobody has noted it.

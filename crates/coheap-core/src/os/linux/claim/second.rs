@@ -20,18 +20,21 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{self, Shutdown, SocketAddrUnix, SocketFlags};
 
-use super::super::file::{HeapFile, user};
+use super::super::file::{HeapFile, random_u64, user};
 use super::super::refused;
+use super::folder::Folder;
 use super::forked::{self, Listed};
-use super::name::Name;
+use super::name::{Name, Scope};
 use super::witness::{self, Peer};
+use super::{holder, table};
 use crate::error::{Error, Result};
 
 /// The largest request, in bytes: the arguments and the folder of a process.
 pub const MAX_REQUEST_BYTES: usize = 256 << 10;
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many names there are for the socket: one that stopped listening has its name for a while.
+/// How many names there are for the socket: one that stopped listening has its name for a while. If
+/// all are taken, perhaps by a stranger, there is another one, which the file of the name tells.
 const NAMES: u32 = 4;
 
 /// Where the holder of a name hears of those who come second.
@@ -63,7 +66,10 @@ impl Seconds {
                 return Ok(Self { _listed: forked::close_in_children(&socket), socket });
             }
         }
-        Err(Error::Os { call: "bind", code: libc::EADDRINUSE })
+        let taken = Error::Os { call: "bind", code: libc::EADDRINUSE };
+        let hidden = hidden_place(name, Some(random_u64()?))?.ok_or(taken.clone())?;
+        let socket = witness::listen(&hidden)?.ok_or(taken)?;
+        Ok(Self { _listed: forked::close_in_children(&socket), socket })
     }
 
     /// Listens no longer: whoever waits in [`next`](Self::next) gets an error at once.
@@ -146,7 +152,9 @@ pub fn ask(name: &Name, arguments: &[OsString], folder: &Path) -> Result<Option<
             _ => {}
         }
     }
-    Ok(None)
+    let Some(hidden) = hidden_place(name, None)? else { return Ok(None) };
+    let peer = Peer::at(&hidden)?.filter(Peer::is_alive_and_own);
+    Ok(peer.and_then(|peer| answer_of(peer, &body)))
 }
 
 fn answer_of(peer: Peer, body: &[u8]) -> Option<i32> {
@@ -164,6 +172,20 @@ fn answer_of(peer: Peer, body: &[u8]) -> Option<i32> {
 fn place_of(name: &Name, attempt: u32) -> Result<SocketAddrUnix> {
     // Also where users compete for the name, only processes of one user talk to each other.
     witness::address(&format!("{}.seconds.{}.{attempt}", name.tag(), user()))
+}
+
+/// A place that only those find who can read the file of the name: the user. `new` is a number to be
+/// noted there. `None`: there is no such place.
+fn hidden_place(name: &Name, new: Option<u64>) -> Result<Option<SocketAddrUnix>> {
+    let Some(folder) = Folder::find(name.scope())?.filter(|_| name.scope() == Scope::User) else {
+        return Ok(None);
+    };
+    let number = table::look_at(&folder, name.file(), |file| match new {
+        Some(new) => holder::note_place(file, new).map(|()| Some(new)),
+        None => Ok(holder::place_in(file)),
+    })?;
+    let Some(number) = number.flatten() else { return Ok(None) };
+    witness::address(&format!("{}.seconds.{}.{number:016x}", name.tag(), user())).map(Some)
 }
 
 fn receive(stream: UnixStream) -> Option<Second> {
