@@ -28,7 +28,7 @@ PYTHON_TOOLS := "maturin>=1.14,<2" pytest pytest-timeout hypothesis numpy pandas
 
 # What `make test` runs, in this order. Every suite is run by RAN under its name, which fails when
 # nothing ran and counts what was skipped; docs/testing.md lists them all.
-TESTED := tidy suites bench faces compare steps failpoints churn loom sim defects python smoke
+TESTED := tidy suites bench faces compare steps failpoints churn soak loom sim defects python smoke
 STAMPED := $(filter-out tidy suites bench,$(TESTED))
 RAN := $(PYTHON) scripts/suites/ran.py
 
@@ -39,6 +39,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # The build that checks whose word it is: at wakes and at swaps of locks, cells and turns.
 PARANOID := --features paranoid
 CHURN := $(TEST_ENGINE) $(PARANOID) --test churn
+SOAK := $(TEST_ENGINE) $(PARANOID) --test soak
 SWEEP := $(TEST) --release --package coheap-core --features failpoints
 CLIPPY := $(CARGO) clippy --locked --workspace --all-targets
 CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets --all-features
@@ -46,7 +47,7 @@ CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets 
 CLIPPY_SEAM := $(CARGO) clippy --locked --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench python pythons typing wheel loom sim crash torture churn hostile docs \
+.PHONY: demo test check fmt lint bench python pythons typing wheel loom sim crash torture churn soak hostile docs \
 	help tidy FORCE
 
 demo: $(PASSED)/wheel ## run the main job: count words in many processes while they are killed
@@ -110,6 +111,9 @@ torture: $(PASSED)/tools ## kill real processes, thousands of times
 churn: $(PASSED)/tools ## run random programs over all objects, in many small heaps, for ten minutes
 	$(RAN) churn-whole -- $(CHURN) -- --ignored --nocapture
 
+soak: $(PASSED)/tools ## use one heap for twenty minutes, under kills: what it costs comes back
+	$(RAN) soak-whole -- $(SOAK) -- --ignored --nocapture
+
 # The address sanitizer needs a nightly compiler, and address space that the tests would refuse.
 hostile: $(PASSED)/tools ## damage every byte of a small heap, one after the other
 	$(RAN) hostile-whole -- $(CARGO) test --release $(TEST_HOSTILE) -- --ignored --nocapture
@@ -127,7 +131,8 @@ help: ## list these
 
 # What chooses the tests of a suite, and the interpreters that are found: what passed with another
 # choice has not passed with this one.
-CHOSEN_rust = $(PROPTEST_CASES) $(COHEAP_SEED) $(COHEAP_CHURN) $(COHEAP_CHURN_SECONDS) $(LOOM_MAX_PREEMPTIONS) $(DEFECT)
+CHOSEN_rust = $(PROPTEST_CASES) $(COHEAP_SEED) $(COHEAP_CHURN) $(COHEAP_CHURN_SECONDS) $(COHEAP_SOAK_SECONDS) \
+	$(LOOM_MAX_PREEMPTIONS) $(DEFECT)
 CHOSEN_python = $(PYTEST) $(PYTHONS) $(wildcard $(HOME)/.pyenv/versions/*) \
 	$(foreach minor,11 12 13 14 15,$(shell command -v python3.$(minor)))
 
@@ -160,6 +165,11 @@ $(PASSED)/failpoints: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 $(PASSED)/churn: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
 	$(BEGIN)
 	$(RAN) churn -- $(CHURN)
+	$(PASS)
+
+$(PASSED)/soak: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust
+	$(BEGIN)
+	$(RAN) soak -- $(SOAK)
 	$(PASS)
 
 $(PASSED)/steps: $(SOURCES) $(PASSED)/tools $(PASSED)/chosen-rust

@@ -18,7 +18,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
 FACE = "Tests of the Python face"
 
-RUNNERS = re.compile(r"\$\(TEST\w*\)|\$\(SWEEP\)|\$\(CHURN\)|\btest \$\(|\bpytest\b|\bunittest\b|\bpythons\.py\b")
+RUNNERS = re.compile(r"\$\(TEST\w*\)|\$\(SWEEP\)|\$\(CHURN\)|\$\(SOAK\)|\btest \$\(|\bpytest\b|\bunittest\b|\bpythons\.py\b")
 """What starts tests in a recipe."""
 SUPPORT = {"support", "scene"}
 """Folders beside the test programs that hold what these share."""
