@@ -419,3 +419,42 @@ fn a_lease_open_at_close_counts_as_dropped() {
     assert_eq!((failed.len(), failed[0].attempts, failed[0].reason), (1, 1, ReturnReason::Dropped));
     assert_eq!(heap.region().header().tally.returned.get(), 0);
 }
+
+/// Goal: a death while pages come or go leaves none behind that no span has.
+/// Method: kill a process before each of its stores while it gives memory back, takes some of it again
+/// and lets the heap grow. After a sweep and a trim, the files have as many pages beside those of the
+/// committed spans as if nobody had died.
+#[test]
+fn a_death_while_pages_come_or_go_leaves_none_behind() {
+    let (mut least, mut has_survived) = (None, false);
+    for die_at in [u64::MAX].into_iter().chain(0..) {
+        assert!(die_at == u64::MAX || die_at < 2_000, "it never got through");
+        let heap = Heap::anonymous(8 << 20).expect("an anonymous heap");
+        let map = map(&heap);
+        let set = |context: &Context, quarters: usize| {
+            map.set(context, b"key", &vec![7; quarters << 18]).expect("room");
+        };
+        heap.with(|context| {
+            set(context, 4);
+            map.clear(context)
+        })
+        .expect("room that is free");
+        has_survived = until_store(&heap, die_at, |context| {
+            heap.trim().expect("trimmed");
+            set(context, 2);
+            set(context, 10);
+        });
+        heap.with(estate::sweep).expect("a sweep");
+        heap.with(|context| map.clear(context)).expect("cleared");
+        heap.trim().expect("trimmed");
+        heap.with(check).expect("a heap that is whole");
+        let stats = heap.stats().expect("figures");
+        let beside = stats.allocated_bytes - stats.committed_bytes;
+        let least = *least.get_or_insert(beside);
+        assert!(beside <= least + (64 << 10), "store {die_at}: {beside} bytes, usually {least}");
+        if has_survived && die_at != u64::MAX {
+            break;
+        }
+    }
+    assert!(has_survived);
+}

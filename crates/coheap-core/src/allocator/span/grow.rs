@@ -7,15 +7,16 @@
 //! `withdrawn` changed asks again before it raises `committed`.
 //!
 //! A hole is claimed first: it is *unreal*, and named by the context, until it has its pages or is a
-//! hole again. A death leaves it as a hole.
+//! hole again. After a death it becomes a hole. Pages beyond `committed` that a dead process got stay
+//! there for the next one that asks, or until somebody trims the heap.
 
 use super::{
     CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, free_with_pages, used_bytes,
 };
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::Region;
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
+use crate::memory::{Region, Word};
 use crate::os;
 
 /// Fewest and most spans that get pages ahead.
@@ -161,15 +162,36 @@ fn fill_unreal(context: &Context, spans: u64) -> Result<()> {
     match region.commit_data(first, spans) {
         Ok(()) => end_unreal(context, context.index(), Use::Free),
         Err(refused) => {
-            end_unreal(context, context.index(), Use::Hole)?;
+            settle_unreal(context, context.index())?;
             Err(full_by(region, spans, refused))
         }
     }
 }
 
-/// Makes the unreal run of row `owner`, if it has one, a hole again.
+/// Makes the unreal run of row `owner`, if it has one, a hole again. It loses the pages that it may have:
+/// nobody would look for them in a hole.
 pub fn settle_unreal(context: &Context, owner: u32) -> Result<()> {
-    end_unreal(context, owner, Use::Hole)
+    let region = context.region();
+    let word = &region.control(owner).unreal;
+    if word.get() == 0 {
+        return Ok(());
+    }
+    let held = context.hold(SPAN_TURN)?;
+    let unreal = unreal_run(region, word)?;
+    drop(held);
+    let punched = unreal.map_or(Ok(()), |(first, spans)| region.decommit_data(first, spans));
+    end_unreal(context, owner, Use::Hole)?;
+    punched
+}
+
+/// Returns the first span and the length of the unreal run that a word names. With the turn of the span
+/// map: it may have been that of one who died in a change of this word.
+fn unreal_run(region: &Region, word: &Word) -> Result<Option<(u64, u64)>> {
+    let Some(first) = word.get().checked_sub(1) else { return Ok(None) };
+    match Use::of(region.span(first)?, first)? {
+        Use::Unreal(spans) => Ok(Some((first, spans))),
+        _ => Err(Corrupt { what: "unreal run", at: first }.into()),
+    }
 }
 
 /// Makes the unreal run of row `owner` what `becomes` says.
@@ -180,11 +202,7 @@ pub(super) fn end_unreal(context: &Context, owner: u32, becomes: fn(u64) -> Use)
         return Ok(());
     }
     let held = context.hold(SPAN_TURN)?;
-    // Only now: the turn may have been that of one who died in a change of this word.
-    let Some(first) = word.get().checked_sub(1) else { return Ok(()) };
-    let Use::Unreal(spans) = Use::of(region.span(first)?, first)? else {
-        return Err(Corrupt { what: "unreal run", at: first }.into());
-    };
+    let Some((first, spans)) = unreal_run(region, word)? else { return Ok(()) };
     let mut change = Change::begin(&held, RELEASE_WORDS + 1)?;
     change.set(word, 0);
     free(&mut change, first, becomes(spans))?;
@@ -205,7 +223,7 @@ fn publish(context: &Context, end: u64, withdrawn: u64) -> Result<()> {
 }
 
 /// Gives back the pages beyond `committed`, up to `end`: on a full file system, a newcomer needs one.
-fn withdraw(context: &Context, end: u64) -> Result<()> {
+pub(super) fn withdraw(context: &Context, end: u64) -> Result<()> {
     let held = context.hold(SPAN_TURN)?;
     let region = context.region();
     let map = &region.header().spans;

@@ -1,8 +1,8 @@
 //! Pages of free spans, given back to the system: at once when somebody asks for it, and by itself when
 //! much has been free for some time.
 //!
-//! Some of what is free becomes *unreal* first, so that nobody takes it, and a hole afterwards. A death
-//! between leaves a hole that may still have some pages.
+//! Some of what is free becomes *unreal* first, so that nobody takes it, and a hole afterwards. After a
+//! death between, whoever settles it gives the pages back that are left (`grow`).
 //!
 //! Who reads without a turn may look at spans that were freed meanwhile. It sees zeros there, and
 //! repeats, as after any change. But where a file system with a limit has no page left, the look itself
@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::grow::{end_unreal, settle_unreal};
+use super::grow::{end_unreal, settle_unreal, withdraw};
 use super::{CLAIM_WORDS, Use, bins, claim, free_with_pages};
 use crate::error::Result;
 use crate::journal::{Change, Context};
@@ -44,6 +44,8 @@ const HUGE: u64 = (256 << 20) / SPAN_BYTES;
 /// was given back stays so.
 pub fn trim(context: &Context) -> Result<u64> {
     let given = give_back(context, 0, 1)?;
+    // Who died before they were committed has left them.
+    withdraw(context, context.region().span_limit())?;
     if free_with_pages(context.region()) == 0 || !context.region().can_run_out() {
         return Ok(given);
     }
