@@ -20,7 +20,9 @@ mod worker;
 use std::time::{Duration, Instant};
 
 use coheap_core::error::Error;
+use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::heap::{Heap, Options};
+use coheap_core::memory::layout::CHUNK_COUNT;
 use coheap_core::objects::{ledger, map};
 use figures::Figures;
 use goods::Goods;
@@ -45,9 +47,10 @@ const ROUND: Duration = Duration::from_secs(30);
 /// Fewest rounds after the first one.
 const LEAST_ROUNDS: u32 = 3;
 
-/// Makes all tables as large as they get: the rows of threads, those of the span map, and the spans of
-/// headers, which never serve anything else again.
+/// Makes all tables as large as they get, which stay so: the rows of threads, those of the span map, the
+/// chunks of journals, and the spans of headers, which never serve anything else again.
 fn widen(heap: &Heap) {
+    (0..CHUNK_COUNT).for_each(|chunk| heap.region().commit_chunk(chunk).expect("pages"));
     let all = std::sync::Barrier::new(ROWS);
     std::thread::scope(|scope| {
         for _ in 0..ROWS {
