@@ -11,6 +11,8 @@
 
 mod death;
 #[cfg(feature = "failpoints")]
+mod pages;
+#[cfg(feature = "failpoints")]
 mod parking;
 mod scenario;
 mod time;

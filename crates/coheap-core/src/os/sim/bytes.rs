@@ -4,8 +4,9 @@
 //!
 //! - **Bytes.1** The allocation, once made, is `room` bytes from `base`, a multiple of eight, and
 //!   lives as long as the value.
-//! - **Bytes.2** `parts` are the committed ranges, apart and in order; bytes outside of them were
-//!   never given a value (outside of Miri they are zero all the same).
+//! - **Bytes.2** `parts` are the committed ranges, apart and in order; bytes outside of them are zero,
+//!   or, under Miri, were never given a value.
+//! - **Bytes.3** No more than `limit` bytes are committed. Who is refused may have got some of them.
 
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
@@ -16,16 +17,26 @@ use crate::error::Result;
 
 /// More than a word needs; with still more, allocators write the zeros one by one.
 const ALIGNMENT: usize = 16;
-/// What a machine without memory says.
+/// What a machine without memory says, and one without room for a file.
 const NO_MEMORY: i32 = 12;
+const NO_SPACE: i32 = 28;
 
 /// A file's content.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Bytes {
     base: Option<NonNull<u8>>,
     room: usize,
     len: u64,
     parts: Vec<(u64, u64)>,
+    limit: u64,
+    /// Whether bytes were taken back: peers may look at them.
+    were_taken: bool,
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self { base: None, room: 0, len: 0, parts: Vec::new(), limit: u64::MAX, were_taken: false }
+    }
 }
 
 // SAFETY: the allocation is owned by the value (Bytes.1) and reached through atomics.
@@ -42,6 +53,23 @@ impl Bytes {
 
     pub(super) fn committed(&self) -> u64 {
         self.parts.iter().map(|(from, to)| to - from).sum()
+    }
+
+    /// Refuses to commit more than so many bytes from now on.
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Returns how many more bytes may be committed.
+    pub(super) fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.committed())
+    }
+
+    /// Returns whether all these bytes are committed.
+    pub(super) fn are_real(&self, offset: u64, len: u64) -> bool {
+        let end = offset + len;
+        let reach = |at: u64, (from, to): &(u64, u64)| if *from <= at { at.max(*to) } else { at };
+        self.parts.iter().fold(offset, reach) >= end
     }
 
     /// Returns where the first `len` bytes are: allocated by the first who asks, for all.
@@ -64,8 +92,8 @@ impl Bytes {
         Ok(base)
     }
 
-    /// Makes bytes real: those that were not before become zero.
-    pub(super) fn commit(&mut self, offset: u64, len: u64) {
+    /// Makes bytes real: those that were not before become zero. Beyond the limit only the first ones.
+    pub(super) fn commit(&mut self, offset: u64, len: u64) -> Result<()> {
         let end = offset + len;
         self.len = self.len.max(end);
         let mut at = offset;
@@ -79,21 +107,51 @@ impl Bytes {
         if at < end {
             holes.push((at, end));
         }
+        let mut left = self.left();
+        let mut is_refused = false;
         for (from, to) in holes {
-            self.wipe(from, to);
-            self.parts.push((from, to));
+            let fits = (to - from).min(left) / 8 * 8;
+            is_refused |= fits < to - from;
+            left -= fits;
+            if fits > 0 {
+                self.wipe(from, from + fits);
+                self.parts.push((from, from + fits));
+            }
         }
         self.parts.sort_unstable();
+        if is_refused { Err(refused("fallocate", NO_SPACE)) } else { Ok(()) }
     }
 
-    /// Gives bytes that were never committed the value zero.
+    /// Takes bytes back: whoever looks at them sees zeros.
+    pub(super) fn decommit(&mut self, offset: u64, len: u64) {
+        let end = offset + len;
+        self.were_taken = true;
+        let parts = std::mem::take(&mut self.parts);
+        for (from, to) in parts {
+            let rest = [(from, to.min(offset)), (from.max(end), to)];
+            self.parts.extend(rest.into_iter().filter(|(from, to)| from < to));
+            if self.base.is_some() {
+                self.clear(from.max(offset), to.min(end));
+            }
+        }
+    }
+
+    /// Gives bytes that are not committed the value zero, where they do not have it.
     fn wipe(&self, from: u64, to: u64) {
         let Some(base) = self.base.filter(|_| cfg!(miri)) else { return };
+        if self.were_taken {
+            return self.clear(from, to);
+        }
         assert!(from <= to && to <= self.room as u64);
         // SAFETY: inside of the allocation (checked above, Bytes.1).
         let start = unsafe { base.add(from as usize) };
         // SAFETY: inside as well; no peer touches what nobody has committed yet.
         unsafe { start.write_bytes(0, (to - from) as usize) };
+    }
+
+    /// Makes bytes zero that peers may be looking at.
+    fn clear(&self, from: u64, to: u64) {
+        (from..to).step_by(8).for_each(|at| self.word(at).store(0, Ordering::Relaxed));
     }
 
     fn word(&self, at: u64) -> &AtomicU64 {

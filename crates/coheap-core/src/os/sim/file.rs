@@ -1,7 +1,7 @@
 //! Files that hold a heap: records in memory, found by number or by name.
 //!
 //! What always holds: a file's bytes are allocated once, by its first mapping, and stay until the
-//! last handle and mapping are gone. Committing makes bytes zero that were never committed, and
+//! last handle and mapping are gone. Committing makes bytes zero that were not committed, and
 //! no others. A named file appears under its name whole, or not at all.
 //!
 //! Not here: who holds which byte of a life file (`life`), and permissions.
@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::bytes::Bytes;
@@ -64,6 +65,7 @@ pub(super) struct Record {
     bytes: Mutex<Bytes>,
     locks: Mutex<HashMap<u64, Holder>>,
     links: Mutex<u64>,
+    is_in_folder: AtomicBool,
 }
 
 impl Record {
@@ -138,6 +140,7 @@ impl HeapFile {
             bytes: Mutex::new(Bytes::default()),
             locks: Mutex::new(HashMap::new()),
             links: Mutex::new(0),
+            is_in_folder: AtomicBool::new(false),
         });
         disk.all.push(Arc::downgrade(&record));
         Ok(Self::of(record))
@@ -229,17 +232,36 @@ impl HeapFile {
 
     /// Makes `len` bytes from `offset` real.
     pub fn commit(&self, offset: u64, len: u64) -> Result<()> {
-        self.record.bytes().commit(offset, len);
-        Ok(())
+        self.record.bytes().commit(offset, len)
     }
 
-    /// Returns in which folder the file lies, and how much is free there: in none, without a limit.
+    /// Returns in which folder the file lies, and how much is free there: in none, unless a test has put
+    /// it into one.
     pub fn place(&self) -> Option<(Option<String>, u64)> {
-        Some((None, u64::MAX))
+        let is_in_folder = self.record.is_in_folder.load(Ordering::Relaxed);
+        Some((is_in_folder.then(|| "/pretended".to_owned()), self.record.bytes().left()))
     }
 
     /// Gives back the pages of bytes that nobody uses.
-    pub fn decommit(&self, _offset: u64, _len: u64) {}
+    pub fn decommit(&self, offset: u64, len: u64) {
+        self.record.bytes().decommit(offset, len);
+    }
+
+    /// For tests: refuses to make more than so many bytes of the file real.
+    pub fn set_limit(&self, limit: u64) {
+        self.record.bytes().set_limit(limit);
+    }
+
+    /// For tests: the file lies in a folder from now on, where it would be a SIGBUS to look at what is not
+    /// real.
+    pub fn put_into_folder(&self) {
+        self.record.is_in_folder.store(true, Ordering::Relaxed);
+    }
+
+    /// For tests: returns whether all these bytes are real.
+    pub fn are_real(&self, offset: u64, len: u64) -> bool {
+        self.record.bytes().are_real(offset, len)
+    }
 
     /// Gives the unnamed file its name. `Ok(false)`: the name is taken.
     pub fn publish(&self, path: &Path) -> Result<bool> {

@@ -42,9 +42,9 @@ impl Identity {
         machine::is_dead(self.pid)
     }
 
-    /// Returns whether the process runs, or is dead: nobody is stopped here.
+    /// Returns whether the process runs, or is dead.
     pub fn runs(&self, _me: &Self) -> bool {
-        true
+        !machine::seems_stopped(self.pid)
     }
 
     /// Returns whether the process still has a mapping of the file with inode number `inode`.

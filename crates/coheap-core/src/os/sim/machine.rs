@@ -26,6 +26,7 @@ struct Process {
     running: u32,
     is_killed: bool,
     is_dead: bool,
+    seems_stopped: bool,
     stopped_clock: Option<u64>,
     wakes_to_lose: u32,
     wakes_lost: u32,
@@ -74,6 +75,11 @@ pub(super) fn is_killed(pid: u32) -> bool {
 /// Returns whether the process can never run again. Unknown ones never ran.
 pub(super) fn is_dead(pid: u32) -> bool {
     processes().get(pid as usize).is_none_or(|process| process.is_dead)
+}
+
+/// Returns whether others see the process as one that is stopped.
+pub(super) fn seems_stopped(pid: u32) -> bool {
+    with(pid, |process| process.seems_stopped)
 }
 
 /// Returns the time as the calling peer sees it.
@@ -197,6 +203,11 @@ impl Peer {
             .wait_timeout_while(all, patience, |all| !all[self.pid as usize].is_dead)
             .unwrap_or_else(PoisonError::into_inner);
         !waited.1.timed_out()
+    }
+
+    /// Lets others see it as one that is stopped, or runs again. The test halts its threads.
+    pub fn seem_stopped(&self, is_so: bool) {
+        with(self.pid, |process| process.seems_stopped = is_so);
     }
 
     /// Stops its clock, or lets it go on with the right time.
