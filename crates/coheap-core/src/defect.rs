@@ -127,6 +127,14 @@ mistakes! {
     ReuseWhatIsRead,
     /// A buffer is given up although it is pinned.
     ForgetPins,
+    /// Spans are committed although their pages were given back meanwhile.
+    PublishWithdrawn,
+    /// Who was refused gives back pages that another has published.
+    WithdrawPublished,
+    /// A hole is handed out without pages.
+    HandOutHole,
+    /// The unreal run of a dead process is never settled.
+    KeepUnrealOfDead,
 }
 
 /// Returns whether `mistake` is switched on for this process (`COHEAP_DEFECT=NameOfMistake`, or

@@ -42,7 +42,7 @@ const PROGRAMS: [&str; 17] = [
 ];
 /// Mistakes after which many programs would run for long, or for ever, and the test that soon sees
 /// each: mistake, program, test.
-const FIRST: [(&str, &str, &str); 21] = [
+const FIRST: [(&str, &str, &str); 25] = [
     ("RingNobodyAtRemoval", "removal", "a_removal_rings_everybody"),
     ("TakeAnyGeneration", "parking", "locks::the_lock_of_a_successor_is_not_taken"),
     ("SleepHoldingTurn", "stopped", "who_waits_for_room_does_not_keep_the_object"),
@@ -71,10 +71,22 @@ const FIRST: [(&str, &str, &str); 21] = [
         "beside::a_get_beside_a_set_of_the_same_value_ends_with_a_whole_one",
     ),
     ("ForgetPins", "long_values", "pinned::what_is_pinned_stays_whatever_becomes_of_its_value"),
+    (
+        "PublishWithdrawn",
+        LIBRARY,
+        "allocator::span::grow::tests::pages_that_were_given_back_are_asked_for_again",
+    ),
+    ("WithdrawPublished", LIBRARY, "allocator::span::grow::tests::published_pages_stay"),
+    (
+        "HandOutHole",
+        LIBRARY,
+        "allocator::span::grow::tests::a_hole_has_its_pages_before_it_is_free",
+    ),
+    ("KeepUnrealOfDead", "endings", "a_death_while_pages_come_or_go_leaves_none_behind"),
     ("KeepTemporaryOfDead", "temporary", "a_temporary_heap_of_the_dead_is_fresh_at_the_next_open"),
 ];
 /// Fewest defects that must be planted.
-const LEAST: usize = 52;
+const LEAST: usize = 56;
 /// Defects that are judged at the same time.
 const AT_ONCE: usize = 2;
 /// A program that takes longer hangs, which is a failure as well.

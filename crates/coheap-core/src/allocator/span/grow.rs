@@ -13,11 +13,15 @@
 use super::{
     CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, free_with_pages, used_bytes,
 };
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
 use crate::memory::{Region, Word};
 use crate::os;
+
+#[cfg(test)]
+mod tests;
 
 /// Fewest and most spans that get pages ahead.
 const LEAST: u64 = 16;
@@ -159,7 +163,11 @@ fn fill_unreal(context: &Context, spans: u64) -> Result<()> {
     let region = context.region();
     note_growth(region);
     let Some(first) = context.control().unreal.get().checked_sub(1) else { return Ok(()) };
-    match region.commit_data(first, spans) {
+    let filled = match defect(Mistake::HandOutHole) {
+        true => Ok(()),
+        false => region.commit_data(first, spans),
+    };
+    match filled {
         Ok(()) => end_unreal(context, context.index(), Use::Free),
         Err(refused) => {
             settle_unreal(context, context.index())?;
@@ -173,7 +181,8 @@ fn fill_unreal(context: &Context, spans: u64) -> Result<()> {
 pub fn settle_unreal(context: &Context, owner: u32) -> Result<()> {
     let region = context.region();
     let word = &region.control(owner).unreal;
-    if word.get() == 0 {
+    let is_left = defect(Mistake::KeepUnrealOfDead) && owner != context.index();
+    if word.get() == 0 || is_left {
         return Ok(());
     }
     let held = context.hold(SPAN_TURN)?;
@@ -214,7 +223,8 @@ pub(super) fn end_unreal(context: &Context, owner: u32, becomes: fn(u64) -> Use)
 fn publish(context: &Context, end: u64, withdrawn: u64) -> Result<()> {
     let held = context.hold(SPAN_TURN)?;
     let map = &context.region().header().spans;
-    if map.withdrawn.get() == withdrawn && map.committed.get() < end {
+    let are_there = map.withdrawn.get() == withdrawn || defect(Mistake::PublishWithdrawn);
+    if are_there && map.committed.get() < end {
         let mut change = Change::begin(&held, 1)?;
         change.set(&map.committed, end);
         change.commit();
@@ -230,7 +240,8 @@ pub(super) fn withdraw(context: &Context, end: u64) -> Result<()> {
     let mut change = Change::begin(&held, 1)?;
     change.set(&map.withdrawn, map.withdrawn.get().wrapping_add(1));
     change.commit();
-    let committed = region.committed_spans();
+    let published = if defect(Mistake::WithdrawPublished) { 16 } else { 0 };
+    let committed = region.committed_spans().saturating_sub(published);
     if committed < end {
         region.withdraw_spans(committed, end);
     }
