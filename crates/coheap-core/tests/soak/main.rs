@@ -39,6 +39,8 @@ const THREADS: u64 = 2;
 /// Rows that there are from the beginning: more than ever work at once, with the dead that nobody has
 /// settled yet.
 const ROWS: usize = 64;
+/// Lines of waiting threads beside the buckets: more than so few threads ever use.
+const LINES: u32 = 4096;
 /// Objects that there are at once in the beginning: more than ever later, with the headers that threads
 /// keep ready.
 const OBJECTS: u64 = 600;
@@ -48,9 +50,12 @@ const ROUND: Duration = Duration::from_secs(30);
 const LEAST_ROUNDS: u32 = 3;
 
 /// Makes all tables as large as they get, which stay so: the rows of threads, those of the span map, the
-/// chunks of journals, and the spans of headers, which never serve anything else again.
+/// chunks of journals, the lines of waiting threads, and the spans of headers, which never serve anything
+/// else again.
 fn widen(heap: &Heap) {
-    (0..CHUNK_COUNT).for_each(|chunk| heap.region().commit_chunk(chunk).expect("pages"));
+    let region = heap.region();
+    (0..CHUNK_COUNT).for_each(|chunk| region.commit_chunk(chunk).expect("pages"));
+    region.commit_lines(0, LINES).expect("pages");
     let all = std::sync::Barrier::new(ROWS);
     std::thread::scope(|scope| {
         for _ in 0..ROWS {
