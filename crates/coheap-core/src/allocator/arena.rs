@@ -39,6 +39,9 @@ impl Counts {
     }
 }
 
+/// The least spans of a heap for each arena.
+const LEAST_SPANS: u64 = 128;
+
 /// Returns the link word of a free block.
 pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt> {
     region.at(block.wrapping_add(link_word(class)))
@@ -48,7 +51,7 @@ pub fn link_of(region: &Region, class: u8, block: u64) -> Result<&Word, Corrupt>
 /// returns how many.
 pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
     let wanted = wanted.max(batch(class));
-    let own = context.index() % ARENA_COUNT;
+    let own = context.index() % arenas(context.region());
     {
         let held = context.hold(ARENA_TURNS + own)?;
         if context.region().arena(own).partial[usize::from(class)].get() != 0 {
@@ -71,6 +74,11 @@ pub fn refill(context: &Context, class: u8, wanted: u32) -> Result<u32> {
         }
         Err(other) => Err(other),
     }
+}
+
+/// Returns how many arenas are used: in a small heap their spans would be all of it.
+fn arenas(region: &Region) -> u32 {
+    (region.span_limit() / LEAST_SPANS).clamp(1, u64::from(ARENA_COUNT)) as u32
 }
 
 /// Moves some blocks of a class from the first arena that has any.

@@ -10,10 +10,12 @@
 //!   handed out again within the same change.
 
 use crate::allocator::arena::{self, link_of};
-use crate::allocator::size_class::{CLASS_COUNT, Room, batch};
+use crate::allocator::size_class::{CLASS_COUNT, Room, batch, size_of_class};
 use crate::allocator::{buffer, span};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
+use crate::memory::Region;
+use crate::memory::layout::SPAN_BYTES;
 use crate::sync::row;
 
 /// Words that one `take` saves at most.
@@ -188,15 +190,26 @@ pub fn give(change: &mut Change<'_>, room: Room, block: u64) -> Result<()> {
     change.chain(head, link_of(change.region(), class, block)?, block);
     let counts = &context.kept.pending;
     counts.set(class, counts.of(class) + 1);
-    if counts.of(class) > most(class) {
+    if is_too_many(change.region(), class, counts.of(class)) {
         counts.set_untidy(true);
     }
     Ok(())
 }
 
-/// Returns the number of blocks of a class that may be pending before some are returned.
-fn most(class: u8) -> u32 {
-    4 * batch(class) + 4
+/// Which part of a heap the pending blocks of one class may be. In a small heap, what idle threads keep
+/// would be all.
+const KEPT_PART: u64 = 2048;
+
+/// Returns whether so many blocks of a class are more than may be pending.
+#[inline]
+fn is_too_many(region: &Region, class: u8, count: u32) -> bool {
+    count > 4 * batch(class) + 4 || u64::from(count) * size_of_class(class) > room(region)
+}
+
+/// Returns how many bytes of one class may be pending.
+#[inline]
+fn room(region: &Region) -> u64 {
+    region.span_limit() * (SPAN_BYTES / KEPT_PART)
 }
 
 /// Returns the blocks of which the caller has too many pending, without waiting for a turn: what is
@@ -211,15 +224,17 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     let counts = &context.kept.pending;
     counts.set_untidy(false);
     let done = context.waiting_until(0, |context| {
-        buffer::tidy(context)?;
+        let freed = buffer::tidy(context)?;
         for class in 0..CLASS_COUNT as u8 {
             let count = counts.of(class);
-            if count > most(class) {
-                let left = arena::drain(context, context.index(), class, count, batch(class))?;
+            if is_too_many(context.region(), class, count) {
+                let fit = (room(context.region()) / size_of_class(class)) as u32;
+                let few = batch(class).min(fit);
+                let left = arena::drain(context, context.index(), class, count, few)?;
                 counts.set(class, left);
             }
         }
-        span::trim_if_due(context)
+        span::trim_if_due(context, freed)
     });
     match done {
         Err(Error::Busy { .. }) => {

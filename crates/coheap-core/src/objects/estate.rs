@@ -121,7 +121,7 @@ pub fn tick(context: &Context, part: u32) -> Result<()> {
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     ledger::settle_due(context)?;
     context.waiting_until(0, |context| settle_part(context, part, PARTS))?;
-    context.in_passing(|| span::trim_if_due(context))
+    context.in_passing(|| span::trim_if_due(context, u64::MAX))
 }
 
 /// Recovers the process of an owner of a lock that was found gone, and settles its estate.

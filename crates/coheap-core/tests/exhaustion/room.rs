@@ -2,6 +2,8 @@
 //!
 //! Each test fills a heap by one history, empties it, and asks for a value of half the heap.
 
+use std::sync::{Barrier, Mutex};
+
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::heap::Heap;
@@ -137,6 +139,48 @@ fn spans_of_every_class_and_arena_give_way() {
         }
     });
     assert_half_fits(&heap, "threads with all sizes");
+}
+
+/// Goal: what living threads keep ready does not fill a small heap with nothing in it.
+/// Method: 16 threads set and remove values of every size, one thread after the other, and stay; each
+/// has room, and a value of 20 KB as well, while all are still there.
+#[test]
+fn idle_threads_do_not_fill_a_small_heap() {
+    const SIZES: [usize; 28] = [
+        20, 40, 60, 75, 90, 110, 125, 150, 180, 210, 250, 300, 380, 440, 500, 630, 760, 890, 1000,
+        1200, 1500, 1700, 2000, 2500, 3200, 4000, 5400, 8000,
+    ];
+    for mebibytes in [2, 3, 4, 8] {
+        let heap = heap(mebibytes);
+        let (one_at_a_time, all_are_done) = (Mutex::new(()), Barrier::new(17));
+        std::thread::scope(|scope| {
+            for thread in 0..16 {
+                let (heap, turn, all_are_done) = (&heap, &one_at_a_time, &all_are_done);
+                scope.spawn(move || {
+                    let done = turn.lock().map(|_turn| {
+                        let name = format!("map {thread}");
+                        let map = map(heap, &name);
+                        heap.with(|context| {
+                            for size in SIZES {
+                                map.set(context, b"key", &vec![7; size])?;
+                            }
+                            map.remove(context, b"key", &mut Vec::new())?;
+                            Directory.remove(context, &name)
+                        })
+                    });
+                    all_are_done.wait();
+                    all_are_done.wait();
+                    assert_eq!(done.expect("no panic"), Ok(()), "{mebibytes} MiB, thread {thread}");
+                });
+            }
+            all_are_done.wait();
+            let map = map(&heap, "map");
+            let long = heap.with(|context| map.set(context, b"key", &[1; 20_000]));
+            all_are_done.wait();
+            assert_eq!(long, Ok(true), "{mebibytes} MiB");
+        });
+        settle_and_check(&heap);
+    }
 }
 
 /// Goal: runs that are freed side by side are one run, also with what was never used.

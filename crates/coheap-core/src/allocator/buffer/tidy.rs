@@ -20,12 +20,13 @@ const KEPT_RUN: u64 = 16;
 const KEPT_SPANS: u64 = 32;
 const KEPT_PART: u64 = 256;
 
-/// Gives up the caller's dropped runs, and pending runs of which it has too many.
-pub fn tidy(context: &Context) -> Result<()> {
+/// Gives up the caller's dropped runs, and pending runs of which it has too many. Returns how many spans
+/// of dropped ones are free now.
+pub fn tidy(context: &Context) -> Result<u64> {
     let region = context.region();
     let owner = context.index();
     let most = KEPT_SPANS.min(region.span_limit() / KEPT_PART);
-    let mut kept = release_pending(context, owner, most)?;
+    let (mut kept, mut freed) = (release_pending(context, owner, most)?, 0);
     each_dropped(region, owner, |link, index, span, spans| {
         let is_plain = next_piece(span).is_none() && !was_pinned(span);
         if spans <= KEPT_RUN && kept + spans <= most && is_plain {
@@ -33,8 +34,10 @@ pub fn tidy(context: &Context) -> Result<()> {
             kept += spans;
             return Ok(());
         }
+        freed += spans;
         release_dropped(context, link, index, span)
-    })
+    })?;
+    Ok(freed)
 }
 
 /// Returns the runs of row `owner` to the span map.

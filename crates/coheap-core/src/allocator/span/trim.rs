@@ -43,7 +43,7 @@ const HUGE: u64 = (256 << 20) / SPAN_BYTES;
 /// [`Error::Interrupted`](crate::Error::Interrupted), [`Error::Corrupt`](crate::Error::Corrupt); what
 /// was given back stays so.
 pub fn trim(context: &Context) -> Result<u64> {
-    let given = give_back(context, 0, 1)?;
+    let given = give_back(context, 0, 1, u64::MAX)?;
     // Who died before they were committed has left them.
     withdraw(context, context.region().span_limit())?;
     if free_with_pages(context.region()) == 0 || !context.region().can_run_out() {
@@ -51,35 +51,37 @@ pub fn trim(context: &Context) -> Result<u64> {
     }
     // The rough clock is late by up to ten milliseconds.
     std::thread::sleep(Duration::from_nanos(GRACE + 20_000_000));
-    Ok(given + give_back(context, 0, 1)?)
+    Ok(given + give_back(context, 0, 1, u64::MAX)?)
 }
 
-/// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second.
+/// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second. A
+/// thread that has just freed so many spans gives back twice as many, and one piece: who comes by does
+/// not do all that the large structure of another one leaves.
 #[inline]
-pub fn trim_if_due(context: &Context) -> Result<()> {
+pub fn trim_if_due(context: &Context, freed: u64) -> Result<()> {
     let map = &context.region().header().spans;
     let now = os::now_roughly();
     let last = map.looked.get();
     let is_due = now.abs_diff(last) >= LOOK || is_very_much(context.region(), now);
     if is_due && Region::compare_exchange(&map.looked, last, now).is_ok() {
-        return look(context, now);
+        return look(context, now, freed.saturating_mul(2).saturating_add(PIECE));
     }
     Ok(())
 }
 
 #[cold]
-fn look(context: &Context, now: u64) -> Result<()> {
+fn look(context: &Context, now: u64, most: u64) -> Result<()> {
     let region = context.region();
     let map = &region.header().spans;
     let free = free_with_pages(region);
     let used = map.frontier.get().saturating_sub(map.free.get());
     let is_over = now.abs_diff(map.window_began.get()) > WINDOW;
     let least = least_of(map.window.get()).min(free);
-    if is_over {
+    let keep = SLACK.max(used / 4);
+    if is_over && least.saturating_sub(keep) <= most {
         Region::swap(&map.window_began, now);
         Region::swap(&map.window, 0);
     }
-    let keep = SLACK.max(used / 4);
     let goes = match () {
         () if is_over && least > keep => least - keep,
         () if is_very_much(region, now) && free > used => free - keep,
@@ -88,15 +90,18 @@ fn look(context: &Context, now: u64) -> Result<()> {
     if now.abs_diff(map.trimmed.get()) > WINDOW {
         Region::swap(&map.trimmed, now);
     }
-    give_back(context, free - goes, SHORT).map(|_| ())
+    give_back(context, free - goes, SHORT, most).map(|_| ())
 }
 
-/// Returns whether so much is free that it goes back without delay: unless some went back moments ago,
-/// and was wanted again.
+/// Returns whether so much is free that it goes back without delay. What went back moments ago goes on
+/// to, unless some was wanted again.
 fn is_very_much(region: &Region, now: u64) -> bool {
     let map = &region.header().spans;
-    let (trimmed, grown) = (map.trimmed.get(), map.grown.get());
-    free_with_pages(region) > HUGE && (grown < trimmed || now.abs_diff(trimmed) > WINDOW)
+    let (trimmed, free) = (map.trimmed.get(), free_with_pages(region));
+    match now.abs_diff(trimmed) > WINDOW {
+        true => free > HUGE,
+        false => free > 2 * SLACK && map.grown.get() < trimmed,
+    }
 }
 
 /// Notes that spans were taken: a window knows the fewest that were free. The turn is held.
@@ -114,8 +119,8 @@ fn least_of(window: u64) -> u64 {
 }
 
 /// Gives pages back until only `keep` spans that nobody uses have any, from runs of at least `shortest`
-/// spans.
-fn give_back(context: &Context, keep: u64, shortest: u64) -> Result<u64> {
+/// spans. It ends with the piece that makes it `most` spans.
+fn give_back(context: &Context, keep: u64, shortest: u64, most: u64) -> Result<u64> {
     let region = context.region();
     let mut before = u64::MAX;
     if region.can_run_out() {
@@ -131,6 +136,9 @@ fn give_back(context: &Context, keep: u64, shortest: u64) -> Result<u64> {
         end_unreal(context, context.index(), Use::Hole)?;
         punched?;
         given += spans * SPAN_BYTES;
+        if given / SPAN_BYTES >= most {
+            break;
+        }
     }
     Ok(given)
 }

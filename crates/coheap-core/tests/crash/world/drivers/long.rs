@@ -83,7 +83,7 @@ fn unpin(stage: &Stage, context: &Context) -> Result<()> {
 fn pin_alone(stage: &Stage, context: &Context) -> Result<()> {
     pin(stage, context)?;
     stage.map.remove(context, KEY, &mut Vec::new())?;
-    buffer::tidy(context)
+    buffer::tidy(context).map(drop)
 }
 
 fn hoard(_: &Stage, context: &Rc<Context>) -> Result<()> {
@@ -174,8 +174,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["buffer::ensure_runs", "buffer::ensure_run"], "long", ALL, NOTHING, {
         |_, context| buffer::ensure_runs(context, 3, 2)
     }),
-    Operation::new(&["tidy::tidy"], "long", ALL, NOTHING, |_, context| buffer::tidy(context))
-        .prepared(hoard),
+    Operation::new(&["tidy::tidy"], "long", ALL, NOTHING, |_, context| {
+        buffer::tidy(context).map(drop)
+    })
+    .prepared(hoard),
     Operation::new(&["tidy::drain_runs"], "long", ALL, NOTHING, |_, context| {
         buffer::drain_runs(context, context.index())
     })
