@@ -11,6 +11,7 @@
 //! Not here: shared state, such as pending chains and the age of a transaction (`layout`).
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::memory::layout::CLASS_ROWS;
@@ -107,37 +108,65 @@ impl PendingCounts {
 }
 
 /// The long values that this thread has built for the operation that is running. The caller lends
-/// their bytes for all of it, so where they lie says which they are.
+/// their bytes for all of it, so where they lie says which they are. An operation may have very many.
 #[derive(Default)]
-pub(crate) struct Built(RefCell<Vec<(*const u8, usize, u64)>>);
+pub(crate) struct Built {
+    /// Where the bytes lie, how many they are, and the offset of the run.
+    values: RefCell<BTreeSet<(usize, usize, u64)>>,
+    /// The offsets of the runs.
+    runs: RefCell<BTreeSet<u64>>,
+    /// A bit for each length of which no pending run is left in which nothing was built.
+    used_up: Cell<u64>,
+}
 
 impl Built {
+    /// Begins an operation: runs of all lengths may be left from the ones before.
+    pub(crate) fn begin(&self) {
+        self.used_up.set(0);
+    }
+
     /// Notes that a value was built in the run at this offset.
     pub(crate) fn add(&self, bytes: &[u8], at: u64) {
-        self.0.borrow_mut().push((bytes.as_ptr(), bytes.len(), at));
+        self.values.borrow_mut().insert((bytes.as_ptr().addr(), bytes.len(), at));
+        self.runs.borrow_mut().insert(at);
     }
 
     /// Takes the run in which a value was built.
     pub(crate) fn take(&self, bytes: &[u8]) -> Option<u64> {
-        let mut all = self.0.borrow_mut();
-        let is_it = |(start, len, _): &(*const u8, usize, u64)| {
-            *start == bytes.as_ptr() && *len == bytes.len()
-        };
-        let number = all.iter().position(is_it)?;
-        Some(all.remove(number).2)
+        let (start, len) = (bytes.as_ptr().addr(), bytes.len());
+        let mut values = self.values.borrow_mut();
+        let found = *values.range((start, len, 0)..=(start, len, u64::MAX)).next()?;
+        values.remove(&found);
+        self.runs.borrow_mut().remove(&found.2);
+        Some(found.2)
     }
 
     /// Returns whether a value was built in the run at this offset.
     pub(crate) fn contains(&self, at: u64) -> bool {
-        self.0.borrow().iter().any(|(_, _, built)| *built == at)
+        self.runs.borrow().contains(&at)
     }
 
     /// Forgets all of them, and returns whether there were any.
     pub(crate) fn clear(&self) -> bool {
-        let mut all = self.0.borrow_mut();
-        let were_there = !all.is_empty();
-        all.clear();
+        let were_there = !self.runs.borrow().is_empty();
+        self.values.borrow_mut().clear();
+        self.runs.borrow_mut().clear();
         were_there
+    }
+
+    /// Returns whether no pending run of this length is left to build in, as far as is known.
+    pub(crate) fn is_used_up(&self, spans: u64) -> bool {
+        self.used_up.get() & Self::bit(spans) != 0
+    }
+
+    /// Notes that none of this length is left, until the next operation begins.
+    pub(crate) fn set_used_up(&self, spans: u64) {
+        self.used_up.set(self.used_up.get() | Self::bit(spans));
+    }
+
+    /// Long runs have none: few of them fit a heap.
+    fn bit(spans: u64) -> u64 {
+        if spans < 64 { 1 << spans } else { 0 }
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! What always holds: what was refused left nothing behind.
 
+use std::time::Instant;
+
 use coheap_core::error::Error;
 use coheap_core::objects::Directory;
+use coheap_core::objects::map::Pairs;
 use coheap_core::objects::value::Recipe;
 use coheap_core::transaction::Transaction;
 
@@ -146,5 +149,44 @@ fn a_transaction_stores_long_values_with_its_commit() {
         Ok(())
     })
     .expect("what was committed");
+    settle_and_check(&heap);
+}
+
+/// Goal: a long value costs the same alone and among thousands, in one call and in one transaction.
+/// Method: 3,000 values are set one by one, then at once. Each was compared with all before it, for
+/// each run that was looked at: that took 300 times as long.
+#[test]
+fn very_many_long_values_in_one_change_cost_what_each_costs() {
+    let _alone = alone();
+    let heap = heap(128);
+    let books = map(&heap, "books");
+    let bytes: Vec<u8> = (0..12_000).map(|at| (at % 241) as u8).collect();
+    let pairs: Vec<(Vec<u8>, &[u8])> = (0..3_000usize)
+        .map(|number| (number.to_le_bytes().to_vec(), &bytes[number..number + 8_200]))
+        .collect();
+    let one_by_one = Instant::now();
+    heap.with(|context| {
+        pairs.iter().try_for_each(|(key, value)| books.set(context, key, value).map(drop))
+    })
+    .expect("room");
+    let one_by_one = one_by_one.elapsed();
+    let all: Pairs = pairs.iter().map(|(key, value)| (key, value)).collect();
+    let at_once = Instant::now();
+    heap.with(|context| books.set_many(context, &all)).expect("room");
+    let at_once = at_once.elapsed();
+    assert!(at_once < one_by_one * 10, "{at_once:?} at once, {one_by_one:?} one by one");
+    let committed = Instant::now();
+    let mut block = Transaction::begin(heap.context().expect("a member"), None).expect("one");
+    for (key, value) in &pairs {
+        block.on(&books).set(key, value).expect("an entry");
+    }
+    block.commit().expect("a commit");
+    let committed = committed.elapsed();
+    assert!(committed < one_by_one * 10, "{committed:?} committed, {one_by_one:?} one by one");
+    let mut out = Vec::new();
+    for (key, value) in &pairs {
+        assert!(heap.with(|context| books.get(context, key, &mut out)).expect("a look"));
+        assert!(out == *value, "another value");
+    }
     settle_and_check(&heap);
 }

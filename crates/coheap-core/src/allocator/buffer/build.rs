@@ -18,9 +18,18 @@ use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
 /// [`Error::HeapFull`], also for more bytes than the heap can ever have; nothing was built.
 pub fn build(context: &Context, bytes: &[u8]) -> Result<u64> {
     let spans = check_length(context, bytes)? as u32;
-    let index = match find_spare(context, spans)? {
+    let built = &context.kept.built;
+    // An operation may build very many, so it does not look at all of them for each.
+    let spare = match built.is_used_up(u64::from(spans)) {
+        true => None,
+        false => find_spare(context, spans)?,
+    };
+    let index = match spare {
         Some((index, _)) => index,
-        None => allocate_run(context, spans)?,
+        None => {
+            built.set_used_up(u64::from(spans));
+            allocate_run(context, spans)?
+        }
     };
     fill(context, index, bytes)
 }

@@ -76,6 +76,9 @@ impl<'a> Long<'a> {
         if *number <= self.built {
             return Ok(());
         }
+        if self.built == 0 {
+            self.context.kept.built.begin();
+        }
         if packed_at(self.context, bytes)?.is_none() {
             let at = allocator::build(self.context, bytes, 0)?;
             self.context.kept.built.add(bytes, at);
