@@ -78,7 +78,7 @@ fn check_below(context: &Context, slots: u32, rows: u32) -> Result<Report> {
     }
     report.objects = found.claim_objects()?;
     report.blocks = found.blocks.finish(region)? - report.pending;
-    report.used_bytes = crate::allocator::span::used_bytes(region);
+    report.used_bytes = region.used_bytes();
     report.members = (0..slots)
         .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
         .count() as u64;

@@ -21,12 +21,17 @@ pub struct SystemFull {
     pub folder: Option<String>,
     /// Bytes that are free there.
     pub free: u64,
+    /// Set if the process may not make files that are longer: so many bytes.
+    pub file_limit: Option<u64>,
 }
 
 impl SystemFull {
     /// What the user can do.
     fn way_out(&self) -> &'static str {
         match self.folder {
+            _ if self.file_limit.is_some() => {
+                "remove objects, or raise the limit of the file size (`ulimit -f`)"
+            }
             Some(_) => {
                 "remove objects, free some room in that folder, give a container more shared memory \
                  (`--shm-size`), or create the heap in another folder (`folder=`)"
@@ -39,6 +44,10 @@ impl SystemFull {
 impl fmt::Display for SystemFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.folder {
+            _ if self.file_limit.is_some() => {
+                let most = self.file_limit.unwrap_or_default();
+                write!(f, "a file of this process may have {most} bytes")
+            }
             Some(folder) => write!(f, "the file system of {folder} has {} bytes left", self.free),
             None => write!(f, "the system refuses more memory"),
         }

@@ -47,7 +47,7 @@ impl Heap {
             .filter(|slot| StateWord(region.slot(*slot).state.get()).state() == State::Live)
             .count();
         Ok(Stats {
-            used_bytes: span::used_bytes(region),
+            used_bytes: region.used_bytes(),
             max_bytes: header.max_bytes.get(),
             committed_bytes: span::committed_bytes(region),
             allocated_bytes: self

@@ -5,7 +5,7 @@
 
 use super::files::{check_owner, check_private};
 use crate::defect::{Mistake, defect};
-use crate::error::{Corrupt, Error, Result, SystemFull};
+use crate::error::{Corrupt, Error, Result};
 use crate::memory::Region;
 use crate::memory::layout::{
     self, BYTE_ORDER, CONTEXT_COUNT, FIXED_END, FORMAT, Header, MAGIC, SLOT_COUNT, SPAN_BYTES,
@@ -45,15 +45,12 @@ pub(super) fn fill(file: HeapFile, max_bytes: u64, birth: &Birth) -> Result<Regi
     let spans = max_bytes.div_ceil(SPAN_BYTES);
     let max = spans * SPAN_BYTES;
     let first = FIRST_SPANS.min(spans);
-    file.set_len(layout::data_start(spans))?;
-    let full = |error, file: &HeapFile| match error {
-        // A system without room counts as a heap without room.
-        Error::Os { call: "fallocate", .. } => {
-            let place = file.place().map(|(folder, free)| Box::new(SystemFull { folder, free }));
-            Error::HeapFull { wanted: FIXED_END, used: 0, max, system: place }
-        }
-        other => other,
+    // A system without room counts as a heap without room.
+    let full = |refused, file: &HeapFile| match file.why_full(&refused).map(Box::new) {
+        system @ Some(_) => Error::HeapFull { wanted: FIXED_END, used: 0, max, system },
+        None => refused,
     };
+    file.set_len(layout::data_start(spans)).map_err(|error| full(error, &file))?;
     let tables = [0..layout::SLOT_TURNS_START, layout::SLOT_TURNS_END..FIXED_END];
     for part in tables {
         file.commit(part.start, part.end - part.start).map_err(|error| full(error, &file))?;

@@ -10,9 +10,7 @@
 //! hole again. After a death it becomes a hole. Pages beyond `committed` that a dead process got stay
 //! there for the next one that asks, or until somebody trims the heap.
 
-use super::{
-    CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, free_with_pages, used_bytes,
-};
+use super::{CLAIM_WORDS, RELEASE_WORDS, Use, bins, claim, find, free, free_with_pages};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -252,7 +250,7 @@ pub(super) fn withdraw(context: &Context, end: u64) -> Result<()> {
 pub fn full(region: &Region, wanted: u64) -> Error {
     Error::HeapFull {
         wanted: wanted.saturating_mul(SPAN_BYTES),
-        used: used_bytes(region),
+        used: region.used_bytes(),
         max: region.span_limit() * SPAN_BYTES,
         system: None,
     }
@@ -260,10 +258,5 @@ pub fn full(region: &Region, wanted: u64) -> Error {
 
 /// As [`full`], if the system has no pages; any other refusal as it is.
 fn full_by(region: &Region, wanted: u64, refused: Error) -> Error {
-    match (full(region, wanted), refused) {
-        (Error::HeapFull { wanted, used, max, .. }, Error::Os { call: "fallocate", .. }) => {
-            Error::HeapFull { wanted, used, max, system: region.system_full().map(Box::new) }
-        }
-        (_, other) => other,
-    }
+    region.full_by(wanted.saturating_mul(SPAN_BYTES), refused)
 }

@@ -312,12 +312,6 @@ pub fn has_foot(region: &Region, first: u64, spans: u64) -> Result<bool, Corrupt
     Ok(region.span(first + spans - 1)?.info.get() == FOOT | spans << 32)
 }
 
-/// Bytes of spans in use.
-pub fn used_bytes(region: &Region) -> u64 {
-    let map = &region.header().spans;
-    map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
-}
-
 /// Returns how many spans that nobody uses have pages.
 fn free_with_pages(region: &Region) -> u64 {
     let SpanMap { frontier, free, holes, .. } = &region.header().spans;

@@ -6,7 +6,7 @@
 //! Not here: who has a row (`sync`), and where the tables lie (`memory::layout`).
 
 use super::Region;
-use crate::error::{Result, SystemFull};
+use crate::error::{Error, Result};
 use crate::memory::Word;
 use crate::memory::layout::{
     self, CHUNK_BYTES, CONTEXT_COUNT, ContextRow, JOURNAL_BYTES, SPAN_BYTES, Slot, Span, Turn,
@@ -37,9 +37,8 @@ impl Region {
             return Ok(false);
         }
         let (slot, turn) = (size_of::<Slot>() as u64, size_of::<Turn>() as u64);
-        let file = self.checked_file()?;
-        file.commit(layout::SLOT_TURNS_START + u64::from(known) * turn, turn)?;
-        file.commit(layout::SLOTS + u64::from(known) * slot, slot)?;
+        self.commit_row(layout::SLOT_TURNS_START + u64::from(known) * turn, turn)?;
+        self.commit_row(layout::SLOTS + u64::from(known) * slot, slot)?;
         Self::count_up(&self.header().slots, known);
         Ok(true)
     }
@@ -51,9 +50,8 @@ impl Region {
             return Ok(false);
         }
         let row = size_of::<ContextRow>() as u64;
-        let file = self.checked_file()?;
-        file.commit(layout::CONTEXTS + u64::from(known) * row, row)?;
-        file.commit(layout::JOURNALS + u64::from(known) * JOURNAL_BYTES, JOURNAL_BYTES)?;
+        self.commit_row(layout::CONTEXTS + u64::from(known) * row, row)?;
+        self.commit_row(layout::JOURNALS + u64::from(known) * JOURNAL_BYTES, JOURNAL_BYTES)?;
         Self::count_up(&self.header().rows, known);
         Ok(true)
     }
@@ -65,7 +63,13 @@ impl Region {
 
     /// Makes the pages of an overflow chunk real.
     pub fn commit_chunk(&self, chunk: u32) -> Result<()> {
-        self.checked_file()?.commit(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
+        self.commit_row(layout::CHUNKS + u64::from(chunk) * CHUNK_BYTES, CHUNK_BYTES)
+    }
+
+    /// Makes the pages of a row real.
+    fn commit_row(&self, at: u64, len: u64) -> Result<()> {
+        let file = self.checked_file()?;
+        file.commit(at, len).map_err(|refused| self.full_by(len, refused))
     }
 
     /// Makes the pages and table rows of spans `from..to` real; some of them may be afterwards if it
@@ -109,9 +113,24 @@ impl Region {
         self.file.place().is_none_or(|(folder, _)| folder.is_some())
     }
 
-    /// What is known of the place that has no room for more pages.
-    pub fn system_full(&self) -> Option<SystemFull> {
-        let (folder, free) = self.file.place()?;
-        Some(SystemFull { folder, free })
+    /// Bytes of spans in use.
+    pub fn used_bytes(&self) -> u64 {
+        let map = &self.header().spans;
+        map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
+    }
+
+    /// The error of a call that was refused pages: a system without room counts as a heap without
+    /// room. Any other refusal is returned as it is.
+    #[cold]
+    pub fn full_by(&self, wanted: u64, refused: Error) -> Error {
+        match self.file.why_full(&refused) {
+            Some(system) => Error::HeapFull {
+                wanted,
+                used: self.used_bytes(),
+                max: self.span_limit() * SPAN_BYTES,
+                system: Some(Box::new(system)),
+            },
+            None => refused,
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, MemfdFlags, Mode, OFlags, SealFlags};
 
 use super::{last_error, refused};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SystemFull};
 
 /// Lowest number that heap descriptors are moved to, out of the way of user code.
 const HIGH_DESCRIPTOR: i32 = 600;
@@ -319,6 +319,17 @@ impl HeapFile {
         Some((folder, about.f_bavail.saturating_mul(about.f_frsize)))
     }
 
+    /// Returns what is known of the place if pages were refused because it has no room for them.
+    pub fn why_full(&self, refused: &Error) -> Option<SystemFull> {
+        let &Error::Os { call: "fallocate", code } = refused else { return None };
+        if ![libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM].contains(&code) {
+            return None;
+        }
+        let (folder, free) = self.place().unwrap_or_default();
+        let file_limit = if code == libc::EFBIG { file_limit() } else { None };
+        Some(SystemFull { folder, free, file_limit })
+    }
+
     /// Gives back the pages of bytes that nobody uses. Where the file system does not know how, they
     /// stay real.
     pub fn decommit(&self, offset: u64, len: u64) {
@@ -361,10 +372,13 @@ fn id_of(descriptor: &OwnedFd) -> Result<FileId> {
     Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
 }
 
+fn file_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
 /// Refuses a length beyond the file size limit: the kernel would send SIGXFSZ, which kills.
 fn within_file_limit(len: u64) -> Result<()> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
-    match limit.current {
+    match file_limit() {
         Some(most) if len > most => Err(Error::Os { call: "fallocate", code: libc::EFBIG }),
         _ => Ok(()),
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::bytes::Bytes;
 use super::{BAD_DESCRIPTOR, NO_ENTRY, machine, refused};
-use crate::error::Result;
+use crate::error::{Error, Result, SystemFull};
 
 /// Which file it is, however it was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -240,6 +240,13 @@ impl HeapFile {
     pub fn place(&self) -> Option<(Option<String>, u64)> {
         let is_in_folder = self.record.is_in_folder.load(Ordering::Relaxed);
         Some((is_in_folder.then(|| "/pretended".to_owned()), self.record.bytes().left()))
+    }
+
+    /// Returns what is known of the place if pages were refused.
+    pub fn why_full(&self, refused: &Error) -> Option<SystemFull> {
+        let (folder, free) = self.place().unwrap_or_default();
+        let is_full = matches!(refused, Error::Os { call: "fallocate", .. });
+        is_full.then_some(SystemFull { folder, free, file_limit: None })
     }
 
     /// Gives back the pages of bytes that nobody uses.
