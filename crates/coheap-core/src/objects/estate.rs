@@ -103,10 +103,14 @@ fn after_sweep<T>(
         Error::HeapFull { .. } => {
             sweep(context)?;
             husk::dismantle_abandoned(context)?;
-            match context.retried(&mut *operation) {
+            let done = match context.retried(&mut *operation) {
                 Err(Error::HeapFull { .. }) if kinds::room::make_room(context)? => {
-                    context.retried(operation)
+                    context.retried(&mut *operation)
                 }
+                other => other,
+            };
+            match done {
+                Err(error) if span::trim_for(context, &error)? => context.retried(operation),
                 other => other,
             }
         }

@@ -164,6 +164,33 @@ fn a_refused_value_leaves_no_pages() {
     settle_and_check(&heap);
 }
 
+/// Goal: pages that lie free in the heap serve whatever needs some on a file system that is full.
+/// Method: a heap fills a file system and is emptied; another program takes what is left. Then a
+/// transaction saves more words than a journal holds, and needs an overflow chunk.
+#[test]
+fn free_spans_give_way_to_an_overflow_chunk() {
+    let _alone = alone();
+    let Some(folder) = Folder::tiny("chunk", 4 << 20) else {
+        return skipped("free_spans_give_way_to_an_overflow_chunk", "mounting is not allowed here");
+    };
+    let heap = Heap::open(&named(&folder, 64 << 20)).expect("a heap fits");
+    let (map, large) = (map(&heap, "map"), map(&heap, "large"));
+    heap.with(|context| {
+        (0..2000u64).try_for_each(|key| map.set(context, &key.to_le_bytes(), &[1; 8]).map(drop))
+    })
+    .expect("room");
+    let (count, _) = fill(&heap, &large);
+    empty(&heap, &large, count);
+    let ballast = std::fs::write(folder.path().join("ballast"), vec![1; 8 << 20]);
+    assert!(ballast.is_err(), "the file system is larger than it should be");
+    let mut block = Transaction::begin(heap.context().expect("a member"), None).expect("one");
+    for key in 0..2000u64 {
+        block.on(&map).set(&key.to_le_bytes(), &[2; 8]).expect("an entry");
+    }
+    block.commit().expect("pages of free spans");
+    settle_and_check(&heap);
+}
+
 fn listing(folder: &Folder) -> Vec<std::ffi::OsString> {
     let entries = std::fs::read_dir(folder.path()).expect("a listing");
     let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();

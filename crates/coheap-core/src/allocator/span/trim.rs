@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::grow::{end_unreal, settle_unreal, withdraw};
 use super::{CLAIM_WORDS, Use, bins, claim, free_with_pages};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::{SPAN_BYTES, SPAN_TURN};
@@ -52,6 +52,22 @@ pub fn trim(context: &Context) -> Result<u64> {
     // The rough clock is late by up to ten milliseconds.
     std::thread::sleep(Duration::from_nanos(GRACE + 20_000_000));
     Ok(given + give_back(context, 0, 1, u64::MAX)?)
+}
+
+/// Gives the pages of all free spans back if the place of the heap refused pages elsewhere, such as
+/// those of an overflow chunk, for which these are enough. Returns whether it did.
+///
+/// # Errors
+///
+/// As [`trim`].
+pub fn trim_for(context: &Context, refused: &Error) -> Result<bool> {
+    let free = free_with_pages(context.region()).saturating_mul(SPAN_BYTES);
+    match refused {
+        Error::HeapFull { wanted, system: Some(system), .. } => {
+            Ok(*wanted <= free && system.file_limit.is_none() && trim(context)? > 0)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second. A
