@@ -12,6 +12,7 @@ use coheap_core::transaction::Transaction;
 
 use crate::support::alone;
 use crate::support::objects::{bounded_queue, heap, map, settle_and_check, value};
+use crate::support::random::Random;
 
 /// Goal: every length around a limit comes out as it went in.
 #[test]
@@ -149,6 +150,38 @@ fn a_transaction_stores_long_values_with_its_commit() {
         Ok(())
     })
     .expect("what was committed");
+    settle_and_check(&heap);
+}
+
+/// Goal: a commit that is prepared twice writes to the entries that it means, also when the first time
+/// has moved them.
+/// Method: transactions set a key that is there and one that is not, while keys come and go: the room
+/// for the new one comes from packing. The map is compared with a list after each.
+#[test]
+fn a_commit_finds_entries_that_were_moved_for_it() {
+    let _alone = alone();
+    let heap = heap(16);
+    let books = map(&heap, "books");
+    let mut random = Random::for_run("a_commit_finds_entries_that_were_moved_for_it");
+    let mut plain: [Option<Vec<u8>>; 4] = [const { None }; 4];
+    let mut out = Vec::new();
+    for round in 0..500u32 {
+        let (gone, key) = (random.below(4) as usize, random.below(4) as usize);
+        heap.with(|context| books.remove(context, &[gone as u8], &mut out)).expect("removed");
+        plain[gone] = None;
+        let mut block = Transaction::begin(heap.context().expect("a member"), None).expect("one");
+        for key in [key, (key + 1) % 4] {
+            let value = [&round.to_le_bytes()[..], &vec![key as u8; 9_000]].concat();
+            block.on(&books).set(&[key as u8], &value).expect("an entry");
+            plain[key] = Some(value);
+        }
+        block.commit().expect("a commit");
+        for (key, value) in plain.iter().enumerate() {
+            let found = heap.with(|context| books.get(context, &[key as u8], &mut out));
+            assert_eq!(found, Ok(value.is_some()), "round {round}");
+            assert!(value.as_ref().is_none_or(|value| *value == out), "round {round}: key {key}");
+        }
+    }
     settle_and_check(&heap);
 }
 

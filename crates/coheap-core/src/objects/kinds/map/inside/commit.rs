@@ -65,17 +65,22 @@ impl Overlaid for Writes {
         if self.has_unseen() {
             table.warm(self.iter().map(|write| write.key().hash))?;
         }
+        // Prepared before, perhaps, and entries were moved: what the writes say is no longer true.
+        let were_moved = matches!(self.directory_len, Positions::Forgotten);
         let (mut new, mut positions) = (Vec::new(), Vec::new());
         for write in self.iter() {
-            prepare(&table, write, needs, &mut new, &mut positions)?;
+            prepare(&table, write, were_moved, needs, &mut new, &mut positions)?;
         }
-        self.directory_len = Positions::Known(positions);
+        if !were_moved {
+            self.directory_len = Positions::Known(positions);
+        }
         if !new.is_empty() {
             let numbering = table.root.numbering.get();
-            reserve(held, object, &new)?;
+            let reserved = reserve(held, object, &new);
             if table.root.numbering.get() != numbering {
                 self.directory_len = Positions::Forgotten;
             }
+            reserved?;
         }
         Ok(())
     }
@@ -99,7 +104,7 @@ impl Overlaid for Writes {
                     add(change, object, &write.key(), *more, unseen.next().copied())?;
                 }
                 Action::Remove => {
-                    let found = find(change.region(), object, &write.key())?;
+                    let found = find(&Table::new(change.region(), object), &write.key())?;
                     delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
                 }
                 Action::Known(_) | Action::Nothing => {}
@@ -123,7 +128,7 @@ impl Writes {
         let region = change.region();
         let entry = match self.directory_len {
             Positions::Known(_) => Table::new(region, object).entry(position)?,
-            Positions::Forgotten => find(region, object, &write.key())?.entry,
+            Positions::Forgotten => find(&Table::new(region, object), &write.key())?.entry,
         };
         if Cell::load(&entry.key).is_removed() {
             return Err(Corrupt { what: "entry under a lock", at: position }.into());
@@ -138,12 +143,13 @@ impl Writes {
     }
 }
 
-/// What one write needs. `new`: hashes of keys that are to be inserted. `positions`: where the
+/// What one write needs. `were_moved`: whether the position of an entry has to be looked up. `new`: hashes of keys that are to be inserted. `positions`: where the
 /// keys are that are added to unseen.
 #[inline]
 fn prepare(
     table: &Table<'_>,
     write: &Write,
+    were_moved: bool,
     needs: &mut Needs,
     new: &mut Vec<u32>,
     positions: &mut Vec<Option<u64>>,
@@ -160,7 +166,11 @@ fn prepare(
             needs.value(value);
         }
         Action::Replace(position, value) => {
-            let old = Cell::load(&table.entry(*position)?.value);
+            let entry = match were_moved {
+                true => find(table, &key)?.entry,
+                false => table.entry(*position)?,
+            };
+            let old = Cell::load(&entry.value);
             needs.replacement(table.region, old, value)?;
         }
         Action::Add(more) => {
@@ -210,7 +220,7 @@ fn sum(entry: &MapEntry, more: i64) -> Result<i64> {
 }
 
 /// Returns the entry of a key that the transaction knows to be there, and nobody else may remove.
-fn find<'a>(region: &'a Region, object: &'a Object, key: &Key<'_>) -> Result<Found<'a>> {
-    let found = Table::new(region, object).find(key)?;
+fn find<'a>(table: &Table<'a>, key: &Key<'_>) -> Result<Found<'a>> {
+    let found = table.find(key)?;
     found.ok_or(Error::Corrupt(Corrupt { what: "entry under a lock", at: u64::from(key.hash) }))
 }
