@@ -16,6 +16,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context};
 use crate::memory::Region;
 use crate::memory::layout::SPAN_BYTES;
+use crate::os;
 use crate::sync::row;
 
 /// Words that one `take` saves at most.
@@ -225,6 +226,7 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     counts.set_untidy(false);
     let done = context.waiting_until(0, |context| {
         let freed = buffer::tidy(context)?;
+        let mut has_freed = freed > 0;
         for class in 0..CLASS_COUNT as u8 {
             let count = counts.of(class);
             if is_too_many(context.region(), class, count) {
@@ -232,9 +234,12 @@ fn tidy_slowly(context: &Context) -> Result<()> {
                 let few = batch(class).min(fit);
                 let left = arena::drain(context, context.index(), class, count, few)?;
                 counts.set(class, left);
+                has_freed = true;
             }
         }
-        span::trim_if_due(context, freed)
+        span::trim_if_due(context, freed)?;
+        look_again(context, has_freed);
+        Ok(())
     });
     match done {
         Err(Error::Busy { .. }) => {
@@ -242,6 +247,21 @@ fn tidy_slowly(context: &Context) -> Result<()> {
             Ok(())
         }
         other => other,
+    }
+}
+
+/// Has the next operations of a thread that has just freed something look for some seconds whether much
+/// is free: it may be the last one to do anything.
+fn look_again(context: &Context, has_freed: bool) {
+    if !span::is_much_free(context.region()) {
+        return;
+    }
+    let (counts, now) = (&context.kept.pending, os::now_roughly());
+    if has_freed {
+        counts.looks_until.set(now + span::GOES_WITHIN);
+    }
+    if now < counts.looks_until.get() {
+        counts.set_untidy(true);
     }
 }
 

@@ -77,6 +77,8 @@ impl<T> Default for Recent<T> {
 pub(crate) struct PendingCounts {
     counts: [Cell<u32>; CLASS_ROWS],
     is_untidy: Cell<bool>,
+    /// Until when the thread looks whether much that it has freed is free for some seconds.
+    pub(crate) looks_until: Cell<u64>,
 }
 
 impl PendingCounts {

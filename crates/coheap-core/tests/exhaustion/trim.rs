@@ -123,6 +123,23 @@ fn much_that_is_free_for_seconds_goes_back_by_itself() {
     settle_and_check(&heap);
 }
 
+/// Goal: the same where the thread that freed it does small things only afterwards.
+/// Method: 100 MiB go; then numbers are set until their memory is back.
+#[test]
+fn what_was_freed_goes_back_beside_small_operations() {
+    let heap = heap(512);
+    let map = map(&heap, "map");
+    fill(&heap, &map, 100);
+    remove(&heap, &map, 0..100);
+    let begin = Instant::now();
+    while allocated(&heap) > 40 * MEBIBYTE {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", heap.stats());
+        std::thread::sleep(Duration::from_millis(10));
+        heap.with(|context| map.set(context, b"number", &[1])).expect("room");
+    }
+    settle_and_check(&heap);
+}
+
 /// Goal: very much that is freed at once goes back at once, for nobody may come later.
 #[test]
 fn very_much_goes_back_at_once() {

@@ -30,6 +30,8 @@ const SHORT: u64 = 8;
 /// How often somebody looks how much is free, and how long it must have been free, in nanoseconds.
 const LOOK: u64 = 500_000_000;
 const WINDOW: u64 = 2_000_000_000;
+/// What has been free for a window goes within this time, in nanoseconds: two windows, and some looks.
+pub const GOES_WITHIN: u64 = 6_000_000_000;
 /// So many spans may be free without being given back: 16 MiB.
 const SLACK: u64 = (16 << 20) / SPAN_BYTES;
 /// So many are given back at once: 256 MiB.
@@ -85,6 +87,17 @@ pub fn trim_if_due(context: &Context, freed: u64) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether so much is free that it goes back when it has been for some seconds.
+pub fn is_much_free(region: &Region) -> bool {
+    free_with_pages(region) > kept(region)
+}
+
+/// How many spans may be free without being given back.
+fn kept(region: &Region) -> u64 {
+    let map = &region.header().spans;
+    SLACK.max(map.frontier.get().saturating_sub(map.free.get()) / 4)
+}
+
 #[cold]
 fn look(context: &Context, now: u64, most: u64) -> Result<()> {
     let region = context.region();
@@ -93,7 +106,7 @@ fn look(context: &Context, now: u64, most: u64) -> Result<()> {
     let used = map.frontier.get().saturating_sub(map.free.get());
     let is_over = now.abs_diff(map.window_began.get()) > WINDOW;
     let least = least_of(map.window.get()).min(free);
-    let keep = SLACK.max(used / 4);
+    let keep = kept(region);
     if is_over && least.saturating_sub(keep) <= most {
         Region::swap(&map.window_began, now);
         Region::swap(&map.window, 0);

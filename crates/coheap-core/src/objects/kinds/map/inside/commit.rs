@@ -66,19 +66,19 @@ impl Overlaid for Writes {
             table.warm(self.iter().map(|write| write.key().hash))?;
         }
         // Prepared before, perhaps, and entries were moved: what the writes say is no longer true.
-        let were_moved = matches!(self.directory_len, Positions::Forgotten);
+        let were_moved = matches!(self.positions, Positions::Forgotten);
         let (mut new, mut positions) = (Vec::new(), Vec::new());
         for write in self.iter() {
             prepare(&table, write, were_moved, needs, &mut new, &mut positions)?;
         }
         if !were_moved {
-            self.directory_len = Positions::Known(positions);
+            self.positions = Positions::Known(positions);
         }
         if !new.is_empty() {
             let numbering = table.root.numbering.get();
             let reserved = reserve(held, object, &new);
             if table.root.numbering.get() != numbering {
-                self.directory_len = Positions::Forgotten;
+                self.positions = Positions::Forgotten;
             }
             reserved?;
         }
@@ -90,7 +90,7 @@ impl Overlaid for Writes {
             return Ok(());
         }
         let object = self.map.handle.object(change.region())?;
-        let mut unseen = match &self.directory_len {
+        let mut unseen = match &self.positions {
             Positions::Known(positions) => positions.iter(),
             Positions::Forgotten => [].iter(),
         };
@@ -126,7 +126,7 @@ impl Writes {
         value: &[u8],
     ) -> Result<()> {
         let region = change.region();
-        let entry = match self.directory_len {
+        let entry = match self.positions {
             Positions::Known(_) => Table::new(region, object).entry(position)?,
             Positions::Forgotten => find(&Table::new(region, object), &write.key())?.entry,
         };
@@ -143,8 +143,8 @@ impl Writes {
     }
 }
 
-/// What one write needs. `were_moved`: whether the position of an entry has to be looked up. `new`: hashes of keys that are to be inserted. `positions`: where the
-/// keys are that are added to unseen.
+/// What one write needs. `were_moved`: whether the position of an entry has to be looked up. `new`:
+/// hashes of keys that are to be inserted. `positions`: where the keys are that are added to unseen.
 #[inline]
 fn prepare(
     table: &Table<'_>,

@@ -86,7 +86,7 @@ pub(crate) struct Writes {
     /// Whether there may be an `Action::Add`.
     has_unseen: bool,
     /// Where the entries are, once the commit has looked.
-    pub(super) directory_len: Positions,
+    pub(super) positions: Positions,
 }
 
 impl Transactional for Map {
@@ -188,8 +188,8 @@ impl Additions<'_> {
 impl Writes {
     /// No writes, to a map of a heap with this seed.
     pub(super) fn new(map: Map, seed: u64) -> Self {
-        let (index, directory_len) = (Index::default(), Positions::default());
-        Self { map, writes: Vec::new(), index, seed, has_unseen: false, directory_len }
+        let (index, positions) = (Index::default(), Positions::default());
+        Self { map, writes: Vec::new(), index, seed, has_unseen: false, positions }
     }
 
     /// No writes, to the same map.
