@@ -60,7 +60,7 @@ fn op(few: u8) -> impl Strategy<Value = Op> {
     let numbers = 40..40 + 50 / few;
     let any = prop_oneof![0..40 / few, numbers.clone()];
     prop_oneof![
-        6 => (0usize..2, 0..40 / few, prop_oneof![1usize..16, 20usize..300])
+        6 => (0usize..2, 0..40 / few, prop_oneof![4 => 1usize..16, 4 => 20usize..300, 1 => 8000usize..20_000])
             .prop_map(|(map, key, len)| Op::Set(map, key, len)),
         4 => (0usize..2, any.clone()).prop_map(|(map, key)| Op::Remove(map, key)),
         3 => (0usize..2, any, -5i64..5).prop_map(|(map, key, more)| Op::Add(map, key, more)),
@@ -106,7 +106,8 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
     for op in ops {
         match op {
             Op::Set(map, key, len) => {
-                let (key, value) = (long_key(*key), vec![9; *len]);
+                // Another one for each key and length, and no integer.
+                let (key, value) = (long_key(*key), vec![0x80 | *key ^ *len as u8; *len]);
                 transaction.on(&world.maps[*map]).set(&key, &value)?;
                 plain.set(*map, &key, value);
             }

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use coheap_core::allocator::LONGEST_BLOCK;
 use coheap_core::check::check;
-use coheap_core::error::Error;
+use coheap_core::error::{Error, Result};
 use coheap_core::journal::Context;
-use coheap_core::objects::{Directory, Map};
+use coheap_core::objects::{Directory, Map, Reference, Value, ledger};
 use proptest::prelude::*;
 
 use crate::hold;
@@ -24,6 +25,9 @@ enum MapOp {
     RemoveLast(u16, bool),
     Clear,
     Get(u16),
+    Pin(u16),
+    /// One of the pins, if there are any.
+    Unpin(u8),
 }
 
 fn map_op() -> impl Strategy<Value = MapOp> {
@@ -40,7 +44,9 @@ fn map_op() -> impl Strategy<Value = MapOp> {
         1 => Just(MapOp::PopLast),
         1 => (key.clone(), any::<bool>()).prop_map(|(key, exact)| MapOp::RemoveLast(key, exact)),
         1 => Just(MapOp::Clear),
-        3 => key.prop_map(MapOp::Get),
+        3 => key.clone().prop_map(MapOp::Get),
+        2 => key.prop_map(MapOp::Pin),
+        1 => any::<u8>().prop_map(MapOp::Unpin),
     ]
 }
 
@@ -65,7 +71,7 @@ impl PlainDict {
     }
 
     /// What an addition makes of a key.
-    fn plus(&self, key: &[u8], more: i64) -> Result<i64, Error> {
+    fn plus(&self, key: &[u8], more: i64) -> Result<i64> {
         let before = self.entries.get(key).map_or(Some(0), |entry| number_in(&entry.1));
         before.ok_or(Error::NotAnInteger)?.checked_add(more).ok_or(Error::Overflow)
     }
@@ -111,7 +117,7 @@ fn add_many(context: &Context, map: &Map, model: &mut PlainDict, additions: &[(u
             None => sums.push((key, *more)),
         }
     }
-    let expected: Result<Vec<i64>, Error> =
+    let expected: Result<Vec<i64>> =
         sums.iter().map(|(key, more)| model.plus(key, *more)).collect();
     let additions: Vec<_> = additions.iter().map(|(key, more)| (key_bytes(*key), *more)).collect();
     let done = map.add_many(context, &additions);
@@ -121,10 +127,40 @@ fn add_many(context: &Context, map: &Map, model: &mut PlainDict, additions: &[(u
     }
 }
 
+/// Pins, each with the bytes that it has for ever.
+#[derive(Default)]
+struct Pins(Vec<(Value, Reference, Vec<u8>)>);
+
+impl Pins {
+    /// Pins the value of a key, which the model says is this one.
+    fn add(
+        &mut self,
+        context: &Context,
+        map: &Map,
+        key: &[u8],
+        value: Option<&Vec<u8>>,
+    ) -> Result<()> {
+        let pinned = map.pin(context, key)?;
+        assert_eq!(pinned.is_some(), value.is_some_and(|value| value.len() > LONGEST_BLOCK));
+        if let (Some((pinned, reference)), Some(value)) = (pinned, value) {
+            self.0.push((pinned, reference, value.clone()));
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, context: &Context, number: usize) -> Result<()> {
+        let (pinned, reference, value) = self.0.swap_remove(number);
+        let mut out = Vec::new();
+        pinned.get(context, &mut out)?;
+        assert_eq!(out, value);
+        ledger::release(context, &reference)
+    }
+}
+
 fn run_map_ops(ops: &[MapOp]) {
     let heap = heap(64);
     let map = map(&heap, "map");
-    let mut model = PlainDict::default();
+    let (mut model, mut pins) = (PlainDict::default(), Pins::default());
     let mut out = Vec::new();
     heap.with(|context| {
         for op in ops {
@@ -188,10 +224,25 @@ fn run_map_ops(ops: &[MapOp]) {
                     let expected = model.entries.get(&key).map(|entry| &entry.1);
                     assert_eq!(found.then_some(&out), expected);
                 }
+                MapOp::Pin(key) => {
+                    let key = key_bytes(*key);
+                    let value = model.entries.get(&key).map(|entry| &entry.1);
+                    pins.add(context, &map, &key, value)?;
+                }
+                MapOp::Unpin(number) => {
+                    if !pins.0.is_empty() {
+                        let number = usize::from(*number) % pins.0.len();
+                        pins.give_up(context, number)?;
+                    }
+                }
             }
             assert_eq!(map.len(context)?, model.entries.len() as u64);
         }
         assert_eq!(map.snapshot(context)?, model.pairs());
+        check(context)?;
+        while let Some(number) = pins.0.len().checked_sub(1) {
+            pins.give_up(context, number)?;
+        }
         check(context)?;
         Directory.remove(context, "map")?;
         assert_eq!(map.len(context), Err(Error::ObjectGone));
