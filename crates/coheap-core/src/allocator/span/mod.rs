@@ -31,7 +31,8 @@ mod grow;
 mod trim;
 
 pub use grow::{full, make_real, make_real_together, settle_unreal};
-pub use trim::{GOES_WITHIN, is_much_free, trim, trim_for, trim_if_due};
+pub(crate) use trim::trim_for;
+pub use trim::{GOES_WITHIN, is_much_free, trim, trim_if_due};
 
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context, Held};

@@ -62,7 +62,7 @@ pub fn trim(context: &Context) -> Result<u64> {
 /// # Errors
 ///
 /// As [`trim`].
-pub fn trim_for(context: &Context, refused: &Error) -> Result<bool> {
+pub(crate) fn trim_for(context: &Context, refused: &Error) -> Result<bool> {
     let free = free_with_pages(context.region()).saturating_mul(SPAN_BYTES);
     match refused {
         Error::HeapFull { wanted, system: Some(system), .. } => {
