@@ -314,8 +314,7 @@ impl Held<'_> {
     ///
     /// What the system refuses.
     pub fn set_modified(&self, moment: SystemTime) -> Result<()> {
-        appending::set_modified(&self.open().data, moment)
-            .map_err(Error::os("set the time of", &self.file.path))
+        self.open().data.set_modified(moment).map_err(Error::os("set the time of", &self.file.path))
     }
 
     /// Reads from `offset` until the buffer is full or the file ends, and returns how many bytes.

@@ -94,8 +94,7 @@ pub fn is_much_free(region: &Region) -> bool {
 
 /// How many spans may be free without being given back.
 fn kept(region: &Region) -> u64 {
-    let map = &region.header().spans;
-    SLACK.max(map.frontier.get().saturating_sub(map.free.get()) / 4)
+    SLACK.max(region.used_spans() / 4)
 }
 
 #[cold]
@@ -103,7 +102,6 @@ fn look(context: &Context, now: u64, most: u64) -> Result<()> {
     let region = context.region();
     let map = &region.header().spans;
     let free = free_with_pages(region);
-    let used = map.frontier.get().saturating_sub(map.free.get());
     let is_over = now.abs_diff(map.window_began.get()) > WINDOW;
     let least = least_of(map.window.get()).min(free);
     let keep = kept(region);
@@ -113,7 +111,7 @@ fn look(context: &Context, now: u64, most: u64) -> Result<()> {
     }
     let goes = match () {
         () if is_over && least > keep => least - keep,
-        () if is_very_much(region, now) && free > used => free - keep,
+        () if is_very_much(region, now) && free > region.used_spans() => free - keep,
         () => return Ok(()),
     };
     if now.abs_diff(map.trimmed.get()) > WINDOW {

@@ -113,10 +113,15 @@ impl Region {
         self.file.place().is_none_or(|(folder, _)| folder.is_some())
     }
 
+    /// Spans in use.
+    pub fn used_spans(&self) -> u64 {
+        let map = &self.header().spans;
+        map.frontier.get().saturating_sub(map.free.get())
+    }
+
     /// Bytes of spans in use.
     pub fn used_bytes(&self) -> u64 {
-        let map = &self.header().spans;
-        map.frontier.get().saturating_sub(map.free.get()).saturating_mul(SPAN_BYTES)
+        self.used_spans().saturating_mul(SPAN_BYTES)
     }
 
     /// The error of a call that was refused pages: a system without room counts as a heap without

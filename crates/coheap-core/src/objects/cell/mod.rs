@@ -158,9 +158,9 @@ impl Cell {
     /// Appends the value's bytes to `out`.
     #[inline]
     pub fn append_to(self, region: &Region, out: &mut Vec<u8>) -> Result<()> {
-        match self.block() {
-            Some((len, at)) if len >= LONG => buffer::append_to(region, at, len, out),
-            _ => self.append_short(region, out).map(|_| ()),
+        match (self.append_short(region, out)?, self.block()) {
+            (false, Some((len, at))) => buffer::append_to(region, at, len, out),
+            _ => Ok(()),
         }
     }
 

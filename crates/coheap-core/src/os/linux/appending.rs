@@ -11,7 +11,6 @@ use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, StatxFlags};
 use rustix::io::Errno;
@@ -191,15 +190,6 @@ pub fn state_of_path(path: &Path) -> Result<Option<FileState>> {
 /// What `fstat` answers.
 pub fn modified(file: &File) -> Result<i64> {
     Ok(rustix::fs::fstat(file)?.st_mtime)
-}
-
-/// Sets when a file was last written to.
-///
-/// # Errors
-///
-/// What `futimens` answers.
-pub fn set_modified(file: &File, moment: SystemTime) -> Result<()> {
-    file.set_modified(moment)
 }
 
 /// Reads from `offset` until the buffer is full or the file ends, and returns how many bytes.
