@@ -217,37 +217,48 @@ fn room(region: &Region) -> u64 {
 /// left is returned after the next operation. Call it with no turn held.
 #[inline]
 pub fn tidy(context: &Context) -> Result<()> {
-    if context.kept.pending.is_untidy() { tidy_slowly(context) } else { Ok(()) }
+    if context.kept.pending.is_due() { tidy_slowly(context) } else { Ok(()) }
 }
 
 #[cold]
 fn tidy_slowly(context: &Context) -> Result<()> {
     let counts = &context.kept.pending;
+    let is_untidy = counts.is_untidy();
     counts.set_untidy(false);
+    counts.set_looking(false);
     let done = context.waiting_until(0, |context| {
-        let freed = buffer::tidy(context)?;
-        let mut has_freed = freed > 0;
-        for class in 0..CLASS_COUNT as u8 {
-            let count = counts.of(class);
-            if is_too_many(context.region(), class, count) {
-                let fit = (room(context.region()) / size_of_class(class)) as u32;
-                let few = batch(class).min(fit);
-                let left = arena::drain(context, context.index(), class, count, few)?;
-                counts.set(class, left);
-                has_freed = true;
-            }
-        }
+        let (freed, has_freed) = if is_untidy { give_up(context)? } else { (0, false) };
         span::trim_if_due(context, freed)?;
         look_again(context, has_freed);
         Ok(())
     });
     match done {
         Err(Error::Busy { .. }) => {
-            counts.set_untidy(true);
+            counts.set_untidy(is_untidy);
+            counts.set_looking(true);
             Ok(())
         }
         other => other,
     }
+}
+
+/// Returns the blocks and runs of which the caller has too many. Returns how many spans of runs are free
+/// now, and whether it returned anything.
+fn give_up(context: &Context) -> Result<(u64, bool)> {
+    let counts = &context.kept.pending;
+    let freed = buffer::tidy(context)?;
+    let mut has_freed = freed > 0;
+    for class in 0..CLASS_COUNT as u8 {
+        let count = counts.of(class);
+        if is_too_many(context.region(), class, count) {
+            let fit = (room(context.region()) / size_of_class(class)) as u32;
+            let few = batch(class).min(fit);
+            let left = arena::drain(context, context.index(), class, count, few)?;
+            counts.set(class, left);
+            has_freed = true;
+        }
+    }
+    Ok((freed, has_freed))
 }
 
 /// Has the next operations of a thread that has just freed something look for some seconds whether much
@@ -260,9 +271,7 @@ fn look_again(context: &Context, has_freed: bool) {
     if has_freed {
         counts.looks_until.set(now + span::GOES_WITHIN);
     }
-    if now < counts.looks_until.get() {
-        counts.set_untidy(true);
-    }
+    counts.set_looking(now < counts.looks_until.get());
 }
 
 /// Returns all pending blocks of the caller, and of rows without an owner, and all empty spans.

@@ -77,6 +77,7 @@ impl<T> Default for Recent<T> {
 pub(crate) struct PendingCounts {
     counts: [Cell<u32>; CLASS_ROWS],
     is_untidy: Cell<bool>,
+    is_looking: Cell<bool>,
     /// Until when the thread looks whether much that it has freed is free for some seconds.
     pub(crate) looks_until: Cell<u64>,
 }
@@ -106,6 +107,17 @@ impl PendingCounts {
     #[inline(always)]
     pub(crate) fn set_untidy(&self, is_untidy: bool) {
         self.is_untidy.set(is_untidy);
+    }
+
+    /// Returns whether anything is to be done after an operation.
+    #[inline(always)]
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_untidy.get() | self.is_looking.get()
+    }
+
+    /// Has the thread look after its next operation how much is free.
+    pub(crate) fn set_looking(&self, is_looking: bool) {
+        self.is_looking.set(is_looking);
     }
 }
 
