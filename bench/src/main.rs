@@ -10,7 +10,7 @@ mod process;
 mod report;
 mod workloads;
 
-use figures::{crowd, handover, idle, long, memory, scale};
+use figures::{crowd, handover, idle, long, memory, scale, steps};
 use process::Board;
 use report::Report;
 use workloads::{Bench, lock, map, mixed, queue, transaction};
@@ -34,6 +34,7 @@ const PARTS: &[Part] = &[
     ("long", long::run),
     ("memory", memory::run),
     ("scale", scale::run),
+    ("steps", steps::run),
     #[cfg(feature = "journal-share")]
     ("journal", figures::journal::run),
 ];

@@ -1,5 +1,5 @@
 //! Figures that have no peer: crowds, hand-over after a death, idle processes, memory, the journal's
-//! share, and what an operation costs as a map grows.
+//! share, large work in steps, and what an operation costs as a map grows.
 //!
 //! With fewer than seven rounds these are made short as well, for a quick look.
 
@@ -11,6 +11,7 @@ pub mod journal;
 pub mod long;
 pub mod memory;
 pub mod scale;
+pub mod steps;
 
 use std::sync::atomic::Ordering;
 

@@ -15,7 +15,7 @@ use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
 use coheap_core::journal::MAX_WORDS;
 use coheap_core::objects::Map;
-use coheap_core::objects::map::Pairs;
+use coheap_core::objects::map::{ONE_CHANGE, Pairs};
 use coheap_core::transaction::Transaction;
 use support::objects::{heap, integer, map};
 use support::{sleepers, until};
@@ -136,31 +136,30 @@ fn a_map_that_is_packed_meanwhile_keeps_its_entries() {
     }
 }
 
-/// Goal: short entries are never too many; long ones are when a journal cannot take them, and then
-/// nothing was changed.
-/// Method: more short entries than a change can save words; as many long ones, with an entry to be
-/// replaced before them, which must not be.
+/// Goal: no number of entries is too large for a call; up to the limit it is one change, and of a larger
+/// one that fails a prefix is there.
+/// Method: more long entries than a change can save words; then calls whose last value does not fit, one
+/// of the limit and one above it.
 #[test]
-fn only_long_entries_can_be_too_many_for_one_call() {
+fn a_call_of_any_number_is_stored_and_up_to_the_limit_at_once() {
     let heap = heap(512);
     let map = map(&heap, "map");
     let count = MAX_WORDS as u64 + 10_000;
-    let short: Vec<Pair> =
-        (0..count).map(|number| (number.to_le_bytes().to_vec(), vec![number as u8])).collect();
-    assert_eq!(set_many(&heap, &map, &short), Ok(count));
-    assert!(pairs_of(&heap, &map) == short);
-    let mut long: Vec<Pair> = vec![(short[0].0.clone(), b"replaced".to_vec())];
-    long.extend((count..count * 2).map(|number| (number.to_le_bytes().to_vec(), vec![7; 16])));
-    let refused = set_many(&heap, &map, &long);
-    let words = count + 2;
-    assert!(
-        matches!(refused, Err(Error::TransactionTooLarge { words: said, max })
-            if said >= words && max == MAX_WORDS as u64),
-        "{refused:?}"
-    );
-    assert!(pairs_of(&heap, &map) == short, "a refused call changed something");
-    assert_eq!(set_many(&heap, &map, &long[..200_000]), Ok(199_999));
-    assert_eq!(pairs_of(&heap, &map)[0].1, b"replaced");
+    let long = |number: u64| (number.to_le_bytes().to_vec(), vec![number as u8; 16]);
+    let all: Vec<Pair> = (0..count).map(long).collect();
+    assert_eq!(set_many(&heap, &map, &all), Ok(count));
+    assert!(pairs_of(&heap, &map) == all);
+    for (more, are_parts_left) in [(ONE_CHANGE, false), (ONE_CHANGE + 1, true)] {
+        let mut call: Vec<Pair> = (count..count + more as u64).map(long).collect();
+        call[more - 1].1 = vec![1; 1 << 29];
+        let refused = set_many(&heap, &map, &call);
+        assert!(matches!(refused, Err(Error::HeapFull { .. })), "{refused:?}");
+        let after = pairs_of(&heap, &map);
+        let (before, part) = after.split_at(all.len());
+        assert!(before == all);
+        assert_eq!(!part.is_empty(), are_parts_left);
+        assert!(*part == call[..part.len()], "what is left is no prefix");
+    }
 }
 
 /// Goal: a call that does not fit changes nothing, and what fits afterwards still does.

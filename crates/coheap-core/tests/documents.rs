@@ -74,7 +74,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         }
         MutexRoot { cell, traits }
         MapRoot {
-            live, used, entries, capacity, directory_len, index, depth, first, numbering, reserve, spare
+            live, used, entries, capacity, directory_len, index, depth, first, numbering, reserve, gaps
         }
         MapEntry { key, value }
         LeafHead { shape }

@@ -28,6 +28,8 @@ pub(crate) struct Kept {
     pub(crate) names: OwnNames,
     /// `objects::ledger::parcel`'s.
     pub(crate) parcels: OwnParcels,
+    /// The maps'.
+    pub(crate) packing: Packing,
     /// The ledger's.
     pub(crate) inherited: Inherited,
     /// The mutexes'.
@@ -118,6 +120,40 @@ impl PendingCounts {
     /// Has the thread look after its next operation how much is free.
     pub(crate) fn set_looking(&self, is_looking: bool) {
         self.is_looking.set(is_looking);
+    }
+}
+
+/// The map of which this thread has to move some entries together, because it made it grow.
+#[derive(Default)]
+pub(crate) struct Packing {
+    /// Offset and generation of its header.
+    map: Cell<(u64, u64)>,
+    steps: Cell<u32>,
+}
+
+impl Packing {
+    /// Returns how many steps are to be done.
+    #[inline(always)]
+    pub(crate) fn steps(&self) -> u32 {
+        self.steps.get()
+    }
+
+    /// Notes steps for a map. Those for another one are left to who makes that grow next.
+    pub(crate) fn note(&self, at: u64, generation: u64, steps: u32) {
+        let before =
+            if self.map.replace((at, generation)) == (at, generation) { self.steps() } else { 0 };
+        self.steps.set(before.saturating_add(steps));
+    }
+
+    /// Takes one step: offset and generation of the header of its map.
+    pub(crate) fn take(&self) -> Option<(u64, u64)> {
+        self.steps.set(self.steps().checked_sub(1)?);
+        Some(self.map.get())
+    }
+
+    /// Forgets the steps that are left.
+    pub(crate) fn forget(&self) {
+        self.steps.set(0);
     }
 }
 

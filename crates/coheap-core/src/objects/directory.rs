@@ -154,7 +154,7 @@ impl Directory {
     }
 }
 
-const REMOVE_WORDS: usize = map::DELETE_WORDS + birth::END_WORDS;
+const REMOVE_WORDS: usize = map::DELETE_WORDS + map::SHRINK_WORDS + birth::END_WORDS;
 
 /// Checks that a string may name an object.
 fn check_name(name: &str) -> Result<()> {

@@ -156,6 +156,20 @@ impl Handle {
         self.wait_while_locked(context, patience, true).map(|_| ())
     }
 
+    /// Takes the object's transaction lock for one operation, which holds no other.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_for_transaction`](Self::lock_for_transaction); [`Error::WouldBlock`] at the deadline.
+    pub(crate) fn lock_alone<'a>(&self, context: &'a Context) -> Result<LockedAlone<'a>> {
+        let patience = Patience::new(context.kept.waiting.deadline());
+        match self.lock_for_transaction(context, patience) {
+            Ok(()) => Ok(LockedAlone { handle: *self, context }),
+            Err(Error::TimedOut) => Err(Error::WouldBlock),
+            Err(other) => Err(other),
+        }
+    }
+
     /// Takes the turn at a moment when no transaction holds the object, and with `is_taking` the
     /// transaction lock as well.
     fn wait_while_locked<'a>(
@@ -249,6 +263,18 @@ impl Handle {
         if let Ok(object) = self.object(region) {
             self.transaction_lock(object, false).release(region, who(context));
         }
+    }
+}
+
+/// An object that the calling thread has locked, until it is dropped.
+pub(crate) struct LockedAlone<'a> {
+    handle: Handle,
+    context: &'a Context,
+}
+
+impl Drop for LockedAlone<'_> {
+    fn drop(&mut self) {
+        self.handle.unlock_after_transaction(self.context);
     }
 }
 

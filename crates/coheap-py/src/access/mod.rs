@@ -63,7 +63,7 @@ macro_rules! read {
     };
 }
 
-/// Runs a write, which waits while a transaction has the object: then without the interpreter.
+/// Runs an operation that waits while a transaction has the object: then without the interpreter.
 macro_rules! change {
     ($object:expr, $py:expr, |$access:ident| $operation:expr) => {
         match $object.inside($py, |block| {

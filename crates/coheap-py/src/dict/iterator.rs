@@ -126,9 +126,17 @@ impl DictIterator {
         };
         state.sequence = self.sequence();
         let most = state.most;
-        let batch = self.object.run(py, |context| self.map.scan(context, from, most))?;
+        let mut batch = self.object.run(py, |context| self.map.scan(context, from, most))?;
         if state.numbering.is_some_and(|numbering| numbering != batch.numbering) {
-            return Err(stop(&mut state, "dictionary keys changed during iteration"));
+            // Entries were moved: the next one comes after that of the last key.
+            let last = state.batch.len().checked_sub(1).and_then(|last| state.batch.get(last));
+            let found = last.map(|(key, _)| {
+                self.object.run(py, |context| self.map.scan_after(context, key, most))
+            });
+            match found.transpose()?.flatten() {
+                Some(after) => batch = after,
+                None => return Err(stop(&mut state, "dictionary keys changed during iteration")),
+            }
         }
         state.numbering = Some(batch.numbering);
         (state.batch, state.number) = (batch.entries, 0);

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry, LOOKS, until_claimed};
-use crate::access::read;
+use crate::access::{change, read};
 use crate::late::Late;
 use crate::object::Object;
 use crate::{atomic, errors};
@@ -26,7 +26,7 @@ const SHOWN: u64 = 20;
 /// All entries as they are at one moment.
 fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
     system::sleep_when_ended();
-    read!(dict.object, py, |access| access.map_entries(&dict.map))
+    change!(dict.object, py, |access| access.map_entries(&dict.map))
 }
 
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {

@@ -37,8 +37,9 @@ plain! {
         pub numbering: Word,
         /// A block kept for the husk, should the heap be full.
         pub reserve: Word,
-        /// To the end of the root words.
-        pub spare: Word,
+        /// Low half: the position to which a pass has come that moves entries together, 0 = none is under
+        /// way; high half: segments below `used` that were given back.
+        pub gaps: Word,
     }
 
     /// What is left of a map.

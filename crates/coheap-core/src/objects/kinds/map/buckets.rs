@@ -82,6 +82,11 @@ impl Shape {
         Self { filled: word & 0xffff_ffff, bits, depth: word >> LeafHead::DEPTH & 0xff }
     }
 
+    /// Returns the size of a leaf for so many buckets, at most half full.
+    pub(super) fn bits_for(count: u64) -> u32 {
+        (u64::BITS - (count * 2).leading_zeros()).clamp(LEAST_BITS, MOST_BITS)
+    }
+
     pub(super) fn is_full_with(self, more: u64) -> bool {
         self.filled + more > (3 << self.bits) / 4
     }

@@ -8,8 +8,7 @@
 //! Not here: making room (`enlarge`), and searching (`table`).
 
 use super::buckets::{
-    Bucket, HEAD, LEAST_BITS, MOST_BITS, MOST_DEPTH, Shape, image, leaf_room, leaf_shape,
-    leaf_words,
+    Bucket, HEAD, MOST_BITS, MOST_DEPTH, Shape, image, leaf_room, leaf_shape, leaf_words,
 };
 use super::table::{Table, directory_room, index_leaves, leaf_at, map_root};
 use crate::allocator::{self, Room};
@@ -102,7 +101,7 @@ pub(super) struct Plan {
 /// Plans an index for buckets with these hashes, and `more` of them, at most half full.
 pub(super) fn plan(hashes: impl Iterator<Item = u32> + Clone, more: u64) -> Plan {
     let wanted = (hashes.clone().count() as u64 + more) * 2;
-    let bits = (u64::BITS - wanted.leading_zeros()).clamp(LEAST_BITS, MOST_BITS);
+    let bits = Shape::bits_for(wanted / 2);
     let mut depth = (wanted >> MOST_BITS).checked_ilog2().map_or(0, |log| u64::from(log) + 1);
     if bits < MOST_BITS {
         depth = 0;

@@ -20,12 +20,13 @@ mod shrink;
 mod buckets;
 mod table;
 
+pub use bulk::ONE_CHANGE;
 pub(crate) use inside::Writes;
 pub use pairs::Pairs;
 pub use shape::Recipe;
 pub(crate) use shape::Shape;
 
-pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, delete, insert};
+pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, SHRINK_WORDS, delete, insert};
 pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
@@ -178,49 +179,58 @@ impl Map {
         }
     }
 
-    /// Sets the values of all these keys, or none of them, and returns how many keys are new. A key
-    /// that comes twice gets its last value; new keys keep the order in which they first come.
+    /// Sets the values of all these keys, and returns how many keys are new. A key that comes twice gets
+    /// its last value; new keys keep the order in which they first come.
     ///
-    /// New keys and values of up to 15 bytes are never too many. A longer one costs one of the words
-    /// that a change can save, a value that is replaced two, or five where one of the two is long.
+    /// Up to [`ONE_CHANGE`] entries are one change: all of them are set, or none. More are set in
+    /// parts, in their order, each with a change of its own: other threads see some of them without the
+    /// others, and an error or a death leaves the parts before.
     ///
     /// # Errors
     ///
-    /// [`Error::HeapFull`], [`Error::TransactionTooLarge`], [`Error::ObjectGone`],
-    /// [`Error::BadArgument`] for a key or a value without bytes; nothing was changed.
+    /// [`Error::HeapFull`], [`Error::ObjectGone`], [`Error::BadArgument`] for a key or a value without
+    /// bytes; nothing was changed, or only the parts before were.
     pub fn set_many(&self, context: &Context, entries: &Pairs) -> Result<u64> {
-        let mut values = bulk::Values::new(context.region(), entries)?;
-        let mut long = Long::new(context);
-        let new = estate::or_after_sweep(context, || {
-            long.build(values.long())?;
-            let (held, object) = self.handle.hold(context)?;
-            values.store(&held, object)
-        });
-        self.tidy(context).and(new)
+        let mut new = 0;
+        for numbers in bulk::parts(entries.len()) {
+            let mut values = bulk::Values::new(context.region(), entries, numbers)?;
+            let mut long = Long::new(context);
+            let done = estate::or_after_sweep(context, || {
+                long.build(values.long())?;
+                let (held, object) = self.handle.hold(context)?;
+                values.store(&held, object)
+            });
+            self.tidy_much(context)?;
+            new += done?;
+        }
+        Ok(new)
     }
 
-    /// Adds to the integers of all these keys, or none of them. A missing key counts as 0, and a
-    /// key may come twice.
+    /// Adds to the integers of all these keys. A missing key counts as 0, and a key may come twice.
     ///
-    /// The limits are those of [`Map::set_many`], with integers as values: at least 131,000 of them
-    /// fit.
+    /// The parts of a large call are those of [`Map::set_many`].
     ///
     /// # Errors
     ///
-    /// [`Error::NotAnInteger`], [`Error::Overflow`], and as [`Map::set_many`]; nothing was changed.
+    /// [`Error::NotAnInteger`], [`Error::Overflow`], and as [`Map::set_many`]; nothing was changed, or
+    /// only the parts before were.
     pub fn add_many<K: AsRef<[u8]>>(
         &self,
         context: &Context,
         additions: &[(K, i64)],
     ) -> Result<()> {
-        let mut additions = bulk::Additions::new(context.region(), additions)?;
-        let mut long = Long::new(context);
-        let done = estate::or_after_sweep(context, || {
-            long.build(additions.long())?;
-            let (held, object) = self.handle.hold(context)?;
-            additions.add(&held, object)
-        });
-        self.tidy(context).and(done)
+        for numbers in bulk::parts(additions.len()) {
+            let mut part = bulk::Additions::new(context.region(), &additions[numbers])?;
+            let mut long = Long::new(context);
+            let done = estate::or_after_sweep(context, || {
+                long.build(part.long())?;
+                let (held, object) = self.handle.hold(context)?;
+                part.add(&held, object)
+            });
+            self.tidy_much(context)?;
+            done?;
+        }
+        Ok(())
     }
 
     /// Sets a key to `new` if its value is exactly `expected`, and returns whether it did. `None`
@@ -388,9 +398,26 @@ impl Map {
     /// The references of the removed value are left to `parcel::let_go`, because the caller may
     /// need the objects.
     fn tidy(&self, context: &Context) -> Result<()> {
+        self.tidy_only(context)?;
+        go_on(context, 1)
+    }
+
+    /// As [`tidy`](Self::tidy), after an operation that did much.
+    fn tidy_much(&self, context: &Context) -> Result<()> {
+        self.tidy_only(context)?;
+        go_on(context, u32::MAX)
+    }
+
+    fn tidy_only(&self, context: &Context) -> Result<()> {
         husk::dismantle_only(context)?;
         allocator::tidy(context)
     }
+}
+
+/// Does some of the steps that this thread owes the map that it has made grow.
+#[inline(always)]
+pub(crate) fn go_on(context: &Context, most: u32) -> Result<()> {
+    if context.kept.packing.steps() == 0 { Ok(()) } else { Map::go_on(context, most) }
 }
 
 /// Builds the long ones of these values, for an operation that stores them.
@@ -418,7 +445,7 @@ fn is_as_expected<'a>(
 
 /// Removes an entry that was found with the turn held.
 fn take_out(held: &Held<'_>, object: &Object, found: &Found<'_>) -> Result<()> {
-    let mut change = Change::begin(held, DELETE_WORDS)?;
+    let mut change = Change::begin(held, DELETE_WORDS + SHRINK_WORDS)?;
     delete(&mut change, object, found, true)?;
     change.commit();
     shrink::reset_if_empty(held, object)

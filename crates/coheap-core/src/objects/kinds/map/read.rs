@@ -1,7 +1,8 @@
 //! Reading a map.
 //!
-//! What always holds: a read takes no turn unless writers keep it from finishing. What it copied was
-//! found unchanged after the copy; long values are named, found unchanged after that, and copied then.
+//! What always holds: a read takes no turn unless writers keep it from finishing, and holds that for a
+//! few entries at most. What it copied was found unchanged after the copy; long values are named, found
+//! unchanged after that, and copied then.
 
 use super::pairs::{LongEntry, Pairs};
 use super::table::Table;
@@ -15,6 +16,9 @@ use crate::sync::turn;
 /// The number of entries for which memory is allocated in advance at most: without the turn, the
 /// number that was read may be anything.
 const EXPECTED: u64 = 1 << 16;
+
+/// Most entries that are copied under the turn.
+const PART: u64 = 4096;
 
 /// Some entries, and where to continue.
 #[derive(Debug, Clone, Default)]
@@ -131,11 +135,44 @@ impl Map {
 
     /// Returns all entries as they were at one moment, in order.
     ///
+    /// Writers that keep a copy of many entries from finishing have to wait while it is made: the map is
+    /// locked as by a transaction.
+    ///
     /// # Errors
     ///
-    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed; those of a wait for the
+    /// transaction that has locked it.
     pub fn snapshot(&self, context: &Context) -> Result<Pairs> {
-        self.scan(context, 0, u64::MAX).map(|all| all.entries)
+        if self.len(context)? <= PART || context.kept.transaction.is_open() {
+            return self.scan(context, 0, u64::MAX).map(|all| all.entries);
+        }
+        let turn = context.region().turn(self.handle.turn);
+        let before = turn::begin_read(turn);
+        let unchanged = || before.is_some_and(|before| turn::is_unchanged(turn, before));
+        if let Some(all) = self.copy_parts(context, unchanged)? {
+            return Ok(all);
+        }
+        let _locked = self.handle.lock_alone(context)?;
+        let all = self.copy_parts(context, || true)?;
+        Ok(all.unwrap_or_default())
+    }
+
+    /// Copies all entries, part by part. `None`: before the last part, `is_whole` said no.
+    fn copy_parts(&self, context: &Context, is_whole: impl Fn() -> bool) -> Result<Option<Pairs>> {
+        let (mut all, mut long, mut next) = (Pairs::default(), Vec::new(), Some(0));
+        while let Some(from) = next {
+            let (count, long_count) = (all.len(), long.len());
+            next = self.read(context, |table| {
+                all.truncate(count);
+                long.truncate(long_count);
+                add_batch(context, table, from, PART, &mut all, &mut long)
+            })?;
+            if !is_whole() {
+                return Ok(None);
+            }
+        }
+        all.fill_in(&long)?;
+        Ok(Some(all))
     }
 
     /// Reads up to `most` entries from a position on, as they were at one moment.
@@ -147,6 +184,23 @@ impl Map {
         let (mut batch, long) = self.read(context, |table| batch(context, table, from, most))?;
         batch.entries.fill_in(&long)?;
         Ok(batch)
+    }
+
+    /// As [`scan`](Self::scan), from the entry after that of a key on: where positions were given out anew.
+    /// `None`: the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn scan_after(&self, context: &Context, key: &[u8], most: u64) -> Result<Option<Batch>> {
+        let key = Key::new(context.region(), key)?;
+        let seen = self.read(context, |table| match table.find(&key)? {
+            Some(found) => batch(context, table, found.position + 1, most).map(Some),
+            None => Ok(None),
+        })?;
+        let Some((mut batch, long)) = seen else { return Ok(None) };
+        batch.entries.fill_in(&long)?;
+        Ok(Some(batch))
     }
 
     /// Reads without the turn a few times, then with it.
@@ -188,17 +242,26 @@ fn batch<'a>(
 ) -> Result<(Batch, Vec<LongEntry<'a>>)> {
     let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
     let mut long = Vec::new();
-    let used = table.used();
-    let mut position = from.max(table.root.first.get());
-    batch.entries.reserve(table.live().min(most).min(EXPECTED) as usize);
-    while position < used && (batch.entries.len() as u64) < most {
-        let entry = table.entry(position)?;
-        let key = Cell::load(&entry.key);
-        if !key.is_removed() {
-            batch.entries.load(context, key, Cell::load(&entry.value), &mut long)?;
-        }
-        position += 1;
-    }
-    batch.next = (position < used).then_some(position);
+    batch.next = add_batch(context, table, from, most, &mut batch.entries, &mut long)?;
     Ok((batch, long))
+}
+
+/// Adds up to `most` entries from a position on to others, and returns where to continue.
+fn add_batch<'a>(
+    context: &'a Context,
+    table: &Table<'_>,
+    from: u64,
+    most: u64,
+    entries: &mut Pairs,
+    long: &mut Vec<LongEntry<'a>>,
+) -> Result<Option<u64>> {
+    entries.reserve(table.live().min(most).min(EXPECTED) as usize);
+    let end = (entries.len() as u64).saturating_add(most);
+    let mut next = table.next_living(from)?;
+    while let Some(position) = next.filter(|_| (entries.len() as u64) < end) {
+        let entry = table.entry(position)?;
+        entries.load(context, Cell::load(&entry.key), Cell::load(&entry.value), long)?;
+        next = table.next_living(position + 1)?;
+    }
+    Ok(next)
 }

@@ -1,20 +1,23 @@
 //! Room that a map gives back: all of it with its last entry or when it is cleared, and what removed
-//! entries still occupy when the heap is full.
+//! entries still occupy, some of it after each operation that made the map grow, and all of it when the
+//! heap is full.
 //!
-//! What always holds: each step leaves a whole map with the same entries in the same order.
+//! What always holds: each step leaves a whole map with the same entries in the same order, and the turn
+//! is free between two of them.
 
 use super::Map;
-use super::growth::{pack, squeeze};
+use super::growth::{Known, Step, gives_room, learn, settle, step};
 use super::shape::cut_loose;
 use super::table::{Table, map_root};
 use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
-use crate::memory::layout::{MapRoot, Object, SEGMENT_ENTRIES};
+use crate::memory::layout::{MapRoot, Object};
+use crate::objects::kinds::AnyObject;
 use crate::objects::{husk, parcel};
 
 /// Words that `reset` saves at most.
-const RESET_WORDS: usize = husk::HANG_WORDS + 9;
+const RESET_WORDS: usize = husk::HANG_WORDS + 10;
 
 /// Cuts everything loose from a map and leaves it empty; with `has_cells`, there are entries. The turn
 /// is held, no change is open.
@@ -23,8 +26,9 @@ pub(super) fn reset(held: &Held<'_>, object: &Object, has_cells: bool) -> Result
     husk::ensure_or_reserve(held.context(), &root.reserve)?;
     let mut change = Change::begin(held, RESET_WORDS)?;
     cut_loose(&mut change, object, has_cells)?;
-    let MapRoot { live, used, entries, capacity, directory_len, index, depth, first, .. } = root;
-    for word in [live, used, entries, capacity, directory_len, index, depth, first] {
+    let MapRoot { live, used, entries, capacity, directory_len, index, depth, first, gaps, .. } =
+        root;
+    for word in [live, used, entries, capacity, directory_len, index, depth, first, gaps] {
         change.set(word, 0);
     }
     change.set(&root.numbering, root.numbering.get().wrapping_add(1));
@@ -36,7 +40,7 @@ pub(super) fn reset(held: &Held<'_>, object: &Object, has_cells: bool) -> Result
 #[inline]
 pub(super) fn reset_if_empty(held: &Held<'_>, object: &Object) -> Result<()> {
     let root = map_root(object);
-    if root.live.get() == 0 && root.capacity.get() > SEGMENT_ENTRIES {
+    if root.live.get() == 0 && root.directory_len.get() != 0 {
         return unless_full(reset(held, object, false)).map(|_| ());
     }
     Ok(())
@@ -76,22 +80,76 @@ impl Map {
         Ok(())
     }
 
+    /// Does some of the steps that this thread owes a map which it made grow, without waiting for it.
+    #[cold]
+    pub(super) fn go_on(context: &Context, most: u32) -> Result<()> {
+        let owed = &context.kept.packing;
+        for _ in 0..most {
+            let Some((at, generation)) = owed.take() else { break };
+            let Ok(AnyObject::Map(map)) = AnyObject::find(context, at, generation) else { break };
+            match context.waiting_until(0, |context| map.give_some(context)) {
+                Ok(true) => {}
+                Ok(false)
+                | Err(
+                    Error::Busy { .. }
+                    | Error::WouldBlock
+                    | Error::ObjectGone
+                    | Error::InTransaction,
+                ) => {
+                    owed.forget();
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Does one step that gives room back. Returns `false` if nothing is left to be done.
+    fn give_some(&self, context: &Context) -> Result<bool> {
+        let mut known = Known::new();
+        loop {
+            let (held, object) = self.handle.hold(context)?;
+            let is_part = match step(&held, object, &known)? {
+                Step::Part => true,
+                Step::Done(has_moved) => settle(&held, object)? || has_moved,
+                Step::Long(key, late) => {
+                    drop(held);
+                    learn(context, &mut known, key, late)?;
+                    continue;
+                }
+            };
+            drop(held);
+            return self.tidy_only(context).map(|()| is_part);
+        }
+    }
+
     /// Gives back what removed entries occupy, and returns whether that was anything. No turn is held.
     pub(in crate::objects::kinds) fn give_room(&self, context: &Context) -> Result<bool> {
         let (held, object) = self.handle.hold(context)?;
         let table = Table::new(context.region(), object);
         table.check_numbers()?;
-        let (live, used) = (table.live(), table.used());
-        if table.capacity() == 0 || live > 0 && live == used {
-            return Ok(false);
+        if table.live() == 0 {
+            return if table.capacity() == 0 {
+                Ok(false)
+            } else {
+                unless_full(reset(&held, object, false))
+            };
         }
-        if live == 0 {
-            return unless_full(reset(&held, object, false));
+        if !gives_room(&table) {
+            return settle(&held, object);
         }
-        let has_given = squeeze(&held, object, 0)?;
-        // The index is as large as the map once was.
-        let is_sparse = live.saturating_mul(8) <= used;
-        Ok(has_given | (is_sparse && unless_full(pack(&held, object, 0))?))
+        // Entries that others add meanwhile are for another time.
+        let most = table.used() / 64 + (1 << table.root.depth.get()) + 64;
+        drop(held);
+        for number in 0..most {
+            match self.give_some(context) {
+                Ok(true) => {}
+                Err(Error::Busy { .. } | Error::WouldBlock) if number > 0 => break,
+                other => return other.map(|_| number > 0),
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -68,10 +68,32 @@ const MAPS: &[State] = &[
 pub(crate) const LARGE_MAPS: &[State] = &[
     large("256, last doubling", |stage| fill_map(stage, 256)),
     large("512, first segment full", |stage| fill_map(stage, 512)),
-    large("600 less 250, to be packed", |stage| thin_map(stage, 1024, 100..400)),
+    large("1024 less 400, to be packed", |stage| thin_map(stage, 1024, 100..500)),
+    large("1500, a segment given back", |stage| thin_map(stage, 1500, 512..1024)),
     large("1536, index to be split", |stage| fill_map(stage, 1536)),
     large("4096, segments to be doubled", |stage| fill_map(stage, 4096)),
 ];
+
+/// A full heap in which large maps can give room back: a pass, segments, directory and index.
+const FULL_MAPS: &[State] = &[
+    in_full("1024 less 400, to be packed", |stage| thin_full(stage, 1024, 100..500)),
+    in_full("1500, less all of one segment and some", |stage| thin_full(stage, 1500, 400..1050)),
+    in_full("1700, less all but the last", |stage| thin_full(stage, 1700, 0..1690)),
+    in_full("3200, less all but the first", |stage| thin_full(stage, 3200, 20..3200)),
+];
+
+const fn in_full(name: &'static str, build: fn(&Stage)) -> State {
+    State { name, max_bytes: TINY, build }
+}
+
+fn thin_full(stage: &Stage, count: u32, removed: std::ops::Range<u32>) {
+    fill_map(stage, count);
+    stage.fill_up();
+    let context = stage.context();
+    for number in removed {
+        stage.map.remove(&context, &entry(number).0, &mut Vec::new()).expect("an entry");
+    }
+}
 
 /// Entries of the start states, replaced, and new ones, some of them long.
 fn mixed(new: u32) -> Pairs {
@@ -108,6 +130,9 @@ const OPERATIONS: &[Operation] = &[
     }),
     Operation::new(&["Map::set"], "existing, long to longer", MAPS, MAP, |stage, context| {
         stage.map.set(context, &entry(11).0, &[b'V'; 700]).map(|_| ())
+    }),
+    Operation::new(&["Map::set"], "large, in a full heap", FULL_MAPS, MAP, |stage, context| {
+        stage.map.set(context, b"fresh", &[b'V'; 100_000]).map(|_| ())
     }),
     Operation::new(&["Map::set_default"], "new", MAPS, MAP, |stage, context| {
         stage.map.set_default(context, b"fresh", b"new", &mut Vec::new()).map(|_| ())
@@ -161,6 +186,12 @@ const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::remove"], "long key and value", MAPS, MAP, |stage, context| {
         stage.map.remove(context, &entry(11).0, &mut Vec::new()).map(|_| ())
     }),
+    Operation::new(&["Map::remove"], "beside holes", LARGE_MAPS, MAP, |stage, context| {
+        stage.map.remove(context, &entry(99).0, &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::pop_last"], "beside holes", LARGE_MAPS, MAP, |stage, context| {
+        stage.map.pop_last(context, &mut Vec::new(), &mut Vec::new()).map(|_| ())
+    }),
     Operation::new(&["Map::pop_last"], "any", MAPS, MAP, |stage, context| {
         stage.map.pop_last(context, &mut Vec::new(), &mut Vec::new()).map(|_| ())
     }),
@@ -193,6 +224,9 @@ const OPERATIONS: &[Operation] = &[
     }),
     Operation::new(&["Map::scan"], "some", MAPS, MAP, |stage, context| {
         stage.map.scan(context, 2, 5).map(|_| ())
+    }),
+    Operation::new(&["Map::scan_after"], "some", MAPS, MAP, |stage, context| {
+        stage.map.scan_after(context, &entry(1).0, 5).map(|_| ())
     }),
     Operation::new(&["Directory::get_or_create"], "map", DIRECTORIES, NAMES, |_, context| {
         Directory.get_or_create(context, "new", &map::Recipe).map(|_| ())

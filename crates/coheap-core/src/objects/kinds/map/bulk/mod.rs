@@ -5,10 +5,15 @@
 //! beside the old one and costs a few saved words per leaf; a block costs one. So the number of
 //! saved words hardly grows with the number of new entries. Replaced values are saved.
 //!
+//! More entries than a transaction takes are stored part by part, each with a change of its own, so that
+//! no turn is held for long.
+//!
 //! What always holds: every step that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
 mod seen;
+
+use std::ops::Range;
 
 use super::buckets::{self, Bucket, leaf_shape};
 use super::index::{self, Plan};
@@ -29,6 +34,20 @@ use seen::Seen;
 const NEW: u32 = u32::MAX;
 /// The longest value that is written over another.
 const OVERWRITTEN: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
+
+/// Most entries of a call that are stored with one change, whatever their sizes.
+pub const ONE_CHANGE: usize = 32_768;
+/// Entries in each part of a larger call.
+const PART: usize = 8192;
+/// Most words that an entry needs in a change, with its bucket.
+const MOST_WORDS: usize = 8;
+const _: () = assert!(ONE_CHANGE * MOST_WORDS <= MAX_WORDS, "a whole call fits one change");
+
+/// Returns the entries of each change of a call with so many.
+pub(super) fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
+    let part = if len <= ONE_CHANGE { ONE_CHANGE } else { PART };
+    (0..len).step_by(part).map(move |begin| begin..len.min(begin + part))
+}
 
 /// The arguments of a call: keys and values by their numbers.
 trait Batch {
@@ -63,18 +82,19 @@ impl Write {
 #[inline]
 fn each_once<'a>(
     region: &Region,
-    keys: impl ExactSizeIterator<Item = &'a [u8]>,
+    numbers: Range<usize>,
     name: impl Fn(u32) -> &'a [u8],
     mut again: impl FnMut(&mut Write, u32) -> Result<()>,
 ) -> Result<Vec<Write>> {
-    let count = keys.len();
-    if count >= NEW as usize {
+    let count = numbers.len();
+    if numbers.end >= NEW as usize {
         return Err(Error::BadArgument("a call takes fewer than 4,294,967,295 entries"));
     }
     let seed = region.header().seed.get();
     let mut writes: Vec<Write> = Vec::with_capacity(count);
     let mut seen = Seen::new(count);
-    for (number, key) in (0u32..).zip(keys) {
+    for number in numbers.start as u32..numbers.end as u32 {
+        let key = name(number);
         if key.is_empty() {
             return Err(Error::BadArgument("a key needs at least one byte"));
         }
@@ -112,18 +132,18 @@ impl Batch for Values<'_> {
 }
 
 impl<'a> Values<'a> {
-    /// Each key gets its last value.
-    pub(super) fn new(region: &Region, pairs: &'a Pairs) -> Result<Self> {
+    /// Those with these numbers. Each key gets its last value.
+    pub(super) fn new(region: &Region, pairs: &'a Pairs, numbers: Range<usize>) -> Result<Self> {
         let mut longest = 0;
-        for (key, value) in pairs.iter() {
+        for number in numbers.clone() {
+            let (key, value) = pairs.at(number);
             if value.is_empty() {
                 return Err(Error::BadArgument("a value needs at least one byte"));
             }
             longest = longest.max(key.len()).max(value.len());
         }
-        let keys = pairs.iter().map(|(key, _)| key);
         let name = |number: u32| pairs.at(number as usize).0;
-        let writes = each_once(region, keys, name, |write, number| {
+        let writes = each_once(region, numbers, name, |write, number| {
             write.value = number;
             Ok(())
         })?;
@@ -172,9 +192,8 @@ impl<K: AsRef<[u8]>> Batch for Additions<'_, K> {
 impl<'a, K: AsRef<[u8]>> Additions<'a, K> {
     pub(super) fn new(region: &Region, keys: &'a [(K, i64)]) -> Result<Self> {
         let mut sums: Vec<i64> = keys.iter().map(|(_, more)| *more).collect();
-        let names = keys.iter().map(|(key, _)| key.as_ref());
         let name = |number: u32| keys[number as usize].0.as_ref();
-        let writes = each_once(region, names, name, |write, number| {
+        let writes = each_once(region, 0..keys.len(), name, |write, number| {
             let sum = &mut sums[write.name as usize];
             *sum = sum.checked_add(keys[number as usize].1).ok_or(Error::Overflow)?;
             Ok(())
@@ -241,7 +260,7 @@ fn store_found(
             find_all(&table, batch, writes)?;
         }
     }
-    let buckets = if need.is_index_built(&table, new) {
+    let buckets = if Need::is_index_built(&table, new) {
         Buckets::built(&table, writes)?
     } else {
         Buckets::inserted(held, object, writes)?
@@ -302,9 +321,6 @@ struct Need {
 impl Need {
     /// Computes the resources of all these entries, without the index.
     ///
-    /// # Errors
-    ///
-    /// [`Error::TransactionTooLarge`], before anything is allocated for it.
     fn of(table: &Table<'_>, batch: &impl Batch, writes: &[Write]) -> Result<Self> {
         // Heads of chains; entries, positions, and where the index is.
         let mut need = Self { words: Taken::HEADS + 4, rooms: Vec::new() };
@@ -312,12 +328,6 @@ impl Need {
             for write in writes {
                 need.add(table, batch, write)?;
             }
-        }
-        if need.words > MAX_WORDS {
-            return Err(Error::TransactionTooLarge {
-                words: need.words as u64,
-                max: MAX_WORDS as u64,
-            });
         }
         Ok(need)
     }
@@ -356,9 +366,9 @@ impl Need {
     }
 
     /// Returns whether building a new index is better for this number of new entries: it is if they
-    /// are many compared with the existing ones, or if they would fill half of a journal.
-    fn is_index_built(&self, table: &Table<'_>, new: usize) -> bool {
-        new > 0 && (new as u64 * 2 >= table.live() || self.words + 2 * new > MAX_WORDS / 2)
+    /// are many compared with the existing ones.
+    fn is_index_built(table: &Table<'_>, new: usize) -> bool {
+        new > 0 && new as u64 * 2 >= table.live()
     }
 
     fn add_buckets(&mut self, table: &Table<'_>, buckets: &Buckets) -> Result<()> {

@@ -94,7 +94,7 @@ fn sweep_buckets(held: &Held<'_>, object: &Object, hash: u32) -> Result<bool> {
 }
 
 /// Returns the content of the living buckets of a leaf.
-fn living_slots(region: &Region, at: u64, shape: Shape) -> Result<Vec<u64>, Corrupt> {
+pub(super) fn living_slots(region: &Region, at: u64, shape: Shape) -> Result<Vec<u64>, Corrupt> {
     let held = buckets(region, at, shape)?.iter().map(Word::get);
     Ok(held.filter(|word| Bucket(*word).is_living()).collect())
 }
@@ -133,7 +133,7 @@ fn enlarge(held: &Held<'_>, object: &Object, hash: u32) -> Result<()> {
 }
 
 /// Replaces the leaf for a hash by one of another shape with the same living buckets.
-fn rebuild(
+pub(super) fn rebuild(
     held: &Held<'_>,
     object: &Object,
     hash: u32,

@@ -1,15 +1,19 @@
 //! Room for more entries.
 //!
-//! A small map has one segment of entries, which doubles up to 512; after that, segments of 512 are
-//! added one at a time. If a quarter of the positions belong to removed entries, the map is packed
-//! instead: new segments and a new index are filled beside the old ones, which become a husk in the
-//! same change. If the heap has no room for that, the map is packed in place (`squeeze`).
+//! A small map has one segment of entries, which doubles up to 512. If a quarter of its positions belong
+//! to removed entries, it is packed instead: a new segment and a new index are filled beside the old
+//! ones, which become a husk in the same change. In a heap without room for that, it is packed in place.
+//!
+//! A larger map gets segments of 512, one at a time. What removed entries occupy comes back by passes
+//! over the map (`pass`), whose steps are left to the time after the operation.
 //!
 //! What always holds: each step is a change of its own that keeps the map's content and order, and
 //! leaves more room than before, or fails.
 
 mod enlarge;
-mod squeeze;
+mod merge;
+mod pass;
+mod settle;
 
 pub(super) use enlarge::reserve as reserve_index;
 
@@ -18,16 +22,22 @@ use super::index::{self, Plan};
 use super::shape::cut_loose;
 use super::table::{Table, copy_entry, directory_room, entries_room, hashes_by_position, map_root};
 use crate::allocator::{self, Room};
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::{ENTRY_BYTES, MapEntry, Object, SEGMENT_ENTRIES};
-use crate::memory::{private_list, reserve_private};
+use crate::memory::{Word, private_list, reserve_private};
 use crate::objects::cell::Cell;
 use crate::objects::husk;
-pub(super) use squeeze::squeeze;
+use crate::objects::wait::owner_of;
+use crate::sync::parking::word::LockWord;
+pub(super) use pass::{Known, Step, gives_room, learn, step};
+pub(super) use settle::settle;
 
 /// Fewest positions of a map that is not empty.
 const LEAST: u64 = 8;
+/// Steps of a pass for each new segment: four times as many entries are moved as are added, so that a
+/// pass ends.
+const STEPS: u32 = 4;
 
 /// Makes room to insert keys with these hashes. The turn is held, no change is open.
 pub(crate) fn reserve(held: &Held<'_>, object: &Object, hashes: &[u32]) -> Result<()> {
@@ -49,20 +59,50 @@ pub(super) fn reserve_positions(held: &Held<'_>, object: &Object, more: u64) -> 
 fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let table = Table::new(held.context().region(), object);
     table.check_numbers()?;
-    if table.used() >= LEAST && table.live() * 4 <= table.used() * 3 {
+    let is_small = table.root.directory_len.get() == 0;
+    if is_small && table.used() >= LEAST && table.live() * 4 <= table.used() * 3 {
         match pack(held, object, more) {
             Err(Error::HeapFull { .. }) => {}
             other => return other,
         }
     }
     match grow(held, object, more) {
-        // What can be had without room is worth it where it is not next to nothing. An answer that
-        // there is room now, where there is none, would be asked for again and again.
-        Err(full @ Error::HeapFull { .. }) if table.live() * 16 <= table.used() * 15 => {
-            if squeeze(held, object, more)? { Ok(()) } else { Err(full) }
+        Err(full @ Error::HeapFull { .. }) => {
+            if pack_in_place(held, object)? {
+                Ok(())
+            } else {
+                Err(full)
+            }
+        }
+        Ok(()) if pass::is_due(&table) => {
+            held.context().kept.packing.note(
+                held.context().region().offset_of(&object.generation),
+                object.generation.get(),
+                STEPS,
+            );
+            Ok(())
         }
         other => other,
     }
+}
+
+/// Moves the entries together although the turn stays held: of a small map, and of one that the caller
+/// has locked for a transaction, for nobody else can do it then. Returns whether that made room.
+#[cold]
+fn pack_in_place(held: &Held<'_>, object: &Object) -> Result<bool> {
+    let context = held.context();
+    let table = Table::new(context.region(), object);
+    let is_small = table.root.directory_len.get() == 0;
+    let is_own =
+        LockWord(object.lock.get()).thread().is_some_and(|who| owner_of(who) == context.me());
+    // What can be had without room is worth it where it is not next to nothing. An answer that there is
+    // room now, where there is none, would be asked for again and again.
+    if !(is_small || is_own) || !pass::gives_room(&table) {
+        return Ok(false);
+    }
+    let before = table.capacity() - table.used();
+    while let Step::Part = step(held, object, &Known::new())? {}
+    Ok(table.capacity() - table.used() > before)
 }
 
 fn grow(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
@@ -121,11 +161,10 @@ fn enlarge_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     let new = region.words(at, wanted as usize)?;
     let old = root.entries.get();
     if directory_len == 0 {
-        change.put(&new[0], old);
+        fill_directory(&change, new, std::iter::once(old));
     } else {
-        for (to, from) in new.iter().zip(region.words(old, directory_len as usize)?) {
-            change.put(to, from.get());
-        }
+        let offsets = region.words(old, directory_len as usize)?;
+        fill_directory(&change, new, offsets.iter().map(Word::get));
         allocator::give(&mut change, directory_room(directory_len), old)?;
     }
     change.set(&root.entries, at);
@@ -134,20 +173,29 @@ fn enlarge_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     Ok(())
 }
 
-/// One more segment at the end of the directory.
+/// Fills a directory that no reader can reach yet: these offsets, and none behind them.
+fn fill_directory(change: &Change<'_>, words: &[Word], offsets: impl Iterator<Item = u64>) {
+    for (word, offset) in words.iter().zip(offsets.chain(std::iter::repeat(0))) {
+        change.put(word, offset);
+    }
+}
+
+/// One more segment behind the last one; perhaps it was left there.
 fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
-    let region = held.context().region();
-    allocator::ensure(held.context(), entries_room(SEGMENT_ENTRIES), 1)?;
-    let root = map_root(object);
-    let capacity = root.capacity.get();
-    let number = capacity / SEGMENT_ENTRIES;
-    let directory = region.words(root.entries.get(), root.directory_len.get() as usize)?;
-    let word =
-        directory.get(number as usize).ok_or(Corrupt { what: "segment of a map", at: capacity })?;
-    let mut change = Change::begin(held, allocator::TAKE_WORDS + 1)?;
-    let at = allocator::take(&mut change, entries_room(SEGMENT_ENTRIES))?;
-    change.put(word, at);
-    change.set(&root.capacity, capacity + SEGMENT_ENTRIES);
+    let table = Table::new(held.context().region(), object);
+    let capacity = &table.root.capacity;
+    let after = capacity.get() + SEGMENT_ENTRIES;
+    let word = table.segment_word(capacity.get() / SEGMENT_ENTRIES)?;
+    let is_there = word.get() != 0;
+    if !is_there {
+        allocator::ensure(held.context(), entries_room(SEGMENT_ENTRIES), 1)?;
+    }
+    let mut change = Change::begin(held, allocator::TAKE_WORDS + 2)?;
+    if !is_there {
+        let at = allocator::take(&mut change, entries_room(SEGMENT_ENTRIES))?;
+        change.set(word, at);
+    }
+    change.set(capacity, after);
     change.commit();
     Ok(())
 }
@@ -200,7 +248,7 @@ pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let layout = Layout::new(living.len() as u64, more, plan);
     let mut rooms = layout.rooms();
     allocator::ensure_all(held.context(), &mut rooms)?;
-    let words = rooms.len() * allocator::TAKE_WORDS + husk::HANG_WORDS + 9;
+    let words = rooms.len() * allocator::TAKE_WORDS + husk::HANG_WORDS + 10;
     let mut change = Change::begin(held, words)?;
     let (entries, segments) = take_entries(&mut change, &layout)?;
     for (number, (position, _)) in living.iter().enumerate() {
@@ -222,6 +270,7 @@ pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     change.set(&root.index, index);
     change.set(&root.depth, layout.index.depth);
     change.set(&root.first, 0);
+    change.set(&root.gaps, 0);
     change.set(&root.numbering, root.numbering.get().wrapping_add(1));
     change.commit();
     Ok(())
@@ -237,9 +286,7 @@ fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u6
     }
     let directory = allocator::take(change, directory_room(layout.directory_len))?;
     let offsets = change.region().words(directory, layout.directory_len as usize)?;
-    for (word, segment) in offsets.iter().zip(&segments) {
-        change.put(word, *segment);
-    }
+    fill_directory(change, offsets, segments.iter().copied());
     Ok((directory, segments))
 }
 

@@ -33,8 +33,10 @@ pub(in super::super) fn cut_loose(
     let info = husk::info(Kind::Map, CELLS, if with_cells { WITH_CELLS } else { 0 });
     husk::hang(change, info, &root.reserve, |change, husk: &MapHusk| {
         change.put(&husk.entries, root.entries.get());
-        change.put(&husk.capacity, root.capacity.get());
-        change.put(&husk.directory_len, root.directory_len.get());
+        let len = root.directory_len.get();
+        // Segments lie behind the last position, too.
+        change.put(&husk.capacity, root.capacity.get().max(len * SEGMENT_ENTRIES));
+        change.put(&husk.directory_len, len);
         change.put(&husk.index, root.index.get());
         change.put(&husk.depth, root.depth.get());
         change.put(&husk.left, root.used.get());
@@ -72,7 +74,7 @@ pub(super) fn dismantle(change: &mut Change<'_>, husk: &Husk) -> Result<bool> {
 pub(super) fn walk(region: &Region, husk: &Husk, walk: &mut dyn Walk) -> Result<()> {
     let husk: &MapHusk = husk.view_as();
     for position in 0..cells_left(husk) {
-        let entry = entry_at(region, husk, position)?;
+        let Some(entry) = entry_at(region, husk, position)? else { continue };
         if !Cell::load(&entry.key).is_removed() {
             walk::cell(walk, region, Cell::load(&entry.key))?;
             walk::cell(walk, region, Cell::load(&entry.value))?;
@@ -106,8 +108,8 @@ fn parts(region: &Region, husk: &MapHusk) -> Result<Vec<(u64, Room)>> {
         parts.push((entries, directory_room(offsets)));
         let directory = region.words(entries, offsets as usize)?;
         let segments = directory.iter().take((capacity / SEGMENT_ENTRIES) as usize);
-        let room = entries_room(SEGMENT_ENTRIES);
-        parts.extend(segments.map(|word| (word.get(), room)));
+        let there = segments.map(Word::get).filter(|segment| *segment != 0);
+        parts.extend(there.map(|segment| (segment, entries_room(SEGMENT_ENTRIES))));
     }
     let (index, depth) = (husk.index.get(), depth_of(husk));
     if index == 0 {
@@ -133,8 +135,8 @@ fn room_of_leaf(region: &Region, at: u64) -> Result<Room, Corrupt> {
     Ok(room_of(leaf_shape(region, at)?.bits))
 }
 
-/// Returns the entry at a position of the map that a husk is left of.
-fn entry_at<'a>(region: &'a Region, husk: &MapHusk, position: u64) -> Result<&'a MapEntry> {
+/// Returns the entry at a position of the map that a husk is left of, unless its segment was given back.
+fn entry_at<'a>(region: &'a Region, husk: &MapHusk, position: u64) -> Result<Option<&'a MapEntry>> {
     let segment = match husk.directory_len.get() {
         0 => husk.entries.get(),
         _ => {
@@ -142,7 +144,10 @@ fn entry_at<'a>(region: &'a Region, husk: &MapHusk, position: u64) -> Result<&'a
             region.at::<Word>(husk.entries.get().wrapping_add(number))?.get()
         }
     };
-    Ok(region.at(segment.wrapping_add(position % SEGMENT_ENTRIES * ENTRY_BYTES))?)
+    if segment == 0 {
+        return Ok(None);
+    }
+    Ok(Some(region.at(segment.wrapping_add(position % SEGMENT_ENTRIES * ENTRY_BYTES))?))
 }
 
 fn free_cells(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
@@ -151,9 +156,14 @@ fn free_cells(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
         change.set(&husk.info, husk::info(Kind::Map, ENTRIES, 0));
         return Ok(());
     }
-    let first = left.saturating_sub(STEP);
+    let segment = (left - 1) / SEGMENT_ENTRIES * SEGMENT_ENTRIES;
+    if entry_at(change.region(), husk, segment)?.is_none() {
+        change.set(&husk.left, segment);
+        return Ok(());
+    }
+    let first = left.saturating_sub(STEP).max(segment);
     for position in first..left {
-        let entry = entry_at(change.region(), husk, position)?;
+        let Some(entry) = entry_at(change.region(), husk, position)? else { break };
         let key = Cell::load(&entry.key);
         if !key.is_removed() {
             cell::free(change, key)?;
@@ -172,7 +182,8 @@ fn free_entries(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
         let last = (capacity / SEGMENT_ENTRIES) as usize;
         let first = last.saturating_sub(STEP as usize);
         let going = directory.get(first..last);
-        for word in going.ok_or(Corrupt { what: "husk", at: capacity })? {
+        let going = going.ok_or(Corrupt { what: "husk", at: capacity })?;
+        for word in going.iter().filter(|word| word.get() != 0) {
             allocator::give(change, entries_room(SEGMENT_ENTRIES), word.get())?;
         }
         change.set(&husk.capacity, first as u64 * SEGMENT_ENTRIES);

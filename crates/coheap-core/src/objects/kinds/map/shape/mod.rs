@@ -8,13 +8,15 @@ mod husk;
 pub(super) use husk::cut_loose;
 
 use super::buckets::{Bucket, buckets, leaf_room, leaf_shape};
+
+use super::table::gap::{self, Gaps};
 use super::table::index_leaves;
 use super::{Key, Table, directory_room, entries_room, map_root};
 use crate::allocator::{self, Room};
-use crate::error::Result;
+use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context};
-use crate::memory::Region;
 use crate::memory::layout::{Husk, Object, SEGMENT_ENTRIES};
+use crate::memory::{Region, Word};
 use crate::objects::cell::Cell;
 use crate::objects::husk as husks;
 use crate::objects::kinds;
@@ -87,21 +89,42 @@ fn walk_segments(table: &Table<'_>, walk: &mut dyn Walk) -> Result<()> {
         return if entries == 0 { Ok(()) } else { walk.claim(entries, room) };
     }
     walk.claim(entries, directory_room(directory_len))?;
-    let directory = table.region.words(entries, directory_len as usize)?;
-    let segments = &directory[..(table.capacity() / SEGMENT_ENTRIES) as usize];
-    segments.iter().try_for_each(|word| walk.claim(word.get(), entries_room(SEGMENT_ENTRIES)))
+    let directory = table.directory()?;
+    let given = |word: &&Word| word.get() == 0;
+    let below = (table.used() / SEGMENT_ENTRIES) as usize;
+    let (dead, at_end) = directory[..(table.capacity() / SEGMENT_ENTRIES) as usize].split_at(below);
+    if dead.iter().filter(given).count() as u64 != Gaps(table.root.gaps.get()).given() {
+        return Err(broken("segments of a map that were given back", table.root.gaps.get()));
+    }
+    if let Some(word) = at_end.iter().find(given) {
+        return Err(broken("segment of a map", table.region.offset_of(word)));
+    }
+    let segments = directory.iter().filter(|word| word.get() != 0);
+    let room = entries_room(SEGMENT_ENTRIES);
+    segments.map(Word::get).try_for_each(|segment| walk.claim(segment, room))
 }
 
 /// Walks the entries, each of which the index must find, and returns the number of living ones.
 fn walk_entries(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
     let region = table.region;
-    let mut living = 0;
+    let (mut living, mut hole) = (0, 0);
+    let packed = Gaps(table.root.gaps.get()).packed();
     for position in 0..table.used() {
-        let entry = table.entry(position)?;
-        let key = Cell::load(&entry.key);
-        if key.is_removed() {
+        let is_given = table.is_given(position / SEGMENT_ENTRIES)?;
+        if is_given || Cell::load(&table.entry(position)?.key).is_removed() {
+            if position == packed && hole > 0 {
+                return Err(broken("pass over a map", position));
+            }
+            hole = if is_given { 0 } else { hole + 1 };
+            let is_end = (position + 1) % SEGMENT_ENTRIES == 0 || position + 1 == table.used();
+            if is_end && hole > 0 {
+                check_hole(table, position + 1, std::mem::take(&mut hole))?;
+            }
             continue;
         }
+        check_hole(table, position, std::mem::take(&mut hole))?;
+        let entry = table.entry(position)?;
+        let key = Cell::load(&entry.key);
         if position < table.root.first.get() {
             return Err(broken("first entry of a map", position));
         }
@@ -116,6 +139,19 @@ fn walk_entries(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
         }
     }
     Ok(living)
+}
+
+/// Checks the numbers at both ends of the hole of so many entries before a position.
+fn check_hole(table: &Table<'_>, end: u64, count: u64) -> Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    let word = |position| Ok::<_, Corrupt>(table.entry(position)?.key[0].get());
+    let (onward, back) = (gap::onward(word(end - count)?), gap::back(word(end - 1)?));
+    if onward == count && back == count {
+        return Ok(());
+    }
+    Err(broken("hole of a map", end - count))
 }
 
 /// Walks the index, and returns how many entries it leads to.

@@ -5,6 +5,8 @@
 //! not be given back and used again: `delete` gives positions back only if its caller says that no
 //! insertion follows.
 
+pub(super) mod holes;
+
 use super::buckets::Bucket;
 use super::table::{Found, Table, map_root, put_entry};
 use super::{Key, index};
@@ -12,12 +14,14 @@ use crate::allocator;
 use crate::error::Result;
 use crate::journal::{Change, Context};
 use crate::memory::layout::{MapRoot, Object};
-use crate::objects::cell::{self, Cell, REMOVED};
+use crate::objects::cell::{self, Cell};
 
 /// Words that `insert` saves at most.
 pub(crate) const INSERT_WORDS: usize = 2 * allocator::TAKE_WORDS + 4;
 /// Words that `delete` saves at most.
-pub(crate) const DELETE_WORDS: usize = 2 * allocator::GIVE_WORDS + 5;
+pub(crate) const DELETE_WORDS: usize = 2 * allocator::GIVE_WORDS + 3 + holes::OPEN_WORDS;
+/// Words that it saves more if positions at the end may be given back.
+pub(crate) const SHRINK_WORDS: usize = holes::END_WORDS;
 
 /// Makes sure that `insert` finds its blocks.
 pub(super) fn ensure_insert(context: &Context, key: &Key<'_>, value: &[u8]) -> Result<()> {
@@ -60,18 +64,15 @@ pub(crate) fn delete(
 ) -> Result<()> {
     cell::free(change, Cell::load(&found.entry.key))?;
     cell::free(change, Cell::load(&found.entry.value))?;
-    change.set(&found.entry.key[0], REMOVED);
     change.set(found.bucket, Bucket(found.bucket.get()).removed().0);
-    let MapRoot { live, used, first, .. } = map_root(object);
+    let MapRoot { live, used, .. } = map_root(object);
     let left = live.get().saturating_sub(1);
     change.set(live, left);
     if shrink && left == 0 {
-        change.set(used, 0);
-        change.set(first, 0);
+        holes::close_end(change, object, 0)
     } else if shrink && found.position + 1 == used.get() {
-        change.set(used, found.position);
-    } else if found.position == first.get() {
-        change.set(first, found.position + 1);
+        holes::close_end(change, object, found.position)
+    } else {
+        holes::open(change, object, found.position)
     }
-    Ok(())
 }

@@ -4,6 +4,8 @@
 //! checked before it is followed, every walk is bounded, and the caller discards the result unless
 //! the turn's sequence is unchanged.
 
+pub(super) mod gap;
+
 use smallvec::SmallVec;
 
 use super::Key;
@@ -103,7 +105,9 @@ impl<'a> Table<'a> {
         let mut buckets: SmallVec<[Bucket; WARM]> = SmallVec::new();
         for hash in hashes {
             if let Some(leaf) = leaf_of(self, hash)? {
-                buckets.push(Bucket(leaf[hash as usize & (leaf.len() - 1)].get()));
+                // The head is no bucket: the search begins behind it.
+                let number = (hash as usize & (leaf.len() - 1)).max(HEAD + 1);
+                buckets.push(Bucket(leaf[number].get()));
             }
             if buckets.len() == WARM {
                 self.warm_entries(&buckets)?;
@@ -142,15 +146,73 @@ impl<'a> Table<'a> {
         self.region.at(segment.wrapping_add(inside * ENTRY_BYTES))
     }
 
-    /// Returns the position of the living entry that was inserted last.
-    pub(crate) fn last_living(&self) -> Result<Option<u64>, Corrupt> {
-        let first = self.root.first.get();
-        for position in (first..self.used()).rev() {
-            if !Cell::load(&self.entry(position)?.key).is_removed() {
-                return Ok(Some(position));
+    /// Returns the offsets of the segments: none if there is only one.
+    #[inline]
+    pub(super) fn directory(&self) -> Result<&'a [Word], Corrupt> {
+        match self.root.directory_len.get() {
+            0 => Ok(&[]),
+            len => self.region.words(self.root.entries.get(), len as usize),
+        }
+    }
+
+    /// Returns the word with the offset of a segment.
+    pub(super) fn segment_word(&self, number: u64) -> Result<&'a Word, Corrupt> {
+        let word = self.directory()?.get(number as usize);
+        word.ok_or(Corrupt { what: "segment of a map", at: number })
+    }
+
+    /// Returns whether a segment was given back.
+    #[inline]
+    pub(super) fn is_given(&self, number: u64) -> Result<bool, Corrupt> {
+        Ok(self.root.directory_len.get() != 0 && self.segment_word(number)?.get() == 0)
+    }
+
+    /// Returns the position of the first living entry at or after a position. `from` follows a living
+    /// entry, or is 0, or what this returned.
+    #[inline]
+    pub(crate) fn next_living(&self, from: u64) -> Result<Option<u64>, Corrupt> {
+        let used = self.used();
+        let mut at = from.max(self.root.first.get());
+        while at < used {
+            let left = SEGMENT_ENTRIES - at % SEGMENT_ENTRIES;
+            if self.is_given(at / SEGMENT_ENTRIES)? {
+                at += left;
+                continue;
             }
+            let key = Cell::load(&self.entry(at)?.key);
+            if !key.is_removed() {
+                return Ok(Some(at));
+            }
+            at += gap::onward(key.0).min(left);
         }
         Ok(None)
+    }
+
+    /// Returns the position of the last living entry before a position, which is that of a living
+    /// entry, or the number of used positions.
+    #[inline]
+    pub(crate) fn previous_living(&self, before: u64) -> Result<Option<u64>, Corrupt> {
+        let first = self.root.first.get();
+        let mut end = before;
+        while end > first {
+            let inside = (end - 1) % SEGMENT_ENTRIES;
+            if self.is_given((end - 1) / SEGMENT_ENTRIES)? {
+                end -= inside + 1;
+                continue;
+            }
+            let key = Cell::load(&self.entry(end - 1)?.key);
+            if !key.is_removed() {
+                return Ok(Some(end - 1));
+            }
+            end -= gap::back(key.0).min(inside + 1);
+        }
+        Ok(None)
+    }
+
+    /// Returns the position of the living entry that was inserted last.
+    #[inline]
+    pub(crate) fn last_living(&self) -> Result<Option<u64>, Corrupt> {
+        self.previous_living(self.used())
     }
 }
 
