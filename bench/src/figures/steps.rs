@@ -37,12 +37,17 @@ fn remove(context: &Context, map: &Map, number: u64) {
 
 /// All of them.
 pub fn run(bench: &mut Bench<'_>) {
-    let millions = if bench.rounds >= 7 { 1_000_000 } else { 100_000 };
-    beside(bench, "a map that grows to 5 M", |_, _| (), |context, map| {
-        (0..5 * millions).for_each(|number| {
-            map.set(context, &number.to_le_bytes(), b"1").expect("room");
-        });
-    });
+    let millions: u64 = if bench.rounds >= 7 { 1_000_000 } else { 100_000 };
+    beside(
+        bench,
+        "a map that grows to 5 M",
+        |_, _| (),
+        |context, map| {
+            (0..5 * millions).for_each(|number| {
+                map.set(context, &number.to_le_bytes(), b"1").expect("room");
+            });
+        },
+    );
     let sparse = |context: &Context, map: &Map| {
         fill(context, map, 0..37 * millions / 10);
         (0..12 * millions / 10).for_each(|number| remove(context, map, number * 3));
@@ -53,9 +58,14 @@ pub fn run(bench: &mut Bench<'_>) {
         });
     });
     let many = pairs(0..millions);
-    beside(bench, "a call that sets 1 M", |_, _| (), |context, map| {
-        map.set_many(context, &many).expect("room");
-    });
+    beside(
+        bench,
+        "a call that sets 1 M",
+        |_, _| (),
+        |context, map| {
+            map.set_many(context, &many).expect("room");
+        },
+    );
     let full = |context: &Context, map: &Map| fill(context, map, 0..5 * millions);
     beside(bench, "the clearing of 5 M", full, |context, map| map.clear(context).expect("cleared"));
     beside(bench, "a snapshot of 5 M", full, |context, map| {
@@ -109,12 +119,19 @@ fn beside(
     }
     let of_thousand = |times: &mut Vec<u64>, number: usize| {
         times.sort_unstable();
-        times.get(times.len().saturating_sub(1) * number / 1000).map_or(0.0, |time| *time as f64 / 1e6)
+        times
+            .get(times.len().saturating_sub(1) * number / 1000)
+            .map_or(0.0, |time| *time as f64 / 1e6)
     };
     let control = of_thousand(&mut sleeps, 999);
     bench.report.figure(&format!("what sleeps beside {what} is late, p99.9"), control, "ms", None);
     let pause = of_thousand(&mut sets, 999);
-    bench.report.figure(&format!("a short set beside {what}, p99.9"), pause, "ms", Some(control + 2.0));
+    bench.report.figure(
+        &format!("a short set beside {what}, p99.9"),
+        pause,
+        "ms",
+        Some(control + 2.0),
+    );
     let longest = of_thousand(&mut sets, 1000);
     bench.report.figure("the longest of these", longest, "ms", None);
 }
@@ -142,7 +159,9 @@ fn in_order(bench: &mut Bench<'_>) {
         let (mut sets, mut newest, mut oldest) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             thin(context);
-            newest.push(each(REMOVED, |_| assert!(map.pop_last(context, key, value).expect("an entry"))));
+            newest.push(each(REMOVED, |_| {
+                assert!(map.pop_last(context, key, value).expect("an entry"))
+            }));
             thin(context);
             oldest.push(each(REMOVED, |number| remove(context, &map, living(number))));
             map.clear(context)?;
@@ -175,7 +194,7 @@ fn near_full(bench: &mut Bench<'_>) {
                 count += 1;
             }
             (0..count).step_by(4).for_each(|number| remove(context, &map, number));
-            let more = count / 8;
+            let more = count / 5;
             let full = each(more, |number| {
                 set(count + number).expect("room");
             });
@@ -186,6 +205,11 @@ fn near_full(bench: &mut Bench<'_>) {
     let (empty, full): (Vec<f64>, Vec<f64>) = rates.into_iter().unzip();
     let ratio = median(&empty) / median(&full);
     bench.report.figure("a set of a new key in an empty heap", median(&empty), "ns", None);
-    bench.report.figure("in a full one, of which a quarter was removed", median(&full), "ns", Some(median(&empty) / 0.3));
+    bench.report.figure(
+        "in a full one, of which a quarter was removed",
+        median(&full),
+        "ns",
+        Some(median(&empty) / 0.3),
+    );
     bench.report.figure("ratio of the two", ratio, "", None);
 }

@@ -21,9 +21,9 @@ use crate::os;
 #[cfg(test)]
 mod tests;
 
-/// Fewest and most spans that get pages ahead.
+/// Fewest and most spans that get pages ahead. The turn of an object may be held meanwhile.
 const LEAST: u64 = 16;
-const MOST: u64 = 1024;
+const MOST: u64 = 128;
 
 /// What gets pages next.
 enum Step {
