@@ -51,6 +51,8 @@ enum Op {
     Add(usize, u8, i64),
     AddMany(usize, Vec<u8>),
     AddValue(i64),
+    PopFirst(usize),
+    PopLast(usize),
     Savepoint,
     RollBack,
 }
@@ -67,6 +69,8 @@ fn op(few: u8) -> impl Strategy<Value = Op> {
         2 => (0usize..2, prop::collection::vec(numbers, 1..30))
             .prop_map(|(map, keys)| Op::AddMany(map, keys)),
         1 => (-9i64..9).prop_map(Op::AddValue),
+        2 => (0usize..2).prop_map(Op::PopFirst),
+        2 => (0usize..2).prop_map(Op::PopLast),
         1 => Just(Op::Savepoint),
         1 => Just(Op::RollBack),
     ]
@@ -146,6 +150,19 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
                 plain.value += more;
                 assert_eq!(transaction.on(&world.value).add(*more)?, plain.value);
             }
+            Op::PopFirst(map) => {
+                let expected = plain.maps[*map].first().cloned();
+                let mut key = Vec::new();
+                let popped = transaction.on(&world.maps[*map]).pop_first(&mut key, &mut out)?;
+                assert_eq!(popped.then(|| (key, out.clone())), expected);
+                plain.maps[*map].drain(..usize::from(popped));
+            }
+            Op::PopLast(map) => {
+                let expected = plain.maps[*map].pop();
+                let mut key = Vec::new();
+                let popped = transaction.on(&world.maps[*map]).pop_last(&mut key, &mut out)?;
+                assert_eq!(popped.then(|| (key, out.clone())), expected);
+            }
             Op::Savepoint => savepoints.push((transaction.savepoint(), plain.clone())),
             Op::RollBack => {
                 if let Some((savepoint, before)) = savepoints.pop() {
@@ -157,9 +174,38 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
         for (map, pairs) in world.maps.iter().zip(&plain.maps) {
             assert_eq!(transaction.on(map).len()?, pairs.len() as u64);
             assert_eq!(&transaction.on(map).snapshot()?, pairs);
+            look_at_order(&mut transaction, map, pairs)?;
         }
     }
     transaction.commit()
+}
+
+/// Both ends, and the entries from both ends in parts, are those of the copy.
+fn look_at_order(transaction: &mut Transaction, map: &Map, pairs: &Pairs) -> Result<()> {
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    let first = transaction.on(map).first(&mut key, &mut value)?;
+    assert_eq!(first.then(|| (key.clone(), value.clone())).as_ref(), pairs.first());
+    let last = transaction.on(map).last(&mut key, &mut value)?;
+    assert_eq!(last.then(|| (key.clone(), value.clone())).as_ref(), pairs.last());
+    let part = 1 + pairs.len() as u64 % 5;
+    let (mut forwards, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let batch = transaction.on(map).scan(from, part)?;
+        assert!(batch.entries.len() as u64 <= part);
+        forwards.extend(batch.entries.to_vec());
+        next = batch.next;
+    }
+    assert_eq!(&forwards, pairs);
+    let (mut backwards, mut next) = (Vec::new(), Some(u64::MAX));
+    while let Some(before) = next {
+        let batch = transaction.on(map).scan_back(before, part)?;
+        assert!(batch.entries.len() as u64 <= part);
+        backwards.extend(batch.entries.to_vec());
+        next = batch.next;
+    }
+    backwards.reverse();
+    assert_eq!(&backwards, pairs);
+    Ok(())
 }
 
 fn observe(world: &World) -> Plain {

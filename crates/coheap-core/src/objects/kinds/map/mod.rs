@@ -22,6 +22,7 @@ mod table;
 
 pub(crate) use inside::Writes;
 pub use pairs::Pairs;
+pub use read::Batch;
 pub use shape::Recipe;
 pub(crate) use shape::Shape;
 
@@ -30,7 +31,7 @@ pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
 use crate::allocator;
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::Object;
@@ -315,72 +316,6 @@ impl Map {
                 drop(held);
                 cell::finish(late, out)?;
                 return self.tidy(context).map(|()| true);
-            }
-        }
-    }
-
-    /// Removes the entry that was inserted last, and replaces `key` and `value` by it. Returns
-    /// `false` if the map is empty.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ObjectGone`]; nothing was changed.
-    pub fn pop_last(
-        &self,
-        context: &Context,
-        key: &mut Vec<u8>,
-        value: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let region = context.region();
-        loop {
-            let (held, object) = self.handle.hold(context)?;
-            let table = Table::new(region, object);
-            let Some(position) = table.last_living()? else { return Ok(false) };
-            let entry = table.entry(position)?;
-            let cell = Cell::load(&entry.value);
-            if !cell::has_room(cell, value) {
-                drop(held);
-                cell::make_room(context, cell, value)?;
-                continue;
-            }
-            Cell::load(&entry.key).read(region, key)?;
-            let no_bucket = Corrupt { what: "entry without a bucket", at: position };
-            let found = table.find(&Key::new(region, key)?)?.ok_or(no_bucket)?;
-            let late = cell.begin(context, value)?;
-            take_out(&held, object, &found)?;
-            drop(held);
-            cell::finish(late, value)?;
-            return self.tidy(context).map(|()| true);
-        }
-    }
-
-    /// Removes an entry if it is exactly the one that was inserted last, and returns whether it
-    /// was.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ObjectGone`]; nothing was changed.
-    pub fn remove_last(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
-        let region = context.region();
-        let key = Key::new(region, key)?;
-        let mut expected = Expected::new(value);
-        loop {
-            let (held, object) = self.handle.hold(context)?;
-            let table = Table::new(region, object);
-            let Some(found) = table.find(&key)? else { return Ok(false) };
-            let is_last = table.last_living()? == Some(found.position);
-            match is_as_expected(context, Some(&found), Some(&expected))? {
-                Step::Compare(cell, late) => {
-                    drop(held);
-                    expected.compare(cell, late)?;
-                }
-                Step::Done(true) if is_last => {
-                    take_out(&held, object, &found)?;
-                    drop(held);
-                    drop(expected);
-                    return self.tidy(context).map(|()| true);
-                }
-                _ => return Ok(false),
             }
         }
     }

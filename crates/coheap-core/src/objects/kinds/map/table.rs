@@ -142,10 +142,19 @@ impl<'a> Table<'a> {
         self.region.at(segment.wrapping_add(inside * ENTRY_BYTES))
     }
 
-    /// Returns the position of the living entry that was inserted last.
-    pub(crate) fn last_living(&self) -> Result<Option<u64>, Corrupt> {
-        let first = self.root.first.get();
-        for position in (first..self.used()).rev() {
+    /// Returns the position of the first living entry at or after a position.
+    pub(crate) fn next_living(&self, from: u64) -> Result<Option<u64>, Corrupt> {
+        for position in from.max(self.root.first.get())..self.used() {
+            if !Cell::load(&self.entry(position)?.key).is_removed() {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the position of the last living entry before a position.
+    pub(crate) fn previous_living(&self, before: u64) -> Result<Option<u64>, Corrupt> {
+        for position in (self.root.first.get()..before.min(self.used())).rev() {
             if !Cell::load(&self.entry(position)?.key).is_removed() {
                 return Ok(Some(position));
             }

@@ -1,11 +1,14 @@
 //! The commit of a transaction's writes to a map.
 //!
+//! Entries of the map are taken out or replaced first; then the new keys are added in their order.
+//!
 //! What always holds: `prepare` finds every error that depends on the content of the map.
 
 use std::any::Any;
 
 use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
-use super::writes::{Action, Positions, Write, Writes};
+use super::notes::{Note, Now, Seen};
+use super::writes::{Content, Writes};
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -25,12 +28,12 @@ impl Overlaid for Writes {
     }
 
     fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.clone())
+        Box::new(self.content.clone())
     }
 
     fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
         let before = mark.and_then(|mark| mark.downcast().ok());
-        *self = before.map_or_else(|| self.emptied(), |before| *before);
+        self.content = before.map_or_else(Content::default, |before| *before);
         Ok(())
     }
 
@@ -41,12 +44,12 @@ impl Overlaid for Writes {
     }
 
     fn build_long(&self, build: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        for write in self.iter() {
-            let (key, value) = match &write.action {
-                Action::Insert(value) => (write.key().bytes, &value[..]),
-                Action::Replace(_, value) => (&[][..], &value[..]),
-                Action::Add(_) => (write.key().bytes, &[][..]),
-                Action::Remove | Action::Known(_) | Action::Nothing => continue,
+        for note in self.content.notes.iter() {
+            let (key, value) = match &note.now {
+                Now::Inserted(_, value) => (note.key().bytes, &value[..]),
+                Now::Replaced(value) => (&[][..], &value[..]),
+                Now::Added(_) => (note.key().bytes, &[][..]),
+                Now::Removed | Now::Untouched => continue,
             };
             [key, value]
                 .into_iter()
@@ -63,26 +66,21 @@ impl Overlaid for Writes {
         let object = locked(held, &self.map.handle)?;
         let table = Table::new(held.context().region(), object);
         if self.has_unseen() {
-            table.warm(self.iter().map(|write| write.key().hash))?;
+            table.warm(self.content.notes.iter().map(|note| note.key().hash))?;
         }
-        // Prepared before, perhaps, and entries were moved: what the writes say is no longer true.
-        let were_moved = matches!(self.positions, Positions::Forgotten);
-        let (mut new, mut positions) = (Vec::new(), Vec::new());
-        for write in self.iter() {
-            prepare(&table, write, were_moved, needs, &mut new, &mut positions)?;
+        let mut new = Vec::new();
+        for note in self.content.notes.iter_mut() {
+            prepare(&table, note, needs, &mut new)?;
         }
-        if !were_moved {
-            self.positions = Positions::Known(positions);
+        if new.is_empty() {
+            return Ok(());
         }
-        if !new.is_empty() {
-            let numbering = table.root.numbering.get();
-            let reserved = reserve(held, object, &new);
-            if table.root.numbering.get() != numbering {
-                self.positions = Positions::Forgotten;
-            }
-            reserved?;
+        let numbering = table.root.numbering.get();
+        let reserved = reserve(held, object, &new);
+        if table.root.numbering.get() != numbering {
+            self.content.find_again(&table)?;
         }
-        Ok(())
+        reserved
     }
 
     fn apply(&self, change: &mut Change<'_>) -> Result<()> {
@@ -90,24 +88,29 @@ impl Overlaid for Writes {
             return Ok(());
         }
         let object = self.map.handle.object(change.region())?;
-        let mut unseen = match &self.positions {
-            Positions::Known(positions) => positions.iter(),
-            Positions::Forgotten => [].iter(),
-        };
-        for write in self.iter() {
-            match &write.action {
-                Action::Insert(value) => insert(change, object, &write.key(), value)?,
-                Action::Replace(position, value) => {
-                    self.replace(change, object, write, *position, value)?;
-                }
-                Action::Add(more) => {
-                    add(change, object, &write.key(), *more, unseen.next().copied())?;
-                }
-                Action::Remove => {
-                    let found = find(&Table::new(change.region(), object), &write.key())?;
+        for note in self.content.notes.iter() {
+            match (&note.now, note.at) {
+                (Now::Replaced(value), Some(at)) => replace(change, object, at, value)?,
+                (Now::Removed | Now::Inserted(..), Some(_)) => {
+                    let found = find(&Table::new(change.region(), object), &note.key())?;
                     delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
                 }
-                Action::Known(_) | Action::Nothing => {}
+                (Now::Added(more), Some(at)) => add(change, object, at, *more)?,
+                _ => {}
+            }
+        }
+        for number in self.content.order.iter() {
+            let note = self.content.notes.get(number);
+            if let Seen::Value(value) = note.seen() {
+                insert(change, object, &note.key(), value)?;
+            }
+        }
+        if self.has_unseen() {
+            // They are the last notes.
+            for note in self.content.notes.iter() {
+                if let (Now::Added(more), None) = (&note.now, note.at) {
+                    insert(change, object, &note.key(), &int_bytes(*more))?;
+                }
             }
         }
         Ok(())
@@ -116,98 +119,76 @@ impl Overlaid for Writes {
     fn wakes(&self, _: &Region, _: &mut Wakes) {}
 }
 
-impl Writes {
-    fn replace(
-        &self,
-        change: &mut Change<'_>,
-        object: &Object,
-        write: &Write,
-        position: u64,
-        value: &[u8],
-    ) -> Result<()> {
-        let region = change.region();
-        let entry = match self.positions {
-            Positions::Known(_) => Table::new(region, object).entry(position)?,
-            Positions::Forgotten => find(&Table::new(region, object), &write.key())?.entry,
-        };
-        if Cell::load(&entry.key).is_removed() {
-            return Err(Corrupt { what: "entry under a lock", at: position }.into());
+impl Content {
+    /// Looks all keys up again, after entries were moved.
+    #[cold]
+    fn find_again(&mut self, table: &Table<'_>) -> Result<()> {
+        (self.front, self.back) = (0, u64::MAX);
+        for note in self.notes.iter_mut().filter(|note| note.at.is_some()) {
+            note.at = Some(find(table, &note.key())?.position);
         }
-        match Cell::inline(value) {
-            Some(new) if Cell::load(&entry.value).block().is_none() => {
-                cell::update(change, &entry.value, new);
-                Ok(())
-            }
-            _ => cell::replace(change, &entry.value, value),
-        }
+        Ok(())
     }
 }
 
-/// What one write needs. `were_moved`: whether the position of an entry has to be looked up. `new`:
-/// hashes of keys that are to be inserted. `positions`: where the keys are that are added to unseen.
+/// What one note needs. `new`: hashes of keys that are to be inserted.
 #[inline]
 fn prepare(
     table: &Table<'_>,
-    write: &Write,
-    were_moved: bool,
+    note: &mut Note,
     needs: &mut Needs,
     new: &mut Vec<u32>,
-    positions: &mut Vec<Option<u64>>,
 ) -> Result<()> {
-    let key = write.key();
+    if let Now::Added(more) = note.now {
+        let found = table.find(&note.key())?;
+        note.at = found.map(|found| found.position);
+        if let Some(found) = found {
+            sum(found.entry, more)?;
+            needs.words += 2;
+            return Ok(());
+        }
+    }
     let mut insert = |needs: &mut Needs| {
+        let key = note.key();
         new.push(key.hash);
         needs.value(key.bytes);
         needs.words += INSERT_WORDS;
     };
-    match &write.action {
-        Action::Insert(value) => {
+    match (&note.now, note.at) {
+        (Now::Inserted(_, value), at) => {
             insert(needs);
             needs.value(value);
+            needs.words += if at.is_some() { DELETE_WORDS } else { 0 };
         }
-        Action::Replace(position, value) => {
-            let entry = match were_moved {
-                true => find(table, &key)?.entry,
-                false => table.entry(*position)?,
-            };
-            let old = Cell::load(&entry.value);
+        (Now::Replaced(value), Some(at)) => {
+            let old = Cell::load(&table.entry(at)?.value);
             needs.replacement(table.region, old, value)?;
         }
-        Action::Add(more) => {
-            let found = table.find(&key)?;
-            positions.push(found.map(|found| found.position));
-            match found {
-                Some(found) => {
-                    sum(found.entry, *more)?;
-                    needs.words += 2;
-                }
-                None => insert(needs),
-            }
-        }
-        Action::Remove => needs.words += DELETE_WORDS,
-        Action::Known(_) | Action::Nothing => {}
+        (Now::Removed, _) => needs.words += DELETE_WORDS,
+        (Now::Added(_), _) => insert(needs),
+        (Now::Replaced(_), None) | (Now::Untouched, _) => {}
     }
     Ok(())
 }
 
-/// Adds to the integer under a key. `position`: where it is, or that it is new; `None`: not known.
+fn replace(change: &mut Change<'_>, object: &Object, at: u64, value: &[u8]) -> Result<()> {
+    let entry = Table::new(change.region(), object).entry(at)?;
+    if Cell::load(&entry.key).is_removed() {
+        return Err(Corrupt { what: "entry under a lock", at }.into());
+    }
+    match Cell::inline(value) {
+        Some(new) if Cell::load(&entry.value).block().is_none() => {
+            cell::update(change, &entry.value, new);
+            Ok(())
+        }
+        _ => cell::replace(change, &entry.value, value),
+    }
+}
+
+/// Adds to the integer at a position.
 #[inline]
-fn add(
-    change: &mut Change<'_>,
-    object: &Object,
-    key: &Key<'_>,
-    more: i64,
-    position: Option<Option<u64>>,
-) -> Result<()> {
-    let table = Table::new(change.region(), object);
-    let position = match position {
-        Some(position) => position,
-        None => table.find(key)?.map(|found| found.position),
-    };
-    let Some(position) = position else {
-        return insert(change, object, key, &int_bytes(more));
-    };
-    let entry = table.entry(position)?;
+fn add(change: &mut Change<'_>, object: &Object, at: u64, more: i64) -> Result<()> {
+    let entry = Table::new(change.region(), object).entry(at)?;
     cell::update(change, &entry.value, Cell::integer(sum(entry, more)?));
     Ok(())
 }

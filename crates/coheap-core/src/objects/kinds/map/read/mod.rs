@@ -2,12 +2,17 @@
 //!
 //! What always holds: a read takes no turn unless writers keep it from finishing. What it copied was
 //! found unchanged after the copy; long values are named, found unchanged after that, and copied then.
+//!
+//! Not here: both ends of a map (`ends`).
+
+mod ends;
 
 use super::pairs::{LongEntry, Pairs};
 use super::table::Table;
 use super::{Key, Map};
 use crate::error::Result;
 use crate::journal::Context;
+use crate::memory::layout::MapEntry;
 use crate::objects::cell::{self, Cell, Later};
 use crate::objects::value::LOOKS;
 use crate::sync::turn;
@@ -82,25 +87,6 @@ impl Map {
         })
     }
 
-    /// Replaces `key` and `value` by the entry that was inserted last. Returns `false` if there is
-    /// none.
-    ///
-    /// # Errors
-    ///
-    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
-    pub fn last(&self, context: &Context, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<bool> {
-        let found = self.read(context, |table| {
-            let Some(position) = table.last_living()? else { return Ok(None) };
-            let entry = table.entry(position)?;
-            let late_key = Cell::load(&entry.key).begin(context, key)?;
-            Ok(Some((late_key, Cell::load(&entry.value).begin(context, value)?)))
-        })?;
-        let Some((late_key, late_value)) = found else { return Ok(false) };
-        cell::finish(late_key, key)?;
-        cell::finish(late_value, value)?;
-        Ok(true)
-    }
-
     /// Returns whether the map contains a key.
     ///
     /// # Errors
@@ -149,9 +135,28 @@ impl Map {
         Ok(batch)
     }
 
+    /// As [`scan`](Self::scan), from the last entry before a position back.
+    pub(super) fn scan_back(&self, context: &Context, before: u64, most: u64) -> Result<Batch> {
+        let (mut batch, long) = self.read(context, |table| {
+            let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
+            let (mut long, mut before) = (Vec::new(), before);
+            while (batch.entries.len() as u64) < most {
+                let Some(position) = table.previous_living(before)? else {
+                    return Ok((batch, long));
+                };
+                load(context, table.entry(position)?, &mut batch, &mut long)?;
+                before = position;
+            }
+            batch.next = Some(before);
+            Ok((batch, long))
+        })?;
+        batch.entries.fill_in(&long)?;
+        Ok(batch)
+    }
+
     /// Reads without the turn a few times, then with it.
     #[inline(always)]
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         context: &Context,
         mut look: impl FnMut(&Table<'_>) -> Result<T>,
@@ -189,16 +194,30 @@ fn batch<'a>(
     let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
     let mut long = Vec::new();
     let used = table.used();
-    let mut position = from.max(table.root.first.get());
+    let mut position = table.next_living(from)?.unwrap_or(used);
     batch.entries.reserve(table.live().min(most).min(EXPECTED) as usize);
     while position < used && (batch.entries.len() as u64) < most {
-        let entry = table.entry(position)?;
-        let key = Cell::load(&entry.key);
-        if !key.is_removed() {
-            batch.entries.load(context, key, Cell::load(&entry.value), &mut long)?;
-        }
-        position += 1;
+        position = match load(context, table.entry(position)?, &mut batch, &mut long)? {
+            true => position + 1,
+            false => table.next_living(position + 1)?.unwrap_or(used),
+        };
     }
     batch.next = (position < used).then_some(position);
     Ok((batch, long))
+}
+
+/// Adds an entry to a batch. Returns `false` if it was removed.
+#[inline(always)]
+fn load<'a>(
+    context: &'a Context,
+    entry: &MapEntry,
+    batch: &mut Batch,
+    long: &mut Vec<LongEntry<'a>>,
+) -> Result<bool> {
+    let key = Cell::load(&entry.key);
+    if key.is_removed() {
+        return Ok(false);
+    }
+    batch.entries.load(context, key, Cell::load(&entry.value), long)?;
+    Ok(true)
 }
