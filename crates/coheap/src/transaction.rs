@@ -252,6 +252,16 @@ impl Tx {
         Ok(())
     }
 
+    /// As [`Map::clear`], applied by the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::clear`].
+    pub fn clear<K, V>(&mut self, map: &Map<K, V>) -> Result<()> {
+        self.check(&map.heap)?;
+        Ok(self.engine.on(&map.engine).clear()?)
+    }
+
     /// Returns the number of entries of a map, including the writes of this transaction.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ CALLS = [
     lambda d, *_: next(reversed(d)),
     lambda d, *_: (list(d), list(reversed(d)), list(d.items()), len(d)),
     lambda d, *_: list(itertools.islice(d.values(), 3)),
+    lambda d, *_: d.clear(),
     lambda d, key, value: d.update({key: value, "other": value}),
 ]
 

@@ -11,8 +11,6 @@
 //! - After every overlay was prepared, under the turns that it named, `apply` fails only in a
 //!   damaged heap.
 
-use std::any::Any;
-
 use smallvec::SmallVec;
 
 use crate::allocator::{self, Room};
@@ -78,12 +76,13 @@ pub(crate) trait Overlaid {
     /// Returns whether the object must be locked for the commit.
     fn needs_lock(&self) -> bool;
 
-    /// Returns the current state, to which `roll_back` can return.
-    fn mark(&self) -> Box<dyn Any>;
+    /// Returns a mark of the current state, to which `roll_back` can go back. It takes no time: from now
+    /// on, the overlay keeps what it replaces.
+    fn mark(&mut self) -> usize;
 
     /// Goes back to a mark; without a mark, to the moment when the object was first touched.
-    /// Everything that was taken from the object since is returned.
-    fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()>;
+    /// Everything that was taken from the object since is returned. Later marks are gone.
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()>;
 
     /// Returns everything that was taken from the object: the transaction ends without a commit.
     fn give_back(&mut self, _: &Context) {}
@@ -106,6 +105,11 @@ pub(crate) trait Overlaid {
 
     /// Adds what is there for others once the turns are released. They are still held.
     fn wakes(&self, region: &Region, wakes: &mut Wakes);
+
+    /// Puts in order what the commit has left, without waiting for a turn: the locks are released.
+    fn tidy(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 macro_rules! define_overlay {

@@ -128,13 +128,7 @@ impl Access<'_> {
     pub(crate) fn map_clear(self, map: &Map) -> Result<()> {
         match self {
             Alone(context) => map.clear(context),
-            Inside(block) => {
-                let mut out = Vec::new();
-                for (key, _) in block.on(map).snapshot()? {
-                    block.on(map).remove(&key, &mut out)?;
-                }
-                Ok(())
-            }
+            Inside(block) => block.on(map).clear(),
         }
     }
 

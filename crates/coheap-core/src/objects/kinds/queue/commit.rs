@@ -3,8 +3,6 @@
 //! What always holds: `prepare` finds a lease that is no longer held, before the first store of the
 //! commit.
 
-use std::any::Any;
-
 use super::inside::{Operations, QueueOperation};
 use super::{
     AppendPlan, FULFIL_WORDS, PUT_WORDS, ack_within, append, find_lease, fulfil_within, nack_within,
@@ -58,13 +56,12 @@ impl Overlaid for Operations {
         false
     }
 
-    fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.list.len())
+    fn mark(&mut self) -> usize {
+        self.list.len()
     }
 
-    fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
-        let len = mark.and_then(|mark| mark.downcast().ok()).map_or(0, |len| *len);
-        self.roll_back_to(context, len)
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()> {
+        self.roll_back_to(context, mark.unwrap_or(0))
     }
 
     fn give_back(&mut self, context: &Context) {

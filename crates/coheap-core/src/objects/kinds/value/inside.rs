@@ -2,8 +2,6 @@
 //!
 //! What always holds: a value that the transaction has touched is locked.
 
-use std::any::Any;
-
 use super::{Value, cell_words};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
@@ -20,12 +18,17 @@ pub(crate) struct NewValue {
     value: Value,
     /// `None` if the value is unchanged.
     new: Option<Vec<u8>>,
+    /// What it was at marks after which it was set.
+    before: Vec<Option<Vec<u8>>>,
+    /// It was not set since the last mark.
+    is_marked: bool,
 }
 
 impl Transactional for Value {
     fn lockable(&self) -> Lockable {
         Lockable::new(self.handle, |handle, _| {
-            Overlay::Value(NewValue { value: Value { handle }, new: None })
+            let (value, before) = (Value { handle }, Vec::new());
+            Overlay::Value(NewValue { value, new: None, before, is_marked: false })
         })
     }
 }
@@ -56,7 +59,7 @@ impl Inside<'_, Value> {
         if bytes.is_empty() {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
-        self.overlay()?.0.new = Some(bytes.to_vec());
+        self.overlay()?.0.set(bytes);
         Ok(())
     }
 
@@ -82,6 +85,15 @@ impl Inside<'_, Value> {
     }
 }
 
+impl NewValue {
+    fn set(&mut self, bytes: &[u8]) {
+        let before = self.new.replace(bytes.to_vec());
+        if std::mem::take(&mut self.is_marked) {
+            self.before.push(before);
+        }
+    }
+}
+
 impl Overlaid for NewValue {
     fn holds_nothing(&self) -> bool {
         false
@@ -91,12 +103,20 @@ impl Overlaid for NewValue {
         self.new.is_some()
     }
 
-    fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.new.clone())
+    fn mark(&mut self) -> usize {
+        self.is_marked = true;
+        self.before.len()
     }
 
-    fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
-        self.new = mark.and_then(|mark| mark.downcast().ok()).and_then(|new| *new);
+    fn roll_back(&mut self, _: &Context, mark: Option<usize>) -> Result<()> {
+        match mark {
+            Some(mark) => self.before.drain(mark..).take(1).for_each(|before| self.new = before),
+            None => {
+                self.before.clear();
+                self.new = None;
+            }
+        }
+        self.is_marked = false;
         Ok(())
     }
 

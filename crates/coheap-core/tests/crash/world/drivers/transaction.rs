@@ -127,7 +127,48 @@ fn pop_from_both_ends(stage: &Stage, _: &Rc<Context>) -> Result<()> {
     })
 }
 
+/// Clears a map, and another one in which some entries are stored after that.
+fn clear_and_insert(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| {
+        transaction.on(&stage.map).set(b"before", b"gone")?;
+        transaction.on(&stage.map).clear()?;
+        transaction.on(&stage.other).clear()?;
+        for number in 0..12 {
+            let (key, value) = entry(number);
+            transaction.on(&stage.map).set(&key, &value)?;
+        }
+        transaction.on(&stage.map).remove(&entry(3).0, &mut Vec::new())?;
+        transaction.on(&stage.map).add(b"count", 1).map(|_| ())
+    })
+}
+
+fn clear(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| transaction.on(&stage.map).clear())
+}
+
 pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation::new(
+        &["Transaction::commit", "Transaction::map_clear"],
+        "cleared",
+        MAPS,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(clear),
+    Operation::new(&["Transaction::commit"], "cleared and filled", MAPS, EVERYTHING, |stage, _| {
+        commit(stage)
+    })
+    .prepared(clear_and_insert),
+    Operation::new(
+        &["Transaction::commit"],
+        "large, cleared and filled",
+        LARGE_MAPS,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(clear_and_insert),
     Operation::new(
         &["Transaction::commit", "Transaction::map_pop_first", "Transaction::map_pop_last"],
         "both ends",

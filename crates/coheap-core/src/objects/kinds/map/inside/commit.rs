@@ -4,19 +4,27 @@
 //!
 //! What always holds: `prepare` finds every error that depends on the content of the map.
 
-use std::any::Any;
-
-use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
+use super::super::shrink::reset_if_empty;
+use super::super::{
+    DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, map_root, reserve,
+};
+use super::content::Content;
+use super::fresh;
 use super::notes::{Note, Now, Seen};
-use super::writes::{Content, Writes};
+use super::undo::Undo;
+use super::writes::Writes;
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::{MapEntry, Object};
 use crate::objects::cell::{self, Cell};
+use crate::objects::husk;
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked};
 use crate::wire::int_bytes;
+
+/// Words that `give_back` saves at most.
+const GIVE_BACK_WORDS: usize = 2;
 
 impl Overlaid for Writes {
     fn holds_nothing(&self) -> bool {
@@ -27,13 +35,15 @@ impl Overlaid for Writes {
         !self.is_empty()
     }
 
-    fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.content.clone())
+    fn mark(&mut self) -> usize {
+        self.undo.mark()
     }
 
-    fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
-        let before = mark.and_then(|mark| mark.downcast().ok());
-        self.content = before.map_or_else(Content::default, |before| *before);
+    fn roll_back(&mut self, _: &Context, mark: Option<usize>) -> Result<()> {
+        match mark {
+            Some(mark) => self.undo.back_to(&mut self.content, mark),
+            None => (self.content, self.undo) = (Content::default(), Undo::default()),
+        }
         Ok(())
     }
 
@@ -65,9 +75,15 @@ impl Overlaid for Writes {
         }
         let object = locked(held, &self.map.handle)?;
         let table = Table::new(held.context().region(), object);
+        if self.content.is_cleared {
+            table.check_numbers()?;
+            fresh::prepare(object, &self.content, needs);
+            return Ok(());
+        }
         if self.has_unseen() {
             table.warm(self.content.notes.iter().map(|note| note.key().hash))?;
         }
+        needs.words += GIVE_BACK_WORDS;
         let mut new = Vec::new();
         for note in self.content.notes.iter_mut() {
             prepare(&table, note, needs, &mut new)?;
@@ -88,6 +104,10 @@ impl Overlaid for Writes {
             return Ok(());
         }
         let object = self.map.handle.object(change.region())?;
+        if self.content.is_cleared {
+            return fresh::apply(change, object, &self.content);
+        }
+        let used = map_root(object).used.get();
         for note in self.content.notes.iter() {
             match (&note.now, note.at) {
                 (Now::Replaced(value), Some(at)) => replace(change, object, at, value)?,
@@ -113,10 +133,25 @@ impl Overlaid for Writes {
                 }
             }
         }
-        Ok(())
+        give_back(change, object, used)
     }
 
     fn wakes(&self, _: &Region, _: &mut Wakes) {}
+
+    fn tidy(&self, context: &Context) -> Result<()> {
+        let Content { is_cleared, growth, .. } = self.content;
+        if !is_cleared && growth >= 0 {
+            return Ok(());
+        }
+        context.in_passing(|| match self.map.handle.hold(context) {
+            Err(Error::ObjectGone | Error::WouldBlock) => Ok(()),
+            Err(error) => Err(error),
+            Ok((held, object)) if is_cleared => {
+                husk::keep_reserve(&held, &map_root(object).reserve)
+            }
+            Ok((held, object)) => reset_if_empty(&held, object),
+        })
+    }
 }
 
 impl Content {
@@ -129,6 +164,24 @@ impl Content {
         }
         Ok(())
     }
+}
+
+/// Gives back the positions behind the last entry, of a map in which this change has stored nothing
+/// behind those that were used before.
+fn give_back(change: &mut Change<'_>, object: &Object, used: u64) -> Result<()> {
+    let table = Table::new(change.region(), object);
+    if used == 0 || table.used() != used || !Cell::load(&table.entry(used - 1)?.key).is_removed() {
+        return Ok(());
+    }
+    let left = match table.live() {
+        0 => 0,
+        _ => table.previous_living(used)?.map_or(0, |last| last + 1),
+    };
+    change.set(&table.root.used, left);
+    if table.root.first.get() > left {
+        change.set(&table.root.first, left);
+    }
+    Ok(())
 }
 
 /// What one note needs. `new`: hashes of keys that are to be inserted.

@@ -3,12 +3,16 @@
 //! What always holds: a map that was read is locked, so the positions in the overlay stay valid
 //! until the commit.
 //!
-//! Not here: the overlay itself (`writes`, of `notes` in an `order`), how the map looks through it
-//! (`view`), and how it is applied (`commit`).
+//! Not here: the overlay itself (`writes`, with its `content`: `notes` and an `order`), how it goes back
+//! to a savepoint (`undo`), how the map looks through it (`view`), and how it is applied (`commit`; after
+//! a clear, `fresh`).
 
 mod commit;
+mod content;
+mod fresh;
 mod notes;
 mod order;
+mod undo;
 mod view;
 mod writes;
 
@@ -67,7 +71,7 @@ impl<'t> Inside<'t, Map> {
         match writes.number(&key) {
             Some(number) => writes.set(number, value),
             None => {
-                let found = writes.map.find(context, &key)?.map(|(position, _)| position);
+                let found = writes.find(context, &key)?.map(|(position, _)| position);
                 writes.set_found(&key, found, value);
             }
         }
@@ -80,19 +84,23 @@ impl<'t> Inside<'t, Map> {
     ///
     /// [`Error::Deadlock`], [`Error::ObjectGone`].
     pub fn remove(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        if !self.get(key, out)? {
-            return Ok(false);
-        }
         let (writes, context) = self.seen()?;
         let key = Key::new(context.region(), key)?;
-        match writes.number(&key) {
-            Some(number) => writes.remove(number),
-            None => {
-                if let Some((position, _)) = writes.map.find(context, &key)? {
-                    writes.remove_found(&key, position);
-                }
+        let Some(number) = writes.number(&key) else {
+            let Some((position, cell)) = writes.find(context, &key)? else { return Ok(false) };
+            writes.map.value_of(context, key.bytes, cell, out)?;
+            writes.remove_found(&key, position);
+            return Ok(true);
+        };
+        match writes.get(&key) {
+            Seen::Value(value) => {
+                out.clear();
+                out.extend_from_slice(value);
             }
+            Seen::InMap => drop(writes.map.get(context, key.bytes, out)?),
+            Seen::Nothing | Seen::Never => return Ok(false),
         }
+        writes.remove(number);
         Ok(true)
     }
 
@@ -141,6 +149,18 @@ impl<'t> Inside<'t, Map> {
     fn edge(&mut self, end: End, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<Option<Edge>> {
         let (writes, context) = self.seen()?;
         writes.edge(context, end, key, value)
+    }
+
+    /// As [`Map::clear`], when the transaction commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], [`Error::ObjectGone`].
+    pub fn clear(&mut self) -> Result<()> {
+        // The additions that nobody looked at are gone, too.
+        let (overlay, _) = self.intent.overlay(&self.object.lockable(), Locking::Now)?;
+        writes_of(overlay)?.clear();
+        Ok(())
     }
 
     /// As [`Map::add`], when the transaction commits.
@@ -195,7 +215,8 @@ impl<'t> Inside<'t, Map> {
     /// As [`Map::len`]; [`Error::Deadlock`].
     pub fn len(&mut self) -> Result<u64> {
         let (writes, context) = self.seen()?;
-        Ok(writes.map.len(context)?.wrapping_add_signed(writes.content.growth))
+        let before = if writes.content.is_cleared { 0 } else { writes.map.len(context)? };
+        Ok(before.wrapping_add_signed(writes.content.growth))
     }
 
     /// Returns whether the map has no entry, including the transaction's own writes.
@@ -269,7 +290,7 @@ fn writes_of(overlay: &mut Overlay) -> Result<&mut Writes> {
 #[cold]
 fn look(writes: &mut Writes, context: &Context) -> Result<()> {
     while let Some((number, more)) = writes.next_unseen() {
-        let found = writes.map.find(context, &writes.content.notes.get(number).key())?;
+        let found = writes.find(context, &writes.content.notes.get(number).key())?;
         let sum = plus(found.map_or(Ok(0), |(_, cell)| integer_in(cell))?, more)?;
         writes.settle(number, found.map(|(position, _)| position), &int_bytes(sum));
     }
@@ -280,7 +301,7 @@ fn look(writes: &mut Writes, context: &Context) -> Result<()> {
 fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<i64> {
     let key = Key::new(context.region(), key)?;
     let Some(number) = writes.number(&key) else {
-        let found = writes.map.find(context, &key)?;
+        let found = writes.find(context, &key)?;
         let sum = plus(found.map_or(Ok(0), |(_, cell)| integer_in(cell))?, more)?;
         writes.set_found(&key, found.map(|(position, _)| position), &int_bytes(sum));
         return Ok(sum);
@@ -289,7 +310,7 @@ fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<
         Seen::Value(value) => decode_integer(value)?,
         Seen::Nothing => 0,
         Seen::InMap | Seen::Never => {
-            let found = writes.map.find(context, &key)?;
+            let found = writes.find(context, &key)?;
             found.map_or(Ok(0), |(_, cell)| integer_in(cell))?
         }
     };

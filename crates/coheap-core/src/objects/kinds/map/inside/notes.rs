@@ -17,17 +17,19 @@ const SHORT: usize = 24;
 pub(super) type Bytes = SmallVec<[u8; SHORT]>;
 
 /// What is known of a key.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Note {
     name: Bytes,
     hash: u32,
     /// Where the map has the key, if it has it. Of an addition that nobody looked at, the commit notes it.
     pub(super) at: Option<u64>,
     pub(super) now: Now,
+    /// The last mark since which it is known how to undo what is done with the key.
+    pub(super) kept_since: u32,
 }
 
 /// What the transaction does with a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Now {
     /// Nothing: it is there or not, as in the map.
     Untouched,
@@ -58,7 +60,7 @@ pub(super) enum Seen<'a> {
 impl Note {
     #[inline]
     pub(super) fn new(key: &Key<'_>, at: Option<u64>, now: Now) -> Self {
-        Self { name: SmallVec::from_slice(key.bytes), hash: key.hash, at, now }
+        Self { name: SmallVec::from_slice(key.bytes), hash: key.hash, at, now, kept_since: 0 }
     }
 
     /// Returns the key, as the map knows it.
@@ -78,10 +80,25 @@ impl Note {
         matches!(self.now, Now::Removed | Now::Inserted(..))
     }
 
+    /// Returns where the entry of the map is that is no longer there.
+    #[inline]
+    pub(super) fn hidden(&self) -> Option<u64> {
+        if self.hides() { self.at } else { None }
+    }
+
     /// Returns whether the value is one that was written here.
     #[inline]
     pub(super) fn is_written(&self) -> bool {
         matches!(self.now, Now::Replaced(_) | Now::Inserted(..))
+    }
+
+    /// Returns the slot of a key that is added at the end.
+    #[inline]
+    pub(super) fn slot(&self) -> Option<u32> {
+        match self.now {
+            Now::Inserted(slot, _) => Some(slot),
+            _ => None,
+        }
     }
 
     /// By how much the map grows by what is done with this key.
@@ -106,7 +123,7 @@ impl Note {
 }
 
 /// All notes of a map, in the order in which the keys were first touched.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Notes {
     list: Vec<Note>,
     index: Index,
@@ -160,11 +177,21 @@ impl Notes {
         }
         self.list.len() - 1
     }
+
+    /// Takes the note out that was added last.
+    pub(super) fn pop(&mut self) -> Option<Note> {
+        if self.list.len() > FEW {
+            let bucket = self.index.bucket(&self.list, &self.list[self.list.len() - 1].key());
+            // No other key was entered after it, so no search passes its bucket.
+            self.index.buckets[bucket] = 0;
+        }
+        self.list.pop()
+    }
 }
 
 /// The number of each note plus one, by its key; 0 where there is none. A power of two of buckets, at
 /// most half of them taken. Nobody asks it while there are few notes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Index {
     buckets: Vec<u32>,
 }

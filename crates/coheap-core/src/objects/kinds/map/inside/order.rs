@@ -16,7 +16,7 @@ const SHORT: usize = 4;
 const FREE: u32 = u32::MAX;
 
 /// The numbers of the keys' notes, by slots.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Order {
     slots: SmallVec<[u32; SHORT]>,
     head: usize,

@@ -197,7 +197,13 @@ impl Writes {
 
 impl Map {
     /// Replaces `out` by the value of a key in a locked map, which is in this cell.
-    fn value_of(&self, context: &Context, key: &[u8], cell: Cell, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn value_of(
+        &self,
+        context: &Context,
+        key: &[u8],
+        cell: Cell,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         if !cell.read_short(context.region(), out)? {
             self.get(context, key, out)?;
         }

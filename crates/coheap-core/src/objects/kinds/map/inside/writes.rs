@@ -6,17 +6,20 @@
 //!
 //! What always holds: the overlay of a map that is not locked has only additions whose current
 //! values were not read; they are the last notes. The positions in an overlay stay valid while the map
-//! is locked. Nothing of the map is to be seen before position `front`, or from `back` on.
+//! is locked.
 //!
-//! Not here: how users fill it (the folder), how it is looked through in order (`view`), and how it is
-//! applied (`commit`).
+//! Not here: how users fill it (the folder), what the writes make of the map (`content`), how it is
+//! looked through in order (`view`), and how it is applied (`commit`).
 
 use smallvec::SmallVec;
 
 use super::super::{Key, Map};
-use super::notes::{Bytes, Note, Notes, Now, Seen};
-use super::order::Order;
+use super::content::Content;
+use super::notes::{Now, Seen};
+use super::undo::Undo;
 use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::objects::cell::Cell;
 use crate::objects::overlay::{Lockable, Overlay, Transactional};
 
 /// All writes to one map.
@@ -26,26 +29,7 @@ pub(crate) struct Writes {
     /// Seed of the heap's hashes: the map finds a key by the hash that found it here.
     pub(super) seed: u64,
     pub(super) content: Content,
-}
-
-/// What the writes make of the map.
-#[derive(Debug, Clone)]
-pub(super) struct Content {
-    pub(super) notes: Notes,
-    pub(super) order: Order,
-    /// Notes from here on may be additions that nobody looked at.
-    unseen: Option<usize>,
-    /// By how much the map grows.
-    pub(super) growth: i64,
-    pub(super) front: u64,
-    pub(super) back: u64,
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        let (notes, order) = (Notes::default(), Order::default());
-        Self { notes, order, unseen: None, growth: 0, front: 0, back: u64::MAX }
-    }
+    pub(super) undo: Undo,
 }
 
 impl Transactional for Map {
@@ -82,7 +66,7 @@ impl Additions<'_> {
 impl Writes {
     /// No writes, to a map of a heap with this seed.
     fn new(map: Map, seed: u64) -> Self {
-        Self { map, seed, content: Content::default() }
+        Self { map, seed, content: Content::default(), undo: Undo::default() }
     }
 
     /// Returns whether there are additions that nobody looked at.
@@ -93,7 +77,34 @@ impl Writes {
 
     /// Returns whether nothing was written or learnt.
     pub(super) fn is_empty(&self) -> bool {
-        self.content.notes.is_empty()
+        self.content.notes.is_empty() && !self.content.is_cleared
+    }
+
+    /// Returns where a locked map has a key of which nothing is known, and the cell of its value.
+    #[inline]
+    pub(super) fn find(&self, context: &Context, key: &Key<'_>) -> Result<Option<(u64, Cell)>> {
+        if self.content.is_cleared { Ok(None) } else { self.map.find(context, key) }
+    }
+
+    /// Removes everything: what the map has, and what was written.
+    pub(super) fn clear(&mut self) {
+        let empty = Content { is_cleared: true, front: u64::MAX, back: 0, ..Content::default() };
+        let before = std::mem::replace(&mut self.content, empty);
+        self.undo.keep_all(before);
+    }
+
+    /// Notes what is done with a key that has no note. Returns the number of the note.
+    #[inline]
+    fn enter(&mut self, key: &Key<'_>, at: Option<u64>, now: Now) -> usize {
+        let number = self.content.enter(key, at, now);
+        self.undo.keep_entered(self.content.notes.get_mut(number));
+        number
+    }
+
+    /// Notes something else to be done with a key.
+    fn put(&mut self, number: usize, now: Now) {
+        let before = self.content.put(number, now);
+        self.undo.keep(self.content.notes.get_mut(number), number, before);
     }
 
     /// Returns the number of the note of a key.
@@ -107,6 +118,7 @@ impl Writes {
     pub(super) fn get(&self, key: &Key<'_>) -> Seen<'_> {
         match self.number(key) {
             Some(number) => self.content.notes.get(number).seen(),
+            None if self.content.is_cleared => Seen::Nothing,
             None => Seen::Never,
         }
     }
@@ -118,10 +130,13 @@ impl Writes {
         if let Some(number) = self.number(&key) {
             let Now::Added(before) = self.content.notes.get(number).now else { return false };
             let Some(sum) = before.checked_add(more) else { return false };
-            self.content.put(number, Now::Added(sum));
+            self.put(number, Now::Added(sum));
             return true;
         }
-        let number = self.content.enter(&key, None, Now::Added(more));
+        if self.content.is_cleared {
+            return false;
+        }
+        let number = self.enter(&key, None, Now::Added(more));
         self.content.unseen.get_or_insert(number);
         true
     }
@@ -143,7 +158,7 @@ impl Writes {
     pub(super) fn settle(&mut self, number: usize, found: Option<u64>, sum: &[u8]) {
         self.content.notes.get_mut(number).at = found;
         let now = self.content.stored(found, sum);
-        self.content.put(number, now);
+        self.put(number, now);
     }
 
     /// Writes a value under a key that has this note.
@@ -155,7 +170,7 @@ impl Writes {
             Now::Removed => self.content.stored(None, value),
             _ => self.content.stored(note.at, value),
         };
-        self.content.put(number, now);
+        self.put(number, now);
     }
 
     /// Writes a value under a key of which nothing was known, and that the map has at this
@@ -163,7 +178,7 @@ impl Writes {
     #[inline]
     pub(super) fn set_found(&mut self, key: &Key<'_>, found: Option<u64>, value: &[u8]) {
         let now = self.content.stored(found, value);
-        self.content.enter(key, found, now);
+        self.enter(key, found, now);
     }
 
     /// Removes a key that has this note and is there.
@@ -172,53 +187,11 @@ impl Writes {
             Some(_) => Now::Removed,
             None => Now::Untouched,
         };
-        self.content.put(number, now);
+        self.put(number, now);
     }
 
     /// Removes a key of which nothing was known, and that the map has at this position.
     pub(super) fn remove_found(&mut self, key: &Key<'_>, at: u64) {
-        self.content.enter(key, Some(at), Now::Removed);
-    }
-}
-
-impl Content {
-    /// What storing a value does to a key that the map has at a position, or has not.
-    #[inline]
-    fn stored(&self, at: Option<u64>, value: &[u8]) -> Now {
-        let value: Bytes = SmallVec::from_slice(value);
-        match at {
-            Some(_) => Now::Replaced(value),
-            None => Now::Inserted(self.order.next_slot(), value),
-        }
-    }
-
-    /// Notes what is done with a key that has no note. Returns the number of the note.
-    #[inline]
-    fn enter(&mut self, key: &Key<'_>, at: Option<u64>, now: Now) -> usize {
-        let number = self.notes.push(Note::new(key, at, now));
-        let note = self.notes.get(number);
-        if let Now::Inserted(slot, _) = note.now {
-            self.order.put_in(slot, number);
-        }
-        self.growth += note.growth();
-        number
-    }
-
-    /// Notes something else to be done with a key.
-    fn put(&mut self, number: usize, now: Now) {
-        let note = self.notes.get_mut(number);
-        let (did_hide, before) = (note.hides(), note.growth());
-        let old = std::mem::replace(&mut note.now, now);
-        self.growth += note.growth() - before;
-        if let (true, false, Some(at)) = (did_hide, note.hides(), note.at) {
-            self.front = self.front.min(at);
-            self.back = self.back.max(at + 1);
-        }
-        if let Now::Inserted(slot, _) = old {
-            self.order.take_out(slot);
-        }
-        if let Now::Inserted(slot, _) = self.notes.get(number).now {
-            self.order.put_in(slot, number);
-        }
+        self.enter(key, Some(at), Now::Removed);
     }
 }

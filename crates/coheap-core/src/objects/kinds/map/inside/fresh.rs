@@ -1,0 +1,159 @@
+//! The table of a map that a transaction has cleared: built beside the old one, which becomes a husk in
+//! the same change.
+//!
+//! What always holds: what is built is not reached by anybody before the change commits, so of the
+//! entries and of the index no word is saved. The husk lies in the block that the map keeps for it, if
+//! it has one, so a full heap can be cleared.
+//!
+//! Not here: how the husk is taken apart (`shape::husk`).
+
+use super::super::buckets::Bucket;
+use super::super::index::{self, Plan};
+use super::super::shape::cut_loose_into;
+use super::super::table::{directory_room, entries_room, map_root, put_entry};
+use super::content::Content;
+use super::notes::{Note, Seen};
+use crate::allocator::{self, Room};
+use crate::error::Result;
+use crate::journal::Change;
+use crate::memory::layout::{ENTRY_BYTES, MapRoot, Object, SEGMENT_ENTRIES};
+use crate::objects::cell::{self, INLINE};
+use crate::objects::husk;
+use crate::objects::overlay::Needs;
+
+/// Words that a clear saves at most, without those for blocks of the new table.
+pub(super) const CLEAR_WORDS: usize = husk::HANG_WORDS + 9;
+/// Fewest positions of a map that is not empty.
+const LEAST: u64 = 8;
+
+/// Where the entries of a new table are, and how it finds them.
+struct Table {
+    positions: u64,
+    /// Offsets in the directory of segments; 0: there is one segment and no directory.
+    directory_len: u64,
+    index: Plan,
+}
+
+impl Table {
+    /// `None`: there are no entries.
+    fn of(content: &Content) -> Option<Self> {
+        let hashes: Vec<u32> = added(content).map(|note| note.key().hash).collect();
+        if hashes.is_empty() {
+            return None;
+        }
+        let index = index::plan(hashes.iter().copied(), 0);
+        let wanted = (hashes.len() as u64).max(LEAST);
+        if wanted <= SEGMENT_ENTRIES {
+            return Some(Self { positions: wanted.next_power_of_two(), directory_len: 0, index });
+        }
+        let segments = wanted.div_ceil(SEGMENT_ENTRIES);
+        let directory_len = segments.next_power_of_two().max(8);
+        Some(Self { positions: segments * SEGMENT_ENTRIES, directory_len, index })
+    }
+
+    fn segments(&self) -> usize {
+        (self.positions / SEGMENT_ENTRIES).max(1) as usize
+    }
+
+    fn segment_room(&self) -> Room {
+        entries_room(self.positions.min(SEGMENT_ENTRIES))
+    }
+
+    fn rooms(&self) -> impl Iterator<Item = Room> {
+        let segments = std::iter::repeat_n(self.segment_room(), self.segments());
+        let directory = (self.directory_len > 0).then(|| directory_room(self.directory_len));
+        let leaves = std::iter::repeat_n(self.index.leaf_room(), self.index.leaves() as usize);
+        segments.chain(directory).chain(leaves).chain(self.index.directory_room())
+    }
+
+    /// Takes the blocks of the entries. Returns what leads to them, and the segments.
+    fn take_entries(&self, change: &mut Change<'_>) -> Result<(u64, Vec<u64>)> {
+        let segments = (0..self.segments())
+            .map(|_| allocator::take(change, self.segment_room()))
+            .collect::<Result<Vec<u64>>>()?;
+        if self.directory_len == 0 {
+            return Ok((segments[0], segments));
+        }
+        let directory = allocator::take(change, directory_room(self.directory_len))?;
+        let offsets = change.region().words(directory, self.directory_len as usize)?;
+        for (word, segment) in offsets.iter().zip(&segments) {
+            change.put(word, *segment);
+        }
+        Ok((directory, segments))
+    }
+}
+
+/// The notes of the keys that are there afterwards, in order.
+fn added(content: &Content) -> impl Iterator<Item = &Note> {
+    content.order.iter().map(|number| content.notes.get(number))
+}
+
+/// Words that storing a key and its value in a new table saves at most, with its share of the table.
+pub(super) fn words_of(key: &[u8], value: &[u8]) -> usize {
+    let blocks = [key, value].into_iter().filter(|bytes| bytes.len() > INLINE).count();
+    1 + blocks * allocator::TAKE_WORDS
+}
+
+/// Adds what clearing a map needs, and storing what was added after that.
+pub(super) fn prepare(object: &Object, content: &Content, needs: &mut Needs) {
+    if map_root(object).reserve.get() == 0 {
+        needs.rooms.push(husk::ROOM);
+    }
+    needs.words += CLEAR_WORDS;
+    let before = needs.rooms.len();
+    needs.rooms.extend(Table::of(content).iter().flat_map(Table::rooms));
+    needs.words += (needs.rooms.len() - before) * allocator::TAKE_WORDS;
+    for note in added(content) {
+        let (key, Seen::Value(value)) = (note.key().bytes, note.seen()) else { continue };
+        needs.value(key);
+        needs.value(value);
+        needs.words += words_of(key, value) - 1;
+    }
+}
+
+/// Cuts everything loose from a map, and stores what was added after the clear.
+pub(super) fn apply(change: &mut Change<'_>, object: &Object, content: &Content) -> Result<()> {
+    let root = map_root(object);
+    let at = match root.reserve.get() {
+        0 => allocator::take(change, husk::ROOM)?,
+        kept => {
+            change.set(&root.reserve, 0);
+            kept
+        }
+    };
+    cut_loose_into(change, object, at, true)?;
+    let count = content.order.iter().count() as u64;
+    let (mut entries_at, mut index_at, table) = (0, 0, Table::of(content));
+    if let Some(table) = &table {
+        (entries_at, index_at) = build(change, table, content)?;
+    }
+    let MapRoot { live, used, entries, capacity, directory_len, index, depth, first, .. } = root;
+    change.set(live, count);
+    change.set(used, count);
+    change.set(entries, entries_at);
+    change.set(capacity, table.as_ref().map_or(0, |table| table.positions));
+    change.set(directory_len, table.as_ref().map_or(0, |table| table.directory_len));
+    change.set(index, index_at);
+    change.set(depth, table.as_ref().map_or(0, |table| table.index.depth));
+    change.set(first, 0);
+    change.set(&root.numbering, root.numbering.get().wrapping_add(1));
+    Ok(())
+}
+
+/// Builds a table with what was added. Returns what leads to its entries and to its index.
+fn build(change: &mut Change<'_>, table: &Table, content: &Content) -> Result<(u64, u64)> {
+    let (entries, segments) = table.take_entries(change)?;
+    for (number, note) in (0u64..).zip(added(content)) {
+        let Seen::Value(value) = note.seen() else { continue };
+        let segment = segments[(number / SEGMENT_ENTRIES) as usize];
+        let to = change.region().at(segment + number % SEGMENT_ENTRIES * ENTRY_BYTES)?;
+        let key = cell::make(change, note.key().bytes)?;
+        let value = cell::make(change, value)?;
+        put_entry(change, to, key, value);
+    }
+    let hashes = added(content).map(|note| note.key().hash);
+    let buckets: Vec<Bucket> =
+        (0u64..).zip(hashes).map(|(at, hash)| Bucket::new(at, hash)).collect();
+    let index = index::build(change, table.index, buckets.iter().copied())?;
+    Ok((entries, index))
+}
