@@ -373,6 +373,69 @@ fn entries_that_come_and_go_in_transactions_leave_nothing() {
     assert_eq!(observe(&world).maps[0], []);
 }
 
+/// Goal: the operation that passes the limit is refused, and changes nothing; what was accepted commits.
+/// Method: each kind of operation until it is refused. Fewer are accepted only of values that are written
+/// over others of their length.
+#[test]
+fn the_operation_that_passes_the_limit_is_refused() {
+    const COUNT: u32 = 70_000;
+    let heap = Heap::anonymous(256 << 20).expect("an anonymous heap");
+    let map = make(&heap, "map", &map::Recipe);
+    let fill = || {
+        let all = (0..COUNT).map(|number| (number.to_le_bytes(), [7; 100]));
+        heap.with(|context| map.clear(context)).expect("a map");
+        let all: Vec<_> = all.collect();
+        for part in all.chunks(10_000) {
+            let part = part.iter().copied().collect();
+            heap.with(|context| map.set_many(context, &part)).expect("room");
+        }
+    };
+    type Step = fn(&mut Transaction, &Map, u32) -> Result<()>;
+    let steps: [(&str, u64, Step); 6] = [
+        ("inserts", 29_000, |block, map, number| {
+            block.on(map).set(&(COUNT + number).to_le_bytes(), &[1; 40])
+        }),
+        ("removals", 29_000, |block, map, number| {
+            block.on(map).remove(&number.to_le_bytes(), &mut Vec::new()).map(drop)
+        }),
+        ("pops", 29_000, |block, map, _| {
+            block.on(map).pop_last(&mut Vec::new(), &mut Vec::new()).map(drop)
+        }),
+        ("replacements", 29_000, |block, map, number| {
+            block.on(map).set(&number.to_le_bytes(), &[1; 15])
+        }),
+        ("in place", 7_000, |block, map, number| {
+            block.on(map).set(&number.to_le_bytes(), &[1; 100])
+        }),
+        ("moves to the end", 14_000, |block, map, number| {
+            let is_there = block.on(map).remove(&number.to_le_bytes(), &mut Vec::new())?;
+            assert!(is_there);
+            block.on(map).set(&number.to_le_bytes(), &[1; 3])
+        }),
+    ];
+    for (name, least, step) in steps {
+        fill();
+        let context = heap.context().expect("a context");
+        let mut transaction = Transaction::begin(context, None).expect("no other transaction");
+        let refused = (0..COUNT).find_map(|number| {
+            step(&mut transaction, &map, number).err().map(|error| (number, error))
+        });
+        let Some((count, Error::TransactionTooLarge { words, max })) = refused else {
+            panic!("{name}: {refused:?}")
+        };
+        assert!(words > max && u64::from(count) >= least, "{name}: {count} changes");
+        // A savepoint gives the room back, as a clear does.
+        let savepoint = transaction.savepoint();
+        transaction.on(&map).clear().expect("room");
+        transaction.on(&map).set(b"one", b"more").expect("room");
+        transaction.roll_back_to(savepoint).expect("a way back");
+        let expected = transaction.on(&map).snapshot().expect("a map");
+        transaction.commit().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let committed = heap.with(|context| map.snapshot(context)).expect("a map");
+        assert!(committed == expected, "{name}");
+    }
+}
+
 /// Goal: what was added unseen is found however often it is looked at in between, at no great cost.
 #[test]
 fn additions_and_looks_may_alternate() {

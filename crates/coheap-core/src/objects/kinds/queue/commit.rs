@@ -4,17 +4,15 @@
 //! commit.
 
 use super::inside::{Operations, QueueOperation};
-use super::{
-    AppendPlan, FULFIL_WORDS, PUT_WORDS, ack_within, append, find_lease, fulfil_within, nack_within,
-};
+use super::{AppendPlan, ack_within, append, find_lease, fulfil_within, nack_within};
 use crate::error::Result;
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::SLOT_TURNS;
 use crate::objects::Lease;
 use crate::objects::cell;
-use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
-use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
+use crate::objects::ledger::record::ReturnReason;
+use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, recount};
 use crate::sync::parking::Reason;
 
 impl Operations {
@@ -43,6 +41,7 @@ impl Operations {
 
     fn roll_back_to(&mut self, context: &Context, len: usize) -> Result<()> {
         let undone = self.list.split_off(len.min(self.list.len()));
+        recount(context, 0, undone.iter().map(QueueOperation::words).sum());
         undone.into_iter().rev().try_for_each(|it| it.give_back(context, &self.queue))
     }
 }
@@ -99,19 +98,14 @@ impl Overlaid for Operations {
         let body = self.queue.body(context.region())?;
         for operation in &self.list {
             match operation {
-                QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
+                QueueOperation::Taken(lease)
+                | QueueOperation::Acked(lease)
+                | QueueOperation::Nacked(lease) => {
                     find_lease(context, &self.queue, lease)?;
-                    needs.words += MOVE_WORDS;
                 }
-                QueueOperation::Nacked(lease) => {
-                    find_lease(context, &self.queue, lease)?;
-                    needs.words += 2 * MOVE_WORDS;
-                }
-                QueueOperation::Put(_, item) => {
-                    needs.value(item);
-                    needs.words += PUT_WORDS + FULFIL_WORDS;
-                }
+                QueueOperation::Put(_, item) => needs.value(item),
             }
+            needs.words += operation.words();
         }
         let puts = self.puts();
         if puts > 0 {

@@ -8,7 +8,8 @@ use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::objects::cell::{self, Cell, decode_integer};
 use crate::objects::overlay::{
-    Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, locked,
+    Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, charge,
+    locked, recount, replacement_words,
 };
 use crate::wire::int_bytes;
 
@@ -18,8 +19,10 @@ pub(crate) struct NewValue {
     value: Value,
     /// `None` if the value is unchanged.
     new: Option<Vec<u8>>,
-    /// What it was at marks after which it was set.
-    before: Vec<Option<Vec<u8>>>,
+    /// Words that the commit saves for it at most.
+    words: usize,
+    /// What it was at marks after which it was set, and its words.
+    before: Vec<(Option<Vec<u8>>, usize)>,
     /// It was not set since the last mark.
     is_marked: bool,
 }
@@ -28,7 +31,7 @@ impl Transactional for Value {
     fn lockable(&self) -> Lockable {
         Lockable::new(self.handle, |handle, _| {
             let (value, before) = (Value { handle }, Vec::new());
-            Overlay::Value(NewValue { value, new: None, before, is_marked: false })
+            Overlay::Value(NewValue { value, new: None, words: 0, before, is_marked: false })
         })
     }
 }
@@ -59,8 +62,8 @@ impl Inside<'_, Value> {
         if bytes.is_empty() {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
-        self.overlay()?.0.set(bytes);
-        Ok(())
+        let (overlay, context) = self.overlay()?;
+        overlay.set(context, bytes)
     }
 
     /// As [`Value::add`], when the transaction commits.
@@ -86,11 +89,17 @@ impl Inside<'_, Value> {
 }
 
 impl NewValue {
-    fn set(&mut self, bytes: &[u8]) {
-        let before = self.new.replace(bytes.to_vec());
+    fn set(&mut self, context: &Context, bytes: &[u8]) -> Result<()> {
+        let region = context.region();
+        let old = Cell::load(cell_words(self.value.handle.object(region)?));
+        let words = replacement_words(region, old, bytes)?;
+        charge(context, words, self.words)?;
+        let before = (self.new.replace(bytes.to_vec()), self.words);
+        self.words = words;
         if std::mem::take(&mut self.is_marked) {
             self.before.push(before);
         }
+        Ok(())
     }
 }
 
@@ -108,14 +117,20 @@ impl Overlaid for NewValue {
         self.before.len()
     }
 
-    fn roll_back(&mut self, _: &Context, mark: Option<usize>) -> Result<()> {
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()> {
+        let was = self.words;
         match mark {
-            Some(mark) => self.before.drain(mark..).take(1).for_each(|before| self.new = before),
+            Some(mark) => {
+                if let Some(before) = self.before.drain(mark..).next() {
+                    (self.new, self.words) = before;
+                }
+            }
             None => {
                 self.before.clear();
-                self.new = None;
+                (self.new, self.words) = (None, 0);
             }
         }
+        recount(context, self.words, was);
         self.is_marked = false;
         Ok(())
     }

@@ -8,23 +8,25 @@ use super::super::shrink::reset_if_empty;
 use super::super::{
     DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, map_root, reserve,
 };
-use super::content::Content;
+use super::content::{Content, GIVE_BACK_WORDS};
 use super::fresh;
-use super::notes::{Note, Now, Seen};
+use super::notes::{ADD_WORDS, Note, Now, Seen};
 use super::undo::Undo;
 use super::writes::Writes;
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context, Held};
+use crate::journal::{Change, Context, Held, MAX_WORDS};
 use crate::memory::Region;
 use crate::memory::layout::{MapEntry, Object};
 use crate::objects::cell::{self, Cell};
 use crate::objects::husk;
-use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked};
+use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked, recount};
 use crate::wire::int_bytes;
 
-/// Words that `give_back` saves at most.
-const GIVE_BACK_WORDS: usize = 2;
+/// What `Error::TransactionTooLarge` and the documents say.
+const LEAST_CHANGES: usize = 29_000;
+const _: () = assert!(LEAST_CHANGES * DELETE_WORDS <= MAX_WORDS, "so many entries can be removed");
+const _: () = assert!(LEAST_CHANGES * INSERT_WORDS <= MAX_WORDS, "so many entries can be added");
 
 impl Overlaid for Writes {
     fn holds_nothing(&self) -> bool {
@@ -39,11 +41,13 @@ impl Overlaid for Writes {
         self.undo.mark()
     }
 
-    fn roll_back(&mut self, _: &Context, mark: Option<usize>) -> Result<()> {
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()> {
+        let words = self.content.words();
         match mark {
             Some(mark) => self.undo.back_to(&mut self.content, mark),
             None => (self.content, self.undo) = (Content::default(), Undo::default()),
         }
+        recount(context, self.content.words(), words);
         Ok(())
     }
 
@@ -57,7 +61,7 @@ impl Overlaid for Writes {
         for note in self.content.notes.iter() {
             let (key, value) = match &note.now {
                 Now::Inserted(_, value) => (note.key().bytes, &value[..]),
-                Now::Replaced(value) => (&[][..], &value[..]),
+                Now::Replaced(_, value) => (&[][..], &value[..]),
                 Now::Added(_) => (note.key().bytes, &[][..]),
                 Now::Removed | Now::Untouched => continue,
             };
@@ -110,7 +114,7 @@ impl Overlaid for Writes {
         let used = map_root(object).used.get();
         for note in self.content.notes.iter() {
             match (&note.now, note.at) {
-                (Now::Replaced(value), Some(at)) => replace(change, object, at, value)?,
+                (Now::Replaced(_, value), Some(at)) => replace(change, object, at, value)?,
                 (Now::Removed | Now::Inserted(..), Some(_)) => {
                     let found = find(&Table::new(change.region(), object), &note.key())?;
                     delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
@@ -197,7 +201,7 @@ fn prepare(
         note.at = found.map(|found| found.position);
         if let Some(found) = found {
             sum(found.entry, more)?;
-            needs.words += 2;
+            needs.words += ADD_WORDS;
             return Ok(());
         }
     }
@@ -213,13 +217,13 @@ fn prepare(
             needs.value(value);
             needs.words += if at.is_some() { DELETE_WORDS } else { 0 };
         }
-        (Now::Replaced(value), Some(at)) => {
+        (Now::Replaced(_, value), Some(at)) => {
             let old = Cell::load(&table.entry(at)?.value);
             needs.replacement(table.region, old, value)?;
         }
         (Now::Removed, _) => needs.words += DELETE_WORDS,
         (Now::Added(_), _) => insert(needs),
-        (Now::Replaced(_), None) | (Now::Untouched, _) => {}
+        (Now::Replaced(..), None) | (Now::Untouched, _) => {}
     }
     Ok(())
 }

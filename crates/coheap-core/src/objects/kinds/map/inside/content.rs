@@ -5,9 +5,16 @@
 
 use smallvec::SmallVec;
 
-use super::super::Key;
-use super::notes::{Bytes, Note, Notes, Now};
+use super::notes::{Note, Notes, Now};
 use super::order::Order;
+use crate::allocator;
+use crate::objects::husk;
+
+/// Words that a clear saves at most, with those for the first segment, leaf and directories of a new
+/// table. The others are few: a segment for 512 entries, a leaf for at least a hundred.
+pub(super) const CLEAR_WORDS: usize = husk::HANG_WORDS + 9 + 4 * allocator::TAKE_WORDS;
+/// Words that giving positions back saves at most.
+pub(super) const GIVE_BACK_WORDS: usize = 2;
 
 /// What the writes make of the map.
 #[derive(Debug)]
@@ -18,6 +25,8 @@ pub(super) struct Content {
     pub(super) unseen: Option<usize>,
     /// Nothing that the map has is there any more.
     pub(super) is_cleared: bool,
+    /// Words that a change saves for the notes at most.
+    pub(super) words: usize,
     /// By how much the map grows.
     pub(super) growth: i64,
     pub(super) front: u64,
@@ -28,30 +37,37 @@ impl Default for Content {
     fn default() -> Self {
         let (notes, order) = (Notes::default(), Order::default());
         let (growth, front, back) = (0, 0, u64::MAX);
-        Self { notes, order, unseen: None, is_cleared: false, growth, front, back }
+        Self { notes, order, unseen: None, is_cleared: false, words: 0, growth, front, back }
     }
 }
 
 impl Content {
-    /// What storing a value does to a key that the map has at a position, or has not.
+    /// What storing a value does to a key that the map has not.
     #[inline]
-    pub(super) fn stored(&self, at: Option<u64>, value: &[u8]) -> Now {
-        let value: Bytes = SmallVec::from_slice(value);
-        match at {
-            Some(_) => Now::Replaced(value),
-            None => Now::Inserted(self.order.next_slot(), value),
+    pub(super) fn inserted(&self, value: &[u8]) -> Now {
+        Now::Inserted(self.order.next_slot(), SmallVec::from_slice(value))
+    }
+
+    /// Words that a change saves at most.
+    #[inline]
+    pub(super) fn words(&self) -> usize {
+        match (self.is_cleared, self.notes.is_empty()) {
+            (true, _) => CLEAR_WORDS + self.words,
+            (false, true) => 0,
+            (false, false) => GIVE_BACK_WORDS + self.words,
         }
     }
 
     /// Notes what is done with a key that has no note. Returns the number of the note.
     #[inline]
-    pub(super) fn enter(&mut self, key: &Key<'_>, at: Option<u64>, now: Now) -> usize {
-        let number = self.notes.push(Note::new(key, at, now));
+    pub(super) fn enter(&mut self, note: Note) -> usize {
+        let number = self.notes.push(note);
         let note = self.notes.get(number);
         if let Now::Inserted(slot, _) = note.now {
             self.order.put_in(slot, number);
         }
         self.growth += note.growth();
+        self.words += note.words(self.is_cleared);
         number
     }
 
@@ -59,8 +75,10 @@ impl Content {
     pub(super) fn put(&mut self, number: usize, now: Now) -> Now {
         let note = self.notes.get_mut(number);
         let (was_hidden, growth, slot) = (note.hidden(), note.growth(), note.slot());
+        let words = note.words(self.is_cleared);
         let before = std::mem::replace(&mut note.now, now);
         self.growth += note.growth() - growth;
+        self.words = self.words + note.words(self.is_cleared) - words;
         let (is_hidden, new_slot) = (note.hidden(), note.slot());
         if slot != new_slot {
             slot.into_iter().for_each(|slot| self.order.take_out(slot));
@@ -76,6 +94,7 @@ impl Content {
     pub(super) fn leave(&mut self) {
         let Some(note) = self.notes.pop() else { return };
         self.growth -= note.growth();
+        self.words -= note.words(self.is_cleared);
         note.slot().into_iter().for_each(|slot| self.order.take_out(slot));
         self.show(note.hidden());
         self.unseen = self.unseen.filter(|number| *number < self.notes.len());

@@ -11,18 +11,16 @@ use super::super::buckets::Bucket;
 use super::super::index::{self, Plan};
 use super::super::shape::cut_loose_into;
 use super::super::table::{directory_room, entries_room, map_root, put_entry};
-use super::content::Content;
+use super::content::{CLEAR_WORDS, Content};
 use super::notes::{Note, Seen};
 use crate::allocator::{self, Room};
 use crate::error::Result;
 use crate::journal::Change;
 use crate::memory::layout::{ENTRY_BYTES, MapRoot, Object, SEGMENT_ENTRIES};
-use crate::objects::cell::{self, INLINE};
+use crate::objects::cell;
 use crate::objects::husk;
 use crate::objects::overlay::Needs;
 
-/// Words that a clear saves at most, without those for blocks of the new table.
-pub(super) const CLEAR_WORDS: usize = husk::HANG_WORDS + 9;
 /// Fewest positions of a map that is not empty.
 const LEAST: u64 = 8;
 
@@ -88,26 +86,18 @@ fn added(content: &Content) -> impl Iterator<Item = &Note> {
     content.order.iter().map(|number| content.notes.get(number))
 }
 
-/// Words that storing a key and its value in a new table saves at most, with its share of the table.
-pub(super) fn words_of(key: &[u8], value: &[u8]) -> usize {
-    let blocks = [key, value].into_iter().filter(|bytes| bytes.len() > INLINE).count();
-    1 + blocks * allocator::TAKE_WORDS
-}
-
 /// Adds what clearing a map needs, and storing what was added after that.
 pub(super) fn prepare(object: &Object, content: &Content, needs: &mut Needs) {
     if map_root(object).reserve.get() == 0 {
         needs.rooms.push(husk::ROOM);
     }
     needs.words += CLEAR_WORDS;
-    let before = needs.rooms.len();
     needs.rooms.extend(Table::of(content).iter().flat_map(Table::rooms));
-    needs.words += (needs.rooms.len() - before) * allocator::TAKE_WORDS;
     for note in added(content) {
         let (key, Seen::Value(value)) = (note.key().bytes, note.seen()) else { continue };
         needs.value(key);
         needs.value(value);
-        needs.words += words_of(key, value) - 1;
+        needs.words += note.words(true);
     }
 }
 

@@ -69,13 +69,12 @@ impl<'t> Inside<'t, Map> {
         let (writes, context) = self.seen()?;
         let key = Key::new(context.region(), key)?;
         match writes.number(&key) {
-            Some(number) => writes.set(number, value),
+            Some(number) => writes.set(context, number, value),
             None => {
-                let found = writes.find(context, &key)?.map(|(position, _)| position);
-                writes.set_found(&key, found, value);
+                let found = writes.find(context, &key)?;
+                writes.set_found(context, &key, found, value)
             }
         }
-        Ok(())
     }
 
     /// As [`Map::remove`], when the transaction commits.
@@ -89,7 +88,7 @@ impl<'t> Inside<'t, Map> {
         let Some(number) = writes.number(&key) else {
             let Some((position, cell)) = writes.find(context, &key)? else { return Ok(false) };
             writes.map.value_of(context, key.bytes, cell, out)?;
-            writes.remove_found(&key, position);
+            writes.remove_found(context, &key, position)?;
             return Ok(true);
         };
         match writes.get(&key) {
@@ -100,7 +99,7 @@ impl<'t> Inside<'t, Map> {
             Seen::InMap => drop(writes.map.get(context, key.bytes, out)?),
             Seen::Nothing | Seen::Never => return Ok(false),
         }
-        writes.remove(number);
+        writes.remove(context, number)?;
         Ok(true)
     }
 
@@ -142,7 +141,8 @@ impl<'t> Inside<'t, Map> {
 
     fn pop(&mut self, end: End, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<bool> {
         let Some(edge) = self.edge(end, key, value)? else { return Ok(false) };
-        self.seen()?.0.remove_edge(edge, key);
+        let (writes, context) = self.seen()?;
+        writes.remove_edge(context, edge, key)?;
         Ok(true)
     }
 
@@ -158,9 +158,8 @@ impl<'t> Inside<'t, Map> {
     /// [`Error::Deadlock`], [`Error::ObjectGone`].
     pub fn clear(&mut self) -> Result<()> {
         // The additions that nobody looked at are gone, too.
-        let (overlay, _) = self.intent.overlay(&self.object.lockable(), Locking::Now)?;
-        writes_of(overlay)?.clear();
-        Ok(())
+        let (overlay, context) = self.intent.overlay(&self.object.lockable(), Locking::Now)?;
+        writes_of(overlay)?.clear(context)
     }
 
     /// As [`Map::add`], when the transaction commits.
@@ -184,7 +183,8 @@ impl<'t> Inside<'t, Map> {
         additions: impl IntoIterator<Item = (K, i64)>,
     ) -> Result<()> {
         let mut seen = Vec::new();
-        let mut unseen = Additions { writes: self.unseen()?.0 };
+        let (writes, context) = self.unseen()?;
+        let mut unseen = Additions { writes, context };
         for (key, more) in additions {
             // New keys keep the order in which they come: after the first key whose value must be
             // read, all values are read.
@@ -204,8 +204,8 @@ impl<'t> Inside<'t, Map> {
     ///
     /// [`Error::Deadlock`], [`Error::ObjectGone`].
     pub fn additions(self) -> Result<Additions<'t>> {
-        let (overlay, _) = self.intent.overlay(&self.object.lockable(), Locking::Later)?;
-        Ok(Additions { writes: writes_of(overlay)? })
+        let (overlay, context) = self.intent.overlay(&self.object.lockable(), Locking::Later)?;
+        Ok(Additions { writes: writes_of(overlay)?, context })
     }
 
     /// As [`Map::len`], including the transaction's own writes.
@@ -292,7 +292,7 @@ fn look(writes: &mut Writes, context: &Context) -> Result<()> {
     while let Some((number, more)) = writes.next_unseen() {
         let found = writes.find(context, &writes.content.notes.get(number).key())?;
         let sum = plus(found.map_or(Ok(0), |(_, cell)| integer_in(cell))?, more)?;
-        writes.settle(number, found.map(|(position, _)| position), &int_bytes(sum));
+        writes.settle(context, number, found, &int_bytes(sum))?;
     }
     Ok(())
 }
@@ -303,7 +303,7 @@ fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<
     let Some(number) = writes.number(&key) else {
         let found = writes.find(context, &key)?;
         let sum = plus(found.map_or(Ok(0), |(_, cell)| integer_in(cell))?, more)?;
-        writes.set_found(&key, found.map(|(position, _)| position), &int_bytes(sum));
+        writes.set_found(context, &key, found, &int_bytes(sum))?;
         return Ok(sum);
     };
     let before = match writes.get(&key) {
@@ -315,7 +315,7 @@ fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<
         }
     };
     let sum = plus(before, more)?;
-    writes.set(number, &int_bytes(sum));
+    writes.set(context, number, &int_bytes(sum))?;
     Ok(sum)
 }
 

@@ -6,8 +6,12 @@
 
 use smallvec::SmallVec;
 
-use super::super::Key;
+use super::super::{DELETE_WORDS, INSERT_WORDS, Key};
+use crate::allocator;
+use crate::objects::cell::INLINE;
 
+/// Words that an addition to an integer saves at most.
+pub(super) const ADD_WORDS: usize = 2;
 /// Notes that are looked through one by one; beyond, they are indexed.
 const FEW: usize = 16;
 /// Longest key or value that needs no memory of its own.
@@ -35,8 +39,8 @@ pub(super) enum Now {
     Untouched,
     /// It takes the entry of the map out.
     Removed,
-    /// It replaces the value in the map.
-    Replaced(Bytes),
+    /// It replaces the value in the map, for which a change saves so many words.
+    Replaced(u32, Bytes),
     /// It adds the key at the end, in this slot of the order, and takes the entry of the map out if
     /// there is one.
     Inserted(u32, Bytes),
@@ -89,7 +93,7 @@ impl Note {
     /// Returns whether the value is one that was written here.
     #[inline]
     pub(super) fn is_written(&self) -> bool {
-        matches!(self.now, Now::Replaced(_) | Now::Inserted(..))
+        matches!(self.now, Now::Replaced(..) | Now::Inserted(..))
     }
 
     /// Returns the slot of a key that is added at the end.
@@ -111,15 +115,36 @@ impl Note {
         }
     }
 
+    /// Words that a change saves for it at most. What an addition needs that nobody looked at, nobody
+    /// knows: it is the least.
+    #[inline]
+    pub(super) fn words(&self, is_cleared: bool) -> usize {
+        match &self.now {
+            Now::Untouched => 0,
+            Now::Added(_) => ADD_WORDS,
+            Now::Removed => DELETE_WORDS,
+            Now::Replaced(words, _) => *words as usize,
+            Now::Inserted(_, value) if is_cleared => fresh_words(&self.name, value),
+            Now::Inserted(..) if self.at.is_some() => INSERT_WORDS + DELETE_WORDS,
+            Now::Inserted(..) => INSERT_WORDS,
+        }
+    }
+
     #[inline]
     pub(super) fn seen(&self) -> Seen<'_> {
         match &self.now {
-            Now::Replaced(value) | Now::Inserted(_, value) => Seen::Value(value),
+            Now::Replaced(_, value) | Now::Inserted(_, value) => Seen::Value(value),
             Now::Untouched if self.at.is_some() => Seen::InMap,
             Now::Untouched | Now::Removed => Seen::Nothing,
             Now::Added(_) => Seen::Never,
         }
     }
+}
+
+/// Words that storing a key and its value in a new table saves at most, with its share of the table.
+fn fresh_words(key: &[u8], value: &[u8]) -> usize {
+    let blocks = [key, value].into_iter().filter(|bytes| bytes.len() > INLINE).count();
+    1 + blocks * allocator::TAKE_WORDS
 }
 
 /// All notes of a map, in the order in which the keys were first touched.

@@ -117,10 +117,12 @@ impl Writes {
     }
 
     /// Removes the entry at an end, whose key is `key`.
-    pub(super) fn remove_edge(&mut self, edge: Edge, key: &[u8]) {
+    pub(super) fn remove_edge(&mut self, context: &Context, edge: Edge, key: &[u8]) -> Result<()> {
         match edge {
-            Edge::Unknown(position) => self.remove_found(&Key::seeded(key, self.seed), position),
-            Edge::Noted(number) => self.remove(number),
+            Edge::Unknown(position) => {
+                self.remove_found(context, &Key::seeded(key, self.seed), position)
+            }
+            Edge::Noted(number) => self.remove(context, number),
         }
     }
 
@@ -181,7 +183,7 @@ impl Writes {
             let number = self.content.notes.find(&Key::seeded(key, self.seed));
             match number.map(|number| self.content.notes.get(number)) {
                 Some(note) if note.hides() => {}
-                Some(Note { now: Now::Replaced(value), .. }) => entries.push(key, value),
+                Some(Note { now: Now::Replaced(_, value), .. }) => entries.push(key, value),
                 _ => entries.push(key, value),
             }
         }

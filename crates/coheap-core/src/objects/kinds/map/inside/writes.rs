@@ -14,13 +14,13 @@
 use smallvec::SmallVec;
 
 use super::super::{Key, Map};
-use super::content::Content;
-use super::notes::{Now, Seen};
+use super::content::{Content, GIVE_BACK_WORDS};
+use super::notes::{Note, Now, Seen};
 use super::undo::Undo;
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::objects::cell::Cell;
-use crate::objects::overlay::{Lockable, Overlay, Transactional};
+use crate::objects::cell::{Cell, INLINE};
+use crate::objects::overlay::{Lockable, Overlay, Transactional, charge, replacement_words};
 
 /// All writes to one map.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ impl Transactional for Map {
 #[derive(Debug)]
 pub struct Additions<'a> {
     pub(super) writes: &'a mut Writes,
+    pub(super) context: &'a Context,
 }
 
 impl Additions<'_> {
@@ -53,13 +54,13 @@ impl Additions<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadArgument`] for a key without bytes.
+    /// [`Error::BadArgument`] for a key without bytes, [`Error::TransactionTooLarge`].
     #[inline]
     pub fn add(&mut self, key: &[u8], more: i64) -> Result<bool> {
         if key.is_empty() {
             return Err(Error::BadArgument("a key needs at least one byte"));
         }
-        Ok(self.writes.add_unseen(key, more))
+        self.writes.add_unseen(self.context, key, more)
     }
 }
 
@@ -87,24 +88,50 @@ impl Writes {
     }
 
     /// Removes everything: what the map has, and what was written.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, context: &Context) -> Result<()> {
         let empty = Content { is_cleared: true, front: u64::MAX, back: 0, ..Content::default() };
+        charge(context, empty.words(), self.content.words())?;
         let before = std::mem::replace(&mut self.content, empty);
         self.undo.keep_all(before);
+        Ok(())
     }
 
     /// Notes what is done with a key that has no note. Returns the number of the note.
     #[inline]
-    fn enter(&mut self, key: &Key<'_>, at: Option<u64>, now: Now) -> usize {
-        let number = self.content.enter(key, at, now);
+    fn enter(
+        &mut self,
+        context: &Context,
+        key: &Key<'_>,
+        at: Option<u64>,
+        now: Now,
+    ) -> Result<usize> {
+        let is_first = self.is_empty();
+        let note = Note::new(key, at, now);
+        let words = note.words(self.content.is_cleared);
+        charge(context, words + if is_first { GIVE_BACK_WORDS } else { 0 }, 0)?;
+        let number = self.content.enter(note);
         self.undo.keep_entered(self.content.notes.get_mut(number));
-        number
+        Ok(number)
     }
 
     /// Notes something else to be done with a key.
-    fn put(&mut self, number: usize, now: Now) {
+    fn put(&mut self, context: &Context, number: usize, now: Now) -> Result<()> {
+        let (note, is_cleared) = (self.content.notes.get_mut(number), self.content.is_cleared);
+        let less = note.words(is_cleared);
+        let before = std::mem::replace(&mut note.now, now);
+        let more = note.words(is_cleared);
+        let now = std::mem::replace(&mut note.now, before);
+        charge(context, more, less)?;
         let before = self.content.put(number, now);
         self.undo.keep(self.content.notes.get_mut(number), number, before);
+        Ok(())
+    }
+
+    /// What storing a value does to a key that the map has at a position, with this value.
+    #[inline]
+    fn replaced(context: &Context, old: Cell, value: &[u8]) -> Result<Now> {
+        let words = replacement_words(context.region(), old, value)? as u32;
+        Ok(Now::Replaced(words, SmallVec::from_slice(value)))
     }
 
     /// Returns the number of the note of a key.
@@ -125,20 +152,20 @@ impl Writes {
 
     /// Adds to the integer under a key of which nothing is known but other additions. `false`: more
     /// is known, or they are too many.
-    pub(super) fn add_unseen(&mut self, key: &[u8], more: i64) -> bool {
+    pub(super) fn add_unseen(&mut self, context: &Context, key: &[u8], more: i64) -> Result<bool> {
         let key = Key::seeded(key, self.seed);
         if let Some(number) = self.number(&key) {
-            let Now::Added(before) = self.content.notes.get(number).now else { return false };
-            let Some(sum) = before.checked_add(more) else { return false };
-            self.put(number, Now::Added(sum));
-            return true;
+            let Now::Added(before) = self.content.notes.get(number).now else { return Ok(false) };
+            let Some(sum) = before.checked_add(more) else { return Ok(false) };
+            self.put(context, number, Now::Added(sum))?;
+            return Ok(true);
         }
         if self.content.is_cleared {
-            return false;
+            return Ok(false);
         }
-        let number = self.enter(&key, None, Now::Added(more));
+        let number = self.enter(context, &key, None, Now::Added(more))?;
         self.content.unseen.get_or_insert(number);
-        true
+        Ok(true)
     }
 
     /// Returns the first addition that nobody looked at, with the number of its note.
@@ -154,44 +181,67 @@ impl Writes {
         None
     }
 
-    /// Notes the sum of an addition. `found`: where the map has the key.
-    pub(super) fn settle(&mut self, number: usize, found: Option<u64>, sum: &[u8]) {
-        self.content.notes.get_mut(number).at = found;
-        let now = self.content.stored(found, sum);
-        self.put(number, now);
+    /// Notes the sum of an addition. `found`: where the map has the key, and with which value.
+    pub(super) fn settle(
+        &mut self,
+        context: &Context,
+        number: usize,
+        found: Option<(u64, Cell)>,
+        sum: &[u8],
+    ) -> Result<()> {
+        self.content.notes.get_mut(number).at = found.map(|(position, _)| position);
+        let now = match found {
+            Some((_, old)) => Self::replaced(context, old, sum)?,
+            None => self.content.inserted(sum),
+        };
+        self.put(context, number, now)
     }
 
     /// Writes a value under a key that has this note.
-    pub(super) fn set(&mut self, number: usize, value: &[u8]) {
+    pub(super) fn set(&mut self, context: &Context, number: usize, value: &[u8]) -> Result<()> {
         let note = self.content.notes.get(number);
-        let now = match note.now {
-            Now::Inserted(slot, _) => Now::Inserted(slot, SmallVec::from_slice(value)),
+        let now = match (&note.now, note.at) {
+            (Now::Inserted(slot, _), _) => Now::Inserted(*slot, SmallVec::from_slice(value)),
             // A key that comes back stands at the end.
-            Now::Removed => self.content.stored(None, value),
-            _ => self.content.stored(note.at, value),
+            (Now::Removed, _) | (_, None) => self.content.inserted(value),
+            // A short value never lies where the old one did.
+            (_, Some(_)) if value.len() <= INLINE => Self::replaced(context, Cell::NOTHING, value)?,
+            (_, Some(_)) => {
+                let found = self.map.find(context, &note.key())?;
+                Self::replaced(context, found.map_or(Cell::NOTHING, |(_, old)| old), value)?
+            }
         };
-        self.put(number, now);
+        self.put(context, number, now)
     }
 
     /// Writes a value under a key of which nothing was known, and that the map has at this
-    /// position, or has not.
+    /// position with this value, or has not.
     #[inline]
-    pub(super) fn set_found(&mut self, key: &Key<'_>, found: Option<u64>, value: &[u8]) {
-        let now = self.content.stored(found, value);
-        self.enter(key, found, now);
+    pub(super) fn set_found(
+        &mut self,
+        context: &Context,
+        key: &Key<'_>,
+        found: Option<(u64, Cell)>,
+        value: &[u8],
+    ) -> Result<()> {
+        let (at, now) = match found {
+            Some((at, old)) => (Some(at), Self::replaced(context, old, value)?),
+            None => (None, self.content.inserted(value)),
+        };
+        self.enter(context, key, at, now).map(|_| ())
     }
 
     /// Removes a key that has this note and is there.
-    pub(super) fn remove(&mut self, number: usize) {
+    pub(super) fn remove(&mut self, context: &Context, number: usize) -> Result<()> {
         let now = match self.content.notes.get(number).at {
             Some(_) => Now::Removed,
             None => Now::Untouched,
         };
-        self.put(number, now);
+        self.put(context, number, now)
     }
 
     /// Removes a key of which nothing was known, and that the map has at this position.
-    pub(super) fn remove_found(&mut self, key: &Key<'_>, at: u64) {
-        self.enter(key, Some(at), Now::Removed);
+    pub(super) fn remove_found(&mut self, context: &Context, key: &Key<'_>, at: u64) -> Result<()> {
+        self.enter(context, key, Some(at), Now::Removed).map(|_| ())
     }
 }
