@@ -38,8 +38,11 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// The error that `block` returned. From the commit: [`Error::HeapFull`],
-    /// [`Error::TransactionTooLarge`], [`Error::LeaseLost`] when a lease that the block acked was
+    /// The error that `block` returned; [`Error::TransactionTooLarge`] from the operation that would
+    /// change too much: there is room for at least 29,000 entries that are added, removed or replaced
+    /// (7,000 of long values that replace others of their length), and `clear` counts as one of them.
+    /// From the commit: [`Error::HeapFull`], [`Error::TransactionTooLarge`] for additions to integers
+    /// that nobody had read, [`Error::LeaseLost`] when a lease that the block acked was
     /// lost, and [`Error::Engine`] with `NotAnInteger` or `Overflow` for an addition.
     /// [`Error::Engine`] with `Deadlock` after a hundred attempts. Nothing was changed.
     ///
