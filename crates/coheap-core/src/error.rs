@@ -150,7 +150,8 @@ pub enum Error {
     NotAnInteger,
     /// The sum is outside the range of a signed 64-bit integer.
     Overflow,
-    /// One change would save more words than a journal holds.
+    /// One change would save more words than a journal holds. There is room for at least 32,000 entries of
+    /// maps that are added or removed, or that are replaced by values of up to 15 bytes or of more than 256.
     TransactionTooLarge {
         /// Words that the change would save.
         words: u64,
@@ -391,8 +392,9 @@ impl fmt::Display for Error {
             Self::Doomed(why) => write!(f, "the transaction was given up: {why}"),
             Self::TransactionTooLarge { words, max } => write!(
                 f,
-                "one change would save {words} words and the limit is {max}; nothing was changed; \
-                 split it into smaller ones"
+                "the changes are too many for one block or call: they would save {words} words and \
+                 the limit is {max}, enough for 32,000 entries that are added, removed or replaced; \
+                 nothing was changed; split it into smaller ones"
             ),
             Self::TableFull { table, rows } => {
                 write!(

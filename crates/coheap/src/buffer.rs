@@ -64,6 +64,20 @@ where
     Ok(Some(element::decode(&out.0)?))
 }
 
+/// Decodes the entry that an operation reads. The operation returns whether there is one.
+pub(crate) fn read_pair<K: DeserializeOwned, V: DeserializeOwned, E>(
+    operation: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>) -> Result<bool, E>,
+) -> Result<Option<(K, V)>>
+where
+    Error: From<E>,
+{
+    let (mut key, mut value) = (Buffer::new(), Buffer::new());
+    if !operation(&mut key.0, &mut value.0)? {
+        return Ok(None);
+    }
+    Ok(Some((element::decode(&key.0)?, element::decode(&value.0)?)))
+}
+
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         &self.0

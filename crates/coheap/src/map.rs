@@ -235,13 +235,9 @@ where
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn pop_last(&self) -> Result<Option<(K, V)>> {
-        let (mut key, mut value) = (Buffer::new(), Buffer::new());
-        let popped =
-            self.heap.with(|context| self.engine.pop_last(context, &mut key.0, &mut value.0))?;
-        if !popped {
-            return Ok(None);
-        }
-        Ok(Some((element::decode(&key.0)?, element::decode(&value.0)?)))
+        buffer::read_pair(|key, value| {
+            self.heap.with(|context| self.engine.pop_last(context, key, value))
+        })
     }
 
     /// Returns the number of entries.

@@ -38,8 +38,11 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// The error that `block` returned. From the commit: [`Error::HeapFull`],
-    /// [`Error::TransactionTooLarge`], [`Error::LeaseLost`] when a lease that the block acked was
+    /// The error that `block` returned; [`Error::TransactionTooLarge`] from the operation that would
+    /// change too much: there is room for at least 32,000 entries that are added, removed or replaced
+    /// (7,000 of long values that replace others of their length), and `clear` counts as one of them.
+    /// From the commit: [`Error::HeapFull`], [`Error::TransactionTooLarge`] for additions to integers
+    /// that nobody had read, [`Error::LeaseLost`] when a lease that the block acked was
     /// lost, and [`Error::Engine`] with `NotAnInteger` or `Overflow` for an addition.
     /// [`Error::Engine`] with `Deadlock` after a hundred attempts. Nothing was changed.
     ///
@@ -131,6 +134,77 @@ impl Tx {
         buffer::look_up(key, |key, out| self.engine.on(&map.engine).remove(key, out))
     }
 
+    /// Returns the entry of a map that was inserted first, or `None` if the map is empty, including the
+    /// writes of this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::get`].
+    ///
+    /// ```
+    /// let heap = coheap::Heap::anonymous(1 << 20)?;
+    /// let recent = heap.map::<String, u32>("recent")?;
+    /// heap.transaction(|tx| {
+    ///     tx.set(&recent, "old", &1)?;
+    ///     tx.set(&recent, "new", &2)?;
+    ///     assert_eq!(tx.first(&recent)?, Some(("old".to_owned(), 1)));
+    ///     assert_eq!(tx.last(&recent)?, Some(("new".to_owned(), 2)));
+    ///     tx.pop_first(&recent)
+    /// })?;
+    /// assert_eq!(recent.len()?, 1);
+    /// # Ok::<(), coheap::Error>(())
+    /// ```
+    pub fn first<K, V>(&mut self, map: &Map<K, V>) -> Result<Option<(K, V)>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        buffer::read_pair(|key, value| self.engine.on(&map.engine).first(key, value))
+    }
+
+    /// As [`first`](Self::first), of the entry that was inserted last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::get`].
+    pub fn last<K, V>(&mut self, map: &Map<K, V>) -> Result<Option<(K, V)>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        buffer::read_pair(|key, value| self.engine.on(&map.engine).last(key, value))
+    }
+
+    /// Removes the entry of a map that was inserted first and returns it, applied by the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::pop_last`].
+    pub fn pop_first<K, V>(&mut self, map: &Map<K, V>) -> Result<Option<(K, V)>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        buffer::read_pair(|key, value| self.engine.on(&map.engine).pop_first(key, value))
+    }
+
+    /// As [`Map::pop_last`], applied by the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::pop_last`].
+    pub fn pop_last<K, V>(&mut self, map: &Map<K, V>) -> Result<Option<(K, V)>>
+    where
+        K: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned,
+    {
+        self.check(&map.heap)?;
+        buffer::read_pair(|key, value| self.engine.on(&map.engine).pop_last(key, value))
+    }
+
     /// As [`Map::add`], applied by the commit. The commit fails if the stored value is not an
     /// integer of 64 bits, or if the sum does not fit in an `i64`.
     ///
@@ -179,6 +253,16 @@ impl Tx {
             self.engine.on(&map.engine).add(&key, more)?;
         }
         Ok(())
+    }
+
+    /// As [`Map::clear`], applied by the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::clear`].
+    pub fn clear<K, V>(&mut self, map: &Map<K, V>) -> Result<()> {
+        self.check(&map.heap)?;
+        Ok(self.engine.on(&map.engine).clear()?)
     }
 
     /// Returns the number of entries of a map, including the writes of this transaction.

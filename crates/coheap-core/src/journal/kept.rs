@@ -408,6 +408,8 @@ pub(crate) struct OwnTransaction {
     /// Why it must not commit, if the failed call was not one of its own.
     doom: Cell<Option<&'static Error>>,
     last_age: Cell<u64>,
+    /// Words that the commit would save, as far as the operations know.
+    pub(crate) words: Cell<usize>,
 }
 
 impl OwnTransaction {
@@ -423,6 +425,7 @@ impl OwnTransaction {
             return false;
         }
         self.doom.set(None);
+        self.words.set(0);
         true
     }
 

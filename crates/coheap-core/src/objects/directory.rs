@@ -135,7 +135,7 @@ impl Directory {
         }
         birth::ensure_end(context, &handle, kind)?;
         let mut change = Change::begin(&held, REMOVE_WORDS)?;
-        map::delete(&mut change, directory, &found, true)?;
+        map::delete(&mut change, directory, &found, true, map::Numbers::Each)?;
         let ended = birth::end(&mut change, &handle, kind)?;
         change.commit();
         ended.tell(region);

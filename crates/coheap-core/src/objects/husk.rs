@@ -11,7 +11,7 @@
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context};
+use crate::journal::{Change, Context, Held};
 use crate::kind::Kind;
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, Husk};
 use crate::memory::plain::Plain;
@@ -66,6 +66,16 @@ pub(crate) fn hang<H: Plain>(
     fill: impl FnOnce(&Change<'_>, &H),
 ) -> Result<()> {
     let at = take_or_reserve(change, reserve)?;
+    hang_in(change, at, info, fill)
+}
+
+/// As [`hang`], of a husk in this block.
+pub(crate) fn hang_in<H: Plain>(
+    change: &mut Change<'_>,
+    at: u64,
+    info: u64,
+    fill: impl FnOnce(&Change<'_>, &H),
+) -> Result<()> {
     let head = &change.context().control().husks;
     let husk: &Husk = change.region().at(at)?;
     change.put(&husk.next, head.get());
@@ -81,6 +91,19 @@ pub(crate) fn walk_reserve(walk: &mut dyn Walk, reserve: &Word) -> Result<()> {
         0 => Ok(()),
         at => walk.claim(at, ROOM),
     }
+}
+
+/// Fills a reserve word again with a block, if it has none and the heap has one. The turn of its object is
+/// held.
+pub(crate) fn keep_reserve(held: &Held<'_>, reserve: &Word) -> Result<()> {
+    if reserve.get() != 0 || ensure(held.context()).is_err() {
+        return Ok(());
+    }
+    let mut change = Change::begin(held, allocator::TAKE_WORDS + 1)?;
+    let block = allocator::take(&mut change, ROOM)?;
+    change.set(reserve, block);
+    change.commit();
+    Ok(())
 }
 
 /// Takes a pending block of this room, or else the reserve block.

@@ -11,13 +11,11 @@
 //! - After every overlay was prepared, under the turns that it named, `apply` fails only in a
 //!   damaged heap.
 
-use std::any::Any;
-
 use smallvec::SmallVec;
 
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context, Held};
+use crate::journal::{Change, Context, Held, MAX_WORDS};
 use crate::kind::for_each_kind;
 use crate::memory::Region;
 use crate::memory::layout::Object;
@@ -58,15 +56,51 @@ impl Needs {
         old: Cell,
         new: &[u8],
     ) -> Result<()> {
-        let stored = if cell::fits(region, old, new)? && new.len() > cell::INLINE {
-            new.len().div_ceil(8)
-        } else {
+        if !is_overwritten(region, old, new)? {
             self.value(new);
-            allocator::TAKE_WORDS + allocator::GIVE_WORDS
-        };
-        self.words += 2 + stored;
+        }
+        self.words += replacement_words(region, old, new)?;
         Ok(())
     }
+}
+
+fn is_overwritten(region: &Region, old: Cell, new: &[u8]) -> Result<bool> {
+    Ok(new.len() > cell::INLINE && cell::fits(region, old, new)?)
+}
+
+/// Words that replacing the value in a cell saves at most.
+pub(in crate::objects) fn replacement_words(
+    region: &Region,
+    old: Cell,
+    new: &[u8],
+) -> Result<usize> {
+    match is_overwritten(region, old, new)? {
+        true => Ok(2 + new.len().div_ceil(8)),
+        false => Ok(2 + allocator::TAKE_WORDS + allocator::GIVE_WORDS),
+    }
+}
+
+/// Counts the words that the commit of the open transaction would save: so many more for what an
+/// operation is about to write, and so many less for what that replaces.
+///
+/// # Errors
+///
+/// [`Error::TransactionTooLarge`] if the commit would not take it: nothing was counted.
+#[inline]
+pub(in crate::objects) fn charge(context: &Context, more: usize, less: usize) -> Result<()> {
+    let words = &context.kept.transaction.words;
+    let sum = (words.get() + more).saturating_sub(less);
+    if sum > MAX_WORDS && more > less {
+        return Err(Error::TransactionTooLarge { words: sum as u64, max: MAX_WORDS as u64 });
+    }
+    words.set(sum);
+    Ok(())
+}
+
+/// As [`charge`], of what a transaction goes back to: it was accepted before.
+pub(in crate::objects) fn recount(context: &Context, more: usize, less: usize) {
+    let words = &context.kept.transaction.words;
+    words.set((words.get() + more).saturating_sub(less));
 }
 
 /// The interface of every overlay.
@@ -78,12 +112,13 @@ pub(crate) trait Overlaid {
     /// Returns whether the object must be locked for the commit.
     fn needs_lock(&self) -> bool;
 
-    /// Returns the current state, to which `roll_back` can return.
-    fn mark(&self) -> Box<dyn Any>;
+    /// Returns a mark of the current state, to which `roll_back` can go back. It takes no time: from now
+    /// on, the overlay keeps what it replaces.
+    fn mark(&mut self) -> usize;
 
     /// Goes back to a mark; without a mark, to the moment when the object was first touched.
-    /// Everything that was taken from the object since is returned.
-    fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()>;
+    /// Everything that was taken from the object since is returned. Later marks are gone.
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()>;
 
     /// Returns everything that was taken from the object: the transaction ends without a commit.
     fn give_back(&mut self, _: &Context) {}
@@ -106,6 +141,11 @@ pub(crate) trait Overlaid {
 
     /// Adds what is there for others once the turns are released. They are still held.
     fn wakes(&self, region: &Region, wakes: &mut Wakes);
+
+    /// Puts in order what the commit has left, without waiting for a turn: the locks are released.
+    fn tidy(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 macro_rules! define_overlay {

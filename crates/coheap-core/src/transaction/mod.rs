@@ -24,15 +24,17 @@ mod commit;
 
 use std::rc::Rc;
 
+use crate::allocator;
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
+use crate::objects::husk;
 use crate::objects::overlay::{Intent, Locking, Overlay};
-use crate::objects::{Handle, Inside, Lockable, Transactional, parcel};
+use crate::objects::{Handle, Inside, Lockable, Transactional, map, parcel};
 use crate::sync::Patience;
 
-use touched::{Marks, TouchedObjects};
+use touched::TouchedObjects;
 
 /// An open transaction.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub struct Transaction {
 
 /// A state to which a transaction can go back. The default is its beginning.
 #[derive(Debug, Default)]
-pub struct Savepoint(Marks);
+pub struct Savepoint(u64);
 
 impl Transaction {
     /// Begins a transaction of the calling thread. `age` is the age of the previous attempt.
@@ -186,12 +188,14 @@ impl Transaction {
         self.or_doom(answer)
     }
 
-    /// Returns a savepoint, to which the transaction can go back.
-    pub fn savepoint(&self) -> Savepoint {
-        Savepoint(self.touched.marks())
+    /// Returns a savepoint, to which the transaction can go back. It takes no time, however much was
+    /// written before.
+    pub fn savepoint(&mut self) -> Savepoint {
+        Savepoint(self.touched.savepoint())
     }
 
-    /// Drops all writes since a savepoint. Locks that were taken since are kept.
+    /// Drops all writes since a savepoint. Locks that were taken since are kept. Savepoints that were
+    /// taken since are then as good as this one.
     ///
     /// # Errors
     ///
@@ -237,8 +241,17 @@ impl Transaction {
             return done;
         }
         self.end(done.is_ok());
-        let tidied = crate::allocator::tidy(&self.context);
-        done.and(tidied)
+        done.and(self.tidy())
+    }
+
+    /// Puts in order what the commit has left, and takes apart what it has cut loose.
+    #[inline]
+    fn tidy(&self) -> Result<()> {
+        let context = &self.context;
+        self.touched.overlays().try_for_each(|overlay| overlay.tidy(context))?;
+        husk::dismantle(context)?;
+        allocator::tidy(context)?;
+        map::go_on(context)
     }
 
     /// Drops all writes and ends the transaction.

@@ -4,8 +4,6 @@
 //! values is locked by the commit. The overlay of an object that is never locked holds only what
 //! was taken from it or reserved in it.
 
-use std::any::Any;
-
 use crate::error::Result;
 use crate::journal::Context;
 use crate::memory::Region;
@@ -18,6 +16,8 @@ pub(super) struct Touched {
     pub(super) handle: Handle,
     pub(super) is_locked: bool,
     pub(super) overlay: Overlay,
+    /// The last savepoint since which it was touched.
+    savepoint: u64,
 }
 
 impl Touched {
@@ -31,11 +31,20 @@ impl Touched {
 #[derive(Debug, Default)]
 pub(super) struct TouchedObjects {
     sorted: Vec<Touched>,
+    /// How many savepoints were taken.
+    savepoints: u64,
+    /// What overlays were before their objects were first touched after a savepoint, in order.
+    states: Vec<State>,
 }
 
-/// The states of the overlays at one moment, by their objects.
-#[derive(Debug, Default)]
-pub(super) struct Marks(Vec<(Handle, Box<dyn Any>)>);
+/// The state of an overlay when its object was touched after a savepoint.
+#[derive(Debug)]
+struct State {
+    savepoint: u64,
+    handle: Handle,
+    /// `None`: it was not touched before.
+    mark: Option<usize>,
+}
 
 impl TouchedObjects {
     /// Returns the index of an object, which is inserted if it is missing.
@@ -52,14 +61,31 @@ impl TouchedObjects {
         object: &Lockable,
         region: &Region,
     ) -> usize {
-        match number {
+        let number = match number {
             Ok(number) => number,
             Err(number) => {
                 let (handle, overlay) = (object.handle, object.overlay(region));
-                self.sorted.insert(number, Touched { handle, is_locked: false, overlay });
-                number
+                self.sorted
+                    .insert(number, Touched { handle, is_locked: false, overlay, savepoint: 0 });
+                if self.savepoints != 0 {
+                    self.note_state(number, true);
+                }
+                return number;
             }
+        };
+        if self.sorted[number].savepoint != self.savepoints {
+            self.note_state(number, false);
         }
+        number
+    }
+
+    /// Notes what an overlay is before the first thing that is done with it after a savepoint.
+    #[cold]
+    fn note_state(&mut self, number: usize, is_new: bool) {
+        let touched = &mut self.sorted[number];
+        touched.savepoint = self.savepoints;
+        let mark = if is_new { None } else { Some(touched.overlay.get_mut().mark()) };
+        self.states.push(State { savepoint: self.savepoints, handle: touched.handle, mark });
     }
 
     /// Returns the index of an object, or the index at which it would be inserted. An object that was
@@ -104,19 +130,29 @@ impl TouchedObjects {
         self.sorted.iter_mut().map(|touched| touched.overlay.get_mut())
     }
 
-    /// Returns the current states of all overlays.
-    pub(super) fn marks(&self) -> Marks {
-        let mark = |touched: &Touched| (touched.handle, touched.overlay.get().mark());
-        Marks(self.sorted.iter().map(mark).collect())
+    /// Returns a savepoint: a number, larger than those of all earlier ones.
+    pub(super) fn savepoint(&mut self) -> u64 {
+        self.savepoints += 1;
+        self.savepoints
     }
 
-    /// Restores all overlays. Locks are kept.
-    pub(super) fn roll_back_to(&mut self, context: &Context, marks: Marks) -> Result<()> {
-        let mut marks = marks.0.into_iter().peekable();
+    /// Restores all overlays as they were at a savepoint; 0 is the beginning. Locks are kept.
+    pub(super) fn roll_back_to(&mut self, context: &Context, savepoint: u64) -> Result<()> {
         let mut done = Ok(());
-        for touched in &mut self.sorted {
-            let mark = marks.next_if(|(handle, _)| *handle == touched.handle).map(|(_, mark)| mark);
-            done = done.and(touched.overlay.get_mut().roll_back(context, mark));
+        if savepoint == 0 {
+            self.states.clear();
+            for touched in &mut self.sorted {
+                touched.savepoint = 0;
+                done = done.and(touched.overlay.get_mut().roll_back(context, None));
+            }
+            return done;
+        }
+        while self.states.last().is_some_and(|state| state.savepoint >= savepoint) {
+            let Some(state) = self.states.pop() else { break };
+            let Ok(number) = self.number(&state.handle) else { continue };
+            let touched = &mut self.sorted[number];
+            touched.savepoint = 0;
+            done = done.and(touched.overlay.get_mut().roll_back(context, state.mark));
         }
         done
     }

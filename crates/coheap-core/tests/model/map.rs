@@ -21,6 +21,7 @@ enum MapOp {
     Add(u16, i64),
     SetMany(Vec<(u16, usize, u8)>),
     AddMany(Vec<(u16, i64)>),
+    PopFirst,
     PopLast,
     RemoveLast(u16, bool),
     Clear,
@@ -41,6 +42,7 @@ fn map_op() -> impl Strategy<Value = MapOp> {
         1 => prop::collection::vec(addition, 0..40).prop_map(MapOp::AddMany),
         4 => key.clone().prop_map(MapOp::Remove),
         2 => (key.clone(), any::<i64>()).prop_map(|(key, more)| MapOp::Add(key, more)),
+        1 => Just(MapOp::PopFirst),
         1 => Just(MapOp::PopLast),
         1 => (key.clone(), any::<bool>()).prop_map(|(key, exact)| MapOp::RemoveLast(key, exact)),
         1 => Just(MapOp::Clear),
@@ -80,6 +82,10 @@ impl PlainDict {
         let (number, value) = self.entries.remove(key)?;
         self.order.remove(&number);
         Some(value)
+    }
+
+    fn first(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.order.values().next().map(|key| (key.clone(), self.entries[key].1.clone()))
     }
 
     fn pairs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -187,6 +193,17 @@ fn run_map_ops(ops: &[MapOp]) {
                 }
                 MapOp::SetMany(entries) => set_many(context, &map, &mut model, entries),
                 MapOp::AddMany(additions) => add_many(context, &map, &mut model, additions),
+                MapOp::PopFirst => {
+                    let mut key = Vec::new();
+                    let expected = model.first();
+                    let is_there = map.first(context, &mut key, &mut out)?;
+                    assert_eq!(is_there.then(|| (key.clone(), out.clone())), expected);
+                    let popped = map.pop_first(context, &mut key, &mut out)?;
+                    assert_eq!(popped.then(|| (key.clone(), out.clone())), expected);
+                    if popped {
+                        model.remove(&key);
+                    }
+                }
                 MapOp::PopLast => {
                     let mut key = Vec::new();
                     let expected = model.pairs().pop();

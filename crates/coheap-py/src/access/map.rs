@@ -3,10 +3,9 @@
 //! What always holds: inside a block the map is locked, so a value that was read is still there when
 //! it is replaced. Operations that a transaction does not have are composed of those that it has.
 
-use coheap_core::Map;
-use coheap_core::Pairs;
-use coheap_core::Result;
 use coheap_core::Transaction;
+use coheap_core::{Batch, Map, Pairs};
+use coheap_core::{Error, Result};
 
 use super::Access;
 use super::Access::{Alone, Inside};
@@ -114,11 +113,7 @@ impl Access<'_> {
     ) -> Result<bool> {
         match self {
             Alone(context) => map.last(context, key, value),
-            Inside(block) => {
-                let Some(last) = block.on(map).snapshot()?.pop() else { return Ok(false) };
-                (*key, *value) = last;
-                Ok(true)
-            }
+            Inside(block) => block.on(map).last(key, value),
         }
     }
 
@@ -133,13 +128,7 @@ impl Access<'_> {
     pub(crate) fn map_clear(self, map: &Map) -> Result<()> {
         match self {
             Alone(context) => map.clear(context),
-            Inside(block) => {
-                let mut out = Vec::new();
-                for (key, _) in block.on(map).snapshot()? {
-                    block.on(map).remove(&key, &mut out)?;
-                }
-                Ok(())
-            }
+            Inside(block) => block.on(map).clear(),
         }
     }
 
@@ -168,23 +157,34 @@ impl Access<'_> {
     pub(crate) fn map_entries(self, map: &Map) -> Result<Pairs> {
         match self {
             Alone(context) => map.snapshot(context),
-            Inside(block) => entries(block, map),
+            Inside(block) => block.on(map).scan(0, u64::MAX).map(|all| all.entries),
         }
     }
 
-    /// How many entries there are, and at least the first `most` of them.
+    /// How many entries there are, and up to `most` of them, from the first one on.
     pub(crate) fn map_first(self, map: &Map, most: u64) -> Result<(u64, Pairs)> {
         match self {
             Alone(context) => Ok((map.len(context)?, map.scan(context, 0, most)?.entries)),
-            Inside(block) => entries(block, map).map(|all| (all.len() as u64, all)),
+            Inside(block) => {
+                let len = block.on(map).len()?;
+                Ok((len, block.on(map).scan(0, most)?.entries))
+            }
         }
     }
 
-    /// How many entries there are, and all of them where nobody else can change them.
-    pub(crate) fn map_begin(self, map: &Map) -> Result<(u64, Option<Pairs>)> {
+    /// Up to `most` entries, from a position on.
+    pub(crate) fn map_scan(self, map: &Map, from: u64, most: u64) -> Result<Batch> {
         match self {
-            Alone(context) => Ok((map.len(context)?, None)),
-            Inside(block) => entries(block, map).map(|all| (all.len() as u64, Some(all))),
+            Alone(context) => map.scan(context, from, most),
+            Inside(block) => block.on(map).scan(from, most),
+        }
+    }
+
+    /// As [`map_scan`](Self::map_scan) in a block, from the last entry before a position back.
+    pub(crate) fn map_scan_back(self, map: &Map, before: u64, most: u64) -> Result<Batch> {
+        match self {
+            Alone(_) => Err(Error::BadArgument("the block of coheap.atomic is over")),
+            Inside(block) => block.on(map).scan_back(before, most),
         }
     }
 }
@@ -206,11 +206,6 @@ fn compare_and_set(
         None => drop(block.on(map).remove(key, &mut old)?),
     }
     Ok(true)
-}
-
-/// The entries as the block sees them.
-fn entries(block: &mut Transaction, map: &Map) -> Result<Pairs> {
-    Ok(block.on(map).snapshot()?.into_iter().collect())
 }
 
 /// Undoes an operation of many steps when one of them fails.

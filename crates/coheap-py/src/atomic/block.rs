@@ -140,7 +140,7 @@ pub(super) fn enter(py: Python<'_>, entry: Entry) -> PyResult<Result<u64>> {
     if current(py)?.is_some() {
         return Ok(with(|block| {
             block.check()?;
-            if let Some((_, transaction)) = &block.transaction {
+            if let Some((_, transaction)) = &mut block.transaction {
                 level.savepoint = transaction.savepoint();
             }
             level.locks = block.locks.clone();

@@ -106,9 +106,11 @@ pub(crate) struct Atomic {
 ///     TimeoutError: The timeout expired before the locks were free.
 ///     HeapFull: The heap has no room for the changes.
 ///     LeaseLost: A lease that the block acked was lost meanwhile.
-///     ValueError: The objects belong to different heaps; or the block changes too much (about
-///         30,000 short values fit); or it creates or removes an object; or `retries` or `timeout`
-///         is negative.
+///     ValueError: The objects belong to different heaps; or the block changes too much: at least
+///         32,000 entries can be added, removed or replaced, of long values that replace others of
+///         their length 7,000. The operation that would be too much raises it. `clear` counts as
+///         one change, and 50,000 entries or more can be added after it. Or the block creates or
+///         removes an object; or `retries` or `timeout` is negative.
 ///
 /// The first three give the block up: every later operation in it, and its end, raise them again.
 /// After any exception nothing was changed.

@@ -3,7 +3,11 @@
 //! Entries are read in batches. While the turn's sequence is the same, nothing was written and the
 //! batch is current. After a write, the iterator raises what `dict` raises if the size changed, and
 //! reads each value again before it returns it. In a block of `atomic` it does so at each step,
-//! because only the block itself writes to the dict then.
+//! because only the block itself writes to the dict then; it ends after as many entries as there were
+//! when it began.
+//!
+//! In a block, an iterator from the last key back does not care about the size: keys that are added are
+//! not in its way, and one that is removed may come or not.
 //!
 //! What always holds: no call waits for the state: a call that finds it locked raises an error.
 
@@ -39,8 +43,10 @@ pub(crate) struct DictIterator {
     object: Object,
     map: Map,
     what: What,
-    /// The block of `atomic` in which it began; it iterates over the keys of that moment.
+    /// The block of `atomic` in which it began.
     block: Option<u64>,
+    /// From the last entry back, in a block.
+    is_backward: bool,
     state: Mutex<State>,
 }
 
@@ -79,14 +85,27 @@ pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<
 
 impl DictIterator {
     pub(super) fn new(py: Python<'_>, dict: &Dict, what: What) -> PyResult<Self> {
-        let (len, all) = read!(dict.object, py, |access| access.map_begin(&dict.map))?;
-        let block = if all.is_some() { atomic::current(py)? } else { None };
-        let batch = all.unwrap_or_default();
+        Self::begin(py, dict, what, false)
+    }
+
+    /// An iterator over the keys from the last one back. `None`: the caller is in no block.
+    pub(super) fn backward(py: Python<'_>, dict: &Dict) -> PyResult<Option<Self>> {
+        let iterator = Self::begin(py, dict, What::Keys, true)?;
+        Ok(iterator.block.is_some().then_some(iterator))
+    }
+
+    fn begin(py: Python<'_>, dict: &Dict, what: What, is_backward: bool) -> PyResult<Self> {
+        let (is_inside, len) = read!(dict.object, py, |access| {
+            let is_inside = access.is_inside();
+            access.map_len(&dict.map).map(|len| (is_inside, len))
+        })?;
+        let block = if is_inside { atomic::current(py)? } else { None };
         let state = State {
-            batch,
+            batch: Pairs::default(),
             number: 0,
-            next: block.is_none().then_some(0),
-            most: FIRST,
+            next: Some(if is_backward { u64::MAX } else { 0 }),
+            // In a block, who wants one entry often wants no other.
+            most: if is_inside { 1 } else { FIRST },
             numbering: None,
             sequence: None,
             len,
@@ -94,7 +113,7 @@ impl DictIterator {
             is_over: false,
         };
         let (object, map) = (dict.object.clone(), dict.map);
-        Ok(Self { object, map, what, block, state: Mutex::new(state) })
+        Ok(Self { object, map, what, block, is_backward, state: Mutex::new(state) })
     }
 
     /// Returns the next entry, and whether its value may have been replaced since it was read.
@@ -114,8 +133,12 @@ impl DictIterator {
             return Err(stop(&mut state, "the block in which the iteration began is over"));
         }
         let is_fresh = self.is_unchanged(&state);
-        if !is_fresh && self.len(py)? != state.len {
+        if !is_fresh && !self.is_backward && self.len(py)? != state.len {
             return Err(stop(&mut state, "dictionary changed size during iteration"));
+        }
+        if self.block.is_some() && state.given >= state.len {
+            state.is_over = true;
+            return Ok(None);
         }
         if let Some((key, value)) = state.take() {
             return Ok(Some((key, value, !is_fresh)));
@@ -124,9 +147,13 @@ impl DictIterator {
             state.is_over = true;
             return Ok(None);
         };
-        state.sequence = self.sequence();
+        // In a block, the sequence says nothing of what the block has written.
+        state.sequence = if self.block.is_none() { self.sequence() } else { None };
         let most = state.most;
-        let mut batch = self.object.run(py, |context| self.map.scan(context, from, most))?;
+        let mut batch = self.look(py, |access| match self.is_backward {
+            false => access.map_scan(&self.map, from, most),
+            true => access.map_scan_back(&self.map, from, most),
+        })?;
         if state.numbering.is_some_and(|numbering| numbering != batch.numbering) {
             // Entries were moved: the next one comes after that of the last key.
             let last = state.batch.len().checked_sub(1).and_then(|last| state.batch.get(last));

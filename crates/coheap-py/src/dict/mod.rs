@@ -196,6 +196,9 @@ impl Dict {
     }
 
     fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(iterator) = DictIterator::backward(py, self)? {
+            return Ok(Bound::new(py, iterator)?.into_any());
+        }
         let keys = PyList::new(py, plain::keys(py, self)?)?;
         keys.reverse()?;
         Ok(keys.try_iter()?.into_any())

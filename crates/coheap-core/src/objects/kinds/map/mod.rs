@@ -23,15 +23,16 @@ mod table;
 pub use bulk::ONE_CHANGE;
 pub(crate) use inside::Writes;
 pub use pairs::Pairs;
+pub use read::Batch;
 pub use shape::Recipe;
 pub(crate) use shape::Shape;
 
-pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, SHRINK_WORDS, delete, insert};
+pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, Numbers, SHRINK_WORDS, delete, insert};
 pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
 use crate::allocator;
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::Object;
@@ -200,7 +201,7 @@ impl Map {
                 let (held, object) = self.handle.hold(context)?;
                 values.store(&held, object)
             });
-            self.tidy_much(context)?;
+            self.tidy(context)?;
             new += done?;
         }
         Ok(new)
@@ -227,7 +228,7 @@ impl Map {
                 let (held, object) = self.handle.hold(context)?;
                 part.add(&held, object)
             });
-            self.tidy_much(context)?;
+            self.tidy(context)?;
             done?;
         }
         Ok(())
@@ -329,83 +330,11 @@ impl Map {
         }
     }
 
-    /// Removes the entry that was inserted last, and replaces `key` and `value` by it. Returns
-    /// `false` if the map is empty.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ObjectGone`]; nothing was changed.
-    pub fn pop_last(
-        &self,
-        context: &Context,
-        key: &mut Vec<u8>,
-        value: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let region = context.region();
-        loop {
-            let (held, object) = self.handle.hold(context)?;
-            let table = Table::new(region, object);
-            let Some(position) = table.last_living()? else { return Ok(false) };
-            let entry = table.entry(position)?;
-            let cell = Cell::load(&entry.value);
-            if !cell::has_room(cell, value) {
-                drop(held);
-                cell::make_room(context, cell, value)?;
-                continue;
-            }
-            Cell::load(&entry.key).read(region, key)?;
-            let no_bucket = Corrupt { what: "entry without a bucket", at: position };
-            let found = table.find(&Key::new(region, key)?)?.ok_or(no_bucket)?;
-            let late = cell.begin(context, value)?;
-            take_out(&held, object, &found)?;
-            drop(held);
-            cell::finish(late, value)?;
-            return self.tidy(context).map(|()| true);
-        }
-    }
-
-    /// Removes an entry if it is exactly the one that was inserted last, and returns whether it
-    /// was.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ObjectGone`]; nothing was changed.
-    pub fn remove_last(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
-        let region = context.region();
-        let key = Key::new(region, key)?;
-        let mut expected = Expected::new(value);
-        loop {
-            let (held, object) = self.handle.hold(context)?;
-            let table = Table::new(region, object);
-            let Some(found) = table.find(&key)? else { return Ok(false) };
-            let is_last = table.last_living()? == Some(found.position);
-            match is_as_expected(context, Some(&found), Some(&expected))? {
-                Step::Compare(cell, late) => {
-                    drop(held);
-                    expected.compare(cell, late)?;
-                }
-                Step::Done(true) if is_last => {
-                    take_out(&held, object, &found)?;
-                    drop(held);
-                    drop(expected);
-                    return self.tidy(context).map(|()| true);
-                }
-                _ => return Ok(false),
-            }
-        }
-    }
-
     /// The references of the removed value are left to `parcel::let_go`, because the caller may
     /// need the objects.
     fn tidy(&self, context: &Context) -> Result<()> {
         self.tidy_only(context)?;
-        go_on(context, 1)
-    }
-
-    /// As [`tidy`](Self::tidy), after an operation that did much.
-    fn tidy_much(&self, context: &Context) -> Result<()> {
-        self.tidy_only(context)?;
-        go_on(context, u32::MAX)
+        go_on(context)
     }
 
     fn tidy_only(&self, context: &Context) -> Result<()> {
@@ -416,8 +345,8 @@ impl Map {
 
 /// Does some of the steps that this thread owes the map that it has made grow.
 #[inline(always)]
-pub(crate) fn go_on(context: &Context, most: u32) -> Result<()> {
-    if context.kept.packing.steps() == 0 { Ok(()) } else { Map::go_on(context, most) }
+pub(crate) fn go_on(context: &Context) -> Result<()> {
+    if context.kept.packing.steps() == 0 { Ok(()) } else { Map::go_on(context) }
 }
 
 /// Builds the long ones of these values, for an operation that stores them.
@@ -446,7 +375,7 @@ fn is_as_expected<'a>(
 /// Removes an entry that was found with the turn held.
 fn take_out(held: &Held<'_>, object: &Object, found: &Found<'_>) -> Result<()> {
     let mut change = Change::begin(held, DELETE_WORDS + SHRINK_WORDS)?;
-    delete(&mut change, object, found, true)?;
+    delete(&mut change, object, found, true, Numbers::Each)?;
     change.commit();
     shrink::reset_if_empty(held, object)
 }

@@ -87,6 +87,15 @@ impl Pairs {
         }
     }
 
+    /// Adds an entry.
+    #[inline]
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((middle, self.bytes.len()));
+    }
+
     /// Forgets all but the first `count`.
     pub fn truncate(&mut self, count: usize) {
         self.ends.truncate(count);
@@ -183,10 +192,7 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for Pairs {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut all = Self::default();
         for (key, value) in pairs {
-            all.bytes.extend_from_slice(key.as_ref());
-            let middle = all.bytes.len();
-            all.bytes.extend_from_slice(value.as_ref());
-            all.ends.push((middle, all.bytes.len()));
+            all.push(key.as_ref(), value.as_ref());
         }
         all
     }

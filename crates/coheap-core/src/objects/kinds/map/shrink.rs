@@ -16,6 +16,8 @@ use crate::memory::layout::{MapRoot, Object};
 use crate::objects::kinds::AnyObject;
 use crate::objects::{husk, parcel};
 
+/// So many steps are left to the operations that follow.
+const FEW_STEPS: u32 = 8;
 /// Words that `reset` saves at most.
 const RESET_WORDS: usize = husk::HANG_WORDS + 10;
 
@@ -80,10 +82,12 @@ impl Map {
         Ok(())
     }
 
-    /// Does some of the steps that this thread owes a map which it made grow, without waiting for it.
+    /// Does a step that this thread owes a map which it made grow, or most of them if they are many,
+    /// without waiting for it.
     #[cold]
-    pub(super) fn go_on(context: &Context, most: u32) -> Result<()> {
+    pub(super) fn go_on(context: &Context) -> Result<()> {
         let owed = &context.kept.packing;
+        let most = owed.steps().saturating_sub(FEW_STEPS).max(1);
         for _ in 0..most {
             let Some((at, generation)) = owed.take() else { break };
             let Ok(AnyObject::Map(map)) = AnyObject::find(context, at, generation) else { break };

@@ -3,20 +3,16 @@
 //! What always holds: `prepare` finds a lease that is no longer held, before the first store of the
 //! commit.
 
-use std::any::Any;
-
 use super::inside::{Operations, QueueOperation};
-use super::{
-    AppendPlan, FULFIL_WORDS, PUT_WORDS, ack_within, append, find_lease, fulfil_within, nack_within,
-};
+use super::{AppendPlan, ack_within, append, find_lease, fulfil_within, nack_within};
 use crate::error::Result;
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::SLOT_TURNS;
 use crate::objects::Lease;
 use crate::objects::cell;
-use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
-use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes};
+use crate::objects::ledger::record::ReturnReason;
+use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, recount};
 use crate::sync::parking::Reason;
 
 impl Operations {
@@ -45,6 +41,7 @@ impl Operations {
 
     fn roll_back_to(&mut self, context: &Context, len: usize) -> Result<()> {
         let undone = self.list.split_off(len.min(self.list.len()));
+        recount(context, 0, undone.iter().map(QueueOperation::words).sum());
         undone.into_iter().rev().try_for_each(|it| it.give_back(context, &self.queue))
     }
 }
@@ -58,13 +55,12 @@ impl Overlaid for Operations {
         false
     }
 
-    fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.list.len())
+    fn mark(&mut self) -> usize {
+        self.list.len()
     }
 
-    fn roll_back(&mut self, context: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
-        let len = mark.and_then(|mark| mark.downcast().ok()).map_or(0, |len| *len);
-        self.roll_back_to(context, len)
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()> {
+        self.roll_back_to(context, mark.unwrap_or(0))
     }
 
     fn give_back(&mut self, context: &Context) {
@@ -102,19 +98,14 @@ impl Overlaid for Operations {
         let body = self.queue.body(context.region())?;
         for operation in &self.list {
             match operation {
-                QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
+                QueueOperation::Taken(lease)
+                | QueueOperation::Acked(lease)
+                | QueueOperation::Nacked(lease) => {
                     find_lease(context, &self.queue, lease)?;
-                    needs.words += MOVE_WORDS;
                 }
-                QueueOperation::Nacked(lease) => {
-                    find_lease(context, &self.queue, lease)?;
-                    needs.words += 2 * MOVE_WORDS;
-                }
-                QueueOperation::Put(_, item) => {
-                    needs.value(item);
-                    needs.words += PUT_WORDS + FULFIL_WORDS;
-                }
+                QueueOperation::Put(_, item) => needs.value(item),
             }
+            needs.words += operation.words();
         }
         let puts = self.puts();
         if puts > 0 {

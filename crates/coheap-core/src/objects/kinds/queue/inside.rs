@@ -9,13 +9,18 @@
 //!
 //! Not here: the commit (`commit`).
 
-use super::{AppendPlan, Lease, Promise, Queue};
+use super::{AppendPlan, FULFIL_WORDS, Lease, PUT_WORDS, Promise, Queue};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::objects::ledger::record::ReturnReason;
-use crate::objects::overlay::{Inside, Lockable, Locking, Overlay, Transactional};
+use crate::objects::ledger::record::{MOVE_WORDS, ReturnReason};
+use crate::objects::overlay::{Inside, Lockable, Locking, Overlay, Transactional, charge, recount};
 use crate::sync::Patience;
+
+/// Words that the commit saves for an item that is acked, one that is given back, and one that is put.
+const ACK_WORDS: usize = MOVE_WORDS;
+const NACK_WORDS: usize = 2 * MOVE_WORDS;
+const PROMISED_WORDS: usize = PUT_WORDS + FULFIL_WORDS;
 
 /// An operation on an item of the queue.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Inside<'_, Queue> {
     /// As [`Queue::lease`].
     pub fn get(&mut self, out: &mut Vec<u8>) -> Result<Lease> {
         let (operations, context) = self.operations()?;
-        let lease = operations.queue.lease(context, out)?;
+        let lease = charged(context, ACK_WORDS, || operations.queue.lease(context, out))?;
         operations.list.push(QueueOperation::Taken(lease));
         Ok(lease)
     }
@@ -69,7 +74,9 @@ impl Inside<'_, Queue> {
     /// As [`Queue::lease_until`]; [`Error::WouldBlock`].
     pub fn get_until(&mut self, started: u64, until: u64, out: &mut Vec<u8>) -> Result<Lease> {
         let queue = self.object;
-        let lease = self.beside(|context| queue.lease_until(context, started, until, out))?;
+        let lease = self.beside(|context| {
+            charged(context, ACK_WORDS, || queue.lease_until(context, started, until, out))
+        })?;
         self.enter(QueueOperation::Taken(lease))?;
         Ok(lease)
     }
@@ -80,7 +87,7 @@ impl Inside<'_, Queue> {
     ///
     /// [`Error::LeaseLost`] when it was acked in this transaction already.
     pub fn ack(&mut self, lease: &Lease) -> Result<()> {
-        let (operations, _) = self.operations()?;
+        let (operations, context) = self.operations()?;
         let is_known = operations.list.iter().any(|operation| match operation {
             QueueOperation::Acked(known)
             | QueueOperation::Nacked(known)
@@ -90,6 +97,7 @@ impl Inside<'_, Queue> {
         if is_known {
             return Err(Error::LeaseLost);
         }
+        charge(context, ACK_WORDS, 0)?;
         operations.list.push(QueueOperation::Acked(*lease));
         Ok(())
     }
@@ -101,7 +109,7 @@ impl Inside<'_, Queue> {
     ///
     /// [`Error::LeaseLost`] when it was acked or returned in this transaction already.
     pub fn nack(&mut self, lease: &Lease) -> Result<()> {
-        let (operations, _) = self.operations()?;
+        let (operations, context) = self.operations()?;
         let is_ended = operations.list.iter().any(|operation| match operation {
             QueueOperation::Acked(known) | QueueOperation::Nacked(known) => known == lease,
             QueueOperation::Taken(_) | QueueOperation::Put(..) => false,
@@ -109,6 +117,7 @@ impl Inside<'_, Queue> {
         if is_ended {
             return Err(Error::LeaseLost);
         }
+        charge(context, NACK_WORDS, 0)?;
         operations.list.push(QueueOperation::Nacked(*lease));
         Ok(())
     }
@@ -121,7 +130,7 @@ impl Inside<'_, Queue> {
     pub fn put(&mut self, item: &[u8]) -> Result<()> {
         let (operations, context) = self.operations()?;
         check_item(item)?;
-        let promise = operations.queue.promise(context)?;
+        let promise = charged(context, PROMISED_WORDS, || operations.queue.promise(context))?;
         operations.list.push(QueueOperation::Put(promise, item.to_vec()));
         Ok(())
     }
@@ -136,7 +145,9 @@ impl Inside<'_, Queue> {
         check_item(item)?;
         let queue = self.object;
         let patience = || Patience::until(started, until);
-        let promise = self.beside(|context| queue.promise_wait(context, patience()))?;
+        let promise = self.beside(|context| {
+            charged(context, PROMISED_WORDS, || queue.promise_wait(context, patience()))
+        })?;
         self.enter(QueueOperation::Put(promise, item.to_vec()))
     }
 
@@ -167,6 +178,12 @@ impl Inside<'_, Queue> {
     }
 }
 
+/// Runs an operation that takes effect at once, for which the commit will save so many words.
+fn charged<T>(context: &Context, words: usize, operation: impl FnOnce() -> Result<T>) -> Result<T> {
+    charge(context, words, 0)?;
+    operation().inspect_err(|_| recount(context, 0, words))
+}
+
 /// Returns the error when the header serves another object: one of the two handles is stale.
 #[cold]
 fn another() -> Error {
@@ -182,6 +199,15 @@ fn check_item(item: &[u8]) -> Result<()> {
 }
 
 impl QueueOperation {
+    /// Words that the commit saves for it at most.
+    pub(super) fn words(&self) -> usize {
+        match self {
+            Self::Taken(_) | Self::Acked(_) => ACK_WORDS,
+            Self::Nacked(_) => NACK_WORDS,
+            Self::Put(..) => PROMISED_WORDS,
+        }
+    }
+
     /// Undoes an operation that took effect at once.
     pub(super) fn give_back(self, context: &Context, queue: &Queue) -> Result<()> {
         match self {

@@ -2,15 +2,14 @@
 //!
 //! What always holds: a value that the transaction has touched is locked.
 
-use std::any::Any;
-
 use super::{Value, cell_words};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::objects::cell::{self, Cell, decode_integer};
 use crate::objects::overlay::{
-    Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, locked,
+    Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, charge,
+    locked, recount, replacement_words,
 };
 use crate::wire::int_bytes;
 
@@ -20,12 +19,19 @@ pub(crate) struct NewValue {
     value: Value,
     /// `None` if the value is unchanged.
     new: Option<Vec<u8>>,
+    /// Words that the commit saves for it at most.
+    words: usize,
+    /// What it was at marks after which it was set, and its words.
+    before: Vec<(Option<Vec<u8>>, usize)>,
+    /// It was not set since the last mark.
+    is_marked: bool,
 }
 
 impl Transactional for Value {
     fn lockable(&self) -> Lockable {
         Lockable::new(self.handle, |handle, _| {
-            Overlay::Value(NewValue { value: Value { handle }, new: None })
+            let (value, before) = (Value { handle }, Vec::new());
+            Overlay::Value(NewValue { value, new: None, words: 0, before, is_marked: false })
         })
     }
 }
@@ -56,8 +62,8 @@ impl Inside<'_, Value> {
         if bytes.is_empty() {
             return Err(Error::BadArgument("a value needs at least one byte"));
         }
-        self.overlay()?.0.new = Some(bytes.to_vec());
-        Ok(())
+        let (overlay, context) = self.overlay()?;
+        overlay.set(context, bytes)
     }
 
     /// As [`Value::add`], when the transaction commits.
@@ -82,6 +88,21 @@ impl Inside<'_, Value> {
     }
 }
 
+impl NewValue {
+    fn set(&mut self, context: &Context, bytes: &[u8]) -> Result<()> {
+        let region = context.region();
+        let old = Cell::load(cell_words(self.value.handle.object(region)?));
+        let words = replacement_words(region, old, bytes)?;
+        charge(context, words, self.words)?;
+        let before = (self.new.replace(bytes.to_vec()), self.words);
+        self.words = words;
+        if std::mem::take(&mut self.is_marked) {
+            self.before.push(before);
+        }
+        Ok(())
+    }
+}
+
 impl Overlaid for NewValue {
     fn holds_nothing(&self) -> bool {
         false
@@ -91,12 +112,26 @@ impl Overlaid for NewValue {
         self.new.is_some()
     }
 
-    fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.new.clone())
+    fn mark(&mut self) -> usize {
+        self.is_marked = true;
+        self.before.len()
     }
 
-    fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
-        self.new = mark.and_then(|mark| mark.downcast().ok()).and_then(|new| *new);
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()> {
+        let was = self.words;
+        match mark {
+            Some(mark) => {
+                if let Some(before) = self.before.drain(mark..).next() {
+                    (self.new, self.words) = before;
+                }
+            }
+            None => {
+                self.before.clear();
+                (self.new, self.words) = (None, 0);
+            }
+        }
+        recount(context, self.words, was);
+        self.is_marked = false;
         Ok(())
     }
 

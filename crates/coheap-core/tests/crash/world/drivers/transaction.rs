@@ -11,7 +11,7 @@ use coheap_core::objects::Lockable;
 use coheap_core::os;
 use coheap_core::transaction::Transaction;
 
-use crate::world::kinds::map::{LARGE_MAPS, entry};
+use crate::world::kinds::map::{LARGE_MAPS, MAPS, entry};
 use crate::world::operation::Operation;
 use crate::world::stage::Stage;
 use crate::world::states::ALL;
@@ -110,7 +110,73 @@ fn give_back(stage: &Stage, context: &Rc<Context>) -> Result<()> {
     })
 }
 
+/// Takes entries from both ends, and puts some of them back.
+fn pop_from_both_ends(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| {
+        let map = &stage.map;
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            transaction.on(map).pop_first(&mut key, &mut value)?;
+            if transaction.on(map).pop_last(&mut key, &mut value)? {
+                transaction.on(map).set(&key, &value)?;
+                transaction.on(map).pop_last(&mut key, &mut value)?;
+            }
+        }
+        transaction.on(map).set(b"kept", b"new")
+    })
+}
+
+/// Clears a map, and another one in which some entries are stored after that.
+fn clear_and_insert(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| {
+        transaction.on(&stage.map).set(b"before", b"gone")?;
+        transaction.on(&stage.map).clear()?;
+        transaction.on(&stage.other).clear()?;
+        for number in 0..12 {
+            let (key, value) = entry(number);
+            transaction.on(&stage.map).set(&key, &value)?;
+        }
+        transaction.on(&stage.map).remove(&entry(3).0, &mut Vec::new())?;
+        transaction.on(&stage.map).add(b"count", 1).map(|_| ())
+    })
+}
+
+fn clear(stage: &Stage, _: &Rc<Context>) -> Result<()> {
+    begin(stage)?;
+    with(stage, |transaction| transaction.on(&stage.map).clear())
+}
+
 pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation::new(
+        &["Transaction::commit", "Transaction::map_clear"],
+        "cleared",
+        MAPS,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(clear),
+    Operation::new(&["Transaction::commit"], "cleared and filled", MAPS, EVERYTHING, |stage, _| {
+        commit(stage)
+    })
+    .prepared(clear_and_insert),
+    Operation::new(
+        &["Transaction::commit"],
+        "large, cleared and filled",
+        LARGE_MAPS,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(clear_and_insert),
+    Operation::new(
+        &["Transaction::commit", "Transaction::map_pop_first", "Transaction::map_pop_last"],
+        "both ends",
+        MAPS,
+        EVERYTHING,
+        |stage, _| commit(stage),
+    )
+    .prepared(pop_from_both_ends),
     Operation::new(
         &["Transaction::commit", "Transaction::queue_ack", "Transaction::queue_get"],
         "six objects",
@@ -221,6 +287,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             "Transaction::map_get",
             "Transaction::map_len",
             "Transaction::map_snapshot",
+            "Transaction::map_first",
+            "Transaction::map_last",
+            "Transaction::map_scan",
+            "Transaction::map_scan_back",
             "Transaction::value_get",
             "Transaction::map_is_empty",
             "Transaction::map_lock",
@@ -242,6 +312,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                         || transaction.on(&stage.map).len()? == 0
                 );
                 transaction.on(&stage.map).snapshot()?;
+                let (mut key, mut value) = (Vec::new(), Vec::new());
+                transaction.on(&stage.map).first(&mut key, &mut value)?;
+                transaction.on(&stage.map).last(&mut key, &mut value)?;
+                transaction.on(&stage.map).scan(0, 3)?;
+                transaction.on(&stage.map).scan_back(u64::MAX, 3)?;
                 transaction.on(&stage.value).get(&mut Vec::new())?;
                 assert!(transaction.age() > 0 && transaction.doom().is_none());
                 Ok(())

@@ -42,7 +42,7 @@ fn thin_map(stage: &Stage, count: u32, removed: std::ops::Range<u32>) {
     }
 }
 
-const MAPS: &[State] = &[
+pub(crate) const MAPS: &[State] = &[
     state("empty", |_| {}),
     state("one", |stage| fill_map(stage, 1)),
     state("8, positions used up", |stage| fill_map(stage, 8)),
@@ -194,6 +194,11 @@ const OPERATIONS: &[Operation] = &[
     }),
     Operation::new(&["Map::pop_last"], "any", MAPS, MAP, |stage, context| {
         stage.map.pop_last(context, &mut Vec::new(), &mut Vec::new()).map(|_| ())
+    }),
+    Operation::new(&["Map::first", "Map::pop_first"], "any", MAPS, MAP, |stage, context| {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        stage.map.first(context, &mut key, &mut value)?;
+        stage.map.pop_first(context, &mut key, &mut value).map(|_| ())
     }),
     Operation::new(&["Map::last", "Map::remove_last"], "any", MAPS, MAP, |stage, context| {
         let (mut key, mut value) = (Vec::new(), Vec::new());

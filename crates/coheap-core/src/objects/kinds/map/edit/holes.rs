@@ -5,6 +5,7 @@
 
 use super::super::table::gap::{Gaps, back, is_removed, onward, with_back, with_onward};
 use super::super::table::{Table, entries_room};
+use super::Numbers;
 use crate::allocator;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
@@ -12,10 +13,11 @@ use crate::memory::Word;
 use crate::memory::layout::{Object, SEGMENT_ENTRIES};
 use crate::objects::cell::REMOVED;
 
-/// Words that `open` saves at most.
-pub(in super::super) const OPEN_WORDS: usize = 4 + allocator::GIVE_WORDS;
+/// Words that `open` saves at most, without those for [`Numbers`]: two ends of a hole, and the entry; or
+/// a segment that is given back.
+pub(in super::super) const OPEN_WORDS: usize = 1 + allocator::GIVE_WORDS;
 /// Words that `close_end` saves at most.
-pub(in super::super) const END_WORDS: usize = 4 + SPARE * (1 + allocator::GIVE_WORDS);
+pub(in super::super) const END_WORDS: usize = Numbers::WORDS + SPARE * (1 + allocator::GIVE_WORDS);
 
 /// Segments behind the last entry that one change gives back at most.
 const SPARE: usize = 4;
@@ -44,6 +46,7 @@ pub(in super::super) fn open(
     change: &mut Change<'_>,
     object: &Object,
     position: u64,
+    numbers: Numbers,
 ) -> Result<()> {
     let table = Table::new(change.region(), object);
     let start = position - position % SEGMENT_ENTRIES;
@@ -64,12 +67,12 @@ pub(in super::super) fn open(
     let gaps = Gaps(table.root.gaps.get());
     // A pass goes on where a hole begins.
     if (begin + 1..=end).contains(&gaps.packed()) {
-        change.set(&table.root.gaps, gaps.with_packed(begin).0);
+        numbers.set(change, &table.root.gaps, gaps.with_packed(begin).0);
     }
     let count = end - begin;
     if count == SEGMENT_ENTRIES && table.root.directory_len.get() != 0 {
-        give_segment(change, &table, position / SEGMENT_ENTRIES)?;
-        return advance_first(change, &table);
+        give_segment(change, &table, position / SEGMENT_ENTRIES, numbers)?;
+        return advance_first(change, &table, numbers);
     }
     let mut own = REMOVED;
     if begin == position {
@@ -85,16 +88,16 @@ pub(in super::super) fn open(
         change.set(word, with_back(word.get(), count));
     }
     change.set(&table.entry(position)?.key[0], own);
-    advance_first(change, &table)
+    advance_first(change, &table, numbers)
 }
 
 /// Notes where the first living entry is, so that nobody passes the same removed ones twice.
 #[inline]
-fn advance_first(change: &mut Change<'_>, table: &Table<'_>) -> Result<()> {
+fn advance_first(change: &mut Change<'_>, table: &Table<'_>, numbers: Numbers) -> Result<()> {
     let first = table.root.first.get();
     let living = table.next_living(first)?.unwrap_or(table.used());
     if living != first {
-        change.set(&table.root.first, living);
+        numbers.set(change, &table.root.first, living);
     }
     Ok(())
 }
@@ -104,12 +107,13 @@ pub(in super::super) fn give_segment(
     change: &mut Change<'_>,
     table: &Table<'_>,
     number: u64,
+    numbers: Numbers,
 ) -> Result<()> {
     let word = table.segment_word(number)?;
     allocator::give(change, entries_room(SEGMENT_ENTRIES), word.get())?;
     change.set(word, 0);
     let gaps = &table.root.gaps;
-    change.set(gaps, gaps.get().wrapping_add(1 << 32));
+    numbers.set(change, gaps, gaps.get().wrapping_add(1 << 32));
     Ok(())
 }
 
@@ -119,6 +123,7 @@ pub(in super::super) fn close_end(
     change: &mut Change<'_>,
     object: &Object,
     end: u64,
+    numbers: Numbers,
 ) -> Result<()> {
     let table = Table::new(change.region(), object);
     let root = table.root;
@@ -136,9 +141,9 @@ pub(in super::super) fn close_end(
         }
         end -= back(key).min(inside + 1);
     }
-    change.set(&root.used, end);
+    numbers.set(change, &root.used, end);
     if root.first.get() > end {
-        change.set(&root.first, end);
+        numbers.set(change, &root.first, end);
     }
     let (kept, whole) = (end.div_ceil(SEGMENT_ENTRIES), used / SEGMENT_ENTRIES);
     if root.directory_len.get() == 0 || kept >= used.div_ceil(SEGMENT_ENTRIES) {
@@ -150,9 +155,9 @@ pub(in super::super) fn close_end(
     }
     if given > 0 {
         let gaps = Gaps(root.gaps.get());
-        change.set(&root.gaps, gaps.less_given(given).0);
+        numbers.set(change, &root.gaps, gaps.less_given(given).0);
     }
-    change.set(&root.capacity, kept * SEGMENT_ENTRIES);
+    numbers.set(change, &root.capacity, kept * SEGMENT_ENTRIES);
     give_spare(change, &table, kept + 1)
 }
 

@@ -11,17 +11,20 @@
 //! leaves more room than before, or fails.
 
 mod enlarge;
+mod layout;
 mod merge;
 mod pass;
 mod settle;
 
 pub(super) use enlarge::reserve as reserve_index;
+pub(super) use layout::Layout;
+use layout::{LEAST, fill_directory};
 
 use super::buckets::Bucket;
-use super::index::{self, Plan};
+use super::index;
 use super::shape::cut_loose;
 use super::table::{Table, copy_entry, directory_room, entries_room, hashes_by_position, map_root};
-use crate::allocator::{self, Room};
+use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Held};
 use crate::memory::layout::{ENTRY_BYTES, MapEntry, Object, SEGMENT_ENTRIES};
@@ -33,8 +36,6 @@ use crate::sync::parking::word::LockWord;
 pub(super) use pass::{Known, Step, gives_room, learn, step};
 pub(super) use settle::settle;
 
-/// Fewest positions of a map that is not empty.
-const LEAST: u64 = 8;
 /// Steps of a pass for each new segment: four times as many entries are moved as are added, so that a
 /// pass ends.
 const STEPS: u32 = 4;
@@ -173,13 +174,6 @@ fn enlarge_directory(held: &Held<'_>, object: &Object) -> Result<()> {
     Ok(())
 }
 
-/// Fills a directory that no reader can reach yet: these offsets, and none behind them.
-fn fill_directory(change: &Change<'_>, words: &[Word], offsets: impl Iterator<Item = u64>) {
-    for (word, offset) in words.iter().zip(offsets.chain(std::iter::repeat(0))) {
-        change.put(word, offset);
-    }
-}
-
 /// One more segment behind the last one; perhaps it was left there.
 fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
     let table = Table::new(held.context().region(), object);
@@ -200,44 +194,6 @@ fn add_segment(held: &Held<'_>, object: &Object) -> Result<()> {
     Ok(())
 }
 
-/// Where the entries of a packed map go.
-struct Layout {
-    positions: u64,
-    directory_len: u64,
-    index: Plan,
-}
-
-impl Layout {
-    fn new(live: u64, more: u64, index: Plan) -> Self {
-        let wanted = (live + more).max(LEAST);
-        if wanted <= SEGMENT_ENTRIES {
-            return Self { positions: wanted.next_power_of_two(), directory_len: 0, index };
-        }
-        let segments = wanted.div_ceil(SEGMENT_ENTRIES);
-        Self {
-            positions: segments * SEGMENT_ENTRIES,
-            directory_len: segments.next_power_of_two().max(8),
-            index,
-        }
-    }
-
-    fn segments(&self) -> u64 {
-        if self.directory_len == 0 { 1 } else { self.positions / SEGMENT_ENTRIES }
-    }
-
-    fn rooms(&self) -> Vec<Room> {
-        let segment = entries_room(self.positions.min(SEGMENT_ENTRIES));
-        let mut rooms = vec![segment; self.segments() as usize];
-        if self.directory_len > 0 {
-            rooms.push(directory_room(self.directory_len));
-        }
-        rooms.extend(vec![self.index.leaf_room(); self.index.leaves() as usize]);
-        rooms.extend(self.index.directory_room());
-        rooms.push(husk::ROOM);
-        rooms
-    }
-}
-
 /// Moves the living entries together, in order.
 pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let region = held.context().region();
@@ -247,10 +203,11 @@ pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let plan = index::plan(living.iter().map(|(_, hash)| *hash), more);
     let layout = Layout::new(living.len() as u64, more, plan);
     let mut rooms = layout.rooms();
+    rooms.push(husk::ROOM);
     allocator::ensure_all(held.context(), &mut rooms)?;
     let words = rooms.len() * allocator::TAKE_WORDS + husk::HANG_WORDS + 10;
     let mut change = Change::begin(held, words)?;
-    let (entries, segments) = take_entries(&mut change, &layout)?;
+    let (entries, segments) = layout.take_entries(&mut change)?;
     for (number, (position, _)) in living.iter().enumerate() {
         let number = number as u64;
         let segment = segments[(number / SEGMENT_ENTRIES) as usize];
@@ -274,20 +231,6 @@ pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     change.set(&root.numbering, root.numbering.get().wrapping_add(1));
     change.commit();
     Ok(())
-}
-
-fn take_entries(change: &mut Change<'_>, layout: &Layout) -> Result<(u64, Vec<u64>)> {
-    let room = entries_room(layout.positions.min(SEGMENT_ENTRIES));
-    let segments = (0..layout.segments())
-        .map(|_| allocator::take(change, room))
-        .collect::<Result<Vec<u64>>>()?;
-    if layout.directory_len == 0 {
-        return Ok((segments[0], segments));
-    }
-    let directory = allocator::take(change, directory_room(layout.directory_len))?;
-    let offsets = change.region().words(directory, layout.directory_len as usize)?;
-    fill_directory(change, offsets, segments.iter().copied());
-    Ok((directory, segments))
 }
 
 fn living_positions(table: &Table<'_>, hashes: &[u32]) -> Result<Vec<(u64, u32)>> {

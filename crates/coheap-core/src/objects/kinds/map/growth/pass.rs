@@ -9,7 +9,7 @@
 //! A pass that nobody goes on with costs nothing but the room that it would have given back.
 
 use super::super::buckets::Bucket;
-use super::super::edit::holes;
+use super::super::edit::{Numbers, holes};
 use super::super::table::gap::Gaps;
 use super::super::table::{Table, leaf_of, map_root};
 use super::super::{hash, hash_short};
@@ -101,7 +101,7 @@ pub(in super::super) fn step<'a>(
     let Some(from) = table.next_living(to)? else {
         // Nothing lies behind the hole.
         let mut change = Change::begin(held, holes::END_WORDS + 1)?;
-        holes::close_end(&mut change, object, to)?;
+        holes::close_end(&mut change, object, to, Numbers::Each)?;
         change.commit();
         return note_packed(held, object, 0).map(|()| Step::Done(true));
     };
@@ -219,7 +219,7 @@ fn move_all(change: &mut Change<'_>, object: &Object, sources: &[Source], to: u6
         to += 1;
         let Some(next) = table.next_living(from + 1)? else {
             set_packed(change, &table, 0);
-            holes::close_end(change, object, to)?;
+            holes::close_end(change, object, to, Numbers::Each)?;
             return Ok(true);
         };
         let segment = from / SEGMENT_ENTRIES;
@@ -289,7 +289,7 @@ fn bucket_of<'a>(table: &Table<'a>, source: Source) -> Result<&'a Word> {
 fn empty(change: &mut Change<'_>, table: &Table<'_>, segment: u64, wanted: u64) -> Result<()> {
     if segment != wanted {
         if !table.is_given(wanted)? {
-            return holes::give_segment(change, table, segment);
+            return holes::give_segment(change, table, segment, Numbers::Each);
         }
         let word = table.segment_word(segment)?;
         change.set(table.segment_word(wanted)?, word.get());

@@ -1,19 +1,33 @@
 //! The commit of a transaction's writes to a map.
 //!
+//! Entries of the map are taken out or replaced first; then the new keys are added in their order.
+//!
 //! What always holds: `prepare` finds every error that depends on the content of the map.
 
-use std::any::Any;
-
-use super::super::{DELETE_WORDS, Found, INSERT_WORDS, Key, Table, delete, insert, reserve};
-use super::writes::{Action, Positions, Write, Writes};
+use super::super::edit::holes;
+use super::super::shrink::reset_if_empty;
+use super::super::{
+    DELETE_WORDS, Found, INSERT_WORDS, Key, Numbers, Table, delete, insert, map_root, reserve,
+};
+use super::content::{Content, GIVE_BACK_WORDS};
+use super::fresh;
+use super::notes::{ADD_WORDS, Note, Now, Seen};
+use super::undo::Undo;
+use super::writes::Writes;
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context, Held};
+use crate::journal::{Change, Context, Held, MAX_WORDS};
 use crate::memory::Region;
 use crate::memory::layout::{MapEntry, Object};
 use crate::objects::cell::{self, Cell};
-use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked};
+use crate::objects::husk;
+use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked, recount};
 use crate::wire::int_bytes;
+
+/// What `Error::TransactionTooLarge` and the documents say.
+const LEAST_CHANGES: usize = 32_000;
+const _: () = assert!(LEAST_CHANGES * DELETE_WORDS <= MAX_WORDS, "so many entries can be removed");
+const _: () = assert!(LEAST_CHANGES * INSERT_WORDS <= MAX_WORDS, "so many entries can be added");
 
 impl Overlaid for Writes {
     fn holds_nothing(&self) -> bool {
@@ -24,13 +38,17 @@ impl Overlaid for Writes {
         !self.is_empty()
     }
 
-    fn mark(&self) -> Box<dyn Any> {
-        Box::new(self.clone())
+    fn mark(&mut self) -> usize {
+        self.undo.mark()
     }
 
-    fn roll_back(&mut self, _: &Context, mark: Option<Box<dyn Any>>) -> Result<()> {
-        let before = mark.and_then(|mark| mark.downcast().ok());
-        *self = before.map_or_else(|| self.emptied(), |before| *before);
+    fn roll_back(&mut self, context: &Context, mark: Option<usize>) -> Result<()> {
+        let words = self.content.words();
+        match mark {
+            Some(mark) => self.undo.back_to(&mut self.content, mark),
+            None => (self.content, self.undo) = (Content::default(), Undo::default()),
+        }
+        recount(context, self.content.words(), words);
         Ok(())
     }
 
@@ -41,12 +59,12 @@ impl Overlaid for Writes {
     }
 
     fn build_long(&self, build: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        for write in self.iter() {
-            let (key, value) = match &write.action {
-                Action::Insert(value) => (write.key().bytes, &value[..]),
-                Action::Replace(_, value) => (&[][..], &value[..]),
-                Action::Add(_) => (write.key().bytes, &[][..]),
-                Action::Remove | Action::Known(_) | Action::Nothing => continue,
+        for note in self.content.notes.iter() {
+            let (key, value) = match &note.now {
+                Now::Inserted(_, value) => (note.key().bytes, &value[..]),
+                Now::Replaced(_, value) => (&[][..], &value[..]),
+                Now::Added(_) => (note.key().bytes, &[][..]),
+                Now::Removed | Now::Untouched => continue,
             };
             [key, value]
                 .into_iter()
@@ -62,27 +80,28 @@ impl Overlaid for Writes {
         }
         let object = locked(held, &self.map.handle)?;
         let table = Table::new(held.context().region(), object);
+        if self.content.is_cleared {
+            table.check_numbers()?;
+            fresh::prepare(object, &self.content, needs);
+            return Ok(());
+        }
         if self.has_unseen() {
-            table.warm(self.iter().map(|write| write.key().hash))?;
+            table.warm(self.content.notes.iter().map(|note| note.key().hash))?;
         }
-        // Prepared before, perhaps, and entries were moved: what the writes say is no longer true.
-        let were_moved = matches!(self.positions, Positions::Forgotten);
-        let (mut new, mut positions) = (Vec::new(), Vec::new());
-        for write in self.iter() {
-            prepare(&table, write, were_moved, needs, &mut new, &mut positions)?;
+        needs.words += GIVE_BACK_WORDS;
+        let mut new = Vec::new();
+        for note in self.content.notes.iter_mut() {
+            prepare(&table, note, needs, &mut new)?;
         }
-        if !were_moved {
-            self.positions = Positions::Known(positions);
+        if new.is_empty() {
+            return Ok(());
         }
-        if !new.is_empty() {
-            let numbering = table.root.numbering.get();
-            let reserved = reserve(held, object, &new);
-            if table.root.numbering.get() != numbering {
-                self.positions = Positions::Forgotten;
-            }
-            reserved?;
+        let numbering = table.root.numbering.get();
+        let reserved = reserve(held, object, &new);
+        if table.root.numbering.get() != numbering {
+            self.content.find_again(&table)?;
         }
-        Ok(())
+        reserved
     }
 
     fn apply(&self, change: &mut Change<'_>) -> Result<()> {
@@ -90,124 +109,139 @@ impl Overlaid for Writes {
             return Ok(());
         }
         let object = self.map.handle.object(change.region())?;
-        let mut unseen = match &self.positions {
-            Positions::Known(positions) => positions.iter(),
-            Positions::Forgotten => [].iter(),
-        };
-        for write in self.iter() {
-            match &write.action {
-                Action::Insert(value) => insert(change, object, &write.key(), value)?,
-                Action::Replace(position, value) => {
-                    self.replace(change, object, write, *position, value)?;
+        if self.content.is_cleared {
+            return fresh::apply(change, object, &self.content);
+        }
+        let numbers = Numbers::saved(change, object);
+        let used = map_root(object).used.get();
+        for note in self.content.notes.iter() {
+            match (&note.now, note.at) {
+                (Now::Replaced(_, value), Some(at)) => replace(change, object, at, value)?,
+                (Now::Removed | Now::Inserted(..), Some(_)) => {
+                    let found = find(&Table::new(change.region(), object), &note.key())?;
+                    let shrink = defect(Mistake::ReusePositionsWithinChange);
+                    delete(change, object, &found, shrink, numbers)?;
                 }
-                Action::Add(more) => {
-                    add(change, object, &write.key(), *more, unseen.next().copied())?;
-                }
-                Action::Remove => {
-                    let found = find(&Table::new(change.region(), object), &write.key())?;
-                    delete(change, object, &found, defect(Mistake::ReusePositionsWithinChange))?;
-                }
-                Action::Known(_) | Action::Nothing => {}
+                (Now::Added(more), Some(at)) => add(change, object, at, *more)?,
+                _ => {}
             }
         }
-        Ok(())
+        for number in self.content.order.iter() {
+            let note = self.content.notes.get(number);
+            if let Seen::Value(value) = note.seen() {
+                insert(change, object, &note.key(), value)?;
+            }
+        }
+        if self.has_unseen() {
+            // They are the last notes.
+            for note in self.content.notes.iter() {
+                if let (Now::Added(more), None) = (&note.now, note.at) {
+                    insert(change, object, &note.key(), &int_bytes(*more))?;
+                }
+            }
+        }
+        give_back(change, object, used, numbers)
     }
 
     fn wakes(&self, _: &Region, _: &mut Wakes) {}
-}
 
-impl Writes {
-    fn replace(
-        &self,
-        change: &mut Change<'_>,
-        object: &Object,
-        write: &Write,
-        position: u64,
-        value: &[u8],
-    ) -> Result<()> {
-        let region = change.region();
-        let entry = match self.positions {
-            Positions::Known(_) => Table::new(region, object).entry(position)?,
-            Positions::Forgotten => find(&Table::new(region, object), &write.key())?.entry,
-        };
-        if Cell::load(&entry.key).is_removed() {
-            return Err(Corrupt { what: "entry under a lock", at: position }.into());
+    fn tidy(&self, context: &Context) -> Result<()> {
+        let Content { is_cleared, growth, .. } = self.content;
+        if !is_cleared && growth >= 0 {
+            return Ok(());
         }
-        match Cell::inline(value) {
-            Some(new) if Cell::load(&entry.value).block().is_none() => {
-                cell::update(change, &entry.value, new);
-                Ok(())
+        context.in_passing(|| match self.map.handle.hold(context) {
+            Err(Error::ObjectGone | Error::WouldBlock) => Ok(()),
+            Err(error) => Err(error),
+            Ok((held, object)) if is_cleared => {
+                husk::keep_reserve(&held, &map_root(object).reserve)
             }
-            _ => cell::replace(change, &entry.value, value),
-        }
+            Ok((held, object)) => reset_if_empty(&held, object),
+        })
     }
 }
 
-/// What one write needs. `were_moved`: whether the position of an entry has to be looked up. `new`:
-/// hashes of keys that are to be inserted. `positions`: where the keys are that are added to unseen.
-#[inline]
-fn prepare(
-    table: &Table<'_>,
-    write: &Write,
-    were_moved: bool,
-    needs: &mut Needs,
-    new: &mut Vec<u32>,
-    positions: &mut Vec<Option<u64>>,
-) -> Result<()> {
-    let key = write.key();
-    let mut insert = |needs: &mut Needs| {
-        new.push(key.hash);
-        needs.value(key.bytes);
-        needs.words += INSERT_WORDS;
-    };
-    match &write.action {
-        Action::Insert(value) => {
-            insert(needs);
-            needs.value(value);
+impl Content {
+    /// Looks all keys up again, after entries were moved.
+    #[cold]
+    fn find_again(&mut self, table: &Table<'_>) -> Result<()> {
+        (self.front, self.back) = (0, u64::MAX);
+        for note in self.notes.iter_mut().filter(|note| note.at.is_some()) {
+            note.at = Some(find(table, &note.key())?.position);
         }
-        Action::Replace(position, value) => {
-            let entry = match were_moved {
-                true => find(table, &key)?.entry,
-                false => table.entry(*position)?,
-            };
-            let old = Cell::load(&entry.value);
-            needs.replacement(table.region, old, value)?;
-        }
-        Action::Add(more) => {
-            let found = table.find(&key)?;
-            positions.push(found.map(|found| found.position));
-            match found {
-                Some(found) => {
-                    sum(found.entry, *more)?;
-                    needs.words += 2;
-                }
-                None => insert(needs),
-            }
-        }
-        Action::Remove => needs.words += DELETE_WORDS,
-        Action::Known(_) | Action::Nothing => {}
+        Ok(())
+    }
+}
+
+/// Gives back the positions behind the last entry, of a map in which this change has stored nothing
+/// behind those that were used before.
+fn give_back(change: &mut Change<'_>, object: &Object, used: u64, numbers: Numbers) -> Result<()> {
+    let table = Table::new(change.region(), object);
+    let is_last_removed = used > 0 && table.previous_living(used)? != Some(used - 1);
+    if table.used() == used && is_last_removed {
+        holes::close_end(change, object, used, numbers)?;
     }
     Ok(())
 }
 
-/// Adds to the integer under a key. `position`: where it is, or that it is new; `None`: not known.
+/// What one note needs. `new`: hashes of keys that are to be inserted.
 #[inline]
-fn add(
-    change: &mut Change<'_>,
-    object: &Object,
-    key: &Key<'_>,
-    more: i64,
-    position: Option<Option<u64>>,
+fn prepare(
+    table: &Table<'_>,
+    note: &mut Note,
+    needs: &mut Needs,
+    new: &mut Vec<u32>,
 ) -> Result<()> {
-    let table = Table::new(change.region(), object);
-    let position = match position {
-        Some(position) => position,
-        None => table.find(key)?.map(|found| found.position),
+    if let Now::Added(more) = note.now {
+        let found = table.find(&note.key())?;
+        note.at = found.map(|found| found.position);
+        if let Some(found) = found {
+            sum(found.entry, more)?;
+            needs.words += ADD_WORDS;
+            return Ok(());
+        }
+    }
+    let mut insert = |needs: &mut Needs| {
+        let key = note.key();
+        new.push(key.hash);
+        needs.value(key.bytes);
+        needs.words += INSERT_WORDS;
     };
-    let Some(position) = position else {
-        return insert(change, object, key, &int_bytes(more));
-    };
-    let entry = table.entry(position)?;
+    match (&note.now, note.at) {
+        (Now::Inserted(_, value), at) => {
+            insert(needs);
+            needs.value(value);
+            needs.words += if at.is_some() { DELETE_WORDS } else { 0 };
+        }
+        (Now::Replaced(_, value), Some(at)) => {
+            let old = Cell::load(&table.entry(at)?.value);
+            needs.replacement(table.region, old, value)?;
+        }
+        (Now::Removed, _) => needs.words += DELETE_WORDS,
+        (Now::Added(_), _) => insert(needs),
+        (Now::Replaced(..), None) | (Now::Untouched, _) => {}
+    }
+    Ok(())
+}
+
+fn replace(change: &mut Change<'_>, object: &Object, at: u64, value: &[u8]) -> Result<()> {
+    let entry = Table::new(change.region(), object).entry(at)?;
+    if Cell::load(&entry.key).is_removed() {
+        return Err(Corrupt { what: "entry under a lock", at }.into());
+    }
+    match Cell::inline(value) {
+        Some(new) if Cell::load(&entry.value).block().is_none() => {
+            cell::update(change, &entry.value, new);
+            Ok(())
+        }
+        _ => cell::replace(change, &entry.value, value),
+    }
+}
+
+/// Adds to the integer at a position.
+#[inline]
+fn add(change: &mut Change<'_>, object: &Object, at: u64, more: i64) -> Result<()> {
+    let entry = Table::new(change.region(), object).entry(at)?;
     cell::update(change, &entry.value, Cell::integer(sum(entry, more)?));
     Ok(())
 }

@@ -28,10 +28,21 @@ pub(in super::super) fn cut_loose(
     object: &Object,
     with_cells: bool,
 ) -> Result<()> {
+    let at = husk::take_or_reserve(change, &map_root(object).reserve)?;
+    cut_loose_into(change, object, at, with_cells)
+}
+
+/// As [`cut_loose`], into a husk in this block.
+pub(in super::super) fn cut_loose_into(
+    change: &mut Change<'_>,
+    object: &Object,
+    at: u64,
+    with_cells: bool,
+) -> Result<()> {
     Table::new(change.region(), object).check_numbers()?;
     let root = map_root(object);
     let info = husk::info(Kind::Map, CELLS, if with_cells { WITH_CELLS } else { 0 });
-    husk::hang(change, info, &root.reserve, |change, husk: &MapHusk| {
+    husk::hang_in(change, at, info, |change, husk: &MapHusk| {
         change.put(&husk.entries, root.entries.get());
         let len = root.directory_len.get();
         // Segments lie behind the last position, too.

@@ -5,7 +5,7 @@
 
 mod husk;
 
-pub(super) use husk::cut_loose;
+pub(super) use husk::{cut_loose, cut_loose_into};
 
 use super::buckets::{Bucket, buckets, leaf_room, leaf_shape};
 

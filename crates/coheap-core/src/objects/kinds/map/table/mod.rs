@@ -189,11 +189,11 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the position of the last living entry before a position, which is that of a living
-    /// entry, or the number of used positions.
+    /// entry, or follows one, or is the number of used positions or more.
     #[inline]
     pub(crate) fn previous_living(&self, before: u64) -> Result<Option<u64>, Corrupt> {
         let first = self.root.first.get();
-        let mut end = before;
+        let mut end = before.min(self.used());
         while end > first {
             let inside = (end - 1) % SEGMENT_ENTRIES;
             if self.is_given((end - 1) / SEGMENT_ENTRIES)? {
@@ -207,12 +207,6 @@ impl<'a> Table<'a> {
             end -= gap::back(key.0).min(inside + 1);
         }
         Ok(None)
-    }
-
-    /// Returns the position of the living entry that was inserted last.
-    #[inline]
-    pub(crate) fn last_living(&self) -> Result<Option<u64>, Corrupt> {
-        self.previous_living(self.used())
     }
 }
 

@@ -3,6 +3,10 @@
 //! What always holds: a read takes no turn unless writers keep it from finishing, and holds that for a
 //! few entries at most. What it copied was found unchanged after the copy; long values are named, found
 //! unchanged after that, and copied then.
+//!
+//! Not here: both ends of a map (`ends`).
+
+mod ends;
 
 use super::pairs::{LongEntry, Pairs};
 use super::table::Table;
@@ -84,25 +88,6 @@ impl Map {
             let found = table.find(key)?;
             Ok(found.map(|found| (found.position, Cell::load(&found.entry.value))))
         })
-    }
-
-    /// Replaces `key` and `value` by the entry that was inserted last. Returns `false` if there is
-    /// none.
-    ///
-    /// # Errors
-    ///
-    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed.
-    pub fn last(&self, context: &Context, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<bool> {
-        let found = self.read(context, |table| {
-            let Some(position) = table.last_living()? else { return Ok(None) };
-            let entry = table.entry(position)?;
-            let late_key = Cell::load(&entry.key).begin(context, key)?;
-            Ok(Some((late_key, Cell::load(&entry.value).begin(context, value)?)))
-        })?;
-        let Some((late_key, late_value)) = found else { return Ok(false) };
-        cell::finish(late_key, key)?;
-        cell::finish(late_value, value)?;
-        Ok(true)
     }
 
     /// Returns whether the map contains a key.
@@ -203,9 +188,30 @@ impl Map {
         Ok(Some(batch))
     }
 
+    /// As [`scan`](Self::scan), from the last entry before a position back.
+    pub(super) fn scan_back(&self, context: &Context, before: u64, most: u64) -> Result<Batch> {
+        let (mut batch, long) = self.read(context, |table| {
+            let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
+            let (mut long, mut before) = (Vec::new(), before);
+            while (batch.entries.len() as u64) < most {
+                let Some(position) = table.previous_living(before)? else {
+                    return Ok((batch, long));
+                };
+                let entry = table.entry(position)?;
+                let (key, value) = (Cell::load(&entry.key), Cell::load(&entry.value));
+                batch.entries.load(context, key, value, &mut long)?;
+                before = position;
+            }
+            batch.next = Some(before);
+            Ok((batch, long))
+        })?;
+        batch.entries.fill_in(&long)?;
+        Ok(batch)
+    }
+
     /// Reads without the turn a few times, then with it.
     #[inline(always)]
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         context: &Context,
         mut look: impl FnMut(&Table<'_>) -> Result<T>,
