@@ -11,7 +11,7 @@ mod support;
 
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
-use coheap_core::heap::floors::HeapFloors as _;
+use coheap_core::heap::floors::{ContextFloors as _, HeapFloors as _};
 use coheap_core::journal::Context;
 use coheap_core::memory::Region;
 use coheap_core::memory::layout::ARENA_COUNT;
@@ -19,6 +19,7 @@ use coheap_core::objects::map::{Pairs, Recipe};
 use coheap_core::objects::{Map, Reference, estate, ledger};
 use coheap_core::os::{self, HeapFile};
 use coheap_core::sync::life::{State, StateWord};
+use coheap_core::transaction::Transaction;
 
 use support::child::{Child, die, fork};
 use support::objects::{heap, map, mutex, queue, settle_and_check, value};
@@ -321,5 +322,61 @@ fn who_goes_on_may_die() {
         heap.with(estate::sweep_in_passing).expect("a sweep");
         assert!(children < 1000, "this never ends");
     }
+    settle_and_check(&heap);
+}
+
+/// Goal: what a transaction cuts loose from a map serves every other object once it has committed, also
+/// while its thread is idle.
+/// Method: entries come and go in transactions only, so that the map is packed again and again; then
+/// another process takes half of the heap.
+#[test]
+fn what_a_transaction_leaves_serves_others() {
+    let heap = heap(8);
+    let (few, text) = (map(&heap, "few"), value(&heap, "text"));
+    let region = heap.region();
+    let context = heap.context().expect("a context");
+    for number in 0..20_000u64 {
+        let mut transaction = Transaction::begin(heap.context().expect("a context"), None)
+            .expect("no other transaction");
+        transaction.on(&few).set(&number.to_le_bytes(), &[b'z'; 100]).expect("a write");
+        if let Some(old) = number.checked_sub(10) {
+            let removed = transaction.on(&few).remove(&old.to_le_bytes(), &mut Vec::new());
+            assert_eq!(removed, Ok(true));
+        }
+        transaction.commit().expect("a commit");
+        let husks = &region.control(context.index()).husks;
+        assert_eq!(husks.get(), 0, "a husk is left after commit {number}");
+    }
+    let mut other = fork(|| {
+        let set = heap.with(|context| text.set(context, &vec![1; 4 << 20]));
+        i32::from(set.is_err())
+    });
+    other.must_succeed();
+    settle_and_check(&heap);
+}
+
+/// Goal: the same of a transaction that found no room: what its preparation cut loose is not kept.
+#[test]
+fn what_a_refused_transaction_leaves_serves_others() {
+    let heap = heap(2);
+    let (few, text) = (map(&heap, "few"), value(&heap, "text"));
+    let context = heap.context().expect("a context");
+    for number in 0..3_000u64 {
+        let key = number.to_le_bytes();
+        heap.with(|context| few.set(context, &key, &[1])).expect("room");
+    }
+    for number in 10..3_000u64 {
+        let key = number.to_le_bytes();
+        heap.with(|context| few.remove(context, &key, &mut Vec::new())).expect("an entry");
+    }
+    let mut transaction =
+        Transaction::begin(heap.context().expect("a context"), None).expect("no other transaction");
+    for number in 0..2_000u64 {
+        transaction.on(&few).set(&number.to_be_bytes(), &[2]).expect("a write");
+    }
+    transaction.on(&text).set(&vec![1; 4 << 20]).expect("a write");
+    let done = transaction.commit();
+    assert!(matches!(done, Err(Error::HeapFull { .. })), "{done:?}");
+    assert_eq!(heap.region().control(context.index()).husks.get(), 0);
     settle_and_check(&heap);
 }

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
 use crate::objects::overlay::{Intent, Locking, Overlay};
-use crate::objects::{Handle, Inside, Lockable, Transactional, parcel};
+use crate::objects::{Handle, Inside, Lockable, Transactional, husk, parcel};
 use crate::sync::Patience;
 
 use touched::{Marks, TouchedObjects};
@@ -265,6 +265,9 @@ impl Transaction {
         let age = self.age();
         Region::store(&self.context.row().age, 0);
         self.context.kept.transaction.end(age);
+        // What the commit cut loose serves every other object from now on. A damaged heap says so to
+        // the next operation.
+        let _ = husk::dismantle_only(&self.context);
         parcel::discard_put_off(&self.context);
     }
 }
