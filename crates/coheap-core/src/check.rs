@@ -12,6 +12,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::heap::Heap;
 use crate::journal::Context;
 use crate::memory::Region;
+use crate::memory::layout::ARENA_COUNT;
 use crate::sync::life::{State, StateWord};
 use crate::sync::row;
 
@@ -71,10 +72,16 @@ fn check_below(context: &Context, slots: u32, rows: u32) -> Result<Report> {
     debug_assert!(!context.is_changing.get());
     let mut found = Found::new(region, Blocks::survey(region)?);
     let mut report = Report::default();
+    for arena in (0..ARENA_COUNT).map(|index| region.arena(index)) {
+        found.claim_husks(&arena.husks)?;
+        found.claim_parcels(&arena.freed)?;
+    }
     for index in 0..rows {
         report.pending += found.blocks.claim_pending(region, index)?;
-        found.claim_husks(index)?;
-        found.claim_parcels(index)?;
+        let control = region.control(index);
+        found.claim_husks(&control.husks)?;
+        found.claim_parcels(&control.built)?;
+        found.claim_parcels(&control.freed)?;
     }
     report.objects = found.claim_objects()?;
     report.blocks = found.blocks.finish(region)? - report.pending;

@@ -61,6 +61,10 @@ mistakes! {
     ExecIsNoDeath,
     /// Nobody looks for the dead before answering that there is nothing.
     NeverLookForDead,
+    /// Whoever asked for something small takes all of a large structure apart.
+    SmallDoesAll,
+    /// Large work that somebody has begun is left to those who look for the dead.
+    ForgetWork,
     /// A transaction goes on after a deadlock.
     GoOnAfterDeadlock,
     /// An aborted transaction counts as an attempt at what it had leased.

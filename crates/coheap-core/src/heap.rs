@@ -36,7 +36,8 @@ use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
 use crate::memory::layout::SPAN_BYTES;
-use crate::objects::{Typed, estate, husk, ledger};
+use crate::objects::husk::remains;
+use crate::objects::{Typed, estate};
 use crate::os::{self, HeapFile, Latch, PrivateMutex};
 use crate::sync::life::LastingFile;
 use crate::sync::life::{Census, Member, State, Unborn};
@@ -189,7 +190,7 @@ impl Heap {
             Some(context) if self.shared.is_usable(&context) => {
                 if context.member().due().is_any() {
                     // In a damaged heap, the operation itself says what is wrong.
-                    let _ = ledger::settle_due(&context);
+                    let _ = estate::settle_due(&context);
                 }
                 Ok(context)
             }
@@ -300,7 +301,7 @@ impl Heap {
     /// As [`context`](Self::context); [`Error::Corrupt`].
     pub fn trim(&self) -> Result<u64> {
         self.with(|context| {
-            husk::dismantle(context)?;
+            remains::finish(context)?;
             allocator::reclaim(context)?;
             span::trim(context)
         })
@@ -466,12 +467,15 @@ impl Files {
 
 /// Takes a row for the calling thread. If there is none, dead processes are recovered first.
 fn claim(member: &Arc<Member>, attachment: u64) -> Result<Context> {
-    Context::claim(Arc::clone(member), attachment).or_else(|_| {
+    let context = Context::claim(Arc::clone(member), attachment).or_else(|_| {
         recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
         recovery::wait_for_others(member.census());
         row::search_from(&member.region().header().free_row, 0);
         Context::claim(Arc::clone(member), attachment)
-    })
+    })?;
+    // In a damaged heap, the operation itself says what is wrong.
+    let _ = remains::inherit(&context);
+    Ok(context)
 }
 
 /// Takes a slot. If every slot is taken, dead processes are recovered first; if each of them left

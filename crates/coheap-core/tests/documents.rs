@@ -58,7 +58,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         ContextRow {
             state, saved, chunks, sleeps_on, waits_for, wait_number, age, signature, bell, cells
         }
-        Arena { partial }
+        Arena { partial, husks, freed }
         ParkingHead { lines_real, blocks_real, spare_real, tickets, lines_used, rotation, spare }
         Bell { signal, mail }
         TagLine { tags, link }

@@ -22,6 +22,7 @@ use coheap_core::objects::{
     Directory, Lockable, Map, Mutex, Queue, Typed, Value, estate, ledger, map,
 };
 use coheap_core::os;
+use coheap_core::sync::Patience;
 use coheap_core::sync::owner::WAITERS;
 use coheap_core::sync::parking::{Reason, want};
 use coheap_core::transaction::Transaction;
@@ -676,7 +677,8 @@ fn a_list_that_somebody_is_stopped_in_is_left_alone() {
     let stopped = stopped(&heap, SLOT_TURNS + slot);
     let started = Instant::now();
     for part in 0..4 {
-        briefly(&heap, |context| estate::tick(context, part % 2)).expect("a tick");
+        briefly(&heap, |context| estate::tick(context, part % 2, &Patience::new(None)))
+            .expect("a tick");
         briefly(&heap, estate::sweep_in_passing).expect("a sweep");
         let mut member = fork(|| {
             let used = heap.with(|context| queue.put(context, b"another"));

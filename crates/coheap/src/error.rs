@@ -67,6 +67,9 @@ pub enum Error {
     },
     /// The object was removed. Get a new handle from the heap.
     ObjectGone,
+    /// An operation on an object itself, or another transaction, inside of a transaction of the same
+    /// thread on the same heap. Use the methods of [`Tx`](crate::Tx).
+    InTransaction,
     /// The lease was acked, given back or lost before.
     LeaseLost,
     /// The value is, or contains, an object that Python has pickled. Only Python can read it.
@@ -100,6 +103,7 @@ impl From<coheap_core::Error> for Error {
             Engine::NoMemory { wanted } => Self::NoMemory { wanted },
             Engine::TransactionTooLarge { words, max } => Self::TransactionTooLarge { words, max },
             Engine::ObjectGone => Self::ObjectGone,
+            Engine::InTransaction => Self::InTransaction,
             Engine::LeaseLost => Self::LeaseLost,
             Engine::OtherHeap => Self::OtherHeap,
             other => Self::Engine(other),
@@ -139,6 +143,10 @@ impl fmt::Display for Error {
                 wanted.one()
             ),
             Self::ObjectGone => Engine::ObjectGone.fmt(f),
+            Self::InTransaction => f.write_str(
+                "a transaction of this thread is open, and the call is not part of it; nothing was \
+                 changed; use the methods of `tx`, or make the call before or after the transaction",
+            ),
             Self::LeaseLost => Engine::LeaseLost.fmt(f),
             Self::OtherHeap => Engine::OtherHeap.fmt(f),
             Self::Pickled => CodecError::Pickled.fmt(f),

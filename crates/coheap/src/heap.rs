@@ -4,10 +4,8 @@
 //! engine is converted to this crate's [`Error`].
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use coheap_core::system;
-use coheap_core::{Context, Directory, Heap as Engine, Options};
+use coheap_core::{Directory, Heap as Engine, Options};
 use coheap_core::{MapRecipe, MutexRecipe, QueueRecipe, Recipe, ValueRecipe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,24 +23,6 @@ pub use coheap_core::{Report as Integrity, Stats};
 #[derive(Debug, Clone)]
 pub struct Heap {
     pub(crate) engine: Engine,
-}
-
-/// Runs an operation that waits, and repeats it after each signal with the same deadline.
-#[inline]
-pub(crate) fn wait_with<T>(
-    context: &Context,
-    timeout: Option<Duration>,
-    mut operation: impl FnMut(&Context, Option<u64>) -> coheap_core::Result<T>,
-) -> Result<T> {
-    let deadline = timeout.map(|timeout| {
-        system::now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
-    });
-    loop {
-        match operation(context, deadline) {
-            Err(coheap_core::Error::Interrupted) => {}
-            other => return Ok(other?),
-        }
-    }
 }
 
 impl Heap {
@@ -99,24 +79,6 @@ impl Heap {
     /// ```
     pub fn builder() -> Builder {
         Builder::default()
-    }
-
-    #[inline]
-    pub(crate) fn with<T>(
-        &self,
-        operation: impl FnOnce(&Context) -> coheap_core::Result<T>,
-    ) -> Result<T> {
-        Ok(self.engine.with(operation)?)
-    }
-
-    /// As [`wait_with`], with the context of the calling thread.
-    #[inline]
-    pub(crate) fn wait<T>(
-        &self,
-        timeout: Option<Duration>,
-        operation: impl FnMut(&Context, Option<u64>) -> coheap_core::Result<T>,
-    ) -> Result<T> {
-        wait_with(&*self.engine.context()?, timeout, operation)
     }
 
     fn object<R: Recipe>(&self, name: &str, recipe: &R) -> Result<R::Object> {
@@ -286,7 +248,7 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn names(&self) -> Result<Vec<String>> {
-        let names = self.with(|context| Directory.names(context))?;
+        let names = self.engine.with(|context| Directory.names(context))?;
         Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -304,7 +266,7 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn remove(&self, name: &str) -> Result<()> {
-        self.with(|context| Directory.remove(context, name))
+        Ok(self.engine.with(|context| Directory.remove(context, name))?)
     }
 
     /// Checks the integrity of the whole heap and returns what it counted. All other operations

@@ -30,6 +30,7 @@
 
 pub mod append;
 pub mod element;
+mod alone;
 mod buffer;
 mod error;
 mod heap;

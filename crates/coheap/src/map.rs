@@ -56,7 +56,7 @@ where
         Q: Serialize + ?Sized,
     {
         buffer::look_up(key, |key, out| {
-            self.heap.engine.with(|context| self.engine.get(context, key, out))
+            self.heap.alone(|context| self.engine.get(context, key, out))
         })
     }
 
@@ -123,7 +123,7 @@ where
         Q: Serialize + ?Sized,
     {
         buffer::look_up(key, |key, out| {
-            self.heap.engine.with(|context| self.engine.remove(context, key, out))
+            self.heap.alone(|context| self.engine.remove(context, key, out))
         })
     }
 

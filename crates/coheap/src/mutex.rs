@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Heap;
+use crate::alone::{self, wait_with};
 use crate::buffer::{self, Buffer};
 use crate::error::Result;
-use crate::heap::wait_with;
 
 /// A lock around a value. [`Heap::mutex`] returns one.
 ///
@@ -105,6 +105,7 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     /// ```
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>> {
         let context = self.heap.engine.context()?;
+        alone::check(&context)?;
         let acquired = self.engine.try_lock(&context)?;
         Ok(acquired.map(|acquired| self.guard(acquired, context)))
     }

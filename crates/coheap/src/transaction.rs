@@ -36,6 +36,11 @@ impl Heap {
     /// When transactions lock the same objects in different orders, one of them is undone and its
     /// block runs again. A block should therefore have no other side effects.
     ///
+    /// Inside the block, objects of this heap are used through the methods of [`Tx`] only: an
+    /// operation on an object itself is refused with [`Error::InTransaction`], also one that reads,
+    /// because it would not see what the transaction has written. Objects are created and removed
+    /// outside; those that exist may be opened by name inside, too.
+    ///
     /// # Errors
     ///
     /// The error that `block` returned; [`Error::TransactionTooLarge`] from the operation that would

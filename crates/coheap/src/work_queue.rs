@@ -156,7 +156,7 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
                 value,
             }),
             Err(error) => {
-                self.heap.with(|context| {
+                self.heap.engine.with(|context| {
                     self.engine.nack(context, &token, Some(ReturnReason::Nacked))
                 })?;
                 Err(error.into())
@@ -313,7 +313,8 @@ impl<T> Lease<T> {
         self.token.attempt
     }
 
-    /// Marks the job as done. It is never handed out again.
+    /// Marks the job as done. It is never handed out again. Inside of a transaction, use
+    /// [`Tx::ack`](crate::Tx::ack).
     ///
     /// # Errors
     ///
@@ -327,8 +328,10 @@ impl<T> Lease<T> {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn ack(self) -> Result<()> {
-        self.is_over.set(true);
-        self.heap.with(|context| self.engine.ack(context, &self.token))
+        self.heap.with(|context| {
+            self.is_over.set(true);
+            self.engine.ack(context, &self.token)
+        })
     }
 
     /// Returns the job to the queue for another attempt. This attempt counts towards the limit.
@@ -352,7 +355,8 @@ impl<T> Lease<T> {
         if self.is_over.replace(true) {
             return Ok(());
         }
-        self.heap.with(|context| self.engine.nack(context, &self.token, Some(reason)))
+        let nack = |context: &_| self.engine.nack(context, &self.token, Some(reason));
+        Ok(self.heap.engine.with(nack)?)
     }
 }
 

@@ -285,7 +285,7 @@ fn release_if_spare(context: &Context, arena: u32, class: u8, index: u64) -> Res
     {
         return Ok(());
     }
-    let Arena { partial } = region.arena(arena);
+    let Arena { partial, .. } = region.arena(arena);
     release_span(&held, &partial[usize::from(class)], index, span)
 }
 

@@ -4,7 +4,7 @@
 //! holds it. Object headers have a class of their own, whose spans are never used for anything
 //! else.
 
-use crate::memory::layout::{Object, SPAN_BYTES};
+use crate::memory::layout::{ARENA_ROWS, CLASS_ROWS, Object, SPAN_BYTES};
 
 /// Block sizes by class number. The last class is for object headers.
 const SIZES: [u16; 30] = [
@@ -13,6 +13,7 @@ const SIZES: [u16; 30] = [
 ];
 /// The number of classes.
 pub const CLASS_COUNT: usize = SIZES.len();
+const _: () = assert!(CLASS_COUNT <= CLASS_ROWS && CLASS_COUNT <= ARENA_ROWS);
 /// The class of object headers.
 pub const HEADER_CLASS: u8 = CLASS_COUNT as u8 - 1;
 /// Largest size that is cut from a span.

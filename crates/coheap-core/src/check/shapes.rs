@@ -12,8 +12,8 @@ use super::broken;
 use crate::allocator::Room;
 use crate::error::Result;
 use crate::kind::Kind;
-use crate::memory::Region;
 use crate::memory::layout::{DirectoryValue, Object, ObjectShape, Record};
+use crate::memory::{Region, Word};
 use crate::objects::cell::Cell;
 use crate::objects::kinds;
 use crate::objects::ledger::record::RECORD;
@@ -94,24 +94,21 @@ impl<'r> Found<'r> {
         shape.walk(self.region, object, self)
     }
 
-    /// Claims the parcels of a row that are on their way into cells or out of them.
-    pub(super) fn claim_parcels(&mut self, index: u32) -> Result<()> {
+    /// Claims the parcels of a chain, which are on their way into cells or out of them.
+    pub(super) fn claim_parcels(&mut self, chain: &Word) -> Result<()> {
         let region = self.region;
-        let control = region.control(index);
-        for chain in [&control.built, &control.freed] {
-            let mut at = chain.get();
-            while at != 0 {
-                walk::parcel(self, region, at)?;
-                at = parcel::next(region, at)?;
-            }
+        let mut at = chain.get();
+        while at != 0 {
+            walk::parcel(self, region, at)?;
+            at = parcel::next(region, at)?;
         }
         Ok(())
     }
 
-    /// Claims everything that hangs from the husks of a row.
-    pub(super) fn claim_husks(&mut self, index: u32) -> Result<()> {
+    /// Claims everything that hangs from the husks of a chain.
+    pub(super) fn claim_husks(&mut self, chain: &Word) -> Result<()> {
         let region = self.region;
-        let mut at = region.control(index).husks.get();
+        let mut at = chain.get();
         while at != 0 {
             self.blocks.claim(at, husk::ROOM)?;
             let (husk, shape) = husk::find(region, at)?;

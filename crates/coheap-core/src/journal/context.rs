@@ -143,6 +143,12 @@ impl Context {
         self.generation == os::generation() || defect(Mistake::ForkedChildIsParent)
     }
 
+    /// Returns whether a transaction of the thread is open.
+    #[inline(always)]
+    pub fn has_transaction(&self) -> bool {
+        self.kept.transaction.is_open()
+    }
+
     /// Returns the thread's cells and bell.
     #[inline(always)]
     pub(crate) fn waiter(&self) -> &Waiter {

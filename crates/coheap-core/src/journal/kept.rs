@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     pub(crate) built: Built,
     /// `allocator::buffer`'s: the names in the row that are in use.
     pub(crate) names: OwnNames,
+    /// `objects::husk`'s.
+    pub(crate) husks: OwnHusks,
     /// `objects::ledger::parcel`'s.
     pub(crate) parcels: OwnParcels,
     /// The maps'.
@@ -250,6 +252,24 @@ impl OwnNames {
         }
         self.last.set(self.last.get() - 1);
         self.last.get() == 0
+    }
+}
+
+/// What the running operation of this thread asked for.
+#[derive(Default)]
+pub(crate) struct OwnHusks {
+    is_asked: Cell<bool>,
+}
+
+impl OwnHusks {
+    /// Notes that the operation asked for the end of all that its husk holds.
+    pub(crate) fn ask(&self) {
+        self.is_asked.set(true);
+    }
+
+    /// Returns whether it did, and forgets it.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.is_asked.take()
     }
 }
 

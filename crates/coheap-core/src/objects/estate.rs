@@ -3,18 +3,22 @@
 //! Recovery leaves the slot of a dead process as an estate: leased items, places promised to its
 //! transactions, references to objects, and, on its rows, pending blocks and husks. Any process may
 //! settle an estate by ordinary small changes. It holds no lock between them, so it may die
-//! anywhere.
+//! anywhere. Who looks for the dead on the way does a small portion; who would hear that the heap is
+//! full goes on to the end, and a ticker while it has nothing else to do.
 //!
 //! What always holds: a slot becomes free only when its list is empty.
+//!
+//! Not here: how husks and parcels of the dead are taken apart (`husk::remains`).
 
 use crate::allocator::{self, span};
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Context, recovery};
 use crate::memory::Region;
-use crate::memory::layout::SLOT_TURNS;
+use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, SLOT_TURNS};
+use crate::objects::husk::{Portion, remains};
 use crate::objects::ledger::record::ReturnReason;
-use crate::objects::{husk, kinds, ledger};
+use crate::objects::{kinds, ledger};
 use crate::os;
 use crate::sync::holder::{self, Holder};
 use crate::sync::life::{State, StateWord};
@@ -22,7 +26,7 @@ use crate::sync::parking::table::watch;
 use crate::sync::parking::word::{Holder as LockHolder, LockWord, MARK, STRICT};
 use crate::sync::parking::{Key, Reason, bell};
 use crate::sync::wait::PARTS;
-use crate::sync::{Incarnation, Owner};
+use crate::sync::{Incarnation, Owner, Patience};
 
 /// A result like "empty" is not returned if the last check of all slots is older than this, in
 /// nanoseconds.
@@ -31,22 +35,59 @@ const FRESH: u64 = 20_000_000;
 /// How old the last check may be if something was found, but dead processes may hold more.
 const SELDOM: u64 = 50_000_000;
 
+/// How long a ticker goes on with the work of the dead at a time, in nanoseconds: a twentieth of its
+/// slice.
+const SPELL: u64 = 4_000_000;
+
 /// Recovers all dead processes, settles every estate, and returns how many processes were
 /// recovered.
 pub fn sweep(context: &Context) -> Result<u32> {
-    let member = context.member();
-    let recovered = recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)?;
+    let recovered = recover_all(context)?;
     settle_all(context)?;
     Ok(recovered)
 }
 
-/// As [`sweep`], without waiting for a turn: an estate that needs one stays as it is.
-pub fn sweep_in_passing(context: &Context) -> Result<()> {
-    ledger::settle_due(context)?;
-    context.waiting_until(0, |context| sweep(context).map(|_| ()))
+fn recover_all(context: &Context) -> Result<u32> {
+    let member = context.member();
+    recovery::sweep(member.census(), Some(member.incarnation()), 0, 1)
 }
 
-/// Sweeps unless a sweep took place within the last 20 ms, and returns whether it did.
+/// Recovers all dead processes, and settles a small portion of their estates, without waiting for a
+/// turn: an estate that needs one stays as it is.
+pub fn sweep_in_passing(context: &Context) -> Result<()> {
+    ledger::settle_due(context)?;
+    context.waiting_until(0, |context| {
+        recover_all(context)?;
+        settle_some(context)
+    })
+}
+
+/// Goes on with what this process is due to do: it gives back what it owes, and does a small portion of
+/// the large work that it has left. No turn may be held.
+#[cold]
+pub(crate) fn settle_due(context: &Context) -> Result<()> {
+    ledger::settle_due(context)?;
+    if context.member().due().take_work() && !defect(Mistake::ForgetWork) {
+        context.in_passing(|| settle_some(context))?;
+    }
+    Ok(())
+}
+
+/// Does a small portion of what the dead have left.
+fn settle_some(context: &Context) -> Result<()> {
+    let mut portion = match defect(Mistake::SmallDoesAll) {
+        true => Portion::whole(),
+        false => Portion::small(),
+    };
+    let is_left = settle_portion(context, 0, 1, &mut portion)?;
+    // Where nothing could be done, a turn is missing, and those who look for the dead go on.
+    if is_left && portion.is_begun() {
+        context.member().due().note_work();
+    }
+    Ok(())
+}
+
+/// Sweeps in passing unless a sweep took place within the last 20 ms, and returns whether it did.
 pub fn sweep_if_due(context: &Context) -> Result<bool> {
     let swept = &context.region().header().swept;
     let (last, now) = (swept.get(), os::now());
@@ -100,31 +141,64 @@ fn after_sweep<T>(
     match error {
         Error::Empty | Error::Full if sweep_if_due(context)? => context.retried(operation),
         // No waiter polls for room, and the estates of the dead may be the only room there is.
-        Error::HeapFull { .. } => {
-            sweep(context)?;
-            husk::dismantle_abandoned(context)?;
-            let done = match context.retried(&mut *operation) {
-                Err(Error::HeapFull { .. }) if kinds::room::make_room(context)? => {
-                    context.retried(&mut *operation)
-                }
-                other => other,
-            };
-            match done {
-                Err(error) if span::trim_for(context, &error)? => context.retried(operation),
-                other => other,
-            }
-        }
+        Error::HeapFull { .. } => with_room_of_the_dead(context, operation),
         other => Err(other),
     }
 }
 
-/// Checks a part of the slots, as a ticker.
-pub fn tick(context: &Context, part: u32) -> Result<()> {
+/// Runs an operation that found no room again after each portion of what the dead, and others, have
+/// left; then once more after living objects have given back what they can do without.
+///
+/// # Errors
+///
+/// [`Error::Busy`] when the time is over and something is left; else those of the operation.
+fn with_room_of_the_dead<T>(
+    context: &Context,
+    operation: &mut dyn FnMut() -> Result<T>,
+) -> Result<T> {
+    recover_all(context)?;
+    let mut portion = Portion::small();
+    let mut full = loop {
+        let is_left = settle_portion(context, 0, 1, &mut portion)?;
+        match context.retried(&mut *operation) {
+            Err(full @ Error::HeapFull { .. }) if !(is_left && portion.is_begun()) => break full,
+            Err(Error::HeapFull { .. }) => {}
+            other => return other,
+        }
+        if context.kept.waiting.deadline().is_some_and(|end| os::now() >= end) {
+            // The caller looks whether a signal came or its time is over, and comes back.
+            return Err(Error::Busy { turn: ARENA_TURNS + context.index() % ARENA_COUNT });
+        }
+        portion = portion.next();
+    };
+    if kinds::room::make_room(context)? {
+        match context.retried(&mut *operation) {
+            Err(error) => full = error,
+            done => return done,
+        }
+    }
+    if span::trim_for(context, &full)? { context.retried(operation) } else { Err(full) }
+}
+
+/// Checks a part of the slots, as a ticker, and goes on with the work of the dead until the thread is
+/// wanted: until its bell is rung or its wait is over.
+pub fn tick(context: &Context, part: u32, patience: &Patience) -> Result<()> {
     ring_the_forgotten(context.region());
     let member = context.member();
     recovery::sweep(member.census(), Some(member.incarnation()), part, PARTS)?;
     ledger::settle_due(context)?;
-    context.waiting_until(0, |context| settle_part(context, part, PARTS))?;
+    let spell = os::now().saturating_add(SPELL);
+    let until = patience.deadline().map_or(spell, |deadline| deadline.min(spell));
+    context.waiting_until(0, |context| {
+        let mut portion = Portion::small();
+        while settle_portion(context, part, PARTS, &mut portion)? && portion.is_begun() {
+            if bell::is_up(context.region().bell(context.index())) || os::now() >= until {
+                break;
+            }
+            portion = Portion::small();
+        }
+        Ok::<(), Error>(())
+    })?;
     context.in_passing(|| span::trim_if_due(context, u64::MAX))
 }
 
@@ -137,68 +211,101 @@ pub(crate) fn bury(context: &Context, owner: Owner) -> Result<()> {
     recovery::recover(member.census(), Some(member.incarnation()), dead)?;
     let word = StateWord(context.region().slot(dead.slot).state.acquire());
     if word.state() == State::Estate && word.epoch() == dead.epoch {
-        context.in_passing(|| settle(context, dead))?;
+        context.in_passing(|| settle_some(context))?;
     }
     Ok(())
 }
 
 /// Settles the estate of the process whose slot this process has taken over.
 pub(crate) fn settle_adopted(context: &Context) -> Result<()> {
-    settle_list(context, context.member().incarnation(), ReturnReason::Died)
+    let own = context.member().incarnation();
+    settle_list(context, own, ReturnReason::Died, &mut Portion::whole()).map(|_| ())
 }
 
-/// Settles the property of this process, which has begun to leave, and all estates. What needs a
-/// turn that somebody keeps beyond `until` is left for others to settle.
+/// Settles the property of this process, which has begun to leave, and a small portion of all estates.
+/// What is left at `until`, or needs a turn that somebody keeps beyond it, is left for others to settle.
 pub fn leave(context: &Context, until: u64) -> Result<()> {
     let me = context.member().incarnation();
-    if context.done_until(until, || settle_list(context, me, ReturnReason::Dropped))? {
+    let due = context.member().due();
+    due.take_work();
+    let mut is_settled = false;
+    let mut portion = Portion::small();
+    while !is_settled
+        && context.done_until(until, || {
+            is_settled = settle_list(context, me, ReturnReason::Dropped, &mut portion)?;
+            Ok(())
+        })?
+    {
+        portion = portion.next();
+        if os::now() >= until {
+            break;
+        }
+    }
+    if is_settled {
         context.member().note_settled();
     }
-    context.done_until(until, || sweep(context).map(|_| ()))?;
+    // What this process was alone to have is large.
+    let has_large = due.take_work();
+    context.done_until(until, || {
+        recover_all(context)?;
+        let mut portion = Portion::small();
+        while settle_portion(context, 0, 1, &mut portion)?
+            && (has_large && portion.is_begun() && os::now() < until)
+        {
+            portion = portion.next();
+        }
+        Ok(())
+    })?;
     context.done_until(until, || allocator::drain_all(context))?;
     Ok(())
 }
 
-/// Settles every estate.
+/// Settles every estate, and takes apart what the dead and others have left.
 pub fn settle_all(context: &Context) -> Result<()> {
-    settle_part(context, 0, 1)
+    settle_portion(context, 0, 1, &mut Portion::whole()).map(|_| ())
 }
 
-/// Settles the estates of a part of the slots. One that needs a turn for which the caller may not
-/// wait stays as it is.
-fn settle_part(context: &Context, part: u32, parts: u32) -> Result<()> {
-    let mut has_settled = false;
+/// Does a portion of what the dead have left, the estates of a part of the slots first, and returns
+/// whether that was not all. An estate that needs a turn for which the caller may not wait stays as it
+/// is.
+fn settle_portion(context: &Context, part: u32, parts: u32, portion: &mut Portion) -> Result<bool> {
+    let mut is_left = false;
     for index in (part..context.region().real_slots()).step_by(parts as usize) {
         let slot = context.region().slot(index);
         let word = StateWord(slot.state.acquire());
         let owner = Incarnation { slot: index, epoch: word.epoch() };
-        match word.state() {
-            State::Estate => unless_busy(settle(context, owner))?,
+        // The first estate may be very large, and the next one have what somebody waits for.
+        let mut share = portion.half();
+        let done = match word.state() {
+            State::Estate => settle_within(context, owner, &mut share),
             State::Leaving if slot.leases.get() != 0 => {
-                unless_busy(settle_list(context, owner, ReturnReason::Dropped))?;
+                settle_list(context, owner, ReturnReason::Dropped, &mut share)
             }
             _ => continue,
-        }
-        has_settled = true;
+        };
+        portion.spend_as(&share);
+        is_left |= match done {
+            Err(Error::Busy { .. }) => true,
+            done => !done?,
+        };
     }
-    if has_settled {
-        unless_busy(husk::dismantle_abandoned(context))?;
-        allocator::tidy(context)?;
-    }
-    Ok(())
+    let has_remains = remains::go_on(context, portion)?;
+    allocator::tidy(context)?;
+    Ok(is_left | has_remains)
 }
 
-fn unless_busy(done: Result<()>) -> Result<()> {
-    match done {
-        Err(Error::Busy { .. }) => Ok(()),
-        other => other,
-    }
-}
-
-/// Settles one estate and frees its slot.
+/// Settles one estate and frees its slot, for tests.
+#[cfg(feature = "floors")]
 pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
-    if !defect(Mistake::FreeSlotWithLeases) {
-        settle_list(context, dead, ReturnReason::Died)?;
+    settle_within(context, dead, &mut Portion::whole()).map(|_| ())
+}
+
+/// Settles a portion of one estate, and frees its slot once nothing is left. Returns whether that is so.
+fn settle_within(context: &Context, dead: Incarnation, portion: &mut Portion) -> Result<bool> {
+    if !defect(Mistake::FreeSlotWithLeases)
+        && !settle_list(context, dead, ReturnReason::Died, portion)?
+    {
+        return Ok(false);
     }
     let _held = context.hold(SLOT_TURNS + dead.slot)?;
     let slot = context.region().slot(dead.slot);
@@ -207,21 +314,28 @@ pub fn settle(context: &Context, dead: Incarnation) -> Result<()> {
         let free = StateWord::new(dead.epoch, State::Free, None).0;
         let _ = Region::compare_exchange(&slot.state, estate, free);
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Settles all records of a process that is dead or leaving. A turn that is missing for one of them
-/// keeps only that one back.
+/// Settles a portion of the records of a process that is dead or leaving, and returns whether none is
+/// left. A turn that is missing for one of them keeps only that one back.
 ///
 /// # Errors
 ///
 /// [`Error::Busy`] when some are left, because the caller may not wait any longer.
-fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> Result<()> {
+fn settle_list(
+    context: &Context,
+    owner: Incarnation,
+    reason: ReturnReason,
+    portion: &mut Portion,
+) -> Result<bool> {
     let mut stuck = Vec::new();
-    loop {
-        match ledger::settle_next(context, owner, reason, &stuck) {
+    while portion.allows() {
+        match ledger::settle_next(context, owner, reason, &stuck, portion) {
             Ok(true) => {}
-            Ok(false) => break,
+            Ok(false) => {
+                return stuck.first().map_or(Ok(true), |turn| Err(Error::Busy { turn: *turn }));
+            }
             // Without the turn of the list, and where no other record can be tried, nothing is done.
             Err(Error::Busy { turn })
                 if turn == SLOT_TURNS + owner.slot || stuck.contains(&turn) =>
@@ -232,7 +346,7 @@ fn settle_list(context: &Context, owner: Incarnation, reason: ReturnReason) -> R
             Err(other) => return Err(other),
         }
     }
-    stuck.first().map_or(Ok(()), |turn| Err(Error::Busy { turn: *turn }))
+    Ok(false)
 }
 
 /// Rings some of those whose thing is there, in rotation over all ticks: who was rung for it may be

@@ -236,7 +236,7 @@ impl Handle {
                         other => other?,
                     }
                 }
-                (Pause::Tick(part), _) => super::estate::tick(context, part)?,
+                (Pause::Tick(part), _) => super::estate::tick(context, part, wait.patience())?,
                 (Pause::TimedOut, _) => is_late = true,
                 _ => {}
             }

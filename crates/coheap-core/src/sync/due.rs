@@ -1,4 +1,5 @@
-//! What a process is due to give back, because a turn that this needs was not free.
+//! What a process is due to give back, because a turn that this needs was not free, and whether it
+//! left large work to be gone on with.
 //!
 //! What always holds: the list is private memory. A process settles what it owes by its own
 //! operations and waits. If it dies or leaves before, the records are on the list of its slot, and
@@ -24,13 +25,19 @@ pub struct Due {
 /// The records that a process is due to give back.
 #[derive(Debug)]
 pub struct DueList {
-    is_any: AtomicU64,
+    /// [`RECORDS`] and [`WORK`].
+    what: AtomicU64,
     records: PrivateMutex<Vec<Due>>,
 }
 
+/// There are records on the list.
+const RECORDS: u64 = 1;
+/// The process left a part of large work that others may do, too.
+const WORK: u64 = 2;
+
 impl Default for DueList {
     fn default() -> Self {
-        Self { is_any: AtomicU64::new(0), records: PrivateMutex::new(Vec::new()) }
+        Self { what: AtomicU64::new(0), records: PrivateMutex::new(Vec::new()) }
     }
 }
 
@@ -38,13 +45,23 @@ impl DueList {
     /// Adds a record.
     pub fn push(&self, due: Due) {
         self.records.lock().push(due);
-        self.is_any.store(1, Ordering::Relaxed);
+        self.what.fetch_or(RECORDS, Ordering::Relaxed);
     }
 
-    /// Returns whether there are any, for a caller that looks often.
+    /// Returns whether there is anything to do, for a caller that looks often.
     #[inline(always)]
     pub fn is_any(&self) -> bool {
-        self.is_any.load(Ordering::Relaxed) != 0
+        self.what.load(Ordering::Relaxed) != 0
+    }
+
+    /// Notes that the process left a part of large work, so that its next operations go on with it.
+    pub fn note_work(&self) {
+        self.what.fetch_or(WORK, Ordering::Relaxed);
+    }
+
+    /// Returns whether the process left such work, and forgets it.
+    pub fn take_work(&self) -> bool {
+        self.what.fetch_and(!WORK, Ordering::Relaxed) & WORK != 0
     }
 
     /// Returns whether a record with this serial number is among them.
@@ -55,7 +72,7 @@ impl DueList {
     /// Takes all records.
     pub fn take(&self) -> Vec<Due> {
         let mut records = self.records.lock();
-        self.is_any.store(0, Ordering::Relaxed);
+        self.what.fetch_and(!RECORDS, Ordering::Relaxed);
         std::mem::take(&mut *records)
     }
 }

@@ -29,9 +29,8 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::Region;
-use crate::objects::husk;
 use crate::objects::overlay::{Intent, Locking, Overlay};
-use crate::objects::{Handle, Inside, Lockable, Transactional, map, parcel};
+use crate::objects::{Handle, Inside, Lockable, Transactional, husk, map, parcel};
 use crate::sync::Patience;
 
 use touched::TouchedObjects;
@@ -249,7 +248,9 @@ impl Transaction {
     fn tidy(&self) -> Result<()> {
         let context = &self.context;
         self.touched.overlays().try_for_each(|overlay| overlay.tidy(context))?;
-        husk::dismantle(context)?;
+        // What the commit cut loose serves every other object from now on.
+        husk::dismantle_only(context)?;
+        parcel::let_go(context)?;
         allocator::tidy(context)?;
         map::go_on(context)
     }

@@ -15,7 +15,7 @@ use coheap_core::heap::{Heap, Options};
 use coheap_core::journal::Context;
 use coheap_core::kind::Kind;
 use coheap_core::memory::layout::{
-    ARENA_COUNT, CLASS_ROWS, Husk, MapRoot, MutexRoot, Object, ParcelHead, QueueBody, QueueRoot,
+    ARENA_COUNT, ARENA_ROWS, Husk, MapRoot, MutexRoot, Object, ParcelHead, QueueBody, QueueRoot,
     QueueSegment, Record, SLOT_COUNT,
 };
 use coheap_core::memory::{Region, Word};
@@ -451,7 +451,7 @@ fn a_circle_of_blocks_is_damage_or_a_full_heap() {
 /// Calls `act` with the first span of each list of an arena.
 fn each_partial(region: &Region, mut act: impl FnMut(u64) -> Result<()>) -> Result<()> {
     for arena in 0..ARENA_COUNT {
-        for class in 0..CLASS_ROWS {
+        for class in 0..ARENA_ROWS {
             if let Some(index) = region.arena(arena).partial[class].get().checked_sub(1) {
                 act(index)?;
             }

@@ -9,8 +9,11 @@ use super::parking::{Bell, ParkingCell};
 use crate::memory::plain::plain;
 use crate::memory::word::{Signal, Word};
 
-/// Rows for size classes in an arena and in a context.
+/// Rows for size classes in a context.
 pub const CLASS_ROWS: usize = 32;
+
+/// Rows for size classes in an arena.
+pub const ARENA_ROWS: usize = 30;
 
 /// Bins of free runs of spans.
 pub const BIN_COUNT: usize = 128;
@@ -189,10 +192,15 @@ plain! {
         pub cells: [ParkingCell; 2],
     }
 
-    /// Spans with free blocks of each size class, as span numbers plus one.
+    /// Spans with free blocks of each size class, and what its threads left for others to take apart:
+    /// under the arena's turn.
     pub struct Arena: 256 {
-        /// First span of each class.
-        pub partial: [Word; CLASS_ROWS],
+        /// First span of each class, as a span number plus one.
+        pub partial: [Word; ARENA_ROWS],
+        /// Chain of structures cut loose, to be taken apart.
+        pub husks: Word,
+        /// Chain of parcels, with references to be given up.
+        pub freed: Word,
     }
 
     /// What a span is used for: see `allocator::span`.

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::memory::layout::Object;
 use crate::objects::husk;
+use crate::objects::husk::Portion;
 
 /// Makes every object give back what it can do without, and returns whether that was anything. No turn
 /// may be held.
@@ -36,7 +37,7 @@ pub(crate) fn make_room(context: &Context) -> Result<bool> {
         }
     }
     if has_given {
-        husk::dismantle_only(context)?;
+        husk::dismantle_within(context, &mut Portion::whole())?;
         allocator::reclaim(context)?;
     }
     Ok(has_given)

@@ -25,7 +25,7 @@ mod tests;
 use crate::allocator;
 use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Error, Result};
-use crate::journal::{Change, Context, turn_of_change};
+use crate::journal::{Change, Context};
 use crate::kind::Kind;
 use crate::memory::layout::{Record, SLOT_TURNS};
 use crate::memory::{Chain, Region};
@@ -34,9 +34,11 @@ use crate::objects::cell::{self, Cell, Long};
 use crate::objects::estate;
 use crate::objects::header::Handle;
 use crate::objects::husk;
+use crate::objects::husk::Portion;
 use crate::objects::kinds::{AnyObject, Recipe, Typed};
 use crate::sync::{Due, Incarnation};
 use record::{MOVE_WORDS, RECORD, ReturnReason};
+pub(crate) use settle::settle_next;
 
 /// A reference of this process, or of the ancestor it was copied from.
 #[derive(Debug, Clone, Copy)]
@@ -117,10 +119,10 @@ pub fn claim(context: &Context, at: u64, generation: u64) -> Result<(AnyObject, 
 pub fn release(context: &Context, reference: &Reference) -> Result<()> {
     let Some(record) = own_record(context, reference)? else { return Ok(()) };
     let due = Due { record, serial: reference.serial, reason: REFERENCE };
-    or_later(context, due, || release_own(context, &due))
+    or_later(context, due, || release_own(context, &due, &mut Portion::whole()))
 }
 
-fn release_own(context: &Context, due: &Due) -> Result<()> {
+fn release_own(context: &Context, due: &Due, portion: &mut Portion) -> Result<()> {
     let region = context.region();
     let record: &Record = region.at(due.record)?;
     let expected = Expected::own(context, due.serial);
@@ -128,7 +130,7 @@ fn release_own(context: &Context, due: &Due) -> Result<()> {
         return Ok(());
     }
     match Handle::any(region, record.object.get(), record.generation.get()) {
-        Ok((handle, _)) => drop_reference(context, due.record, &handle, &expected),
+        Ok((handle, _)) => drop_reference(context, due.record, &handle, &expected, portion),
         // The record serves another purpose by now.
         Err(_) => Ok(()),
     }
@@ -168,7 +170,8 @@ fn or_later(context: &Context, due: Due, give: impl FnOnce() -> Result<()>) -> R
 pub(crate) fn settle_due(context: &Context) -> Result<()> {
     for due in context.member().due().take() {
         or_later(context, due, || match due.reason {
-            REFERENCE => release_own(context, &due),
+            // By now the caller asks for something else.
+            REFERENCE => release_own(context, &due, &mut Portion::small()),
             UNCOUNTED => settle::settle_own(context, &due, None),
             reason => settle::settle_own(context, &due, Some(ReturnReason::of_number(reason))),
         })?;
@@ -252,77 +255,6 @@ fn count_one_more(context: &Context, child: Incarnation, serial: u64, at: u64) -
     Ok(true)
 }
 
-/// Settles the first record on the list of a process that is dead or leaving that needs none of the
-/// turns `stuck`. Returns `false` if there is none. When it returns `true`, the list is shorter, or
-/// another thread has changed it.
-pub(crate) fn settle_next(
-    context: &Context,
-    owner: Incarnation,
-    reason: ReturnReason,
-    stuck: &[u32],
-) -> Result<bool> {
-    let region = context.region();
-    let (at, serial, found) = {
-        let _held = context.hold(SLOT_TURNS + owner.slot)?;
-        let Some(at) = first_not_stuck(region, owner.slot, stuck)? else { return Ok(false) };
-        if !record::is_still_to_settle(context, owner) {
-            return Ok(false);
-        }
-        let record: &Record = region.at(at)?;
-        if !record::is_signed(record, owner.slot) {
-            return Err(record::broken(at));
-        }
-        let is_reference = record.state.get() & Record::REFERENCE != 0;
-        let found = Handle::any(region, record.object.get(), record.generation.get());
-        (at, record.serial.get(), (found, is_reference))
-    };
-    match found {
-        (found, false) => settle::settle_listed(context, owner, at, serial, found, reason)?,
-        // The record was read under the turn of its list, so only another thread can have changed
-        // it by the time `drop_reference` reads it again.
-        (found, true) => {
-            let expected = Expected { slot: owner.slot, whose: Whose::Left(owner) };
-            drop_reference(context, at, &living(found, at)?.0, &expected)?;
-        }
-    }
-    Ok(true)
-}
-
-/// Most records that are passed over because a turn of theirs is not free.
-const MOST_STUCK: u64 = 1024;
-
-/// Returns the first record on the list of a slot that needs none of these turns. The slot's turn is
-/// held.
-fn first_not_stuck(region: &Region, slot: u32, stuck: &[u32]) -> Result<Option<u64>> {
-    let mut at = region.slot(slot).leases.get();
-    let mut chain = Chain::new(record::LIST);
-    for _ in 0..MOST_STUCK {
-        if at == 0 {
-            break;
-        }
-        let record: &Record = region.at(at)?;
-        if stuck.is_empty() || !needs_any(region, record, stuck) {
-            return Ok(Some(at));
-        }
-        chain.step(at)?;
-        at = record.next.get();
-    }
-    Ok(None)
-}
-
-fn needs_any(region: &Region, record: &Record, turns: &[u32]) -> bool {
-    let found = Handle::any(region, record.object.get(), record.generation.get());
-    let object = match found {
-        Ok((handle, _)) => [Some(handle.turn), Some(handle.second_turn)],
-        Err(_) => [turn_of_change(region, record.object.get()), None],
-    };
-    let is_reference = record.state.get() & Record::REFERENCE != 0;
-    let share = if is_reference { share::of(region, record).ok().flatten() } else { None };
-    turns
-        .iter()
-        .any(|turn| object.contains(&Some(*turn)) || share.is_some_and(|it| it.turn == *turn))
-}
-
 /// Checks that the object of a record lives, as it must (Ledger.1).
 fn living<T>(found: Result<T>, at: u64) -> Result<T> {
     match found {
@@ -371,14 +303,20 @@ impl Expected {
 }
 
 /// Removes a reference from a ledger, unless another thread has removed it before, and ends the object
-/// if it was the last one.
-fn drop_reference(context: &Context, at: u64, handle: &Handle, expected: &Expected) -> Result<()> {
+/// if it was the last one: a portion of it is taken apart.
+fn drop_reference(
+    context: &Context,
+    at: u64,
+    handle: &Handle,
+    expected: &Expected,
+    portion: &mut Portion,
+) -> Result<()> {
     let left = context.retried(|| match share::leave(context, at, handle, expected)? {
         true => Ok(None),
         false => count_one_less(context, at, handle, expected),
     })?;
     if left == Some(0) {
-        husk::dismantle(context)?;
+        husk::dismantle_within(context, portion)?;
     }
     allocator::tidy(context)
 }

@@ -21,6 +21,7 @@ use crate::journal::{Change, Context};
 use crate::memory::layout::{ARENA_COUNT, ARENA_TURNS, ParcelHead, ParcelReference, SPAN_BYTES};
 use crate::memory::{Chain, Region, Word};
 use crate::objects::header::Handle;
+use crate::objects::husk::Portion;
 use crate::objects::{birth, estate};
 use crate::objects::{husk, ledger};
 use crate::wire;
@@ -187,8 +188,9 @@ pub(crate) fn discard_put_off(context: &Context) {
     let _ = let_go(context);
 }
 
-/// Releases the references of all parcels that this thread has freed, without waiting for a turn:
-/// what is left is released after the next operation. Call it with no turn held.
+/// Releases the references of all parcels that this thread has freed, and takes apart what ends with
+/// them, without waiting for a turn: what is left is released after the next operation. Call it with no
+/// turn held.
 ///
 /// # Errors
 ///
@@ -198,7 +200,7 @@ pub fn let_go(context: &Context) -> Result<()> {
     if context.control().freed.get() == 0 {
         Ok(())
     } else {
-        context.in_passing(|| empty(context, &context.control().freed))
+        context.in_passing(|| husk::take_apart(context, 0, &mut Portion::whole()).map(|_| ()))
     }
 }
 
@@ -209,20 +211,12 @@ pub fn has_freed(context: &Context) -> bool {
     context.control().freed.get() != 0
 }
 
-/// Releases the parcels that the previous thread of a row left on its chains. The row is the
-/// caller's.
-pub(in crate::objects) fn let_go_of_row(context: &Context, index: u32) -> Result<()> {
-    let control = context.region().control(index);
-    empty(context, &control.built)?;
-    empty(context, &control.freed)
-}
-
 /// The first use of a row finds the parcels that its previous thread was packing when it died.
 fn clear_built_by_the_dead(context: &Context) -> Result<()> {
     if context.kept.parcels.begin_packing() || context.control().built.get() == 0 {
         return Ok(());
     }
-    empty(context, &context.control().built)
+    husk::hand_over_row(context, context.index())
 }
 
 fn count_all(context: &Context, at: u64, targets: &[Target]) -> Result<()> {
@@ -303,19 +297,16 @@ fn find_built(
     }
 }
 
-/// Takes all parcels of a chain apart. A parcel whose block is freed loses its tag, in case a
-/// damaged chain leads back to it.
-fn empty(context: &Context, chain: &Word) -> Result<()> {
-    while chain.get() != 0 {
-        step(context, chain)?;
-    }
-    allocator::tidy(context)
-}
-
-/// Releases one reference of the first parcel, or its block.
-fn step(context: &Context, chain: &Word) -> Result<()> {
+/// Releases one reference of the first parcel that this thread has freed, or its block, and returns
+/// whether there was a parcel. One whose block is freed loses its tag, in case a damaged chain leads back
+/// to it. What ends with the reference is left as a husk.
+pub(in crate::objects) fn step(context: &Context) -> Result<bool> {
     let region = context.region();
+    let chain = &context.control().freed;
     let at = chain.get();
+    if at == 0 {
+        return Ok(false);
+    }
     let head: &ParcelHead = region.at(at)?;
     let info = head.info.get();
     if info as u8 != TAG {
@@ -330,7 +321,7 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
         change.set(&head.info, 0);
         allocator::give(&mut change, room(region, len)?, at)?;
         change.commit();
-        return Ok(());
+        return Ok(true);
     };
     if number >= count {
         return Err(broken(at));
@@ -338,7 +329,7 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
     let reference = &references(region, at, counted)?[number as usize];
     let (object, generation) = (reference.object.get(), reference.generation.get());
     let (handle, kind) = Handle::any(region, object, generation)?;
-    let left = context.retried(|| {
+    context.retried(|| {
         let held = context.hold_all(&[handle.turn, handle.second_turn])?;
         let left = handle.object(region)?.references.get().saturating_sub(1);
         if left == 0 {
@@ -349,9 +340,30 @@ fn step(context: &Context, chain: &Word) -> Result<()> {
         let ended = ledger::count_down(&mut change, &handle, kind, left)?;
         change.commit();
         ended.tell(region);
-        Ok(left)
+        Ok(())
     })?;
-    if left == 0 { husk::dismantle_only(context) } else { Ok(()) }
+    Ok(true)
+}
+
+/// Moves the first parcel of an arena to those that this thread has freed, and returns whether there was
+/// one. `turn` is the arena's. A reference cannot be released under it: that may need room.
+pub(in crate::objects) fn adopt(context: &Context, chain: &Word, turn: u32) -> Result<bool> {
+    if chain.acquire() == 0 {
+        return Ok(false);
+    }
+    let held = context.hold(turn)?;
+    let at = chain.get();
+    if at == 0 {
+        return Ok(false);
+    }
+    let next = next_word(context.region(), at)?;
+    let freed = &context.control().freed;
+    let mut change = Change::begin(&held, 3)?;
+    change.set(chain, next.get());
+    change.set(next, freed.get());
+    change.set(freed, at);
+    change.commit();
+    Ok(true)
 }
 
 /// Offsets and generations of the objects whose references a parcel has counted, and its length.
@@ -372,6 +384,12 @@ pub(crate) fn counted(region: &Region, at: u64) -> Result<(u64, Vec<Target>)> {
 /// Returns the next parcel of a chain.
 pub(crate) fn next(region: &Region, at: u64) -> Result<u64> {
     Ok(region.at::<ParcelHead>(at)?.next.get())
+}
+
+/// Returns the word that leads to the next parcel of a chain.
+pub(in crate::objects) fn next_word(region: &Region, at: u64) -> Result<&Word> {
+    let head: &ParcelHead = region.at(at)?;
+    if head.info.get() as u8 == TAG { Ok(&head.next) } else { Err(broken(at)) }
 }
 
 fn room(region: &Region, len: u64) -> Result<Room> {

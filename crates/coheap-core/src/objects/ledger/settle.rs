@@ -10,20 +10,96 @@ use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, turn_of_change};
 use crate::kind::Kind;
-use crate::memory::Region;
 use crate::memory::layout::{Object, Record, SLOT_TURNS};
+use crate::memory::{Chain, Region};
 use crate::objects::header::Handle;
+use crate::objects::husk::Portion;
 use crate::objects::kinds;
 use crate::objects::wait::ring_everybody;
 use crate::sync::{Due, Incarnation};
 
 use super::record::{
-    MOVE_WORDS, ReturnReason, check_membership, free, is_signed, is_still_to_settle, unlink,
+    LIST, MOVE_WORDS, ReturnReason, broken, check_membership, free, is_signed, is_still_to_settle,
+    unlink,
 };
+use super::{Expected, Whose, drop_reference, living as referred, share};
+
+/// Settles the first record on the list of a process that is dead or leaving that needs none of the
+/// turns `stuck`. Returns `false` if there is none. When it returns `true`, the list is shorter, or
+/// another thread has changed it.
+pub(crate) fn settle_next(
+    context: &Context,
+    owner: Incarnation,
+    reason: ReturnReason,
+    stuck: &[u32],
+    portion: &mut Portion,
+) -> Result<bool> {
+    let region = context.region();
+    let (at, serial, found) = {
+        let _held = context.hold(SLOT_TURNS + owner.slot)?;
+        let Some(at) = first_not_stuck(region, owner.slot, stuck)? else { return Ok(false) };
+        if !is_still_to_settle(context, owner) {
+            return Ok(false);
+        }
+        let record: &Record = region.at(at)?;
+        if !is_signed(record, owner.slot) {
+            return Err(broken(at));
+        }
+        let is_reference = record.state.get() & Record::REFERENCE != 0;
+        let found = Handle::any(region, record.object.get(), record.generation.get());
+        (at, record.serial.get(), (found, is_reference))
+    };
+    match found {
+        (found, false) => settle_listed(context, owner, at, serial, found, reason)?,
+        // The record was read under the turn of its list, so only another thread can have changed
+        // it by the time `drop_reference` reads it again.
+        (found, true) => {
+            let expected = Expected { slot: owner.slot, whose: Whose::Left(owner) };
+            drop_reference(context, at, &referred(found, at)?.0, &expected, portion)?;
+        }
+    }
+    portion.spend(1);
+    Ok(true)
+}
+
+/// Most records that are passed over because a turn of theirs is not free.
+const MOST_STUCK: u64 = 1024;
+
+/// Returns the first record on the list of a slot that needs none of these turns. The slot's turn is
+/// held.
+fn first_not_stuck(region: &Region, slot: u32, stuck: &[u32]) -> Result<Option<u64>> {
+    let mut at = region.slot(slot).leases.get();
+    let mut chain = Chain::new(LIST);
+    for _ in 0..MOST_STUCK {
+        if at == 0 {
+            break;
+        }
+        let record: &Record = region.at(at)?;
+        if stuck.is_empty() || !needs_any(region, record, stuck) {
+            return Ok(Some(at));
+        }
+        chain.step(at)?;
+        at = record.next.get();
+    }
+    Ok(None)
+}
+
+fn needs_any(region: &Region, record: &Record, turns: &[u32]) -> bool {
+    let found = Handle::any(region, record.object.get(), record.generation.get());
+    let object = match found {
+        Ok((handle, _)) => [Some(handle.turn), Some(handle.second_turn)],
+        Err(_) => [turn_of_change(region, record.object.get()), None],
+    };
+    let is_reference = record.state.get() & Record::REFERENCE != 0;
+    let share = if is_reference { share::of(region, record).ok().flatten() } else { None };
+    turns
+        .iter()
+        .any(|turn| object.contains(&Some(*turn)) || share.is_some_and(|it| it.turn == *turn))
+}
 
 /// Settles a lease or a promise that was on the list of a process that is dead or leaving, unless
 /// another thread has done it since. `found` is its object as it was then.
-pub(super) fn settle_listed(
+fn settle_listed(
     context: &Context,
     owner: Incarnation,
     at: u64,

@@ -4,6 +4,7 @@
 
 use coheap_core::check::check;
 use coheap_core::heap::floors::ContextFloors as _;
+use coheap_core::memory::layout::ARENA_COUNT;
 use coheap_core::objects::estate;
 use coheap_core::sync::life::{State, StateWord};
 use coheap_core::sync::row::{self, RowWord};
@@ -27,6 +28,11 @@ pub(crate) fn recover(stage: &Stage, victims: &[u32]) -> Result<Snapshot, String
         let is_taken = matches!(word.state(), row::State::Held | row::State::Orphan);
         if word.state() == row::State::Tended || is_taken && word.slot() != Some(own) {
             return Err(format!("row {row} is {word:?} after the sweep"));
+        }
+    }
+    for arena in (0..ARENA_COUNT).map(|arena| stage.region().arena(arena)) {
+        if arena.husks.get() != 0 || arena.freed.get() != 0 {
+            return Err("something is left to be taken apart after the sweep".to_owned());
         }
     }
     walk(stage)?;

@@ -9,9 +9,10 @@ use coheap_core::Typed as _;
 use coheap_core::error::Result;
 use coheap_core::heap::floors::ContextFloors as _;
 use coheap_core::journal::{Context, recovery};
+use coheap_core::memory::layout::ARENA_COUNT;
 use coheap_core::objects::parcel::{self, Parcel};
 use coheap_core::objects::queue::ReturnReason;
-use coheap_core::objects::{Directory, Handle, Reference, ledger, map, queue, value};
+use coheap_core::objects::{Directory, Handle, Reference, estate, ledger, map, queue, value};
 
 use super::kinds::map::{entry, fill_map};
 use super::kinds::queue::{fill_queue, fill_work, item, return_items};
@@ -91,6 +92,15 @@ fn dead_with_references(stage: &Stage) {
         queue.lease(context, &mut Vec::new())?;
         let Handle { at, generation, .. } = map.handle();
         ledger::claim(context, at, generation).map(|_| ())
+    });
+}
+
+/// A process that died with a map of its own that is taken apart in several portions.
+fn dead_with_a_large_map(stage: &Stage) {
+    stage.leave_dead(|context| {
+        let (map, _) = ledger::create(context, &map::Recipe)?;
+        let pairs = (0..300u32).map(|number| (number.to_le_bytes(), [b'v'; 24])).collect();
+        map.set_many(context, &pairs).map(|_| ())
     });
 }
 
@@ -210,6 +220,15 @@ pub(crate) const DEATHS: &[State] = &[
     state("dead with a husk", |stage| {
         fill_map(stage, 100);
         dead_at(stage, 60, |context| stage.map.clear(context));
+    }),
+    state("dead with a large map", dead_with_a_large_map),
+    state("dead with a large map, taken apart in part", |stage| {
+        dead_with_a_large_map(stage);
+        let context = stage.context();
+        estate::sweep_in_passing(&context).expect("a recovery");
+        context.member().due().take_work();
+        let arena = context.region().arena(context.index() % ARENA_COUNT);
+        assert_ne!(arena.husks.get(), 0, "something is left");
     }),
     state("dead in a transaction", |stage| {
         fill_work(stage, 2);

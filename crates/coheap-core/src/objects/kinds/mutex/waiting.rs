@@ -168,7 +168,7 @@ impl Mutex {
             let possession = owner.map_or(Possession::Offered, Possession::Of);
             let pause = wait.sleep(possession)?;
             if let Pause::Tick(part) = pause {
-                estate::tick(context, part)?;
+                estate::tick(context, part, wait.patience())?;
             }
             let is_gone = match (pause, owner) {
                 (Pause::OwnerGone, _) => true,

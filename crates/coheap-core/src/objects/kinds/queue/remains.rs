@@ -19,7 +19,7 @@ use super::ends::Segment;
 use super::records::broken;
 
 /// The number of things freed in one step.
-const STEP: u64 = 16;
+const STEP: u64 = 8;
 
 /// Frees a part of everything that hangs from the body at an offset, and the body last. Returns
 /// `false` if nothing is left.

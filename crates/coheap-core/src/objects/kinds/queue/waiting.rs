@@ -228,7 +228,7 @@ impl Queue {
                 at_most = guard.as_ref().map_or(at_most, Guard::nap);
             }
             match wait.sleep_for(at_most, Possession::Nobodys)? {
-                Pause::Tick(part) => estate::tick(context, part)?,
+                Pause::Tick(part) => estate::tick(context, part, wait.patience())?,
                 Pause::TimedOut => {
                     wait.listen();
                     guard.take().map(Guard::look);

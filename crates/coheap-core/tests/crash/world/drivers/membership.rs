@@ -9,7 +9,7 @@ use coheap_core::journal::Context;
 use coheap_core::objects::estate;
 use coheap_core::os::HeapFile;
 use coheap_core::sync::life::{State, StateWord};
-use coheap_core::sync::{Incarnation, Owner, row};
+use coheap_core::sync::{Incarnation, Owner, Patience, row};
 
 use crate::world::operation::{Operation, Run};
 use crate::world::stage::Stage;
@@ -99,7 +99,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         estate::sweep_in_passing(context)
     }),
     Operation::new(&["estate::tick"], "a part", DEATHS, BOTH, |_, context| {
-        estate::tick(context, 1)
+        estate::tick(context, 1, &Patience::new(None))
     }),
     Operation::new(
         &["estate::settle_all", "estate::settle"],

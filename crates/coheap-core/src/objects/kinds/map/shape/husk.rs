@@ -4,7 +4,7 @@
 //! What always holds: each step leaves a husk whose numbers say what is left.
 
 use super::{Table, directory_room, entries_room, leaf_room as room_of, leaf_shape, map_root};
-use crate::allocator::{self, Room};
+use crate::allocator::{self, LONGEST_BLOCK, Room};
 use crate::error::{Corrupt, Result};
 use crate::journal::Change;
 use crate::kind::Kind;
@@ -13,7 +13,7 @@ use crate::memory::layout::{
 };
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
-use crate::objects::husk::{self, STEP};
+use crate::objects::husk::{self, RUNS, STEP};
 use crate::objects::walk::{self, Walk};
 
 /// Flag: the cells are to be freed.
@@ -40,6 +40,10 @@ pub(in super::super) fn cut_loose_into(
     with_cells: bool,
 ) -> Result<()> {
     Table::new(change.region(), object).check_numbers()?;
+    if with_cells {
+        // All entries were to go; else an operation that asked for less found that many have gone.
+        change.context().kept.husks.ask();
+    }
     let root = map_root(object);
     let info = husk::info(Kind::Map, CELLS, if with_cells { WITH_CELLS } else { 0 });
     husk::hang_in(change, at, info, |change, husk: &MapHusk| {
@@ -172,13 +176,16 @@ fn free_cells(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
         change.set(&husk.left, segment);
         return Ok(());
     }
-    let first = left.saturating_sub(STEP).max(segment);
-    for position in first..left {
-        let Some(entry) = entry_at(change.region(), husk, position)? else { break };
-        let key = Cell::load(&entry.key);
-        if !key.is_removed() {
-            cell::free(change, key)?;
-            cell::free(change, Cell::load(&entry.value))?;
+    let (last, mut first, mut runs) = (left.saturating_sub(STEP).max(segment), left, 0);
+    while first > last && runs < RUNS {
+        let Some(entry) = entry_at(change.region(), husk, first - 1)? else { break };
+        first -= 1;
+        let cells = [Cell::load(&entry.key), Cell::load(&entry.value)];
+        if !cells[0].is_removed() {
+            for cell in cells {
+                cell::free(change, cell)?;
+                runs += u64::from(cell.len() > LONGEST_BLOCK as u64);
+            }
         }
     }
     change.set(&husk.left, first);
@@ -191,7 +198,7 @@ fn free_entries(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
     if entries != 0 && directory_len != 0 && capacity > 0 {
         let directory = change.region().words(entries, directory_len as usize)?;
         let last = (capacity / SEGMENT_ENTRIES) as usize;
-        let first = last.saturating_sub(STEP as usize);
+        let first = last.saturating_sub(RUNS as usize);
         let going = directory.get(first..last);
         let going = going.ok_or(Corrupt { what: "husk", at: capacity })?;
         for word in going.iter().filter(|word| word.get() != 0) {
@@ -222,7 +229,7 @@ fn free_index(change: &mut Change<'_>, husk: &MapHusk) -> Result<()> {
         return Ok(());
     }
     let offsets = region.words(index, 1 << depth)?;
-    for _ in 0..STEP {
+    for _ in 0..RUNS {
         let Some(number) = left.checked_sub(1) else { break };
         let leaf = offsets[(number as usize) % offsets.len()].get();
         let shape = leaf_shape(region, leaf)?;
