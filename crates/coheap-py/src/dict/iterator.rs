@@ -104,8 +104,7 @@ impl DictIterator {
             batch: Pairs::default(),
             number: 0,
             next: Some(if is_backward { u64::MAX } else { 0 }),
-            // In a block, who wants one entry often wants no other.
-            most: if is_inside { 1 } else { FIRST },
+            most: FIRST,
             numbering: None,
             sequence: None,
             len,
