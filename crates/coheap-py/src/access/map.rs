@@ -3,6 +3,8 @@
 //! What always holds: inside a block the map is locked, so a value that was read is still there when
 //! it is replaced. Operations that a transaction does not have are composed of those that it has.
 
+use std::ops::Range;
+
 use coheap_core::Transaction;
 use coheap_core::{Batch, Map, Pairs};
 use coheap_core::{Error, Result};
@@ -45,15 +47,21 @@ impl Access<'_> {
         }
     }
 
-    /// Writes all entries, or returns an error and none.
-    pub(crate) fn map_set_many(self, map: &Map, entries: &Pairs) -> Result<()> {
+    /// Writes some of these entries, or returns an error and none. In a block they may be any number.
+    pub(crate) fn map_set_part(
+        self,
+        map: &Map,
+        entries: &Pairs,
+        numbers: Range<usize>,
+    ) -> Result<()> {
         match (self, entries.get(0)) {
             (Alone(context), Some((key, value))) if entries.len() == 1 => {
                 map.set(context, key, value).map(|_| ())
             }
-            (Alone(context), _) => map.set_many(context, entries).map(|_| ()),
+            (Alone(context), _) => map.set_part(context, entries, numbers).map(|_| ()),
             (Inside(block), _) => whole(block, |block| {
-                entries.iter().try_for_each(|(key, value)| block.on(map).set(key, value))
+                let mut some = numbers.clone().filter_map(|number| entries.get(number));
+                some.try_for_each(|(key, value)| block.on(map).set(key, value))
             }),
         }
     }
@@ -141,10 +149,10 @@ impl Access<'_> {
         }
     }
 
-    /// Adds to all integers, or returns an error and to none.
-    pub(crate) fn map_add_many(self, map: &Map, additions: &[(&[u8], i64)]) -> Result<()> {
+    /// Adds to all these integers, or returns an error and to none. In a block they may be any number.
+    pub(crate) fn map_add_part(self, map: &Map, additions: &[(&[u8], i64)]) -> Result<()> {
         match self {
-            Alone(context) => map.add_many(context, additions),
+            Alone(context) => map.add_part(context, additions),
             Inside(block) => whole(block, |block| {
                 additions
                     .iter()

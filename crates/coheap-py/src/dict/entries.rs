@@ -1,10 +1,12 @@
 //! Operations on many entries at once.
 //!
-//! What always holds: all entries are encoded first. Then the engine is called once, without the
-//! interpreter lock if there are many entries.
+//! What always holds: all entries are encoded first. Then the engine is called once for each change that it
+//! takes, in a block once, without the interpreter lock if there are many entries.
 
-use coheap_core::Error;
+use std::ops::Range;
+
 use coheap_core::Pairs;
+use coheap_core::map_parts;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,6 +14,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::Dict;
 use crate::access::Access;
+use crate::atomic;
 use crate::codec;
 use crate::late::Late;
 use crate::object::OpenHeap;
@@ -39,7 +42,10 @@ pub(super) fn update(
     if let Some(named) = named {
         entries.gather(named)?;
     }
-    store(others.py(), dict, &entries.pairs)
+    let pairs: &Pairs = &entries.pairs;
+    in_parts(others.py(), dict, pairs.len(), |access, numbers| {
+        access.map_set_part(&dict.map, pairs, numbers)
+    })
 }
 
 /// Adds to the ints of many keys.
@@ -58,9 +64,28 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
         .map(|(end, by)| (&bytes[std::mem::replace(&mut start, *end)..*end], *by))
         .collect();
     let py = counts.py();
-    let is_long = additions.len() >= MANY;
-    let add = |access: Access<'_>| access.map_add_many(&dict.map, &additions);
-    dict.object.change_many(py, is_long, add)?.map_err(|error| dict.object.explain(py, &error))
+    in_parts(py, dict, additions.len(), |access, numbers| {
+        access.map_add_part(&dict.map, &additions[numbers])
+    })
+}
+
+/// Writes so many entries: in a block all at once, and else with one change, or as many as it takes.
+fn in_parts(
+    py: Python<'_>,
+    dict: &Dict,
+    count: usize,
+    write: impl Fn(Access<'_>, Range<usize>) -> coheap_core::Result<()> + Sync,
+) -> PyResult<()> {
+    let is_long = count >= MANY;
+    let each = |numbers: Range<usize>| {
+        let part = |access: Access<'_>| write(access, numbers.clone());
+        let done = dict.object.change_many(py, is_long, part)?;
+        done.map_err(|error| dict.object.explain(py, &error))
+    };
+    match atomic::current(py)? {
+        Some(_) => each(0..count),
+        None => map_parts(count).try_for_each(each),
+    }
 }
 
 /// Encoded pairs.
@@ -127,21 +152,6 @@ impl<'a> Entries<'a> {
                 Ok(())
             },
         )
-    }
-}
-
-/// Stores all pairs at once, or in as many parts as it takes.
-fn store(py: Python<'_>, dict: &Dict, pairs: &Pairs) -> PyResult<()> {
-    let is_long = pairs.len() >= MANY;
-    let set = |access: Access<'_>| access.map_set_many(&dict.map, pairs);
-    let done = dict.object.change_many(py, is_long, set)?;
-    match done {
-        Err(Error::TransactionTooLarge { .. }) if pairs.len() > 1 => {
-            let middle = pairs.len() / 2;
-            store(py, dict, &pairs.part(0..middle))?;
-            store(py, dict, &pairs.part(middle..pairs.len()))
-        }
-        done => done.map_err(|error| dict.object.explain(py, &error)),
     }
 }
 

@@ -278,14 +278,13 @@ impl Dict {
     /// Add or replace entries, as `dict.update`, all at once: no other process sees a part of them,
     /// and no death leaves a part of them.
     ///
-    /// Any number of short new keys and values (up to 15 bytes when stored, such as ints, floats and
-    /// short strings) is stored at once; of all others, at least 50,000. More entries are stored in
-    /// several parts, in order, each part all at once.
+    /// So it is with up to 32,768 entries, and in a block with as many as the block takes. Of more, parts
+    /// are stored, in order, each all at once: others see some without the rest, and an error, a signal
+    /// or a death leaves those before.
     ///
     /// Raises:
     ///     TypeError: A key or a value cannot be stored. Nothing was changed.
-    ///     HeapFull: There is no room. Nothing was changed; of several parts, earlier ones may have
-    ///         been stored.
+    ///     HeapFull: There is no room. Nothing was changed, or only the parts before.
     #[pyo3(signature = (*others, **entries))]
     fn update(
         &self,
@@ -307,17 +306,17 @@ impl Dict {
         change!(self.object, key.py(), |access| access.map_add(&self.map, &bytes, by))
     }
 
-    /// Add to the ints of many keys, all at once or none.
+    /// Add to the ints of many keys, all at once or none; more than 32,768 in parts, as `update`.
     ///
     /// Args:
     ///     mapping: The number to add for each key, such as a `collections.Counter`. A missing key
-    ///         counts as 0. At least 130,000 keys fit.
+    ///         counts as 0.
     ///
     /// Raises:
-    ///     TypeError: A stored value is not an int of 64 bits. Nothing was changed.
-    ///     OverflowError: A sum does not fit in 64 bits. Nothing was changed.
-    ///     ValueError: There are too many keys for one change. Nothing was changed.
-    ///     HeapFull: There is no room. Nothing was changed.
+    ///     TypeError: A stored value is not an int of 64 bits. Nothing was changed, or only the parts
+    ///         before; so with the others.
+    ///     OverflowError: A sum does not fit in 64 bits.
+    ///     HeapFull: There is no room.
     fn increment_many(&self, mapping: &Bound<'_, PyAny>) -> PyResult<()> {
         entries::increment_many(self, mapping)
     }

@@ -20,7 +20,7 @@ mod shrink;
 mod buckets;
 mod table;
 
-pub use bulk::ONE_CHANGE;
+pub use bulk::{ONE_CHANGE, parts};
 pub(crate) use inside::Writes;
 pub use pairs::Pairs;
 pub use read::Batch;
@@ -30,6 +30,8 @@ pub(crate) use shape::Shape;
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, Numbers, SHRINK_WORDS, delete, insert};
 pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
+
+use std::ops::Range;
 
 use crate::allocator;
 use crate::error::{Error, Result};
@@ -192,19 +194,31 @@ impl Map {
     /// [`Error::HeapFull`], [`Error::ObjectGone`], [`Error::BadArgument`] for a key or a value without
     /// bytes; nothing was changed, or only the parts before were.
     pub fn set_many(&self, context: &Context, entries: &Pairs) -> Result<u64> {
-        let mut new = 0;
-        for numbers in bulk::parts(entries.len()) {
-            let mut values = bulk::Values::new(context.region(), entries, numbers)?;
-            let mut long = Long::new(context);
-            let done = estate::or_after_sweep(context, || {
-                long.build(values.long())?;
-                let (held, object) = self.handle.hold(context)?;
-                values.store(&held, object)
-            });
-            self.tidy(context)?;
-            new += done?;
-        }
-        Ok(new)
+        bulk::parts(entries.len())
+            .try_fold(0, |new, numbers| Ok(new + self.set_part(context, entries, numbers)?))
+    }
+
+    /// Sets the values of some of these keys, with one change, and returns how many keys are new.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::set_many`], and for more than [`ONE_CHANGE`] numbers, [`Error::BadArgument`]; nothing was
+    /// changed.
+    pub fn set_part(
+        &self,
+        context: &Context,
+        entries: &Pairs,
+        numbers: Range<usize>,
+    ) -> Result<u64> {
+        check_part(&numbers)?;
+        let mut values = bulk::Values::new(context.region(), entries, numbers)?;
+        let mut long = Long::new(context);
+        let new = estate::or_after_sweep(context, || {
+            long.build(values.long())?;
+            let (held, object) = self.handle.hold(context)?;
+            values.store(&held, object)
+        });
+        self.tidy(context).and(new)
     }
 
     /// Adds to the integers of all these keys. A missing key counts as 0, and a key may come twice.
@@ -220,18 +234,30 @@ impl Map {
         context: &Context,
         additions: &[(K, i64)],
     ) -> Result<()> {
-        for numbers in bulk::parts(additions.len()) {
-            let mut part = bulk::Additions::new(context.region(), &additions[numbers])?;
-            let mut long = Long::new(context);
-            let done = estate::or_after_sweep(context, || {
-                long.build(part.long())?;
-                let (held, object) = self.handle.hold(context)?;
-                part.add(&held, object)
-            });
-            self.tidy(context)?;
-            done?;
-        }
-        Ok(())
+        bulk::parts(additions.len())
+            .try_for_each(|numbers| self.add_part(context, &additions[numbers]))
+    }
+
+    /// Adds to the integers of all these keys, with one change.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::add_many`], and for more than [`ONE_CHANGE`] keys, [`Error::BadArgument`]; nothing was
+    /// changed.
+    pub fn add_part<K: AsRef<[u8]>>(
+        &self,
+        context: &Context,
+        additions: &[(K, i64)],
+    ) -> Result<()> {
+        check_part(&(0..additions.len()))?;
+        let mut additions = bulk::Additions::new(context.region(), additions)?;
+        let mut long = Long::new(context);
+        let done = estate::or_after_sweep(context, || {
+            long.build(additions.long())?;
+            let (held, object) = self.handle.hold(context)?;
+            additions.add(&held, object)
+        });
+        self.tidy(context).and(done)
     }
 
     /// Sets a key to `new` if its value is exactly `expected`, and returns whether it did. `None`
@@ -340,6 +366,13 @@ impl Map {
     fn tidy_only(&self, context: &Context) -> Result<()> {
         husk::dismantle_only(context)?;
         allocator::tidy(context)
+    }
+}
+
+fn check_part(numbers: &Range<usize>) -> Result<()> {
+    match numbers.len() {
+        0..=ONE_CHANGE => Ok(()),
+        _ => Err(Error::BadArgument("a part of a call has at most 32,768 entries")),
     }
 }
 

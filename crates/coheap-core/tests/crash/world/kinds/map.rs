@@ -146,9 +146,13 @@ const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::add"], "existing", MAPS, MAP, |stage, context| {
         stage.map.add(context, &entry(0).0, 3).map(|_| ())
     }),
-    Operation::new(&["Map::set_many"], "few, mixed", MAPS, MAP, |stage, context| {
-        stage.map.set_many(context, &mixed(6)).map(|_| ())
-    }),
+    Operation::new(
+        &["Map::set_many", "Map::set_part"],
+        "few, mixed",
+        MAPS,
+        MAP,
+        |stage, context| stage.map.set_many(context, &mixed(6)).map(|_| ()),
+    ),
     Operation::new(&["Map::set_many"], "an index anew", MAPS, MAP, |stage, context| {
         stage.map.set_many(context, &mixed(60)).map(|_| ())
     }),
@@ -160,9 +164,13 @@ const OPERATIONS: &[Operation] = &[
         let entries = mixed.iter().chain([(&b"large"[..], &large[..])]).collect();
         stage.map.set_many(context, &entries).map(|_| ())
     }),
-    Operation::new(&["Map::add_many"], "few, mixed", MAPS, MAP, |stage, context| {
-        stage.map.add_many(context, &additions(6))
-    }),
+    Operation::new(
+        &["Map::add_many", "Map::add_part"],
+        "few, mixed",
+        MAPS,
+        MAP,
+        |stage, context| stage.map.add_many(context, &additions(6)),
+    ),
     Operation::new(&["Map::add_many"], "an index anew", MAPS, MAP, |stage, context| {
         stage.map.add_many(context, &additions(60))
     }),

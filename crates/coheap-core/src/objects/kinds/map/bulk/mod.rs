@@ -43,8 +43,8 @@ const PART: usize = 8192;
 const MOST_WORDS: usize = 8;
 const _: () = assert!(ONE_CHANGE * MOST_WORDS <= MAX_WORDS, "a whole call fits one change");
 
-/// Returns the entries of each change of a call with so many.
-pub(super) fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
+/// Returns the entries of each change of a call with so many, in their order.
+pub fn parts(len: usize) -> impl Iterator<Item = Range<usize>> {
     let part = if len <= ONE_CHANGE { ONE_CHANGE } else { PART };
     (0..len).step_by(part).map(move |begin| begin..len.min(begin + part))
 }
