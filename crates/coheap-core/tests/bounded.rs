@@ -246,7 +246,7 @@ fn who_needs_a_little_room_stops_early() {
         number += 1;
     };
     assert!(full < 8 * FEW && has_remains(&heap), "it made {full} changes");
-    let set = heap.with(|context| text.set(context, &vec![1; 12 << 20]));
+    let set = heap.with(|context| text.set(context, &vec![1; 10 << 20]));
     assert_eq!(set, Ok(()));
     settle_and_check(&heap);
 }

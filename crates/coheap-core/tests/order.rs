@@ -13,6 +13,7 @@ use coheap_core::check::check;
 use coheap_core::heap::Heap;
 use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
+use support::child;
 use support::objects::{heap, map};
 use support::random::Random;
 
@@ -227,4 +228,63 @@ fn a_map_that_shrinks_gives_its_room_to_others() {
         }
         both.look();
     }
+}
+
+/// Goal: whoever is killed in the midst of a pass, a segment that is given back, or an index that is made
+/// smaller: the map keeps its entries, in order, and others go on.
+/// Method: two processes use a map as a cache, each with keys of its own, adding newer ones and removing
+/// old ones; one of them is killed again and again at a random moment. After each death the heap is walked,
+/// and the keys of a process stand in the order in which it added them.
+#[test]
+fn deaths_in_the_midst_of_passes_lose_nothing() {
+    let heap = heap(64);
+    let map = map(&heap, "map");
+    let key = |who: u64, number: u64| {
+        let mut key = (number | who << 56).to_be_bytes().to_vec();
+        key.resize(if number % 32 == 7 { 40 } else { 8 }, b'-');
+        key
+    };
+    let work = |who: u64, from: u64| {
+        let mut random = Random::seeded(from ^ who);
+        let context = heap.context().expect("a member");
+        for number in from.. {
+            map.set(&context, &key(who, number), b"value").expect("room");
+            if number >= 4000 {
+                let old = number - 1 - random.below(8000).min(number - 1);
+                map.remove(&context, &key(who, old), &mut Vec::new()).expect("a map");
+                map.remove(&context, &key(who, number.saturating_sub(8000)), &mut Vec::new())
+                    .expect("a map");
+            }
+        }
+        0
+    };
+    let mut dice = Random::for_run("deaths_in_the_midst_of_passes_lose_nothing");
+    let mut next = [0u64; 2];
+    let mut steady = child::fork(|| work(0, 0));
+    for round in 0..60 {
+        let mut worker = child::fork(|| work(1, next[1]));
+        std::thread::sleep(std::time::Duration::from_micros(5_000 + dice.below(40_000)));
+        worker.kill();
+        if round % 20 == 19 {
+            steady.kill();
+        }
+        let all = heap.with(|context| {
+            check(context)?;
+            map.snapshot(context)
+        });
+        let all = all.expect("a heap that is whole");
+        let mut last = [0u64; 2];
+        for (key, _) in all.iter() {
+            let word = u64::from_be_bytes(key[..8].try_into().expect("eight bytes"));
+            let (who, number) = ((word >> 56) as usize, word & (1 << 56) - 1);
+            assert!(last[who] == 0 || last[who] < number, "{number} after {}", last[who]);
+            last[who] = number;
+        }
+        next = [next[0].max(last[0] + 1), next[1].max(last[1] + 1)];
+        if round % 20 == 19 {
+            steady = child::fork(|| work(0, next[0]));
+        }
+    }
+    steady.kill();
+    assert!(next[1] > 0, "the killed ones added nothing");
 }
