@@ -406,6 +406,7 @@ fn is_as_expected<'a>(
 }
 
 /// Removes an entry that was found with the turn held.
+#[inline(always)]
 fn take_out(held: &Held<'_>, object: &Object, found: &Found<'_>) -> Result<()> {
     let mut change = Change::begin(held, DELETE_WORDS + SHRINK_WORDS)?;
     delete(&mut change, object, found, true, Numbers::Each)?;
