@@ -26,6 +26,8 @@ use crate::sync::row;
 /// that was not all of it. Parcels that the caller has freed stay. What needs a turn for which the
 /// caller may not wait is left. Call it with no turn held.
 pub(crate) fn go_on(context: &Context, portion: &mut Portion) -> Result<bool> {
+    // A damaged chain stays on the row, which its next thread found; who looks for room hears of it.
+    unless_busy(parcel::clear_built_by_the_dead(context))?;
     let before = context.control().freed.get();
     unless_busy(take_apart(context, before, portion).map(|_| ()))?;
     hand_over_rows(context)?;

@@ -212,7 +212,7 @@ pub fn has_freed(context: &Context) -> bool {
 }
 
 /// The first use of a row finds the parcels that its previous thread was packing when it died.
-fn clear_built_by_the_dead(context: &Context) -> Result<()> {
+pub(in crate::objects) fn clear_built_by_the_dead(context: &Context) -> Result<()> {
     if context.kept.parcels.begin_packing() || context.control().built.get() == 0 {
         return Ok(());
     }
