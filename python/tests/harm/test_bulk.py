@@ -110,7 +110,7 @@ def test_a_counter_is_added_as_a_whole_or_not_at_all(heap):
     assert counts.snapshot() == before | {"last": 2**63 - 1}
 
 
-def test_short_entries_are_never_too_many_and_long_ones_come_in_parts():
+def test_entries_are_never_too_many_and_come_in_parts():
     with coheap.Heap(max_bytes=256 << 20) as heap:
         entries = heap.dict("entries")
         entries.update({n: n for n in range(300_000)})
@@ -120,7 +120,12 @@ def test_short_entries_are_never_too_many_and_long_ones_come_in_parts():
         assert list(entries) == list(range(300_000))
         entries.clear()
         entries.increment_many({n: n for n in range(300_000)})
-        with pytest.raises(ValueError, match="nothing was changed"):
-            entries.increment_many(dict.fromkeys(range(299999, -1, -1), 1))
-        assert entries[299_999] == 299_999
+        entries.increment_many(dict.fromkeys(range(299999, -1, -1), 1))
+        assert entries == {n: n + 1 for n in range(300_000)}
+        entries["a text"] = "of the last part"
+        with pytest.raises(TypeError):
+            entries.increment_many({**dict.fromkeys(range(100_000), 1), "a text": 1})
+        # The parts before are there, and nothing of the last one.
+        assert entries[0] == 2
+        assert entries[99_999] == 100_000
         heap.check()
