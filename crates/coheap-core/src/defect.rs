@@ -129,6 +129,8 @@ mistakes! {
     KeepTemporaryOfDead,
     /// A run is used again although somebody reads it.
     ReuseWhatIsRead,
+    /// A hole that grows at its end says at its beginning what it said before.
+    KeepHoleNumbers,
     /// A buffer is given up although it is pinned.
     ForgetPins,
     /// Spans are committed although their pages were given back meanwhile.

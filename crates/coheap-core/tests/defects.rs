@@ -71,6 +71,7 @@ const FIRST: [(&str, &str, &str); 25] = [
         "long_values",
         "beside::a_get_beside_a_set_of_the_same_value_ends_with_a_whole_one",
     ),
+    ("KeepHoleNumbers", "order", "a_large_map_keeps_its_order_whatever_is_removed"),
     ("ForgetPins", "long_values", "pinned::what_is_pinned_stays_whatever_becomes_of_its_value"),
     (
         "PublishWithdrawn",

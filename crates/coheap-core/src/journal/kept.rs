@@ -153,9 +153,9 @@ impl Packing {
         Some(self.map.get())
     }
 
-    /// Forgets the steps that are left.
-    pub(crate) fn forget(&self) {
-        self.steps.set(0);
+    /// Forgets all steps but so many.
+    pub(crate) fn keep(&self, most: u32) {
+        self.steps.set(self.steps().min(most));
     }
 }
 

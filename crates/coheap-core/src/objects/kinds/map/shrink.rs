@@ -90,21 +90,20 @@ impl Map {
         let most = owed.steps().saturating_sub(FEW_STEPS).max(1);
         for _ in 0..most {
             let Some((at, generation)) = owed.take() else { break };
-            let Ok(AnyObject::Map(map)) = AnyObject::find(context, at, generation) else { break };
-            match context.waiting_until(0, |context| map.give_some(context)) {
-                Ok(true) => {}
-                Ok(false)
-                | Err(
-                    Error::Busy { .. }
-                    | Error::WouldBlock
-                    | Error::ObjectGone
-                    | Error::InTransaction,
-                ) => {
-                    owed.forget();
-                    break;
+            let done = match AnyObject::find(context, at, generation) {
+                Ok(AnyObject::Map(map)) => {
+                    context.waiting_until(0, |context| map.give_some(context))
                 }
-                Err(other) => return Err(other),
+                _ => Ok(false),
+            };
+            match done {
+                Ok(true) => continue,
+                Ok(false) | Err(Error::ObjectGone | Error::InTransaction) => owed.keep(0),
+                Err(damaged @ Error::Corrupt(_)) => return Err(damaged),
+                // The operation itself is done: for now the map, or what a change needs, is others'.
+                Err(_) => owed.keep(FEW_STEPS),
             }
+            break;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::super::table::gap::{Gaps, back, is_removed, onward, with_back, with_o
 use super::super::table::{Table, entries_room};
 use super::Numbers;
 use crate::allocator;
+use crate::defect::{Mistake, defect};
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Held};
 use crate::memory::Word;
@@ -77,7 +78,7 @@ pub(in super::super) fn open(
     let mut own = REMOVED;
     if begin == position {
         own = with_onward(own, count);
-    } else {
+    } else if !defect(Mistake::KeepHoleNumbers) {
         let word = &table.entry(begin)?.key[0];
         change.set(word, with_onward(word.get(), count));
     }

@@ -77,7 +77,7 @@ fn add_positions(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
         }
         Ok(()) if pass::is_due(&table) => {
             held.context().kept.packing.note(
-                held.context().region().offset_of(&object.generation),
+                held.context().region().offset_of(object),
                 object.generation.get(),
                 STEPS,
             );

@@ -112,14 +112,15 @@ impl Overlaid for Writes {
         if self.content.is_cleared {
             return fresh::apply(change, object, &self.content);
         }
-        let numbers = Numbers::saved(change, object);
         let used = map_root(object).used.get();
+        let mut numbers = None;
         for note in self.content.notes.iter() {
             match (&note.now, note.at) {
                 (Now::Replaced(_, value), Some(at)) => replace(change, object, at, value)?,
                 (Now::Removed | Now::Inserted(..), Some(_)) => {
                     let found = find(&Table::new(change.region(), object), &note.key())?;
                     let shrink = defect(Mistake::ReusePositionsWithinChange);
+                    let numbers = *numbers.get_or_insert_with(|| Numbers::saved(change, object));
                     delete(change, object, &found, shrink, numbers)?;
                 }
                 (Now::Added(more), Some(at)) => add(change, object, at, *more)?,
@@ -140,7 +141,10 @@ impl Overlaid for Writes {
                 }
             }
         }
-        give_back(change, object, used, numbers)
+        match numbers {
+            Some(numbers) => give_back(change, object, used, numbers),
+            None => Ok(()),
+        }
     }
 
     fn wakes(&self, _: &Region, _: &mut Wakes) {}
