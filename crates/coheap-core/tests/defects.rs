@@ -43,7 +43,7 @@ const PROGRAMS: [&str; 18] = [
 ];
 /// Mistakes after which many programs would run for long, or for ever, and the test that soon sees
 /// each: mistake, program, test.
-const FIRST: [(&str, &str, &str); 25] = [
+const FIRST: [(&str, &str, &str); 26] = [
     ("RingNobodyAtRemoval", "removal", "a_removal_rings_everybody"),
     ("TakeAnyGeneration", "parking", "locks::the_lock_of_a_successor_is_not_taken"),
     ("SleepHoldingTurn", "stopped", "who_waits_for_room_does_not_keep_the_object"),
