@@ -9,7 +9,6 @@ use super::Map;
 use super::growth::{Known, Step, gives_room, learn, settle, step};
 use super::shape::cut_loose;
 use super::table::{Table, map_root};
-use crate::allocator;
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{MapRoot, Object};
@@ -71,15 +70,7 @@ impl Map {
             Err(Error::ObjectGone | Error::WouldBlock) => return Ok(()),
             other => other?,
         };
-        let root = map_root(object);
-        if root.reserve.get() != 0 || husk::ensure(context).is_err() {
-            return Ok(());
-        }
-        let mut change = Change::begin(&held, allocator::TAKE_WORDS + 1)?;
-        let block = allocator::take(&mut change, husk::ROOM)?;
-        change.set(&root.reserve, block);
-        change.commit();
-        Ok(())
+        husk::keep_reserve(&held, &map_root(object).reserve)
     }
 
     /// Does a step that this thread owes a map which it made grow, or most of them if they are many,
