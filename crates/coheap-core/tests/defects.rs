@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 const LIBRARY: &str = "coheap_core";
 /// The programs: those that take less time come first, but where a defect makes everybody wait
 /// for ever, `life` notices and `endings` does not.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 19] = [
     LIBRARY,
     "model",
     "bounded",
+    "order",
     "readers",
     "transaction",
     "life",
