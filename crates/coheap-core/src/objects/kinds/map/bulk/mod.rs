@@ -38,7 +38,7 @@ const OVERWRITTEN: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
 /// Most entries of a call that are stored with one change, whatever their sizes.
 pub const ONE_CHANGE: usize = 32_768;
 /// Entries in each part of a larger call.
-const PART: usize = 8192;
+const PART: usize = 2048;
 /// Most words that an entry needs in a change, with its bucket.
 const MOST_WORDS: usize = 8;
 const _: () = assert!(ONE_CHANGE * MOST_WORDS <= MAX_WORDS, "a whole call fits one change");
