@@ -124,10 +124,10 @@ fn beside(
             .map_or(0.0, |time| *time as f64 / 1e6)
     };
     let control = of_thousand(&mut sleeps, 999);
-    bench.report.figure(&format!("what sleeps beside {what} is late, p99.9"), control, "ms", None);
+    bench.report.figure(format!("what sleeps beside {what} is late, p99.9"), control, "ms", None);
     let pause = of_thousand(&mut sets, 999);
     bench.report.figure(
-        &format!("a short set beside {what}, p99.9"),
+        format!("a short set beside {what}, p99.9"),
         pause,
         "ms",
         Some(control + 2.0),

@@ -276,7 +276,7 @@ fn deaths_in_the_midst_of_passes_lose_nothing() {
         let mut last = [0u64; 2];
         for (key, _) in all.iter() {
             let word = u64::from_be_bytes(key[..8].try_into().expect("eight bytes"));
-            let (who, number) = ((word >> 56) as usize, word & (1 << 56) - 1);
+            let (who, number) = ((word >> 56) as usize, word & ((1 << 56) - 1));
             assert!(last[who] == 0 || last[who] < number, "{number} after {}", last[who]);
             last[who] = number;
         }
