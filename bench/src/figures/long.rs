@@ -4,11 +4,10 @@
 //! a ratio of 1 says that nothing but the copy costs time.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use coheap_core::{Context, Directory, Heap, Map, MapRecipe, Queue, QueueRecipe, ValueRecipe};
 
-use super::{get, put};
+use super::{Pauses, get, put};
 use crate::ours;
 use crate::process::{Child, now, until};
 use crate::report::{Comparison, median};
@@ -157,30 +156,9 @@ fn beside_a_set(bench: &mut Bench<'_>) {
         }
     });
     until("the other one has set", || get(board, 0) > 0);
-    let (mut sets, mut sleeps) = (Vec::new(), Vec::new());
-    let until = now() + if bench.rounds >= 7 { 10_000_000_000 } else { 2_000_000_000 };
-    let done = heap.with(|context| {
-        while now() < until {
-            let before = now();
-            std::thread::sleep(Duration::from_micros(100));
-            let slept = now();
-            map.set(context, b"short", b"value")?;
-            sleeps.push(slept - before - 100_000);
-            sets.push(now() - slept);
-        }
-        Ok(())
-    });
-    done.expect("sets");
+    let end = now() + if bench.rounds >= 7 { 10_000_000_000 } else { 2_000_000_000 };
+    let mut pauses = Pauses::default();
+    pauses.sample(&heap, &map, || now() < end);
     drop(child);
-    let of_thousand = |times: &mut Vec<u64>, number: usize| {
-        times.sort_unstable();
-        times[(times.len() - 1) * number / 1000] as f64 / 1e6
-    };
-    let control = of_thousand(&mut sleeps, 999);
-    bench.report.figure("what sleeps beside sets of 512 MiB are late, p99.9", control, "ms", None);
-    let pause = of_thousand(&mut sets, 999);
-    let what = "a short set beside sets of 512 MiB, p99.9";
-    bench.report.figure(what, pause, "ms", Some(control + 2.0));
-    let longest = of_thousand(&mut sets, 1000);
-    bench.report.figure("the longest of these", longest, "ms", None);
+    pauses.report(bench.report, "sets of 512 MiB", "are late");
 }

@@ -3,11 +3,9 @@
 //! Beside large work of one process, another one sets a key of the same map, sleeps for a moment, and
 //! so on; how late it wakes is the control. A pause beyond the control is time that a turn was held.
 
-use std::time::Duration;
-
 use coheap_core::{Context, Directory, Heap, Map, MapRecipe, Pairs};
 
-use super::{get, put};
+use super::{Pauses, get, put};
 use crate::ours;
 use crate::process::{Board, Child, now, until};
 use crate::report::median;
@@ -84,7 +82,7 @@ fn beside(
 ) {
     let board: &Board = bench.board;
     let heap = Heap::anonymous(4 << 30).expect("a heap");
-    let (mut sets, mut sleeps) = (Vec::new(), Vec::new());
+    let mut pauses = Pauses::default();
     for round in 0..bench.rounds.div_ceil(3) {
         put(board, 0, 0);
         let name = format!("map {round}");
@@ -102,38 +100,11 @@ fn beside(
             super::stay();
         });
         until("the other one works", || get(board, 0) > 0);
-        let done = heap.with(|context| {
-            while get(board, 0) == 1 {
-                let before = now();
-                std::thread::sleep(Duration::from_micros(100));
-                let slept = now();
-                own.set(context, b"short", b"value")?;
-                sleeps.push(slept - before - 100_000);
-                sets.push(now() - slept);
-            }
-            Ok(())
-        });
-        done.expect("sets");
+        pauses.sample(&heap, &own, || get(board, 0) == 1);
         drop(child);
         heap.with(|context| own.clear(context)).expect("cleared");
     }
-    let of_thousand = |times: &mut Vec<u64>, number: usize| {
-        times.sort_unstable();
-        times
-            .get(times.len().saturating_sub(1) * number / 1000)
-            .map_or(0.0, |time| *time as f64 / 1e6)
-    };
-    let control = of_thousand(&mut sleeps, 999);
-    bench.report.figure(format!("what sleeps beside {what} is late, p99.9"), control, "ms", None);
-    let pause = of_thousand(&mut sets, 999);
-    bench.report.figure(
-        format!("a short set beside {what}, p99.9"),
-        pause,
-        "ms",
-        Some(control + 2.0),
-    );
-    let longest = of_thousand(&mut sets, 1000);
-    bench.report.figure("the longest of these", longest, "ms", None);
+    pauses.report(bench.report, what, "is late");
 }
 
 /// Nanoseconds for each of so many calls.

@@ -22,6 +22,7 @@ pub(in super::super) const END_WORDS: usize = Numbers::WORDS + SPARE * (1 + allo
 
 /// Segments behind the last entry that one change gives back at most.
 const SPARE: usize = 4;
+
 /// Marks the entries from `begin` to `end` of one segment as one hole. All of them are removed.
 pub(in super::super) fn mark(
     change: &mut Change<'_>,
@@ -150,10 +151,7 @@ pub(in super::super) fn close_end(
     if root.directory_len.get() == 0 || kept >= used.div_ceil(SEGMENT_ENTRIES) {
         return Ok(());
     }
-    let mut given = 0;
-    for number in kept..whole {
-        given += u64::from(table.is_given(number)?);
-    }
+    let given = table.given_among(kept..whole)?;
     if given > 0 {
         let gaps = Gaps(root.gaps.get());
         numbers.set(change, &root.gaps, gaps.less_given(given).0);

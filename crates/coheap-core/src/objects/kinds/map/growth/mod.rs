@@ -18,6 +18,9 @@ mod settle;
 
 pub(super) use enlarge::reserve as reserve_index;
 pub(super) use layout::Layout;
+pub(super) use pass::{Known, Step, gives_room, learn, step};
+pub(super) use settle::settle;
+
 use layout::{LEAST, fill_directory};
 
 use super::buckets::Bucket;
@@ -33,8 +36,6 @@ use crate::objects::cell::Cell;
 use crate::objects::husk;
 use crate::objects::wait::owner_of;
 use crate::sync::parking::word::LockWord;
-pub(super) use pass::{Known, Step, gives_room, learn, step};
-pub(super) use settle::settle;
 
 /// Steps of a pass for each new segment: four times as many entries are moved as are added, so that a
 /// pass ends.

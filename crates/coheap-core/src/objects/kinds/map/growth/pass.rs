@@ -100,10 +100,10 @@ pub(in super::super) fn step<'a>(
     let is_given = table.is_given(to / SEGMENT_ENTRIES)?;
     let Some(from) = table.next_living(to)? else {
         // Nothing lies behind the hole.
-        let mut change = Change::begin(held, holes::END_WORDS + 1)?;
-        holes::close_end(&mut change, object, to, Numbers::Each)?;
+        let mut change = Change::begin(held, STEP_WORDS)?;
+        finish(&mut change, object, to)?;
         change.commit();
-        return note_packed(held, object, 0).map(|()| Step::Done(true));
+        return Ok(Step::Done(true));
     };
     let segment = from / SEGMENT_ENTRIES;
     let end = if is_given { (segment + 1) * SEGMENT_ENTRIES } else { u64::MAX };
@@ -218,9 +218,7 @@ fn move_all(change: &mut Change<'_>, object: &Object, sources: &[Source], to: u6
         relocate(change, &table, *source, to, to >= sources[0].position)?;
         to += 1;
         let Some(next) = table.next_living(from + 1)? else {
-            set_packed(change, &table, 0);
-            holes::close_end(change, object, to, Numbers::Each)?;
-            return Ok(true);
+            return finish(change, object, to).map(|()| true);
         };
         let segment = from / SEGMENT_ENTRIES;
         if next / SEGMENT_ENTRIES != segment && segment * SEGMENT_ENTRIES >= to {
@@ -234,6 +232,12 @@ fn move_all(change: &mut Change<'_>, object: &Object, sources: &[Source], to: u6
         }
     }
     Ok(false)
+}
+
+/// Ends a pass: nothing lies behind its hole, which begins at `end`.
+fn finish(change: &mut Change<'_>, object: &Object, end: u64) -> Result<()> {
+    set_packed(change, &Table::new(change.region(), object), 0);
+    holes::close_end(change, object, end, Numbers::Each)
 }
 
 /// Marks the hole from `begin` to `end`, of which the segments between are marked.
@@ -317,11 +321,7 @@ fn relabel(
     let used = root.used.get();
     let mut gaps = Gaps(root.gaps.get()).with_packed(to * SEGMENT_ENTRIES);
     if used <= (from + 1) * SEGMENT_ENTRIES {
-        let mut given = 0;
-        for number in to..from {
-            given += u64::from(table.is_given(number)?);
-        }
-        gaps = gaps.less_given(given);
+        gaps = gaps.less_given(table.given_among(to..from)?);
         change.set(&root.used, used - down);
         change.set(&root.capacity, (to + 1) * SEGMENT_ENTRIES);
     }

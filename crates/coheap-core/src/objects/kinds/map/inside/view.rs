@@ -93,10 +93,11 @@ impl Writes {
     ) -> Result<Option<(Edge, Cell)>> {
         let content = &mut self.content;
         loop {
-            let found = match end {
-                End::First => self.map.key_from(context, content.front, key)?,
-                End::Last => self.map.key_before(context, content.back, key)?,
-            };
+            let (front, back) = (content.front, content.back);
+            let found = self.map.key_at(context, key, |table| match end {
+                End::First => table.next_living(front),
+                End::Last => table.previous_living(back),
+            })?;
             let Some((position, cell)) = found else {
                 match end {
                     End::First => content.front = u64::MAX,
@@ -210,27 +211,6 @@ impl Map {
             self.get(context, key, out)?;
         }
         Ok(())
-    }
-
-    /// Replaces `key` by that of the first entry from a position on, and returns its position and the
-    /// cell of its value.
-    fn key_from(
-        &self,
-        context: &Context,
-        from: u64,
-        key: &mut Vec<u8>,
-    ) -> Result<Option<(u64, Cell)>> {
-        self.key_at(context, key, |table| table.next_living(from))
-    }
-
-    /// As [`key_from`](Self::key_from), of the last entry before a position.
-    fn key_before(
-        &self,
-        context: &Context,
-        before: u64,
-        key: &mut Vec<u8>,
-    ) -> Result<Option<(u64, Cell)>> {
-        self.key_at(context, key, |table| table.previous_living(before))
     }
 
     /// Replaces `key` by that of the entry at the position that `find` returns, and returns the

@@ -6,6 +6,8 @@
 
 pub(super) mod gap;
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::Key;
@@ -165,6 +167,15 @@ impl<'a> Table<'a> {
     #[inline]
     pub(super) fn is_given(&self, number: u64) -> Result<bool, Corrupt> {
         Ok(self.root.directory_len.get() != 0 && self.segment_word(number)?.get() == 0)
+    }
+
+    /// Returns how many of these segments were given back.
+    pub(super) fn given_among(&self, numbers: Range<u64>) -> Result<u64, Corrupt> {
+        let mut given = 0;
+        for number in numbers {
+            given += u64::from(self.is_given(number)?);
+        }
+        Ok(given)
     }
 
     /// Returns the position of the first living entry at or after a position. `from` follows a living
