@@ -33,6 +33,8 @@ mistakes! {
     FreeAtOnce,
     /// A change is undone first word first, so a word saved twice ends wrong.
     UndoFirstWordFirst,
+    /// A map notes nothing of what changes while it is copied.
+    LeaveNoTrail,
     /// Recovery does not empty the journal it has undone, so a second one undoes again.
     RecoverWithoutEmptyingJournal,
     /// Turns are let go before the journals are undone.

@@ -21,11 +21,12 @@ use std::time::{Duration, Instant};
 const LIBRARY: &str = "coheap_core";
 /// The programs: those that take less time come first, but where a defect makes everybody wait
 /// for ever, `life` notices and `endings` does not.
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     LIBRARY,
     "model",
     "bounded",
     "order",
+    "moment",
     "readers",
     "transaction",
     "life",
@@ -44,7 +45,7 @@ const PROGRAMS: [&str; 19] = [
 ];
 /// Mistakes after which many programs would run for long, or for ever, and the test that soon sees
 /// each: mistake, program, test.
-const FIRST: [(&str, &str, &str); 26] = [
+const FIRST: [(&str, &str, &str); 27] = [
     ("RingNobodyAtRemoval", "removal", "a_removal_rings_everybody"),
     ("TakeAnyGeneration", "parking", "locks::the_lock_of_a_successor_is_not_taken"),
     ("SleepHoldingTurn", "stopped", "who_waits_for_room_does_not_keep_the_object"),
@@ -73,6 +74,7 @@ const FIRST: [(&str, &str, &str); 26] = [
         "beside::a_get_beside_a_set_of_the_same_value_ends_with_a_whole_one",
     ),
     ("KeepHoleNumbers", "order", "a_large_map_keeps_its_order_whatever_is_removed"),
+    ("LeaveNoTrail", "moment", "a_copy_is_one_moment_beside_writers_that_are_killed"),
     ("ForgetPins", "long_values", "pinned::what_is_pinned_stays_whatever_becomes_of_its_value"),
     (
         "PublishWithdrawn",

@@ -7,43 +7,14 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
-
 use coheap_core::check::check;
 use coheap_core::heap::Heap;
 use coheap_core::objects::Map;
 use coheap_core::objects::map::Pairs;
 use support::child;
 use support::objects::{heap, map};
+use support::plain::Plain;
 use support::random::Random;
-
-type Pair = (Vec<u8>, Vec<u8>);
-
-/// A map in the order of insertion: entries by the number of their insertion.
-#[derive(Default)]
-struct Plain {
-    entries: BTreeMap<u64, Pair>,
-    numbers: HashMap<Vec<u8>, u64>,
-    next: u64,
-}
-
-impl Plain {
-    fn set(&mut self, key: &[u8], value: &[u8]) {
-        let number = *self.numbers.entry(key.to_vec()).or_insert(self.next);
-        self.next += u64::from(number == self.next);
-        self.entries.insert(number, (key.to_vec(), value.to_vec()));
-    }
-
-    fn remove(&mut self, key: &[u8]) -> Option<Pair> {
-        self.entries.remove(&self.numbers.remove(key)?)
-    }
-
-    fn some_key(&self, random: &mut Random) -> Option<Vec<u8>> {
-        let from = random.below(self.next.max(1));
-        let found = self.entries.range(from..).next().or_else(|| self.entries.iter().next());
-        found.map(|(_, (key, _))| key.clone())
-    }
-}
 
 /// The two side by side.
 struct Both {

@@ -12,6 +12,7 @@
 pub(crate) mod child;
 pub(crate) mod objects;
 pub(crate) mod page;
+pub(crate) mod plain;
 pub(crate) mod privilege;
 pub(crate) mod random;
 

@@ -62,6 +62,18 @@ plain! {
         pub left: Word,
     }
 
+    /// What the block begins with in which a map notes what changes; positions follow, as in a ring.
+    pub struct TrailHead: 32 {
+        /// Number that no other such block has.
+        pub serial: Word,
+        /// Positions noted so far.
+        pub noted: Word,
+        /// When `noted` has come so far, nothing more is noted.
+        pub until: Word,
+        /// log2 of the number of positions that the ring holds.
+        pub bits: Word,
+    }
+
     /// A key and its value.
     pub struct MapEntry: 32 {
         /// The key; marked when the entry was removed.

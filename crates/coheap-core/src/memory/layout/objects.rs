@@ -41,7 +41,8 @@ plain! {
         /// The last holder: low half its process id, high half its thread id. Of a queue: when the guard
         /// of those who wait for an item looks: see `sync::parking::want`.
         pub holder: Word,
-        /// Since when it holds the lock, if it said so. Of a queue: as `holder`, for a place.
+        /// Since when it holds the lock, if it said so. Of a queue: as `holder`, for a place. Of a map: the
+        /// block in which it notes what changes, see `objects::map`; 0 = none.
         pub since: Word,
         /// Process id of a holder that died, until somebody is told.
         pub died: Word,

@@ -31,6 +31,8 @@ pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, Numbers, SHRINK_WORDS, delete,
 pub(crate) use growth::reserve;
 pub(crate) use table::{Found, Table, directory_room, entries_room, map_root};
 
+use table::trail;
+
 use std::ops::Range;
 
 use crate::allocator;
@@ -172,7 +174,10 @@ impl Map {
         let sum = estate::or_after_sweep(context, || {
             let (held, object) = self.handle.hold(context)?;
             match Table::new(context.region(), object).find(&key)? {
-                Some(found) => value::add(&held, &found.entry.value, more).map(Some),
+                Some(found) => {
+                    trail::note(context.region(), object, found.position)?;
+                    value::add(&held, &found.entry.value, more).map(Some)
+                }
                 None => store(&held, object, &key, &int_bytes(more)).map(|_| None),
             }
         })?;
@@ -419,6 +424,7 @@ fn store(held: &Held<'_>, object: &Object, key: &Key<'_>, value: &[u8]) -> Resul
     let context = held.context();
     let region = context.region();
     if let Some(found) = Table::new(region, object).find(key)? {
+        trail::note(region, object, found.position)?;
         let words = &found.entry.value;
         return value::store(held, words, Cell::load(words), value).map(|_| false);
     }

@@ -13,12 +13,13 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 /// Keys and their values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pairs {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Where each key and each value ends.
-    ends: Vec<(usize, usize)>,
+    pub(super) ends: Vec<(usize, usize)>,
 }
 
 /// An entry whose key or value is long, and is to be copied.
+#[derive(Debug)]
 pub(super) struct LongEntry<'a> {
     number: usize,
     key: Later<'a>,
@@ -94,6 +95,18 @@ impl Pairs {
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.ends.push((middle, self.bytes.len()));
+    }
+
+    /// Replaces an entry by one of the same lengths. Returns `false` if this is none.
+    pub(super) fn put(&mut self, number: usize, key: &[u8], value: &[u8]) -> bool {
+        let (old_key, old_value) = self.at(number);
+        if (old_key.len(), old_value.len()) != (key.len(), value.len()) {
+            return false;
+        }
+        let (middle, end) = self.ends[number];
+        self.bytes[middle - key.len()..middle].copy_from_slice(key);
+        self.bytes[middle..end].copy_from_slice(value);
+        true
     }
 
     /// Forgets all but the first `count`.

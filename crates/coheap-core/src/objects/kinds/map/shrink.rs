@@ -7,8 +7,8 @@
 
 use super::Map;
 use super::growth::{Known, Step, gives_room, learn, settle, step};
-use super::shape::cut_loose;
-use super::table::{Table, map_root};
+use super::shape::{CUT_WORDS, cut_loose};
+use super::table::{Table, map_root, trail};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::layout::{MapRoot, Object};
@@ -18,7 +18,7 @@ use crate::objects::{husk, parcel};
 /// So many steps are left to the operations that follow.
 const FEW_STEPS: u32 = 8;
 /// Words that `reset` saves at most.
-const RESET_WORDS: usize = husk::HANG_WORDS + 10;
+const RESET_WORDS: usize = CUT_WORDS + 10;
 
 /// Cuts everything loose from a map and leaves it empty; with `has_cells`, there are entries. The turn
 /// is held, no change is open.
@@ -129,6 +129,9 @@ impl Map {
             } else {
                 unless_full(reset(&held, object, false))
             };
+        }
+        if trail::give_alone(&held, object)? {
+            return Ok(true);
         }
         if !gives_room(&table) {
             return settle(&held, object);

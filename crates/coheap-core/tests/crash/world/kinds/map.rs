@@ -42,6 +42,12 @@ fn thin_map(stage: &Stage, count: u32, removed: std::ops::Range<u32>) {
     }
 }
 
+/// Has the map note what changes, as for somebody who copies it.
+fn copy(stage: &Stage) {
+    let copy = stage.map.copy_beside_writers(&stage.context()).expect("room");
+    assert!(copy.is_some(), "nobody writes");
+}
+
 pub(crate) const MAPS: &[State] = &[
     state("empty", |_| {}),
     state("one", |stage| fill_map(stage, 1)),
@@ -50,6 +56,10 @@ pub(crate) const MAPS: &[State] = &[
     state("16 less 6, to be packed", |stage| thin_map(stage, 16, 4..10)),
     state("9 of 20 removed at the front", |stage| thin_map(stage, 20, 0..9)),
     state("12 less 3, index to be swept", |stage| thin_map(stage, 12, 2..5)),
+    state("16 less 6, copied beside writers", |stage| {
+        thin_map(stage, 16, 4..10);
+        copy(stage);
+    }),
     full(|stage| {
         fill_map(stage, 8);
         stage.fill_up();
@@ -72,6 +82,10 @@ pub(crate) const LARGE_MAPS: &[State] = &[
     large("1500, a segment given back", |stage| thin_map(stage, 1500, 512..1024)),
     large("1536, index to be split", |stage| fill_map(stage, 1536)),
     large("4096, segments to be doubled", |stage| fill_map(stage, 4096)),
+    large("1024 less 400, copied beside writers", |stage| {
+        thin_map(stage, 1024, 100..500);
+        copy(stage);
+    }),
 ];
 
 /// A full heap in which large maps can give room back: a pass, segments, directory and index.
@@ -234,6 +248,9 @@ const OPERATIONS: &[Operation] = &[
     }),
     Operation::new(&["Map::snapshot"], "all", MAPS, MAP, |stage, context| {
         stage.map.snapshot(context).map(|_| ())
+    }),
+    Operation::new(&["Map::copy_beside_writers"], "all", MAPS, MAP, |stage, context| {
+        stage.map.copy_beside_writers(context).map(|_| ())
     }),
     Operation::new(&["Map::scan"], "some", MAPS, MAP, |stage, context| {
         stage.map.scan(context, 2, 5).map(|_| ())

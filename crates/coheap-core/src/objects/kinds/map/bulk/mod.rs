@@ -18,7 +18,7 @@ use std::ops::Range;
 use super::buckets::{self, Bucket, leaf_shape};
 use super::index::{self, Plan};
 use super::pairs::Pairs;
-use super::table::{Table, index_leaves, put_entry};
+use super::table::{Table, index_leaves, put_entry, trail};
 use super::{Key, growth};
 use crate::allocator::{self, LONGEST_BLOCK, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
@@ -402,11 +402,13 @@ fn apply(
     for write in writes {
         let (name, value) = batch.pair(write.name, write.value);
         if write.is_new() {
+            trail::note(table.region, object, fresh.position)?;
             let key = make(change, &mut taken, name)?;
             let value = make(change, &mut taken, value)?;
             put_entry(change, fresh.next()?, key, value);
             continue;
         }
+        trail::note(table.region, object, u64::from(write.position))?;
         let entry = table.entry(u64::from(write.position))?;
         replace(change, &mut taken, &entry.value, value)?;
     }

@@ -8,7 +8,7 @@
 pub(super) mod holes;
 
 use super::buckets::Bucket;
-use super::table::{Found, Table, map_root, put_entry};
+use super::table::{Found, Table, map_root, put_entry, trail};
 use super::{Key, index};
 use crate::allocator;
 use crate::error::Result;
@@ -77,6 +77,7 @@ pub(crate) fn insert(
     let table = Table::new(change.region(), object);
     let position = table.used();
     let entry = table.entry(position)?;
+    trail::note(change.region(), object, position)?;
     let key_cell = cell::make(change, key.bytes)?;
     let value_cell = cell::make(change, value)?;
     put_entry(change, entry, key_cell, value_cell);
@@ -96,6 +97,7 @@ pub(crate) fn delete(
     shrink: bool,
     numbers: Numbers,
 ) -> Result<()> {
+    trail::note(change.region(), object, found.position)?;
     cell::free(change, Cell::load(&found.entry.key))?;
     cell::free(change, Cell::load(&found.entry.value))?;
     change.set(found.bucket, Bucket(found.bucket.get()).removed().0);

@@ -25,7 +25,7 @@ use layout::{LEAST, fill_directory};
 
 use super::buckets::Bucket;
 use super::index;
-use super::shape::cut_loose;
+use super::shape::{CUT_WORDS, cut_loose};
 use super::table::{Table, copy_entry, directory_room, entries_room, hashes_by_position, map_root};
 use crate::allocator;
 use crate::error::{Error, Result};
@@ -206,7 +206,7 @@ pub(super) fn pack(held: &Held<'_>, object: &Object, more: u64) -> Result<()> {
     let mut rooms = layout.rooms();
     rooms.push(husk::ROOM);
     allocator::ensure_all(held.context(), &mut rooms)?;
-    let words = rooms.len() * allocator::TAKE_WORDS + husk::HANG_WORDS + 10;
+    let words = rooms.len() * allocator::TAKE_WORDS + CUT_WORDS + 10;
     let mut change = Change::begin(held, words)?;
     let (entries, segments) = layout.take_entries(&mut change)?;
     for (number, (position, _)) in living.iter().enumerate() {

@@ -11,7 +11,7 @@
 use super::super::buckets::Bucket;
 use super::super::edit::{Numbers, holes};
 use super::super::table::gap::Gaps;
-use super::super::table::{Table, leaf_of, map_root};
+use super::super::table::{Table, leaf_of, map_root, trail};
 use super::super::{hash, hash_short};
 use crate::allocator;
 use crate::error::{Corrupt, Result};
@@ -215,6 +215,9 @@ fn move_all(change: &mut Change<'_>, object: &Object, sources: &[Source], to: u6
     let mut to = to;
     for source in sources {
         let from = source.position;
+        for position in [from, to] {
+            trail::note(table.region, object, position)?;
+        }
         relocate(change, &table, *source, to, to >= sources[0].position)?;
         to += 1;
         let Some(next) = table.next_living(from + 1)? else {
@@ -315,6 +318,9 @@ fn relabel(
     let root = table.root;
     let down = (from - to) * SEGMENT_ENTRIES;
     for source in sources {
+        for position in [source.position, source.position - down] {
+            trail::note(table.region, object, position)?;
+        }
         let bucket = bucket_of(&table, *source)?;
         change.set(bucket, Bucket::new(source.position - down, source.hash).0);
     }

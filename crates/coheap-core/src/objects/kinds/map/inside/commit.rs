@@ -6,6 +6,7 @@
 
 use super::super::edit::holes;
 use super::super::shrink::reset_if_empty;
+use super::super::table::trail;
 use super::super::{
     DELETE_WORDS, Found, INSERT_WORDS, Key, Numbers, Table, delete, insert, map_root, reserve,
 };
@@ -229,6 +230,7 @@ fn prepare(
 }
 
 fn replace(change: &mut Change<'_>, object: &Object, at: u64, value: &[u8]) -> Result<()> {
+    trail::note(change.region(), object, at)?;
     let entry = Table::new(change.region(), object).entry(at)?;
     if Cell::load(&entry.key).is_removed() {
         return Err(Corrupt { what: "entry under a lock", at }.into());
@@ -245,6 +247,7 @@ fn replace(change: &mut Change<'_>, object: &Object, at: u64, value: &[u8]) -> R
 /// Adds to the integer at a position.
 #[inline]
 fn add(change: &mut Change<'_>, object: &Object, at: u64, more: i64) -> Result<()> {
+    trail::note(change.region(), object, at)?;
     let entry = Table::new(change.region(), object).entry(at)?;
     cell::update(change, &entry.value, Cell::integer(sum(entry, more)?));
     Ok(())

@@ -5,15 +5,15 @@
 
 use smallvec::SmallVec;
 
+use super::super::shape::CUT_WORDS;
 use super::super::{Numbers, SHRINK_WORDS};
 use super::notes::{Note, Notes, Now};
 use super::order::Order;
 use crate::allocator;
-use crate::objects::husk;
 
 /// Words that a clear saves at most, with those for the first segment, leaf and directories of a new
 /// table. The others are few: a segment for 512 entries, a leaf for at least a hundred.
-pub(super) const CLEAR_WORDS: usize = husk::HANG_WORDS + 10 + 4 * allocator::TAKE_WORDS;
+pub(super) const CLEAR_WORDS: usize = CUT_WORDS + 10 + 4 * allocator::TAKE_WORDS;
 /// Words that the numbers of the map and giving positions back save at most.
 pub(super) const GIVE_BACK_WORDS: usize = Numbers::WORDS + SHRINK_WORDS;
 

@@ -4,9 +4,11 @@
 //! few entries at most. What it copied was found unchanged after the copy; long values are named, found
 //! unchanged after that, and copied then.
 //!
-//! Not here: both ends of a map (`ends`).
+//! Not here: both ends of a map (`ends`), and all of it at one moment (`snapshot`).
 
+mod copy;
 mod ends;
+mod snapshot;
 
 use super::pairs::{LongEntry, Pairs};
 use super::table::Table;
@@ -20,9 +22,6 @@ use crate::sync::turn;
 /// The number of entries for which memory is allocated in advance at most: without the turn, the
 /// number that was read may be anything.
 const EXPECTED: u64 = 1 << 16;
-
-/// Most entries that are copied under the turn.
-const PART: u64 = 4096;
 
 /// Some entries, and where to continue.
 #[derive(Debug, Clone, Default)]
@@ -118,48 +117,6 @@ impl Map {
         Ok(self.len(context)? == 0)
     }
 
-    /// Returns all entries as they were at one moment, in order.
-    ///
-    /// Writers that keep a copy of many entries from finishing have to wait while it is made: the map is
-    /// locked as by a transaction.
-    ///
-    /// # Errors
-    ///
-    /// [`ObjectGone`](crate::Error::ObjectGone) after the map was removed; those of a wait for the
-    /// transaction that has locked it.
-    pub fn snapshot(&self, context: &Context) -> Result<Pairs> {
-        if self.len(context)? <= PART || context.kept.transaction.is_open() {
-            return self.scan(context, 0, u64::MAX).map(|all| all.entries);
-        }
-        let turn = context.region().turn(self.handle.turn);
-        let before = turn::begin_read(turn);
-        let unchanged = || before.is_some_and(|before| turn::is_unchanged(turn, before));
-        if let Some(all) = self.copy_parts(context, unchanged)? {
-            return Ok(all);
-        }
-        let _locked = self.handle.lock_alone(context)?;
-        let all = self.copy_parts(context, || true)?;
-        Ok(all.unwrap_or_default())
-    }
-
-    /// Copies all entries, part by part. `None`: before the last part, `is_whole` said no.
-    fn copy_parts(&self, context: &Context, is_whole: impl Fn() -> bool) -> Result<Option<Pairs>> {
-        let (mut all, mut long, mut next) = (Pairs::default(), Vec::new(), Some(0));
-        while let Some(from) = next {
-            let (count, long_count) = (all.len(), long.len());
-            next = self.read(context, |table| {
-                all.truncate(count);
-                long.truncate(long_count);
-                add_batch(context, table, from, PART, &mut all, &mut long)
-            })?;
-            if !is_whole() {
-                return Ok(None);
-            }
-        }
-        all.fill_in(&long)?;
-        Ok(Some(all))
-    }
-
     /// Reads up to `most` entries from a position on, as they were at one moment.
     ///
     /// # Errors
@@ -248,11 +205,12 @@ fn batch<'a>(
 ) -> Result<(Batch, Vec<LongEntry<'a>>)> {
     let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
     let mut long = Vec::new();
-    batch.next = add_batch(context, table, from, most, &mut batch.entries, &mut long)?;
+    batch.next = add_batch(context, table, from, most, &mut batch.entries, &mut long, |_| {})?;
     Ok((batch, long))
 }
 
-/// Adds up to `most` entries from a position on to others, and returns where to continue.
+/// Adds up to `most` entries from a position on to others, and returns where to continue. `each` gets
+/// the position of each.
 fn add_batch<'a>(
     context: &'a Context,
     table: &Table<'_>,
@@ -260,6 +218,7 @@ fn add_batch<'a>(
     most: u64,
     entries: &mut Pairs,
     long: &mut Vec<LongEntry<'a>>,
+    mut each: impl FnMut(u64),
 ) -> Result<Option<u64>> {
     entries.reserve(table.live().min(most).min(EXPECTED) as usize);
     let end = (entries.len() as u64).saturating_add(most);
@@ -267,6 +226,7 @@ fn add_batch<'a>(
     while let Some(position) = next.filter(|_| (entries.len() as u64) < end) {
         let entry = table.entry(position)?;
         entries.load(context, Cell::load(&entry.key), Cell::load(&entry.value), long)?;
+        each(position);
         next = table.next_living(position + 1)?;
     }
     Ok(next)

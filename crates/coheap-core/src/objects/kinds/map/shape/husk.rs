@@ -3,6 +3,7 @@
 //!
 //! What always holds: each step leaves a husk whose numbers say what is left.
 
+use super::super::table::trail;
 use super::{Table, directory_room, entries_room, leaf_room as room_of, leaf_shape, map_root};
 use crate::allocator::{self, LONGEST_BLOCK, Room};
 use crate::error::{Corrupt, Result};
@@ -14,8 +15,13 @@ use crate::memory::layout::{
 use crate::memory::{Region, Word};
 use crate::objects::cell::{self, Cell};
 use crate::objects::husk::{self, RUNS, STEP};
+use crate::objects::kinds::DETACH_WORDS;
 use crate::objects::walk::{self, Walk};
 
+/// Words that [`cut_loose`] saves at most.
+pub(in super::super) const CUT_WORDS: usize = husk::HANG_WORDS + trail::GIVE_WORDS;
+const _: () =
+    assert!(CUT_WORDS + allocator::GIVE_WORDS <= DETACH_WORDS, "a map that ends leaves a husk");
 /// Flag: the cells are to be freed.
 const WITH_CELLS: u8 = 1;
 const CELLS: u8 = 0;
@@ -40,6 +46,7 @@ pub(in super::super) fn cut_loose_into(
     with_cells: bool,
 ) -> Result<()> {
     Table::new(change.region(), object).check_numbers()?;
+    trail::give(change, object)?;
     if with_cells {
         // All entries were to go; else an operation that asked for less found that many have gone.
         change.context().kept.husks.ask();

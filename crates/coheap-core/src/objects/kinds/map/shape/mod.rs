@@ -5,12 +5,12 @@
 
 mod husk;
 
-pub(super) use husk::{cut_loose, cut_loose_into};
+pub(super) use husk::{CUT_WORDS, cut_loose, cut_loose_into};
 
 use super::buckets::{Bucket, buckets, leaf_room, leaf_shape};
 
 use super::table::gap::{self, Gaps};
-use super::table::index_leaves;
+use super::table::{index_leaves, trail};
 use super::{Key, Table, directory_room, entries_room, map_root};
 use crate::allocator::{self, Room};
 use crate::error::{Corrupt, Result};
@@ -65,6 +65,7 @@ impl kinds::Shape for Shape {
         if living != table.live() || walk_index(&table, walk)? != living {
             return Err(broken("number of entries of a map", living));
         }
+        trail::walk(region, object, walk)?;
         husks::walk_reserve(walk, &table.root.reserve)
     }
 

@@ -5,6 +5,7 @@
 //! the turn's sequence is unchanged.
 
 pub(super) mod gap;
+pub(super) mod trail;
 
 use std::ops::Range;
 
@@ -146,6 +147,15 @@ impl<'a> Table<'a> {
             (word.get(), position % SEGMENT_ENTRIES)
         };
         self.region.at(segment.wrapping_add(inside * ENTRY_BYTES))
+    }
+
+    /// Returns the entry at a position, if there is one.
+    pub(super) fn living(&self, position: u64) -> Result<Option<&'a MapEntry>, Corrupt> {
+        if position >= self.used() || self.is_given(position / SEGMENT_ENTRIES)? {
+            return Ok(None);
+        }
+        let entry = self.entry(position)?;
+        Ok(Some(entry).filter(|entry| !Cell::load(&entry.key).is_removed()))
     }
 
     /// Returns the offsets of the segments: none if there is only one.

@@ -1,0 +1,217 @@
+//! All entries of a map as they were at one moment.
+//!
+//! A map that nobody changes meanwhile is copied part by part, and so is a large one that others change:
+//! it notes what changes (`trail`), and that is copied again, and again, until it is little enough
+//! to be copied with the turn held. The moment of the copy is that one, and nobody has waited for longer than that.
+//!
+//! What always holds: all entries of a finished copy are those of the map at a moment between the
+//! call and its answer.
+
+use super::super::Map;
+use super::super::pairs::Pairs;
+use super::super::table::Table;
+use super::super::table::trail::Trail;
+use super::add_batch;
+use super::copy::{Copy, Seen};
+use crate::error::{Error, Result};
+use crate::journal::Context;
+use crate::sync::turn;
+
+/// Most entries that are copied under the turn.
+const PART: u64 = 512;
+/// Parts that are copied between two looks at what has changed.
+const LOOK_AFTER: u64 = 8;
+/// Changed entries that are read at once.
+const AGAIN: usize = 64;
+/// So many changed entries are few enough to be copied with the turn held.
+const FEW: usize = 256;
+/// A map with fewer entries is copied under its lock where writers keep it from being copied without: they
+/// wait for less than a millisecond.
+const LARGE: u64 = 1 << 14;
+/// How often a copy is begun again that has lost what changed.
+const TRIES: u32 = 3;
+/// How often what changed is copied again. Writers that change entries faster than these are copied
+/// have to wait.
+const ROUNDS: u32 = 32;
+
+impl Map {
+    /// Returns all entries as they were at one moment, in order.
+    ///
+    /// Where writers keep a copy from finishing, what they have changed meanwhile is copied again. They
+    /// wait, as for a transaction that has locked the map, for the copy of a small map, and in a heap with
+    /// no room to note what they change.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectGone`](Error::ObjectGone) after the map was removed; those of a wait for the transaction
+    /// that has locked it.
+    pub fn snapshot(&self, context: &Context) -> Result<Pairs> {
+        let len = self.len(context)?;
+        if len <= PART || context.kept.transaction.is_open() {
+            return self.scan(context, 0, u64::MAX).map(|all| all.entries);
+        }
+        let turn = context.region().turn(self.handle.turn);
+        let before = turn::begin_read(turn);
+        let unchanged = || before.is_some_and(|before| turn::is_unchanged(turn, before));
+        if let Some(all) = self.copy_parts(context, unchanged)? {
+            return Ok(all);
+        }
+        for _ in 0..if len < LARGE { 0 } else { TRIES } {
+            match self.copy_beside_writers(context) {
+                Ok(Some(all)) => return Ok(all),
+                Ok(None) => {}
+                Err(Error::HeapFull { .. }) => break,
+                Err(other) => return Err(other),
+            }
+        }
+        let _locked = self.handle.lock_alone(context)?;
+        let all = self.copy_parts(context, || true)?;
+        Ok(all.unwrap_or_default())
+    }
+
+    /// Copies all entries, part by part. `None`: before the last part, `is_whole` said no.
+    fn copy_parts(&self, context: &Context, is_whole: impl Fn() -> bool) -> Result<Option<Pairs>> {
+        let (mut all, mut long, mut next) = (Pairs::default(), Vec::new(), Some(0));
+        while let Some(from) = next {
+            let (count, long_count) = (all.len(), long.len());
+            next = self.read(context, |table| {
+                all.truncate(count);
+                long.truncate(long_count);
+                add_batch(context, table, from, PART, &mut all, &mut long, |_| {})
+            })?;
+            if !is_whole() {
+                return Ok(None);
+            }
+        }
+        all.fill_in(&long)?;
+        Ok(Some(all))
+    }
+
+    /// Returns all entries as [`snapshot`](Self::snapshot) does beside writers, who do not wait. `None`: what
+    /// they have changed is not known any more, or they are too fast.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapFull`](Error::HeapFull) where there is no room to note what changes,
+    /// [`ObjectGone`](Error::ObjectGone) after the map was removed.
+    pub fn copy_beside_writers(&self, context: &Context) -> Result<Option<Pairs>> {
+        let trail = context.retried(|| {
+            let held = context.hold(self.handle.turn)?;
+            Trail::begin(&held, self.handle.object(context.region())?)
+        })?;
+        let mut copier = Copier { map: *self, context, trail, changed: Vec::new() };
+        let Some(mut copy) = copier.copy()? else { return Ok(None) };
+        for _ in 0..ROUNDS {
+            match copier.copy_again(&mut copy)? {
+                Round::More => {}
+                Round::Done(used) => return copy.finish(used).map(Some),
+                Round::Lost => break,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Who copies a map beside writers.
+struct Copier<'a> {
+    map: Map,
+    context: &'a Context,
+    trail: Trail,
+    /// Positions whose entries have changed since they were copied.
+    changed: Vec<u64>,
+}
+
+/// How a round of copying what has changed went.
+enum Round {
+    More,
+    /// The copy is whole. Positions from this one on have no entry.
+    Done(u64),
+    Lost,
+}
+
+impl Copier<'_> {
+    /// Copies all entries, while they change. `None`: what changed is not known any more.
+    fn copy(&mut self) -> Result<Option<Copy>> {
+        let (mut copy, mut long, mut next) = (Copy::default(), Vec::new(), Some(0));
+        let mut parts = 0;
+        while let Some(from) = next {
+            let (count, long_count) = (copy.all.len(), long.len());
+            next = self.map.read(self.context, |table| {
+                copy.truncate(count);
+                long.truncate(long_count);
+                let Copy { all, places, .. } = &mut copy;
+                add_batch(self.context, table, from, PART, all, &mut long, |at| places.push(at))
+            })?;
+            parts += 1;
+            if parts % LOOK_AFTER == 0 {
+                let known = self.changed.len();
+                if !self.look()? {
+                    return Ok(None);
+                }
+                // What has yet to be copied is copied as it is then.
+                let copied = next.unwrap_or(u64::MAX);
+                let new = self.changed.split_off(known);
+                self.changed.extend(new.into_iter().filter(|position| *position < copied));
+            }
+        }
+        copy.all.fill_in(&long)?;
+        Ok(Some(copy))
+    }
+
+    /// Learns what has changed since the last look. Returns `false` if that is lost.
+    fn look(&mut self) -> Result<bool> {
+        let context = self.context;
+        context.retried(|| {
+            let _held = context.hold(self.map.handle.turn)?;
+            let object = self.map.handle.object(context.region())?;
+            self.trail.follow(context.region(), object, &mut self.changed)
+        })
+    }
+
+    /// Copies again what has changed.
+    fn copy_again(&mut self, copy: &mut Copy) -> Result<Round> {
+        if !self.look()? {
+            return Ok(Round::Lost);
+        }
+        let mut changed = std::mem::take(&mut self.changed);
+        sort(&mut changed);
+        for positions in changed.chunks(AGAIN) {
+            let (mut seen, mut long) = (Seen::default(), Vec::new());
+            self.map.read(self.context, |table| {
+                (seen, long) = (Seen::default(), Vec::new());
+                seen.read(self.context, table, positions, &mut long)
+            })?;
+            seen.entries.fill_in(&long)?;
+            copy.put(positions, &seen);
+        }
+        self.finish(copy)
+    }
+
+    /// Copies what has changed since, if that is little.
+    fn finish(&mut self, copy: &mut Copy) -> Result<Round> {
+        let context = self.context;
+        let region = context.region();
+        let held = context.retried(|| context.hold(self.map.handle.turn))?;
+        let object = self.map.handle.object(region)?;
+        if !self.trail.follow(region, object, &mut self.changed)? {
+            return Ok(Round::Lost);
+        }
+        if self.changed.len() > FEW {
+            return Ok(Round::More);
+        }
+        let table = Table::new(region, object);
+        let (mut seen, mut long) = (Seen::default(), Vec::new());
+        sort(&mut self.changed);
+        seen.read(context, &table, &self.changed, &mut long)?;
+        let used = table.used();
+        drop(held);
+        seen.entries.fill_in(&long)?;
+        copy.put(&self.changed, &seen);
+        Ok(Round::Done(used))
+    }
+}
+
+fn sort(positions: &mut Vec<u64>) {
+    positions.sort_unstable();
+    positions.dedup();
+}
