@@ -11,9 +11,13 @@
 
 mod death;
 #[cfg(feature = "failpoints")]
+mod halted;
+#[cfg(feature = "failpoints")]
 mod pages;
 #[cfg(feature = "failpoints")]
 mod parking;
+#[cfg(feature = "failpoints")]
+mod passes;
 mod scenario;
 mod time;
 

@@ -6,7 +6,6 @@
 //!
 //! Here: what is real, in the file of the pretend machine. That no value is lost, `tests/crash` tells.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,10 +16,9 @@ use coheap_core::heap::Heap;
 use coheap_core::heap::floors::HeapFloors as _;
 use coheap_core::memory::layout::{SPAN_BYTES, SPAN_TABLE, Span};
 use coheap_core::objects::{Map, estate, map};
-use coheap_core::os::failpoint;
 use coheap_core::os::machine::Peer;
 
-use super::{assert_whole, attach, descriptors, make, wait_until};
+use super::{assert_whole, attach, descriptors, halted, make, wait_until};
 
 const MAX_BYTES: u64 = 2 << 20;
 /// What the machine has for a heap that is in use, besides what it has at first.
@@ -46,11 +44,6 @@ enum Act {
 }
 
 use Act::{BeRefused, Grow, Refill, Trim};
-
-thread_local! {
-    /// What the thread does when it is halted.
-    static HALTED: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
-}
 
 fn stage() -> Heap {
     let heap = Heap::anonymous(MAX_BYTES).expect("a heap");
@@ -114,61 +107,21 @@ fn assert_real(heap: &Heap, when: &str) {
     }
 }
 
-/// Lets a peer do one thing, and another one the other thing before the first one's store number `at`:
-/// until it is through, or waits for the first. Then the first goes on, or is dead. Returns whether the
-/// first had so many stores.
+/// Lets a peer do one thing, and another one the other thing beside it. Returns whether the first had so
+/// many stores.
 fn run(first: Act, second: Act, at: u64, is_death: bool) -> bool {
     let when = format!("{first:?} halted before store {at}, {second:?}, {is_death}");
     let heap = stage();
-    let numbers = descriptors(&heap);
-    let (victim, other) = (Peer::new(), Arc::new(Peer::new()));
-    let [is_ready, is_halted, is_through] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
-    let second_thread = {
-        let [is_ready, is_halted, is_through] =
-            [&is_ready, &is_halted, &is_through].map(Arc::clone);
-        other.spawn(move || {
-            let heap = attach(numbers);
-            heap.context().expect("a row");
-            is_ready.store(true, Ordering::Release);
-            wait_until("the first is halted", || is_halted.load(Ordering::Acquire));
-            let done = act(&heap, second, b"others");
-            is_through.store(true, Ordering::Release);
-            done
-        })
-    };
-    let first_thread = {
-        let (is_halted, is_through) = (Arc::clone(&is_halted), Arc::clone(&is_through));
-        let other = Arc::clone(&other);
-        victim.spawn(move || {
-            let heap = attach(numbers);
-            wait_until("the second is a member", || is_ready.load(Ordering::Acquire));
-            let halt = move || {
-                is_halted.store(true, Ordering::Release);
-                wait_until("the second is through, or waits", || {
-                    is_through.load(Ordering::Acquire) || other.is_asleep()
-                });
-            };
-            HALTED.set(Some(Box::new(halt)));
-            failpoint::arm(if is_death { at } else { u64::MAX });
-            failpoint::halt_at(at, || HALTED.with_borrow(|halt| halt.as_ref().expect("a halt")()));
-            let done = act(&heap, first, b"victim");
-            (failpoint::disarm(), done)
-        })
-    };
-    let mut has_more = true;
-    if is_death {
-        let has_ended = || victim.wait_dead(Duration::ZERO) || first_thread.is_finished();
-        wait_until("the first is dead, or through", has_ended);
-        has_more = !first_thread.is_finished();
-    }
-    if !is_death || !has_more {
-        let (stores, done) = first_thread.join().expect("no panic");
-        assert_eq!(done, Ok(()), "{when}");
-        has_more = stores > at;
-    }
-    is_halted.store(true, Ordering::Release);
-    let done = second_thread.join().expect("no panic");
-    assert_eq!(done, Ok(()), "{when}");
+    let has_more = halted::run(
+        &heap,
+        (at, is_death),
+        move |heap| act(heap, first, b"victim"),
+        move |heap, wait| {
+            heap.context().map(drop)?;
+            wait();
+            act(heap, second, b"others")
+        },
+    );
     heap.with(estate::sweep).expect("a sweep");
     assert_real(&heap, &when);
     assert_whole(&heap);
