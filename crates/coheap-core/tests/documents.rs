@@ -18,7 +18,7 @@ use coheap_core::memory::layout::{
     self, Arena, Bell, Bins, ContextRow, Control, DirectoryValue, Header, Husk, LeafHead, MapEntry,
     MapHusk, MapRoot, MutexRoot, Object, ParcelHead, ParcelReference, ParkingCell, ParkingHead,
     QueueBody, QueueHusk, QueueRoot, QueueSegment, Record, SavedWord, Share, Slot, Span, SpanMap,
-    TagLine, Tally, Turn,
+    TagLine, Tally, TrailHead, Turn,
 };
 
 const PAGE: &str = include_str!("../../../docs/format.md");
@@ -78,6 +78,7 @@ fn compiled() -> Vec<(&'static str, usize, Fields)> {
         }
         MapEntry { key, value }
         LeafHead { shape }
+        TrailHead { serial, noted, until, bits }
         QueueRoot { body, spare }
         QueueBody {
             head, head_segment, tail_seen, leased, returned, returned_last, returned_count, reserve,

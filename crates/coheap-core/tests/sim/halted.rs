@@ -1,4 +1,6 @@
 //! Two peers, one of which is halted, or dies, before one of its stores, while the other one acts.
+//!
+//! What always holds: both are through, or dead, when `run` returns, and a failure names the store.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! A map in the order of insertion, from std's maps.
+//!
+//! What always holds: the numbers of insertions lead to the same entries as the keys.
 
 use std::collections::{BTreeMap, HashMap};
 
