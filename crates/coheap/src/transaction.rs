@@ -44,8 +44,8 @@ impl Heap {
     /// # Errors
     ///
     /// The error that `block` returned; [`Error::TransactionTooLarge`] from the operation that would
-    /// change too much: there is room for at least 32,000 entries that are added, removed or replaced
-    /// (7,000 of long values that replace others of their length), and `clear` counts as one of them.
+    /// change too much: there is room for at least 32,000 entries that are added, removed or replaced,
+    /// and `clear` counts as one of them.
     /// From the commit: [`Error::HeapFull`], [`Error::TransactionTooLarge`] for additions to integers
     /// that nobody had read, [`Error::LeaseLost`] when a lease that the block acked was
     /// lost, and [`Error::Engine`] with `NotAnInteger` or `Overflow` for an addition.

@@ -19,7 +19,7 @@ use crate::journal::{Change, Context, Held, MAX_WORDS};
 use crate::kind::for_each_kind;
 use crate::memory::Region;
 use crate::memory::layout::Object;
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Overwrite};
 use crate::objects::header::Handle;
 use crate::objects::kinds;
 use crate::sync::Owner;
@@ -39,6 +39,8 @@ pub(crate) struct Needs {
     pub(crate) words: usize,
     /// Whether it stores long values, which are built before.
     pub(crate) has_long: bool,
+    /// Where it writes values of maps over the old ones.
+    pub(crate) overwrite: Overwrite,
 }
 
 impl Needs {
@@ -55,17 +57,14 @@ impl Needs {
         region: &Region,
         old: Cell,
         new: &[u8],
+        overwrite: Overwrite,
     ) -> Result<()> {
-        if !is_overwritten(region, old, new)? {
+        if !cell::is_overwritten(region, old, new, overwrite)? {
             self.value(new);
         }
-        self.words += replacement_words(region, old, new)?;
+        self.words += replacement_words(region, old, new, overwrite)?;
         Ok(())
     }
-}
-
-fn is_overwritten(region: &Region, old: Cell, new: &[u8]) -> Result<bool> {
-    Ok(new.len() > cell::INLINE && cell::fits(region, old, new)?)
 }
 
 /// Words that replacing the value in a cell saves at most.
@@ -73,8 +72,9 @@ pub(in crate::objects) fn replacement_words(
     region: &Region,
     old: Cell,
     new: &[u8],
+    overwrite: Overwrite,
 ) -> Result<usize> {
-    match is_overwritten(region, old, new)? {
+    match cell::is_overwritten(region, old, new, overwrite)? {
         true => Ok(2 + new.len().div_ceil(8)),
         false => Ok(2 + allocator::TAKE_WORDS + allocator::GIVE_WORDS),
     }

@@ -10,9 +10,9 @@
 
 use super::touched::TouchedObjects;
 use crate::allocator;
-use crate::error::Result;
-use crate::journal::{Change, Context};
-use crate::objects::cell::Long;
+use crate::error::{Error, Result};
+use crate::journal::{Change, Context, Held, MAX_WORDS};
+use crate::objects::cell::{Long, Overwrite};
 use crate::objects::estate;
 use crate::objects::ledger::record::check_membership;
 use crate::objects::overlay::{Needs, Turns, Wakes};
@@ -55,13 +55,20 @@ fn apply(
         // Once this process has left, its locks and promises may belong to others: asked with the
         // turns held, for these are taken and settled under them.
         check_membership(context)?;
-        let mut needs = Needs::default();
-        touched.overlays_mut().try_for_each(|overlay| overlay.prepare(&held, &mut needs))?;
+        let mut needs = prepare(&held, touched, Overwrite::IfShort)?;
         if needs.has_long && !has_built {
             return Ok(None);
         }
-        if !needs.rooms.is_empty() {
-            allocator::ensure_all(context, &mut needs.rooms)?;
+        match ensure(context, &mut needs) {
+            Err(full @ Error::HeapFull { .. }) => {
+                // Without room for new blocks, values go into the old ones, which saves more words.
+                needs = prepare(&held, touched, Overwrite::IfItFits)?;
+                if needs.words > MAX_WORDS {
+                    return Err(full);
+                }
+                ensure(context, &mut needs)?;
+            }
+            other => other?,
         }
         let mut change = Change::begin(&held, needs.words)?;
         touched.overlays().try_for_each(|overlay| overlay.apply(&mut change))?;
@@ -70,4 +77,15 @@ fn apply(
         touched.overlays().for_each(|overlay| overlay.wakes(context.region(), &mut wakes));
         Ok(Some(wakes))
     })
+}
+
+/// Returns what the change needs, the turns being held.
+fn prepare(held: &Held<'_>, touched: &mut TouchedObjects, overwrite: Overwrite) -> Result<Needs> {
+    let mut needs = Needs { overwrite, ..Needs::default() };
+    touched.overlays_mut().try_for_each(|overlay| overlay.prepare(held, &mut needs))?;
+    Ok(needs)
+}
+
+fn ensure(context: &Context, needs: &mut Needs) -> Result<()> {
+    if needs.rooms.is_empty() { Ok(()) } else { allocator::ensure_all(context, &mut needs.rooms) }
 }

@@ -123,8 +123,7 @@ fn entries_that_come_and_go_in_transactions_leave_nothing() {
 }
 
 /// Goal: the operation that passes the limit is refused, and changes nothing; what was accepted commits.
-/// Method: each kind of operation until it is refused. Fewer are accepted only of values that are written
-/// over others of their length.
+/// Method: each kind of operation until it is refused.
 #[test]
 fn the_operation_that_passes_the_limit_is_refused() {
     const COUNT: u32 = 70_000;
@@ -153,7 +152,7 @@ fn the_operation_that_passes_the_limit_is_refused() {
         ("replacements", 32_000, |block, map, number| {
             block.on(map).set(&number.to_le_bytes(), &[1; 15])
         }),
-        ("in place", 7_000, |block, map, number| {
+        ("replacements of the same length", 32_000, |block, map, number| {
             block.on(map).set(&number.to_le_bytes(), &[1; 100])
         }),
         ("moves to the end", 14_000, |block, map, number| {
@@ -183,4 +182,34 @@ fn the_operation_that_passes_the_limit_is_refused() {
         let committed = heap.with(|context| map.snapshot(context)).expect("a map");
         assert!(committed == expected, "{name}");
     }
+}
+
+/// Goal: in a full heap, a block replaces values by others of their length, as a set outside does.
+/// Method: a heap without a free block of that length; few replacements, and more than a change can write
+/// over others.
+#[test]
+fn values_are_replaced_in_a_full_heap() {
+    let heap = Heap::anonymous(8 << 20).expect("an anonymous heap");
+    let map = make(&heap, "map", &map::Recipe);
+    let set = |number: u32| heap.with(|context| map.set(context, &number.to_le_bytes(), &[7; 100]));
+    let count = (0..).find(|number| set(*number).is_err()).expect("a full heap");
+    let replace = |numbers: std::ops::Range<u32>| {
+        let context = heap.context().expect("a context");
+        let mut transaction = Transaction::begin(context, None).expect("no other transaction");
+        numbers
+            .into_iter()
+            .try_for_each(|number| transaction.on(&map).set(&number.to_le_bytes(), &[1; 100]))
+            .and_then(|()| transaction.commit())
+    };
+    assert_eq!(replace(0..1000), Ok(()));
+    let replaced = |number: u32| {
+        let mut value = Vec::new();
+        heap.with(|context| map.get(context, &number.to_le_bytes(), &mut value)).expect("a map");
+        value[..] == [1; 100]
+    };
+    assert!((0..1000).all(replaced) && !replaced(1000));
+    let refused = replace(1000..count.min(31_000));
+    assert!(matches!(refused, Err(Error::HeapFull { .. })), "{refused:?}");
+    assert!(!replaced(1000) && !replaced(2000));
+    heap.with(check).expect("a heap that is whole");
 }

@@ -25,6 +25,8 @@ use crate::os;
 const GRACE: u64 = 500_000_000;
 /// Most spans that are given back at a time.
 const PIECE: u64 = 1024;
+/// So many are given back by who has freed few: 2 MiB, which takes less than a millisecond.
+const PORTION: u64 = 128;
 /// Shorter free runs are left alone unless somebody asks.
 const SHORT: u64 = 8;
 /// How often somebody looks how much is free, and how long it must have been free, in nanoseconds.
@@ -73,7 +75,7 @@ pub(crate) fn trim_for(context: &Context, refused: &Error) -> Result<bool> {
 }
 
 /// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second. A
-/// thread that has just freed so many spans gives back twice as many, and one piece: who comes by does
+/// thread that has just freed so many spans gives back twice as many, and a portion: who comes by does
 /// not do all that the large structure of another one leaves.
 #[inline]
 pub fn trim_if_due(context: &Context, freed: u64) -> Result<()> {
@@ -82,7 +84,7 @@ pub fn trim_if_due(context: &Context, freed: u64) -> Result<()> {
     let last = map.looked.get();
     let is_due = now.abs_diff(last) >= LOOK || is_very_much(context.region(), now);
     if is_due && Region::compare_exchange(&map.looked, last, now).is_ok() {
-        return look(context, now, freed.saturating_mul(2).saturating_add(PIECE));
+        return look(context, now, freed.saturating_mul(2).saturating_add(PORTION));
     }
     Ok(())
 }
@@ -147,7 +149,7 @@ fn least_of(window: u64) -> u64 {
 }
 
 /// Gives pages back until only `keep` spans that nobody uses have any, from runs of at least `shortest`
-/// spans. It ends with the piece that makes it `most` spans.
+/// spans. It ends when these were `most` spans.
 fn give_back(context: &Context, keep: u64, shortest: u64, most: u64) -> Result<u64> {
     let region = context.region();
     let mut before = u64::MAX;
@@ -158,31 +160,30 @@ fn give_back(context: &Context, keep: u64, shortest: u64, most: u64) -> Result<u
         }
     }
     settle_unreal(context, context.index())?;
-    let mut given = 0;
-    while let Some((first, spans)) = take_piece(context, keep, shortest, before)? {
+    let mut left = most;
+    while left > 0
+        && let Some((first, spans)) = take_piece(context, keep, shortest, (before, left))?
+    {
         let punched = region.decommit_data(first, spans);
         end_unreal(context, context.index(), Use::Hole)?;
         punched?;
-        given += spans * SPAN_BYTES;
-        if given / SPAN_BYTES >= most {
-            break;
-        }
+        left = left.saturating_sub(spans);
     }
-    Ok(given)
+    Ok((most - left).saturating_mul(SPAN_BYTES))
 }
 
-/// Makes some spans that were free `before` a time the context's unreal run: its first span and its
-/// length. `None`: no more are to be given back.
+/// Makes up to `limit` spans that were free `before` a time the context's unreal run: its first span and
+/// its length. `None`: no more are to be given back.
 fn take_piece(
     context: &Context,
     keep: u64,
     shortest: u64,
-    before: u64,
+    (before, limit): (u64, u64),
 ) -> Result<Option<(u64, u64)>> {
     let held = context.hold(SPAN_TURN)?;
     let region = context.region();
     let header = region.header();
-    let most = free_with_pages(region).saturating_sub(keep).min(PIECE);
+    let most = free_with_pages(region).saturating_sub(keep).min(PIECE.min(limit));
     let frontier = header.spans.frontier.get();
     let is_old = header.spans.lowered.get() <= before;
     let beyond = if is_old { region.committed_spans().saturating_sub(frontier) } else { 0 };

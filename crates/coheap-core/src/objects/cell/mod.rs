@@ -24,7 +24,7 @@ use crate::allocator::{self, Room, buffer};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
-use crate::memory::layout::CellWords;
+use crate::memory::layout::{CellWords, WORD_BYTES};
 use crate::memory::word::word_of;
 use crate::objects::parcel;
 use crate::wire::{INT_BYTES, Tag};
@@ -286,6 +286,30 @@ pub fn fits(region: &Region, old: Cell, bytes: &[u8]) -> Result<bool, Corrupt> {
     }
     let same = |(room, _)| room == Room::of(bytes.len()) && bytes.len() as u64 <= IN_PLACE;
     Ok(old.room(region)?.is_some_and(same))
+}
+
+/// Where a value is written over the old one, in its block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Overwrite {
+    /// If that saves no more words than a new block would.
+    #[default]
+    IfShort,
+    /// Wherever it fits: this needs no room.
+    IfItFits,
+}
+
+/// The longest value whose bytes are no more words than a change saves for a block.
+const SHORT: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
+
+/// Returns whether a value is written over the old one, in its block.
+pub fn is_overwritten(
+    region: &Region,
+    old: Cell,
+    bytes: &[u8],
+    overwrite: Overwrite,
+) -> Result<bool, Corrupt> {
+    let is_short = bytes.len() <= SHORT || overwrite == Overwrite::IfItFits;
+    Ok(bytes.len() > INLINE && is_short && fits(region, old, bytes)?)
 }
 
 /// Replaces the value of the cell at `words`.

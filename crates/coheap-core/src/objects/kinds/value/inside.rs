@@ -6,7 +6,7 @@ use super::{Value, cell_words};
 use crate::error::{Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
-use crate::objects::cell::{self, Cell, decode_integer};
+use crate::objects::cell::{self, Cell, Overwrite, decode_integer};
 use crate::objects::overlay::{
     Inside, Lockable, Locking, Needs, Overlaid, Overlay, Transactional, Turns, Wakes, charge,
     locked, recount, replacement_words,
@@ -92,7 +92,7 @@ impl NewValue {
     fn set(&mut self, context: &Context, bytes: &[u8]) -> Result<()> {
         let region = context.region();
         let old = Cell::load(cell_words(self.value.handle.object(region)?));
-        let words = replacement_words(region, old, bytes)?;
+        let words = replacement_words(region, old, bytes, Overwrite::IfItFits)?;
         charge(context, words, self.words)?;
         let before = (self.new.replace(bytes.to_vec()), self.words);
         self.words = words;
@@ -148,7 +148,8 @@ impl Overlaid for NewValue {
     fn prepare(&mut self, held: &Held<'_>, needs: &mut Needs) -> Result<()> {
         let Some(new) = &self.new else { return Ok(()) };
         let object = locked(held, &self.value.handle)?;
-        needs.replacement(held.context().region(), Cell::load(cell_words(object)), new)
+        let old = Cell::load(cell_words(object));
+        needs.replacement(held.context().region(), old, new, Overwrite::IfItFits)
     }
 
     fn apply(&self, change: &mut Change<'_>) -> Result<()> {

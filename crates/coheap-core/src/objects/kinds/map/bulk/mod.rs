@@ -23,17 +23,15 @@ use super::{Key, growth};
 use crate::allocator::{self, LONGEST_BLOCK, Room, Taken};
 use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Held, MAX_WORDS};
-use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES, WORD_BYTES};
+use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES};
 use crate::memory::{Region, private_list};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Overwrite};
 use crate::objects::parcel;
 use crate::wire::{INT_BYTES, int_bytes};
 use seen::Seen;
 
 /// The position of an entry that does not exist yet.
 const NEW: u32 = u32::MAX;
-/// The longest value that is written over another.
-const OVERWRITTEN: usize = WORD_BYTES as usize * (1 + allocator::GIVE_WORDS);
 
 /// Most entries of a call that are stored with one change, whatever their sizes.
 pub const ONE_CHANGE: usize = 32_768;
@@ -344,7 +342,7 @@ impl Need {
         }
         let old = Cell::load(&table.entry(u64::from(write.position))?.value);
         self.words += 2;
-        if is_overwritten(table.region, old, value)? {
+        if cell::is_overwritten(table.region, old, value, Overwrite::IfShort)? {
             self.words += value.len().div_ceil(8);
             return Ok(());
         }
@@ -426,12 +424,6 @@ fn apply(
     Ok(())
 }
 
-/// Returns whether a value is written over the old one, in its block: it is if that saves no more
-/// words than a new block would.
-fn is_overwritten(region: &Region, old: Cell, value: &[u8]) -> Result<bool, Corrupt> {
-    Ok(value.len() > cell::INLINE && value.len() <= OVERWRITTEN && cell::fits(region, old, value)?)
-}
-
 /// Replaces a value.
 fn replace(
     change: &mut Change<'_>,
@@ -442,7 +434,9 @@ fn replace(
     let old = Cell::load(words);
     match Cell::inline(value) {
         Some(new) if old.block().is_none() => cell::update(change, words, new),
-        _ if is_overwritten(change.region(), old, value)? => cell::replace(change, words, value)?,
+        _ if cell::is_overwritten(change.region(), old, value, Overwrite::IfShort)? => {
+            cell::replace(change, words, value)?;
+        }
         _ => {
             let new = make(change, taken, value)?;
             cell::free(change, old)?;

@@ -133,11 +133,11 @@ pub(in super::super) fn close_end(
     let mut end = end;
     while let Some(last) = end.checked_sub(1) {
         let inside = last % SEGMENT_ENTRIES;
-        if table.is_given(last / SEGMENT_ENTRIES)? {
+        let Some(entry) = table.kept(last)? else {
             end = last - inside;
             continue;
-        }
-        let key = table.entry(last)?.key[0].get();
+        };
+        let key = entry.key[0].get();
         if !is_removed(key) {
             break;
         }

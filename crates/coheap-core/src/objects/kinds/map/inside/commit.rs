@@ -20,7 +20,7 @@ use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held, MAX_WORDS};
 use crate::memory::Region;
 use crate::memory::layout::{MapEntry, Object};
-use crate::objects::cell::{self, Cell};
+use crate::objects::cell::{self, Cell, Overwrite};
 use crate::objects::husk;
 use crate::objects::overlay::{Needs, Overlaid, Turns, Wakes, locked, recount};
 use crate::wire::int_bytes;
@@ -90,6 +90,7 @@ impl Overlaid for Writes {
             table.warm(self.content.notes.iter().map(|note| note.key().hash))?;
         }
         needs.words += GIVE_BACK_WORDS;
+        self.overwrite = needs.overwrite;
         let mut new = Vec::new();
         for note in self.content.notes.iter_mut() {
             prepare(&table, note, needs, &mut new)?;
@@ -117,7 +118,9 @@ impl Overlaid for Writes {
         let mut numbers = None;
         for note in self.content.notes.iter() {
             match (&note.now, note.at) {
-                (Now::Replaced(_, value), Some(at)) => replace(change, object, at, value)?,
+                (Now::Replaced(_, value), Some(at)) => {
+                    replace(change, object, at, value, self.overwrite)?;
+                }
                 (Now::Removed | Now::Inserted(..), Some(_)) => {
                     let found = find(&Table::new(change.region(), object), &note.key())?;
                     let shrink = defect(Mistake::ReusePositionsWithinChange);
@@ -220,7 +223,7 @@ fn prepare(
         }
         (Now::Replaced(_, value), Some(at)) => {
             let old = Cell::load(&table.entry(at)?.value);
-            needs.replacement(table.region, old, value)?;
+            needs.replacement(table.region, old, value, needs.overwrite)?;
         }
         (Now::Removed, _) => needs.words += DELETE_WORDS,
         (Now::Added(_), _) => insert(needs),
@@ -229,19 +232,29 @@ fn prepare(
     Ok(())
 }
 
-fn replace(change: &mut Change<'_>, object: &Object, at: u64, value: &[u8]) -> Result<()> {
+fn replace(
+    change: &mut Change<'_>,
+    object: &Object,
+    at: u64,
+    value: &[u8],
+    overwrite: Overwrite,
+) -> Result<()> {
     trail::note(change.region(), object, at)?;
     let entry = Table::new(change.region(), object).entry(at)?;
     if Cell::load(&entry.key).is_removed() {
         return Err(Corrupt { what: "entry under a lock", at }.into());
     }
+    let old = Cell::load(&entry.value);
     match Cell::inline(value) {
-        Some(new) if Cell::load(&entry.value).block().is_none() => {
-            cell::update(change, &entry.value, new);
-            Ok(())
+        Some(new) if old.block().is_none() => cell::update(change, &entry.value, new),
+        None if !cell::is_overwritten(change.region(), old, value, overwrite)? => {
+            let new = cell::make(change, value)?;
+            cell::free(change, old)?;
+            cell::store(change, &entry.value, new);
         }
-        _ => cell::replace(change, &entry.value, value),
+        _ => cell::replace(change, &entry.value, value)?,
     }
+    Ok(())
 }
 
 /// Adds to the integer at a position.

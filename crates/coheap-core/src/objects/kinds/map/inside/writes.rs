@@ -19,7 +19,7 @@ use super::notes::{Note, Now, Seen};
 use super::undo::Undo;
 use crate::error::{Error, Result};
 use crate::journal::Context;
-use crate::objects::cell::{Cell, INLINE};
+use crate::objects::cell::{Cell, INLINE, Overwrite};
 use crate::objects::overlay::{Lockable, Overlay, Transactional, charge, replacement_words};
 
 /// All writes to one map.
@@ -30,6 +30,8 @@ pub(crate) struct Writes {
     pub(super) seed: u64,
     pub(super) content: Content,
     pub(super) undo: Undo,
+    /// What the commit was prepared with.
+    pub(super) overwrite: Overwrite,
 }
 
 impl Transactional for Map {
@@ -67,7 +69,13 @@ impl Additions<'_> {
 impl Writes {
     /// No writes, to a map of a heap with this seed.
     fn new(map: Map, seed: u64) -> Self {
-        Self { map, seed, content: Content::default(), undo: Undo::default() }
+        Self {
+            map,
+            seed,
+            content: Content::default(),
+            undo: Undo::default(),
+            overwrite: Overwrite::default(),
+        }
     }
 
     /// Returns whether there are additions that nobody looked at.
@@ -130,8 +138,8 @@ impl Writes {
     /// What storing a value does to a key that the map has at a position, with this value.
     #[inline]
     fn replaced(context: &Context, old: Cell, value: &[u8]) -> Result<Now> {
-        let words = replacement_words(context.region(), old, value)? as u32;
-        Ok(Now::Replaced(words, SmallVec::from_slice(value)))
+        let words = replacement_words(context.region(), old, value, Overwrite::IfShort)?;
+        Ok(Now::Replaced(words as u32, SmallVec::from_slice(value)))
     }
 
     /// Returns the number of the note of a key.

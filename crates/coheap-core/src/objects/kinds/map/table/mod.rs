@@ -132,30 +132,40 @@ impl<'a> Table<'a> {
     /// Returns the entry at a position.
     #[inline(always)]
     pub(crate) fn entry(&self, position: u64) -> Result<&'a MapEntry, Corrupt> {
+        let (segment, inside) = self.place(position)?;
+        self.region.at(segment.wrapping_add(inside * ENTRY_BYTES))
+    }
+
+    /// Returns the entry at a position, unless its segment was given back.
+    #[inline(always)]
+    pub(super) fn kept(&self, position: u64) -> Result<Option<&'a MapEntry>, Corrupt> {
+        match self.place(position)? {
+            (0, _) => Ok(None),
+            (segment, inside) => {
+                self.region.at(segment.wrapping_add(inside * ENTRY_BYTES)).map(Some)
+            }
+        }
+    }
+
+    /// Returns the offset of the segment of a position, 0 if it was given back, and the number in it.
+    #[inline(always)]
+    fn place(&self, position: u64) -> Result<(u64, u64), Corrupt> {
         if position >= self.capacity() {
             return Err(Corrupt { what: "position in a map", at: position });
         }
-        let directory_len = self.root.directory_len.get();
-        let (segment, inside) = if directory_len == 0 {
-            (self.root.entries.get(), position)
-        } else {
-            let directory = self.region.words(self.root.entries.get(), directory_len as usize)?;
-            let number = (position / SEGMENT_ENTRIES) as usize;
-            let Some(word) = directory.get(number) else {
-                return Err(Corrupt { what: "segment of a map", at: position });
-            };
-            (word.get(), position % SEGMENT_ENTRIES)
-        };
-        self.region.at(segment.wrapping_add(inside * ENTRY_BYTES))
+        if self.root.directory_len.get() == 0 {
+            return Ok((self.root.entries.get(), position));
+        }
+        let word = self.segment_word(position / SEGMENT_ENTRIES)?;
+        Ok((word.get(), position % SEGMENT_ENTRIES))
     }
 
     /// Returns the entry at a position, if there is one.
     pub(super) fn living(&self, position: u64) -> Result<Option<&'a MapEntry>, Corrupt> {
-        if position >= self.used() || self.is_given(position / SEGMENT_ENTRIES)? {
+        if position >= self.used() {
             return Ok(None);
         }
-        let entry = self.entry(position)?;
-        Ok(Some(entry).filter(|entry| !Cell::load(&entry.key).is_removed()))
+        Ok(self.kept(position)?.filter(|entry| !Cell::load(&entry.key).is_removed()))
     }
 
     /// Returns the offsets of the segments: none if there is only one.
@@ -168,6 +178,7 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the word with the offset of a segment.
+    #[inline(always)]
     pub(super) fn segment_word(&self, number: u64) -> Result<&'a Word, Corrupt> {
         let word = self.directory()?.get(number as usize);
         word.ok_or(Corrupt { what: "segment of a map", at: number })
@@ -196,11 +207,11 @@ impl<'a> Table<'a> {
         let mut at = from.max(self.root.first.get());
         while at < used {
             let left = SEGMENT_ENTRIES - at % SEGMENT_ENTRIES;
-            if self.is_given(at / SEGMENT_ENTRIES)? {
+            let Some(entry) = self.kept(at)? else {
                 at += left;
                 continue;
-            }
-            let key = Cell::load(&self.entry(at)?.key);
+            };
+            let key = Cell::load(&entry.key);
             if !key.is_removed() {
                 return Ok(Some(at));
             }
@@ -217,11 +228,11 @@ impl<'a> Table<'a> {
         let mut end = before.min(self.used());
         while end > first {
             let inside = (end - 1) % SEGMENT_ENTRIES;
-            if self.is_given((end - 1) / SEGMENT_ENTRIES)? {
+            let Some(entry) = self.kept(end - 1)? else {
                 end -= inside + 1;
                 continue;
-            }
-            let key = Cell::load(&self.entry(end - 1)?.key);
+            };
+            let key = Cell::load(&entry.key);
             if !key.is_removed() {
                 return Ok(Some(end - 1));
             }
