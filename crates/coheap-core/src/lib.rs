@@ -88,7 +88,7 @@ pub use error::{Corrupt, Error, Result, SystemFull};
 pub use heap::{Address, Heap, Options};
 pub use journal::Context;
 pub use kind::Kind;
-pub use objects::map::{Batch, Pairs, Recipe as MapRecipe, parts as map_parts};
+pub use objects::map::{Batch, FoundMany, Pairs, Recipe as MapRecipe, Take, parts as map_parts};
 pub use objects::mutex::{Acquired, Recipe as MutexRecipe};
 pub use objects::queue::{Failed, Lease, Recipe as QueueRecipe, ReturnReason};
 pub use objects::recursive_mutex::Recipe as RecursiveMutexRecipe;
@@ -105,7 +105,7 @@ pub mod ledger {
 
 /// Values that refer to objects.
 pub mod parcel {
-    pub use crate::objects::parcel::{Parcel, Target, discard, let_go, pack, value_in};
+    pub use crate::objects::parcel::{Parcel, Target, discard, is_parcel, let_go, pack, value_in};
 }
 
 /// Names that one process holds at a time, or as many as a name has slots: no heap is needed.

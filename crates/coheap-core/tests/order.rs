@@ -60,6 +60,12 @@ impl Both {
         }
     }
 
+    fn move_some_to_end(&mut self) {
+        let Some(key) = self.plain.some_key(&mut self.random) else { return };
+        assert_eq!(self.heap.with(|context| self.map.move_to_end(context, &key)), Ok(true));
+        assert!(self.plain.move_to_end(&key));
+    }
+
     fn remove_oldest(&mut self) {
         if let Some(key) = self.plain.entries.values().next().map(|(key, _)| key.clone()) {
             self.remove(&key);
@@ -107,7 +113,7 @@ fn a_large_map_keeps_its_order_whatever_is_removed() {
         let mut both = Both::new(256, seed);
         let mut fresh = 0;
         for round in 0..24 {
-            let kind = both.random.below(7);
+            let kind = both.random.below(8);
             let count = 1 + both.random.below(3000);
             for _ in 0..count {
                 let die = both.random.below(8);
@@ -120,6 +126,7 @@ fn a_large_map_keeps_its_order_whatever_is_removed() {
                     (3, _) => both.remove_oldest(),
                     (4, _) => both.remove_newest(),
                     (5, _) => both.remove_some(),
+                    (6, _) => both.move_some_to_end(),
                     (_, 0..4) => both.remove_oldest(),
                     _ => both.remove_newest(),
                 }
@@ -145,9 +152,11 @@ fn a_cache_that_is_used_for_long_does_not_grow() {
     let before = used(&both).expect("stats");
     for _ in 0..100_000 {
         let number = 8 + both.random.below(5000);
-        if number % 64 > 7 {
+        if number % 128 > 71 {
             both.remove(&Both::key(number));
             both.set(number);
+        } else if number % 64 > 7 {
+            both.move_some_to_end();
         }
     }
     both.look();

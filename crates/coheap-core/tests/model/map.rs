@@ -24,6 +24,8 @@ enum MapOp {
     PopFirst,
     PopLast,
     RemoveLast(u16, bool),
+    MoveToEnd(u16),
+    GetMany(Vec<u16>),
     Clear,
     Get(u16),
     Pin(u16),
@@ -45,6 +47,8 @@ fn map_op() -> impl Strategy<Value = MapOp> {
         1 => Just(MapOp::PopFirst),
         1 => Just(MapOp::PopLast),
         1 => (key.clone(), any::<bool>()).prop_map(|(key, exact)| MapOp::RemoveLast(key, exact)),
+        2 => key.clone().prop_map(MapOp::MoveToEnd),
+        1 => prop::collection::vec(key.clone(), 0..600).prop_map(MapOp::GetMany),
         1 => Just(MapOp::Clear),
         3 => key.clone().prop_map(MapOp::Get),
         2 => key.prop_map(MapOp::Pin),
@@ -214,6 +218,25 @@ fn run_map_ops(ops: &[MapOp]) {
                     if popped {
                         model.remove(&key);
                     }
+                }
+                MapOp::MoveToEnd(key) => {
+                    let key = key_bytes(*key);
+                    let value = model.entries.get(&key).map(|entry| entry.1.clone());
+                    assert_eq!(map.move_to_end(context, &key)?, value.is_some());
+                    if let Some(value) = value {
+                        model.remove(&key);
+                        model.set(&key, &value);
+                    }
+                }
+                MapOp::GetMany(keys) => {
+                    let keys: Vec<_> = keys.iter().map(|key| key_bytes(*key)).collect();
+                    let found =
+                        map.get_many(context, &keys.iter().map(|key| (key, [])).collect())?;
+                    let values = found.values.iter().map(|(_, value)| value.to_vec());
+                    let expected = keys.iter().enumerate().filter_map(|(number, key)| {
+                        model.entries.get(key).map(|entry| (number, entry.1.clone()))
+                    });
+                    assert!(found.numbers.iter().copied().zip(values).eq(expected));
                 }
                 MapOp::RemoveLast(key, is_exact) => {
                     // Another entry, or another value, is not the last one.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use coheap_core::error::Result;
 use coheap_core::heap::Heap;
 use coheap_core::journal::Context;
+use coheap_core::objects::map::Take;
 use coheap_core::objects::{Map, estate, map};
 use coheap_core::transaction::Transaction;
 
@@ -102,7 +103,7 @@ fn change(context: Rc<Context>, map: &Map, wait: &dyn Fn()) -> Result<()> {
 fn copy(context: &Context, map: &Map, wait: &dyn Fn()) -> Result<()> {
     wait();
     let all = loop {
-        if let Some(all) = map.copy_beside_writers(context)? {
+        if let Some(all) = map.copy_beside_writers(context, Take::Both)? {
             break all;
         }
     };

@@ -28,6 +28,14 @@ impl Plain {
         self.entries.remove(&self.numbers.remove(key)?)
     }
 
+    pub(crate) fn move_to_end(&mut self, key: &[u8]) -> bool {
+        let moved = self.remove(key);
+        if let Some((key, value)) = &moved {
+            self.set(key, value);
+        }
+        moved.is_some()
+    }
+
     pub(crate) fn some_key(&self, random: &mut Random) -> Option<Vec<u8>> {
         let from = random.below(self.next.max(1));
         let found = self.entries.range(from..).next().or_else(|| self.entries.iter().next());

@@ -43,10 +43,16 @@ pub struct Parcel {
 /// Offset and generation of an object that a parcel refers to.
 pub type Target = (u64, u64);
 
+/// Returns whether these are the bytes of a parcel.
+#[inline]
+pub fn is_parcel(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&TAG)
+}
+
 /// Returns the value in the bytes of a parcel; other bytes are a value themselves.
 #[inline]
 pub fn value_in(bytes: &[u8]) -> &[u8] {
-    if bytes.first() != Some(&TAG) {
+    if !is_parcel(bytes) {
         return bytes;
     }
     match bytes.first_chunk::<HEAD_BYTES>() {

@@ -22,8 +22,8 @@ mod table;
 
 pub use bulk::{ONE_CHANGE, parts};
 pub(crate) use inside::Writes;
-pub use pairs::Pairs;
-pub use read::Batch;
+pub use pairs::{Pairs, Take};
+pub use read::{Batch, FoundMany};
 pub use shape::Recipe;
 pub(crate) use shape::Shape;
 

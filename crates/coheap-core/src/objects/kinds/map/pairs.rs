@@ -10,6 +10,18 @@ use crate::objects::cell::{Cell, Later};
 /// A key and its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
+/// What a copy takes of each entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Take {
+    /// Its key and its value.
+    #[default]
+    Both,
+    /// Its key; the value has no bytes.
+    Keys,
+    /// Its value; the key has no bytes.
+    Values,
+}
+
 /// Keys and their values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pairs {
@@ -130,23 +142,24 @@ impl Pairs {
         self.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 
-    /// Adds the entry with these cells. What is long in it has no bytes yet, and goes to `long`.
+    /// Adds what is taken of the entry with these cells. What is long in it has no bytes yet, and goes to
+    /// `long`.
     #[inline]
     pub(super) fn load<'a>(
         &mut self,
         context: &'a Context,
-        key: Cell,
-        value: Cell,
+        take: Take,
+        [key, value]: [Cell; 2],
         long: &mut Vec<LongEntry<'a>>,
     ) -> Result<()> {
-        let (late_key, late_value) = (key.late(context)?, value.late(context)?);
-        if late_key.is_none() {
-            key.append_to(context.region(), &mut self.bytes)?;
-        }
-        let middle = self.bytes.len();
-        if late_value.is_none() {
-            value.append_to(context.region(), &mut self.bytes)?;
-        }
+        let (late_key, middle) = match take {
+            Take::Values => (None, self.bytes.len()),
+            Take::Both | Take::Keys => self.append(context, key)?,
+        };
+        let (late_value, _) = match take {
+            Take::Keys => (None, middle),
+            Take::Both | Take::Values => self.append(context, value)?,
+        };
         reserve_private(&mut self.ends, 1)?;
         if late_key.is_some() || late_value.is_some() {
             reserve_private(long, 1)?;
@@ -154,6 +167,16 @@ impl Pairs {
         }
         self.ends.push((middle, self.bytes.len()));
         Ok(())
+    }
+
+    /// Adds the bytes of a cell, unless it is long. Returns what is to be copied later, and the end.
+    #[inline]
+    fn append<'a>(&mut self, context: &'a Context, cell: Cell) -> Result<(Later<'a>, usize)> {
+        let late = cell.late(context)?;
+        if late.is_none() {
+            cell.append_to(context.region(), &mut self.bytes)?;
+        }
+        Ok((late, self.bytes.len()))
     }
 
     /// Adds the bytes of what is long.
@@ -204,10 +227,16 @@ impl Pairs {
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for Pairs {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut all = Self::default();
-        for (key, value) in pairs {
-            all.push(key.as_ref(), value.as_ref());
-        }
+        all.extend(pairs);
         all
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Extend<(K, V)> for Pairs {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        for (key, value) in pairs {
+            self.push(key.as_ref(), value.as_ref());
+        }
     }
 }
 

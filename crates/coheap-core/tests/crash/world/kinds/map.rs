@@ -5,7 +5,7 @@
 
 use coheap_core::error::Result;
 use coheap_core::objects::kinds::OfHandle as _;
-use coheap_core::objects::map::{self, Pairs};
+use coheap_core::objects::map::{self, Pairs, Take};
 use coheap_core::objects::{Directory, Map, ledger};
 
 use super::{KEY, Mark, NAMELESS, NAMES, Reading, Row, Subject, TEXT, find};
@@ -44,7 +44,7 @@ fn thin_map(stage: &Stage, count: u32, removed: std::ops::Range<u32>) {
 
 /// Has the map note what changes, as for somebody who copies it.
 fn copy(stage: &Stage) {
-    let copy = stage.map.copy_beside_writers(&stage.context()).expect("room");
+    let copy = stage.map.copy_beside_writers(&stage.context(), Take::Both).expect("room");
     assert!(copy.is_some(), "nobody writes");
 }
 
@@ -229,6 +229,16 @@ const OPERATIONS: &[Operation] = &[
         }
         Ok(())
     }),
+    Operation::new(&["Map::remove_first"], "any", MAPS, MAP, |stage, context| {
+        let (key, value) = entry(0);
+        stage.map.remove_first(context, &key, &value).map(drop)
+    }),
+    Operation::new(&["Map::move_to_end"], "the first", MAPS, MAP, |stage, context| {
+        stage.map.move_to_end(context, &entry(0).0).map(drop)
+    }),
+    Operation::new(&["Map::move_to_end"], "beside holes", LARGE_MAPS, MAP, |stage, context| {
+        stage.map.move_to_end(context, &entry(99).0).map(drop)
+    }),
     Operation::new(&["Map::clear"], "all", MAPS, MAP, |stage, context| stage.map.clear(context)),
     Operation::new(&["Map::clear"], "many", LARGE_MAPS, MAP, |stage, context| {
         stage.map.clear(context)
@@ -249,8 +259,15 @@ const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::snapshot"], "all", MAPS, MAP, |stage, context| {
         stage.map.snapshot(context).map(|_| ())
     }),
+    Operation::new(&["Map::snapshot_of"], "the keys", MAPS, MAP, |stage, context| {
+        stage.map.snapshot_of(context, Take::Keys).map(|_| ())
+    }),
+    Operation::new(&["Map::get_many"], "some there", MAPS, MAP, |stage, context| {
+        let keys = [0, 3, 11, 700].map(|number| (entry(number).0, []));
+        stage.map.get_many(context, &keys.into_iter().collect()).map(|_| ())
+    }),
     Operation::new(&["Map::copy_beside_writers"], "all", MAPS, MAP, |stage, context| {
-        stage.map.copy_beside_writers(context).map(|_| ())
+        stage.map.copy_beside_writers(context, Take::Both).map(|_| ())
     }),
     Operation::new(&["Map::scan"], "some", MAPS, MAP, |stage, context| {
         stage.map.scan(context, 2, 5).map(|_| ())

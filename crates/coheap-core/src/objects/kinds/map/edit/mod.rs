@@ -6,6 +6,7 @@
 //! insertion follows.
 
 pub(super) mod holes;
+mod reorder;
 
 use super::buckets::Bucket;
 use super::table::{Found, Table, map_root, put_entry, trail};

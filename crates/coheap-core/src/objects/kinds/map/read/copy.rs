@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::pairs::{LongEntry, Pair, Pairs};
+use super::super::pairs::{LongEntry, Pair, Pairs, Take};
 use super::super::table::Table;
 use crate::error::Result;
 use crate::journal::Context;
@@ -80,13 +80,14 @@ impl Seen {
         &mut self,
         context: &'a Context,
         table: &Table<'_>,
+        take: Take,
         positions: &[u64],
         long: &mut Vec<LongEntry<'a>>,
     ) -> Result<()> {
         for position in positions {
             if let Some(entry) = table.living(*position)? {
-                let (key, value) = (Cell::load(&entry.key), Cell::load(&entry.value));
-                self.entries.load(context, key, value, long)?;
+                let cells = [&entry.key, &entry.value].map(Cell::load);
+                self.entries.load(context, take, cells, long)?;
                 self.found.push(*position);
             }
         }

@@ -109,6 +109,15 @@ impl Map {
         }
     }
 
+    /// Removes an entry if it is exactly the one that was inserted first, and returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`]; nothing was changed.
+    pub fn remove_first(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.remove_end(context, key, value, |table| table.next_living(0))
+    }
+
     /// Removes an entry if it is exactly the one that was inserted last, and returns whether it
     /// was.
     ///
@@ -116,6 +125,16 @@ impl Map {
     ///
     /// [`Error::ObjectGone`]; nothing was changed.
     pub fn remove_last(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.remove_end(context, key, value, |table| table.previous_living(u64::MAX))
+    }
+
+    fn remove_end(
+        &self,
+        context: &Context,
+        key: &[u8],
+        value: &[u8],
+        end: impl Fn(&Table<'_>) -> Result<Option<u64>, Corrupt>,
+    ) -> Result<bool> {
         let region = context.region();
         let key = Key::new(region, key)?;
         let mut expected = Expected::new(value);
@@ -123,13 +142,13 @@ impl Map {
             let (held, object) = self.handle.hold(context)?;
             let table = Table::new(region, object);
             let Some(found) = table.find(&key)? else { return Ok(false) };
-            let is_last = table.previous_living(u64::MAX)? == Some(found.position);
+            let is_there = end(&table)? == Some(found.position);
             match is_as_expected(context, Some(&found), Some(&expected))? {
                 Step::Compare(cell, late) => {
                     drop(held);
                     expected.compare(cell, late)?;
                 }
-                Step::Done(true) if is_last => {
+                Step::Done(true) if is_there => {
                     take_out(&held, object, &found)?;
                     drop(held);
                     drop(expected);

@@ -4,13 +4,16 @@
 //! few entries at most. What it copied was found unchanged after the copy; long values are named, found
 //! unchanged after that, and copied then.
 //!
-//! Not here: both ends of a map (`ends`), and all of it at one moment (`snapshot`).
+//! Not here: both ends of a map (`ends`), several keys and all of it at one moment (`many`, `snapshot`).
 
 mod copy;
 mod ends;
+mod many;
 mod snapshot;
 
-use super::pairs::{LongEntry, Pairs};
+pub use many::FoundMany;
+
+use super::pairs::{LongEntry, Pairs, Take};
 use super::table::Table;
 use super::{Key, Map};
 use crate::error::Result;
@@ -155,8 +158,8 @@ impl Map {
                     return Ok((batch, long));
                 };
                 let entry = table.entry(position)?;
-                let (key, value) = (Cell::load(&entry.key), Cell::load(&entry.value));
-                batch.entries.load(context, key, value, &mut long)?;
+                let cells = [&entry.key, &entry.value].map(Cell::load);
+                batch.entries.load(context, Take::Both, cells, &mut long)?;
                 before = position;
             }
             batch.next = Some(before);
@@ -205,27 +208,35 @@ fn batch<'a>(
 ) -> Result<(Batch, Vec<LongEntry<'a>>)> {
     let mut batch = Batch { numbering: table.root.numbering.get(), ..Batch::default() };
     let mut long = Vec::new();
-    batch.next = add_batch(context, table, from, most, &mut batch.entries, &mut long, |_| {})?;
+    let part = Part { take: Take::Both, from, most };
+    batch.next = add_batch(context, table, part, &mut batch.entries, &mut long, |_| {})?;
     Ok((batch, long))
 }
 
-/// Adds up to `most` entries from a position on to others, and returns where to continue. `each` gets
-/// the position of each.
+/// A part of a map: up to `most` entries from a position on.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    take: Take,
+    from: u64,
+    most: u64,
+}
+
+/// Adds a part to other entries, and returns where to continue. `each` gets the position of each entry.
 fn add_batch<'a>(
     context: &'a Context,
     table: &Table<'_>,
-    from: u64,
-    most: u64,
+    part: Part,
     entries: &mut Pairs,
     long: &mut Vec<LongEntry<'a>>,
     mut each: impl FnMut(u64),
 ) -> Result<Option<u64>> {
+    let Part { take, from, most } = part;
     entries.reserve(table.live().min(most).min(EXPECTED) as usize);
     let end = (entries.len() as u64).saturating_add(most);
     let mut next = table.next_living(from)?;
     while let Some(position) = next.filter(|_| (entries.len() as u64) < end) {
         let entry = table.entry(position)?;
-        entries.load(context, Cell::load(&entry.key), Cell::load(&entry.value), long)?;
+        entries.load(context, take, [&entry.key, &entry.value].map(Cell::load), long)?;
         each(position);
         next = table.next_living(position + 1)?;
     }

@@ -8,11 +8,11 @@
 //! call and its answer.
 
 use super::super::Map;
-use super::super::pairs::Pairs;
+use super::super::pairs::{Pairs, Take};
 use super::super::table::Table;
 use super::super::table::trail::Trail;
-use super::add_batch;
 use super::copy::{Copy, Seen};
+use super::{Part, add_batch};
 use crate::error::{Error, Result};
 use crate::journal::Context;
 use crate::sync::turn;
@@ -46,18 +46,27 @@ impl Map {
     /// [`ObjectGone`](Error::ObjectGone) after the map was removed; those of a wait for the transaction
     /// that has locked it.
     pub fn snapshot(&self, context: &Context) -> Result<Pairs> {
+        self.snapshot_of(context, Take::Both)
+    }
+
+    /// As [`snapshot`](Self::snapshot), of the keys or of the values alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`snapshot`](Self::snapshot).
+    pub fn snapshot_of(&self, context: &Context, take: Take) -> Result<Pairs> {
         let len = self.len(context)?;
         if len <= PART || context.kept.transaction.is_open() {
-            return self.scan(context, 0, u64::MAX).map(|all| all.entries);
+            return self.copy_small(context, take);
         }
         let turn = context.region().turn(self.handle.turn);
         let before = turn::begin_read(turn);
         let unchanged = || before.is_some_and(|before| turn::is_unchanged(turn, before));
-        if let Some(all) = self.copy_parts(context, unchanged)? {
+        if let Some(all) = self.copy_parts(context, take, unchanged)? {
             return Ok(all);
         }
         for _ in 0..if len < LARGE { 0 } else { TRIES } {
-            match self.copy_beside_writers(context) {
+            match self.copy_beside_writers(context, take) {
                 Ok(Some(all)) => return Ok(all),
                 Ok(None) => {}
                 Err(Error::HeapFull { .. }) => break,
@@ -65,19 +74,37 @@ impl Map {
             }
         }
         let _locked = self.handle.lock_alone(context)?;
-        let all = self.copy_parts(context, || true)?;
+        let all = self.copy_parts(context, take, || true)?;
         Ok(all.unwrap_or_default())
     }
 
+    /// Copies all entries at once.
+    fn copy_small(&self, context: &Context, take: Take) -> Result<Pairs> {
+        let part = Part { take, from: 0, most: u64::MAX };
+        let (mut all, long) = self.read(context, |table| {
+            let (mut all, mut long) = (Pairs::default(), Vec::new());
+            add_batch(context, table, part, &mut all, &mut long, |_| {})?;
+            Ok((all, long))
+        })?;
+        all.fill_in(&long)?;
+        Ok(all)
+    }
+
     /// Copies all entries, part by part. `None`: before the last part, `is_whole` said no.
-    fn copy_parts(&self, context: &Context, is_whole: impl Fn() -> bool) -> Result<Option<Pairs>> {
+    fn copy_parts(
+        &self,
+        context: &Context,
+        take: Take,
+        is_whole: impl Fn() -> bool,
+    ) -> Result<Option<Pairs>> {
         let (mut all, mut long, mut next) = (Pairs::default(), Vec::new(), Some(0));
         while let Some(from) = next {
             let (count, long_count) = (all.len(), long.len());
             next = self.read(context, |table| {
                 all.truncate(count);
                 long.truncate(long_count);
-                add_batch(context, table, from, PART, &mut all, &mut long, |_| {})
+                let part = Part { take, from, most: PART };
+                add_batch(context, table, part, &mut all, &mut long, |_| {})
             })?;
             if !is_whole() {
                 return Ok(None);
@@ -94,12 +121,12 @@ impl Map {
     ///
     /// [`HeapFull`](Error::HeapFull) where there is no room to note what changes,
     /// [`ObjectGone`](Error::ObjectGone) after the map was removed.
-    pub fn copy_beside_writers(&self, context: &Context) -> Result<Option<Pairs>> {
+    pub fn copy_beside_writers(&self, context: &Context, take: Take) -> Result<Option<Pairs>> {
         let trail = context.retried(|| {
             let held = context.hold(self.handle.turn)?;
             Trail::begin(&held, self.handle.object(context.region())?)
         })?;
-        let mut copier = Copier { map: *self, context, trail, changed: Vec::new() };
+        let mut copier = Copier { map: *self, context, take, trail, changed: Vec::new() };
         let Some(mut copy) = copier.copy()? else { return Ok(None) };
         for _ in 0..ROUNDS {
             match copier.copy_again(&mut copy)? {
@@ -116,6 +143,7 @@ impl Map {
 struct Copier<'a> {
     map: Map,
     context: &'a Context,
+    take: Take,
     trail: Trail,
     /// Positions whose entries have changed since they were copied.
     changed: Vec<u64>,
@@ -139,8 +167,9 @@ impl Copier<'_> {
             next = self.map.read(self.context, |table| {
                 copy.truncate(count);
                 long.truncate(long_count);
-                let Copy { all, places, .. } = &mut copy;
-                add_batch(self.context, table, from, PART, all, &mut long, |at| places.push(at))
+                let (part, Copy { all, places, .. }) =
+                    (Part { take: self.take, from, most: PART }, &mut copy);
+                add_batch(self.context, table, part, all, &mut long, |at| places.push(at))
             })?;
             parts += 1;
             if parts % LOOK_AFTER == 0 {
@@ -179,7 +208,7 @@ impl Copier<'_> {
             let (mut seen, mut long) = (Seen::default(), Vec::new());
             self.map.read(self.context, |table| {
                 (seen, long) = (Seen::default(), Vec::new());
-                seen.read(self.context, table, positions, &mut long)
+                seen.read(self.context, table, self.take, positions, &mut long)
             })?;
             seen.entries.fill_in(&long)?;
             copy.put(positions, &seen);
@@ -202,7 +231,7 @@ impl Copier<'_> {
         let table = Table::new(region, object);
         let (mut seen, mut long) = (Seen::default(), Vec::new());
         sort(&mut self.changed);
-        seen.read(context, &table, &self.changed, &mut long)?;
+        seen.read(context, &table, self.take, &self.changed, &mut long)?;
         let used = table.used();
         drop(held);
         seen.entries.fill_in(&long)?;
