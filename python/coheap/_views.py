@@ -1,34 +1,103 @@
 """The views that `Dict.keys()`, `.values()` and `.items()` return, like the views of `dict`.
 
-The set operations come from `collections.abc`; the iterators are native.
+What always holds: a comparison or an operation on sets sees the dict as it is at one moment. It is left to
+the view of a plain dict with the entries of that moment, so it does what the views of `dict` do.
+Not here: the iterators, which are native.
 """
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
-from typing import TypeVar, cast
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Set, ValuesView
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 
 from coheap._absent import ABSENT
 from coheap._native import Dict
 
 K = TypeVar("K")
 V = TypeVar("V")
-T = TypeVar("T")
+E = TypeVar("E")
 
 
-class DictKeys(KeysView[K]):
+class _SetView(Set[E]):
+    """What the views of keys and of entries have in common."""
+
+    __slots__ = ()
+
+    def _now(self) -> Any:
+        """Return the view of a plain dict with what is there now."""
+        raise NotImplementedError
+
+    def __and__(self, other: Iterable[Any]) -> Any:
+        """Return what is also in `other`, as a set."""
+        return self._now() & other
+
+    __rand__ = __and__
+
+    def __or__(self, other: Iterable[Any]) -> Any:
+        """Return what is here or in `other`, as a set."""
+        return self._now() | other
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Iterable[Any]) -> Any:
+        """Return what is either here or in `other`, as a set."""
+        return self._now() ^ other
+
+    __rxor__ = __xor__
+
+    def __sub__(self, other: Iterable[Any]) -> Any:
+        """Return what is not in `other`, as a set."""
+        return self._now() - other
+
+    def __rsub__(self, other: Iterable[Any]) -> Any:
+        """Return what is in `other` and not here, as a set."""
+        return other - self._now()
+
+    def isdisjoint(self, other: Iterable[Any]) -> bool:
+        """Return whether nothing of `other` is here."""
+        return bool(self._now().isdisjoint(other))
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the same is here as in a set or another such view."""
+        return self._now() == other if isinstance(other, Set) else NotImplemented
+
+    def __le__(self, other: Any) -> bool:
+        """Return whether all that is here is in a set or another such view."""
+        return self._now() <= other if isinstance(other, Set) else NotImplemented
+
+    def __lt__(self, other: Any) -> bool:
+        """Return whether all that is here is in a set or another such view, and more is."""
+        return self._now() < other if isinstance(other, Set) else NotImplemented
+
+    def __ge__(self, other: Any) -> bool:
+        """Return whether all of a set or another such view is here."""
+        return self._now() >= other if isinstance(other, Set) else NotImplemented
+
+    def __gt__(self, other: Any) -> bool:
+        """Return whether all of a set or another such view is here, and more is."""
+        return self._now() > other if isinstance(other, Set) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as the views of dict
+
+
+class DictKeys(_SetView[K], KeysView[K]):
     """The keys of a Dict: a set that changes with it."""
 
     _mapping: Dict[K, object]
 
-    @classmethod
-    def _from_iterable(cls, it: Iterable[T]) -> set[T]:
-        return set(it)
+    def _now(self) -> Any:
+        return dict.fromkeys(self).keys()
+
+    @property
+    def mapping(self) -> MappingProxyType[K, object]:
+        """The Dict, for reading only."""
+        return MappingProxyType(self._mapping)
 
     def __iter__(self) -> Iterator[K]:
-        """Iterate over the keys in the order of insertion."""
+        """Iterate over the keys as they are at the first step, in the order of insertion."""
         return iter(self._mapping)
 
     def __reversed__(self) -> Iterator[K]:
-        """Iterate over the keys as they are now, the last one first."""
+        """Iterate over the keys as they are at the first step, the last one first."""
         return reversed(self._mapping)
 
     def __repr__(self) -> str:
@@ -36,14 +105,18 @@ class DictKeys(KeysView[K]):
         return f"DictKeys({list(self)!r})"
 
 
-class DictItems(ItemsView[K, V]):
+class DictItems(_SetView[tuple[K, V]], ItemsView[K, V]):
     """The entries of a Dict: a set of pairs that changes with it."""
 
     _mapping: Dict[K, V]
 
-    @classmethod
-    def _from_iterable(cls, it: Iterable[T]) -> set[T]:
-        return set(it)
+    def _now(self) -> Any:
+        return self._mapping.copy().items()
+
+    @property
+    def mapping(self) -> MappingProxyType[K, V]:
+        """The Dict, for reading only."""
+        return MappingProxyType(self._mapping)
 
     def __contains__(self, item: object) -> bool:
         """Return whether a key has that value now; anything but a tuple of two is not there."""
@@ -55,12 +128,12 @@ class DictItems(ItemsView[K, V]):
         return found is not ABSENT and (found is value or found == value)
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
-        """Iterate over the entries in the order of insertion."""
+        """Iterate over the entries as they are at the first step, in the order of insertion."""
         return self._mapping._iterate_items()
 
     def __reversed__(self) -> Iterator[tuple[K, V]]:
-        """Iterate over the entries as they are now, the last one first."""
-        return reversed(self._mapping.snapshot().items())
+        """Iterate over the entries as they are at the first step, the last one first."""
+        return self._mapping._iterate_items(is_backward=True)
 
     def __repr__(self) -> str:
         """Return the entries as text."""
@@ -72,17 +145,22 @@ class DictValues(ValuesView[V]):
 
     _mapping: Dict[object, V]
 
+    @property
+    def mapping(self) -> MappingProxyType[object, V]:
+        """The Dict, for reading only."""
+        return MappingProxyType(self._mapping)
+
     def __iter__(self) -> Iterator[V]:
-        """Iterate over the values in the order of insertion of their keys."""
+        """Iterate over the values as they are at the first step, in the order of their keys."""
         return self._mapping._iterate_values()
 
     def __contains__(self, value: object) -> bool:
         """Return whether a value is there now."""
-        return value in self._mapping.snapshot().values()
+        return self._mapping._has_value(value)
 
     def __reversed__(self) -> Iterator[V]:
-        """Iterate over the values as they are now, the last one first."""
-        return reversed(self._mapping.snapshot().values())
+        """Iterate over the values as they are at the first step, the last one first."""
+        return self._mapping._iterate_values(is_backward=True)
 
     def __repr__(self) -> str:
         """Return the values as text."""

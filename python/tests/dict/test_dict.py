@@ -10,6 +10,7 @@ import collections.abc
 import contextlib
 import gc
 import math
+import operator
 import os
 import threading
 
@@ -174,29 +175,153 @@ def test_views_are_views(ages):
 
 
 @pytest.mark.parametrize("view", ["keys", "values", "items"])
-def test_a_size_that_changes_ends_an_iteration_as_in_dict(heap, view):
+@pytest.mark.parametrize("turn", [iter, reversed])
+def test_an_iteration_shows_one_moment(heap, view, turn):
     many = heap.dict("many")
-    many.update((n, n) for n in range(100))
-    for change in (lambda n: many.pop(n), lambda n: many.update({-1 - n: 1})):
-        iterator = iter(getattr(many, view)())
-        for _ in range(20):
-            next(iterator)
-        change(20)
-        with pytest.raises(RuntimeError, match="changed size"):
-            next(iterator)
+    many.update((n, n) for n in range(1000))
+    expected = list(turn(list(getattr(many, view)())))
+    iterator = turn(getattr(many, view)())
+    assert operator.length_hint(iterator) == 1000
+    seen = [next(iterator)]
+    for n in range(0, 1000, 2):
+        del many[n]
+        many[n + 1] = -1
+        many[-1 - n] = "new"
+    seen.append(next(iterator))
+    assert operator.length_hint(iterator) == 998
+    many.clear()
+    assert seen + list(iterator) == expected
+    assert next(iterator, "over") == "over"
+    assert operator.length_hint(iterator) == 0
 
 
-def test_an_iteration_sees_values_that_were_written_meanwhile(heap):
+def test_the_moment_is_that_of_the_first_step(ages):
+    keys, values = iter(ages), iter(ages.values())
+    ages["bob"] = 1
+    assert list(keys) == ["ada", "grace", "alan", "bob"]
+    ages["ada"] = 37
+    assert next(values) == 37
+
+
+def test_an_iterator_of_a_dict_that_was_removed_says_so(heap):
+    gone = heap.dict("gone")
+    gone[1] = 2
+    begun, new = iter(gone.items()), iter(gone)
+    assert next(begun) == (1, 2)
+    heap.remove("gone")
+    assert list(begun) == []
+    with pytest.raises(coheap.ObjectGone):
+        next(new)
+
+
+def test_views_compare_and_combine_as_those_of_dict(ages):
+    plain = ages.copy()
+    others = [
+        set(),
+        {"ada"},
+        {"ada", "bob"},
+        set(plain),
+        {*plain, "bob"},
+        frozenset(plain.items()),
+        ["ada", "ada"],
+        plain.keys(),
+        plain.items(),
+        dict(ada=1).keys(),
+        5,
+    ]
+    both = [
+        operator.and_,
+        operator.or_,
+        operator.xor,
+        operator.sub,
+        operator.eq,
+        operator.ne,
+        operator.le,
+        operator.lt,
+        operator.ge,
+        operator.gt,
+        lambda view, other: view.isdisjoint(other),
+    ]
+
+    def outcome(call, *views):
+        try:
+            return call(*views)
+        except (TypeError, AttributeError) as error:
+            return type(error)
+
+    for name in ("keys", "items"):
+        ours, theirs = getattr(ages, name)(), getattr(plain, name)()
+        for call in both:
+            for other in others:
+                assert outcome(call, ours, other) == outcome(call, theirs, other)
+                assert outcome(call, other, ours) == outcome(call, other, theirs)
+            assert outcome(call, ours, ours) == outcome(call, theirs, theirs)
+            assert outcome(call, ages.keys(), ages.items()) == outcome(
+                call, plain.keys(), plain.items()
+            )
+        assert ours.mapping["ada"] == 36
+        with pytest.raises(TypeError):
+            hash(ours)
+    ages["list"] = ([],)
+    with pytest.raises(TypeError, match="unhashable"):
+        ages.items() & {1}
+    assert ages.items() == ages.copy().items()
+
+
+def test_the_ends_of_a_dict(ages):
+    assert ages.first() == ("ada", 36)
+    assert ages.last() == ("alan", 41)
+    ages.move_to_end("ada")
+    assert list(ages) == ["grace", "alan", "ada"]
+    ages.move_to_end("ada")
+    assert ages.last() == ("ada", 36)
+    with pytest.raises(KeyError, match="bob"):
+        ages.move_to_end("bob")
+    with coheap.atomic():
+        ages.move_to_end("grace")
+        assert list(ages) == ["alan", "ada", "grace"]
+        assert ages.first() == ("alan", 41)
+        assert ages.last() == ("grace", 85)
+        with pytest.raises(KeyError):
+            ages.move_to_end("bob")
+    assert ages.popitem(last=False) == ("alan", 41)
+    assert ages.popitem() == ("grace", 85)
+    assert ages.popitem(last=True) == ("ada", 36)
+    for call in (ages.first, ages.last, ages.popitem, lambda: ages.popitem(last=False)):
+        with pytest.raises(KeyError, match="dictionary is empty"):
+            call()
+
+
+def test_a_value_with_a_handle_moves_to_the_end(heap):
+    holder, lock = heap.dict("holder"), heap.lock()
+    holder["lock"], holder["other"] = lock, 1
+    holder.move_to_end("lock")
+    with coheap.atomic():
+        holder.move_to_end("other")
+        holder.move_to_end("lock")
+    assert list(holder) == ["other", "lock"]
+    del lock
+    gc.collect()
+    assert holder["lock"].acquire(block=False)
+    iterator = iter(holder.values())
+    assert next(iterator) == 1
+    holder.clear()
+    assert not next(iterator).acquire(block=False)
+    heap.check()
+
+
+def test_many_keys_at_one_moment(heap):
     many = heap.dict("many")
-    many.update((n, 0) for n in range(1000))
-    for n, value in many.items():
-        assert value == n
-        if n < 999:
-            many[n + 1] = n + 1
-    assert list(many.values()) == list(range(1000))
-    for n in many:
-        many[n] = -n
-    assert sum(many.values()) == -sum(range(1000))
+    many.update((n, n) for n in range(2000))
+    assert many.get_many([1, 5000, True, 1.0, 2]) == {1: 1, 2: 2}
+    assert many.get_many(iter(range(1990, 3000))) == {n: n for n in range(1990, 2000)}
+    assert many.get_many([]) == {}
+    with coheap.atomic():
+        many[5000] = "new"
+        del many[1]
+        assert many.get_many([1, 5000, 2]) == {5000: "new", 2: 2}
+    with pytest.raises(TypeError):
+        many.get_many([[]])
 
 
 def test_an_iteration_over_thousands_keeps_the_order(heap):

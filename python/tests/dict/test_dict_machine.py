@@ -7,7 +7,7 @@ answers, or the exceptions, and the order of the entries at the end.
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import coheap
 
@@ -99,7 +99,8 @@ class Machine(RuleBasedStateMachine):
     def change_while_going_through(self, at, key, value):
         def go(d):
             seen = []
-            for n, item in enumerate(d.items()):
+            # An iteration shows the dict as it was at its first step.
+            for n, item in enumerate(list(d.items()) if d is self.theirs else d.items()):
                 seen.append(item)
                 if n == at and key in d:
                     d[key] = value
@@ -110,7 +111,7 @@ class Machine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 20), key=keys, value=values)
     def grow_while_going_through(self, at, key, value):
         def go(d):
-            for n, _ in enumerate(d):
+            for n, _ in enumerate(list(d) if d is self.theirs else d):
                 if n == at:
                     d[key] = value
 
@@ -122,6 +123,30 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda d: d.keys() - other)
         self.both(lambda d: other <= d.keys())
         self.both(lambda d: list(reversed(d.values())))
+
+    @precondition(lambda self: self.theirs)
+    @rule(last=st.booleans())
+    def ends(self, last):
+        self.both(lambda d: d.last() if d is self.ours else list(d.items())[-1])
+        self.both(lambda d: d.first() if d is self.ours else next(iter(d.items())))
+
+        def pop(d):
+            if d is self.ours:
+                return d.popitem(last=last)
+            key = (list(d)[-1] if last else next(iter(d)))
+            return key, d.pop(key)
+
+        self.both(pop)
+
+    @rule(key=keys)
+    def move_to_end(self, key):
+        def move(d):
+            if d is self.ours:
+                d.move_to_end(key)
+            else:
+                d[key] = d.pop(key)
+
+        self.both(move)
 
     @invariant()
     def are_equal(self):

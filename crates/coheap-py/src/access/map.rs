@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use coheap_core::Transaction;
-use coheap_core::{Batch, Map, Pairs};
+use coheap_core::{Batch, FoundMany, Map, Pairs, Take};
 use coheap_core::{Error, Result};
 
 use super::Access;
@@ -125,11 +125,43 @@ impl Access<'_> {
         }
     }
 
+    /// As [`map_last`](Self::map_last), of the entry that came first.
+    pub(crate) fn map_first(
+        self,
+        map: &Map,
+        key: &mut Vec<u8>,
+        value: &mut Vec<u8>,
+    ) -> Result<bool> {
+        match self {
+            Alone(context) => map.first(context, key, value),
+            Inside(block) => block.on(map).first(key, value),
+        }
+    }
+
     /// Removes the entry that came last if it is this one still.
     pub(crate) fn map_remove_last(self, map: &Map, key: &[u8], value: &[u8]) -> Result<bool> {
         match self {
             Alone(context) => map.remove_last(context, key, value),
             Inside(block) => compare_and_set(block, map, key, Some(value), None),
+        }
+    }
+
+    /// As [`map_remove_last`](Self::map_remove_last), of the entry that came first.
+    pub(crate) fn map_remove_first(self, map: &Map, key: &[u8], value: &[u8]) -> Result<bool> {
+        match self {
+            Alone(context) => map.remove_first(context, key, value),
+            Inside(block) => compare_and_set(block, map, key, Some(value), None),
+        }
+    }
+
+    /// Removes a key and sets it again, in a block.
+    pub(crate) fn map_move_to_end(self, map: &Map, key: &[u8], value: &[u8]) -> Result<()> {
+        match self {
+            Alone(_) => Err(Error::BadArgument("the block of coheap.atomic is over")),
+            Inside(block) => whole(block, |block| {
+                block.on(map).remove(key, &mut Vec::new())?;
+                block.on(map).set(key, value)
+            }),
         }
     }
 
@@ -161,16 +193,32 @@ impl Access<'_> {
         }
     }
 
-    /// All entries, as they are at one moment.
-    pub(crate) fn map_entries(self, map: &Map) -> Result<Pairs> {
+    /// All entries, or at least what is to be taken of them, as they are at one moment.
+    pub(crate) fn map_entries(self, map: &Map, take: Take) -> Result<Pairs> {
         match self {
-            Alone(context) => map.snapshot(context),
+            Alone(context) => map.snapshot_of(context, take),
             Inside(block) => block.on(map).scan(0, u64::MAX).map(|all| all.entries),
         }
     }
 
+    /// The numbers of those of these keys that are there, and their values, as they are at one moment.
+    pub(crate) fn map_get_many(self, map: &Map, keys: &Pairs) -> Result<FoundMany> {
+        let block = match self {
+            Alone(context) => return map.get_many(context, keys),
+            Inside(block) => block,
+        };
+        let (mut found, mut value) = (FoundMany::default(), Vec::new());
+        for (number, (key, _)) in keys.iter().enumerate() {
+            if block.on(map).get(key, &mut value)? {
+                found.numbers.push(number);
+                found.values.extend([(&[], &value)]);
+            }
+        }
+        Ok(found)
+    }
+
     /// How many entries there are, and up to `most` of them, from the first one on.
-    pub(crate) fn map_first(self, map: &Map, most: u64) -> Result<(u64, Pairs)> {
+    pub(crate) fn map_beginning(self, map: &Map, most: u64) -> Result<(u64, Pairs)> {
         match self {
             Alone(context) => Ok((map.len(context)?, map.scan(context, 0, most)?.entries)),
             Inside(block) => {

@@ -6,8 +6,8 @@
 
 use pyo3::prelude::*;
 
-use super::{Dict, Entry};
-use crate::access::{change, read};
+use super::{Dict, Entry, LOOKS, until_claimed};
+use crate::access::{Access, change, read};
 use crate::late::Late;
 use crate::scratch::Scratch;
 
@@ -70,23 +70,74 @@ pub(super) fn pop<'py>(
     Ok(None)
 }
 
-/// As [`pop`], of the entry that came last.
-pub(super) fn pop_last<'py>(dict: &Dict, py: Python<'py>) -> PyResult<Option<Entry<'py>>> {
+/// An end of a dict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Where the entry is that was inserted first.
+    First,
+    /// Where the entry is that was inserted last.
+    Last,
+}
+
+/// Returns the entry at an end.
+pub(super) fn at_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<Option<Entry<'py>>> {
+    let (mut key, mut value) = (Scratch::new(), Scratch::new());
+    until_claimed(py, LOOKS, || match read_end(dict, py, end, &mut key, &mut value)? {
+        true => Ok(Some((dict.decode(py, &key)?, dict.decode(py, &value)?))),
+        false => Ok(None),
+    })
+}
+
+fn read_end(
+    dict: &Dict,
+    py: Python<'_>,
+    end: End,
+    key: &mut Vec<u8>,
+    value: &mut Vec<u8>,
+) -> PyResult<bool> {
+    read!(dict.object, py, |access| match end {
+        End::First => access.map_first(&dict.map, key, value),
+        End::Last => access.map_last(&dict.map, key, value),
+    })
+}
+
+/// As [`pop`], of the entry at an end.
+pub(super) fn pop_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<Option<Entry<'py>>> {
     let (mut key, mut old) = (Scratch::new(), Scratch::new());
-    let map = &dict.map;
-    loop {
-        let is_there = read!(dict.object, py, |access| access.map_last(map, &mut key, &mut old))?;
-        if !is_there {
-            return Ok(None);
-        }
+    while read_end(dict, py, end, &mut key, &mut old)? {
         // As long as it is there it can be loaded, or not be loaded.
         let Some(value) = dict.load(py, &key, &mut old)? else { continue };
-        let is_done = change!(dict.object, py, |access| access.map_remove_last(map, &key, &old))?;
+        let is_done = change!(dict.object, py, |access| match end {
+            End::First => access.map_remove_first(&dict.map, &key, &old),
+            End::Last => access.map_remove_last(&dict.map, &key, &old),
+        })?;
         if is_done {
             return Ok(Some((dict.decode(py, &key)?, value)));
         }
         py.check_signals()?;
     }
+    Ok(None)
+}
+
+/// Moves a key behind all others. Returns `false` if it is missing.
+pub(super) fn move_to_end(dict: &Dict, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = key.py();
+    let bytes = Scratch::key(key)?;
+    let alone = |access: Access<'_>| match access {
+        Access::Alone(context) => dict.map.move_to_end(context, &bytes).map(Some),
+        Access::Inside(_) => Ok(None),
+    };
+    if let Some(is_there) = change!(dict.object, py, |access| alone(access))? {
+        return Ok(is_there);
+    }
+    let mut old = Scratch::new();
+    let Some(value) = dict.load(py, &bytes, &mut old)? else { return Ok(false) };
+    // What it refers to is counted anew; that it is stored already says that it may be.
+    let mut heap = dict.object.heap.clone();
+    heap.rules.copies = true;
+    let value = Scratch::dict_value(&value, &heap)?;
+    change!(dict.object, py, |access| access.map_move_to_end(&dict.map, &bytes, &value))?;
+    Ok(true)
 }
 
 /// Puts `new` under a key if what is there is exactly `expected`.

@@ -21,7 +21,7 @@ use coheap_core::system;
 use coheap_core::{Map, MapRecipe};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::access::{change, read};
 use crate::codec::{self, Rules};
@@ -31,6 +31,7 @@ use crate::heap::default;
 use crate::object::Object;
 use crate::scratch::Scratch;
 
+use exchange::End;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 
@@ -191,17 +192,12 @@ impl Dict {
         Ok(read!(self.object, py, |access| access.map_len(&self.map))? as usize)
     }
 
-    fn __iter__(&self, py: Python<'_>) -> PyResult<DictIterator> {
-        DictIterator::new(py, self, What::Keys)
+    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<DictIterator> {
+        DictIterator::new(slf, What::Keys, false)
     }
 
-    fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(iterator) = DictIterator::backward(py, self)? {
-            return Ok(Bound::new(py, iterator)?.into_any());
-        }
-        let keys = PyList::new(py, plain::keys(py, self)?)?;
-        keys.reverse()?;
-        Ok(keys.try_iter()?.into_any())
+    fn __reversed__(slf: &Bound<'_, Self>) -> PyResult<DictIterator> {
+        DictIterator::new(slf, What::Keys, true)
     }
 
     /// Return the value of a key, or `default` if the key is missing.
@@ -214,19 +210,10 @@ impl Dict {
         Ok(self.find(key)?.or(default))
     }
 
-    /// Return a plain dict with those of the keys that exist, and their values.
-    ///
-    /// Each key is looked up on its own, not all at one moment.
+    /// Return a plain dict with those of the keys that exist, and their values as they were at one
+    /// moment.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-        system::sleep_when_ended();
-        let found = PyDict::new(keys.py());
-        for key in keys.try_iter()? {
-            let key = key?;
-            if let Some(value) = self.find(&key)? {
-                found.set_item(key, value)?;
-            }
-        }
-        Ok(found)
+        plain::get_many(self, keys)
     }
 
     /// Remove a key and return its value; return `default` if the key is missing. An entry whose
@@ -250,14 +237,43 @@ impl Dict {
         }
     }
 
-    /// Remove the entry that was inserted last and return it as `(key, value)`. An entry whose value
-    /// cannot be loaded is not removed.
+    /// Remove the entry that was inserted last, or with `last=False` the one that was inserted first,
+    /// and return it as `(key, value)`. An entry whose value cannot be loaded is not removed.
     ///
     /// Raises:
     ///     KeyError: The dict is empty.
-    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let popped = exchange::pop_last(self, py)?;
+    #[pyo3(signature = (last=true))]
+    fn popitem<'py>(&self, py: Python<'py>, last: bool) -> PyResult<Entry<'py>> {
+        let popped = exchange::pop_end(self, py, if last { End::Last } else { End::First })?;
         popped.ok_or_else(|| PyKeyError::new_err("popitem(): dictionary is empty"))
+    }
+
+    /// Return the entry that was inserted first, as `(key, value)`.
+    ///
+    /// Raises:
+    ///     KeyError: The dict is empty.
+    fn first<'py>(&self, py: Python<'py>) -> PyResult<Entry<'py>> {
+        let first = exchange::at_end(self, py, End::First)?;
+        first.ok_or_else(|| PyKeyError::new_err("first(): dictionary is empty"))
+    }
+
+    /// Return the entry that was inserted last, as `(key, value)`.
+    ///
+    /// Raises:
+    ///     KeyError: The dict is empty.
+    fn last<'py>(&self, py: Python<'py>) -> PyResult<Entry<'py>> {
+        let last = exchange::at_end(self, py, End::Last)?;
+        last.ok_or_else(|| PyKeyError::new_err("last(): dictionary is empty"))
+    }
+
+    /// Move a key behind all others, as if it had been inserted last.
+    ///
+    /// Raises:
+    ///     KeyError: The key is missing.
+    ///     HeapFull: There is no room. Nothing was changed.
+    #[pyo3(signature = (key, /))]
+    fn move_to_end(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        if exchange::move_to_end(self, key)? { Ok(()) } else { Err(missing(key)) }
     }
 
     /// Return the value of a key; set it to `default` first if the key is missing.
@@ -378,12 +394,19 @@ impl Dict {
         Self::with_more(self.map, self.object.clone(), KEEPS_COPIES)
     }
 
-    fn _iterate_values(&self, py: Python<'_>) -> PyResult<DictIterator> {
-        DictIterator::new(py, self, What::Values)
+    /// Return whether a value is there now. The entries are looked at part by part, not copied.
+    fn _has_value(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        plain::has_value(self, value)
     }
 
-    fn _iterate_items(&self, py: Python<'_>) -> PyResult<DictIterator> {
-        DictIterator::new(py, self, What::Items)
+    #[pyo3(signature = (*, is_backward=false))]
+    fn _iterate_values(slf: &Bound<'_, Self>, is_backward: bool) -> PyResult<DictIterator> {
+        DictIterator::new(slf, What::Values, is_backward)
+    }
+
+    #[pyo3(signature = (*, is_backward=false))]
+    fn _iterate_items(slf: &Bound<'_, Self>, is_backward: bool) -> PyResult<DictIterator> {
+        DictIterator::new(slf, What::Items, is_backward)
     }
 
     fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

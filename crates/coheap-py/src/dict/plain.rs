@@ -3,16 +3,18 @@
 //! What always holds: a copy holds the entries of one moment.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-use coheap_core::Pairs;
-use coheap_core::system;
+use coheap_core::{Pairs, Take, parcel, system};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry, LOOKS, until_claimed};
-use crate::access::{change, read};
+use crate::access::{Access, read};
+use crate::codec;
 use crate::late::Late;
 use crate::object::Object;
+use crate::scratch::ScratchPairs;
 use crate::{atomic, errors};
 
 /// A type of Python 3.15: it is not a `dict`, but has the operators of one.
@@ -23,34 +25,108 @@ const LOOKS_AT_ALL: u32 = 3;
 /// The number of entries that a repr shows.
 const SHOWN: u64 = 20;
 
-/// All entries as they are at one moment.
-fn pairs(py: Python<'_>, dict: &Dict) -> PyResult<Pairs> {
-    system::sleep_when_ended();
-    change!(dict.object, py, |access| access.map_entries(&dict.map))
+/// Entries that are looked at together.
+const PART: u64 = 512;
+/// Dicts of so many entries are copied without the interpreter: its other threads go on.
+const MANY: u64 = 4096;
+
+/// All entries as they were at one moment, or only their keys or their values.
+pub(super) struct Copied {
+    pub(super) pairs: Pairs,
+    /// The values that refer to objects, by their numbers: these were claimed when the copy was made.
+    pub(super) loaded: BTreeMap<usize, Py<PyAny>>,
 }
 
-pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
-    match until_claimed(py, LOOKS_AT_ALL, || load(py, dict)) {
-        Err(gone) if errors::is_gone(py, &gone) => {
-            // With the dict locked, nobody replaces anything meanwhile.
-            let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
-            atomic::with_locked(own.as_any(), || load(py, dict))
+impl Copied {
+    pub(super) fn of(py: Python<'_>, dict: &Dict, take: Take) -> PyResult<Self> {
+        match until_claimed(py, LOOKS_AT_ALL, || Self::once(py, dict, take)) {
+            Err(gone) if errors::is_gone(py, &gone) => {
+                // With the dict locked, nobody replaces anything meanwhile.
+                let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
+                atomic::with_locked(own.as_any(), || Self::once(py, dict, take))
+            }
+            copied => copied,
         }
-        loaded => loaded,
+    }
+
+    fn once(py: Python<'_>, dict: &Dict, take: Take) -> PyResult<Self> {
+        system::sleep_when_ended();
+        let is_long = read!(dict.object, py, |access| access.map_len(&dict.map))? >= MANY;
+        let copy = |access: Access<'_>| access.map_entries(&dict.map, take);
+        let pairs = dict.object.change_many(py, is_long, copy)?;
+        let pairs = pairs.map_err(|error| dict.object.explain(py, &error))?;
+        let mut loaded = BTreeMap::new();
+        if take != Take::Keys {
+            for (number, (_, value)) in pairs.iter().enumerate() {
+                if parcel::is_parcel(value) {
+                    loaded.insert(number, dict.decode(py, value)?.unbind());
+                }
+            }
+        }
+        Ok(Self { pairs, loaded })
     }
 }
 
-fn load<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
+pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
+    let Copied { pairs, mut loaded } = Copied::of(py, dict, Take::Both)?;
     let plain = PyDict::new(py);
-    for (key, value) in pairs(py, dict)?.iter() {
-        plain.set_item(dict.decode(py, key)?, dict.decode(py, value)?)?;
+    for (number, (key, value)) in pairs.iter().enumerate() {
+        let value = match loaded.remove(&number) {
+            Some(value) => value.into_bound(py),
+            None => dict.decode(py, value)?,
+        };
+        plain.set_item(dict.decode(py, key)?, value)?;
     }
     Ok(plain)
 }
 
-pub(super) fn keys<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let pairs = pairs(py, dict)?;
-    pairs.iter().map(|(key, _)| dict.decode(py, key)).collect()
+/// Those of some keys that are there, and their values, as they were at one moment.
+pub(super) fn get_many<'py>(dict: &Dict, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let py = keys.py();
+    system::sleep_when_ended();
+    let keys = keys.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let mut encoded = ScratchPairs::new();
+    for key in &keys {
+        encoded.push_with(|bytes| codec::encode_key(key, bytes), |_| Ok::<_, PyErr>(()))?;
+    }
+    let encoded: &Pairs = &encoded;
+    until_claimed(py, LOOKS, || {
+        let get = |access: Access<'_>| access.map_get_many(&dict.map, encoded);
+        let found = dict.object.change_many(py, keys.len() as u64 >= MANY, get)?;
+        let found = found.map_err(|error| dict.object.explain(py, &error))?;
+        let plain = PyDict::new(py);
+        for (number, (_, value)) in found.numbers.iter().zip(found.values.iter()) {
+            plain.set_item(&keys[*number], dict.decode(py, value)?)?;
+        }
+        Ok(plain)
+    })
+}
+
+/// Returns whether a value is there. It looks at part after part: what is stored or removed meanwhile may
+/// be seen or not.
+pub(super) fn has_value(dict: &Dict, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = value.py();
+    system::sleep_when_ended();
+    let (mut next, mut numbering) = (Some(0), None);
+    while let Some(from) = next {
+        let batch = read!(dict.object, py, |access| access.map_scan(&dict.map, from, PART))?;
+        // Where entries were moved, what has yet to be looked at may lie before.
+        let is_moved = numbering.replace(batch.numbering).is_some_and(|old| old != batch.numbering);
+        if is_moved {
+            next = Some(0);
+            continue;
+        }
+        for (_, bytes) in batch.entries.iter() {
+            match dict.decode(py, bytes) {
+                Ok(own) if own.is(value) || own.eq(value)? => return Ok(true),
+                Err(error) if !errors::is_gone(py, &error) => return Err(error),
+                _ => {}
+            }
+        }
+        next = batch.next;
+        py.check_signals()?;
+    }
+    Ok(false)
 }
 
 pub(super) fn equals<'py>(dict: &Dict, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -69,7 +145,9 @@ pub(super) fn equals<'py>(dict: &Dict, other: &Bound<'py, PyAny>) -> PyResult<Bo
     } else {
         return Ok(py.NotImplemented().into_bound(py));
     };
-    let is_equal = snapshot(py, dict)?.eq(other)?;
+    let len = read!(dict.object, py, |access| access.map_len(&dict.map))?;
+    // Entries need not be copied to see that there is another number of them.
+    let is_equal = len == other.len()? as u64 && snapshot(py, dict)?.eq(other)?;
     Ok(is_equal.into_pyobject(py)?.to_owned().into_any())
 }
 
@@ -118,7 +196,7 @@ pub(super) fn repr(py: Python<'_>, dict: &Dict) -> PyResult<String> {
 /// How many entries there are, and the first few of them.
 fn first<'py>(py: Python<'py>, dict: &Dict) -> PyResult<(u64, Vec<Entry<'py>>)> {
     system::sleep_when_ended();
-    let (len, first) = read!(dict.object, py, |access| access.map_first(&dict.map, SHOWN))?;
+    let (len, first) = read!(dict.object, py, |access| access.map_beginning(&dict.map, SHOWN))?;
     let load = |(key, value): (&[u8], &[u8])| Ok((dict.decode(py, key)?, dict.decode(py, value)?));
     let first: PyResult<_> = first.iter().take(SHOWN as usize).map(load).collect();
     Ok((len, first?))

@@ -1,0 +1,205 @@
+//! The iterators over a dict.
+//!
+//! The first step copies what the iterator shows, as it is at that moment, and each step decodes one entry
+//! of the copy. So an iterator shows one moment, whoever writes meanwhile. In a block of `atomic` it reads
+//! entries as it goes on, for only the block itself writes to the dict then (`block`).
+//!
+//! What always holds: no call waits for the state: a call that finds it in use raises an error.
+
+mod block;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+use coheap_core::{Pairs, Take};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::plain::Copied;
+use super::{Dict, LOOKS, until_claimed};
+use crate::access::read;
+use crate::atomic;
+use crate::scratch::Scratch;
+use block::InBlock;
+
+/// What an iterator returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Keys,
+    Values,
+    Items,
+}
+
+impl What {
+    fn take(self) -> Take {
+        match self {
+            Self::Keys => Take::Keys,
+            Self::Values => Take::Values,
+            Self::Items => Take::Both,
+        }
+    }
+}
+
+/// An iterator over a dict.
+#[pyclass(frozen, module = "coheap")]
+pub(crate) struct DictIterator {
+    dict: Py<Dict>,
+    what: What,
+    /// From the last entry back.
+    is_backward: bool,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Nothing was read yet. The dict had so many entries when the iterator was made.
+    New(u64),
+    Copied(Left),
+    InBlock(InBlock),
+    /// Another call is at work.
+    InUse,
+    Over,
+}
+
+/// What is left of a copy.
+struct Left {
+    pairs: Pairs,
+    numbers: Range<usize>,
+    loaded: BTreeMap<usize, Py<PyAny>>,
+}
+
+/// The next entry.
+enum Next {
+    /// A key and a value that are to be decoded; the value may have been replaced meanwhile.
+    Stale(Scratch, Scratch),
+    /// A key and a value of a copy.
+    Copied(Scratch, Scratch),
+    /// A key of a copy, and its value.
+    Loaded(Scratch, Py<PyAny>),
+}
+
+impl Left {
+    fn next(&mut self, is_backward: bool) -> Option<Next> {
+        let number = if is_backward { self.numbers.next_back() } else { self.numbers.next() }?;
+        let (key, value) = self.pairs.get(number)?;
+        Some(match self.loaded.remove(&number) {
+            Some(value) => Next::Loaded(Scratch::copy(key), value),
+            None => Next::Copied(Scratch::copy(key), Scratch::copy(value)),
+        })
+    }
+}
+
+/// A view on a dict, of the Python class with this name.
+pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<'py, PyAny>> {
+    dict.py().import("coheap._views")?.getattr(class)?.call1((dict,))
+}
+
+impl DictIterator {
+    pub(super) fn new(dict: &Bound<'_, Dict>, what: What, is_backward: bool) -> PyResult<Self> {
+        let py = dict.py();
+        let own = dict.get();
+        let (is_inside, len) = read!(own.object, py, |access| {
+            let is_inside = access.is_inside();
+            access.map_len(&own.map).map(|len| (is_inside, len))
+        })?;
+        let state = match if is_inside { atomic::current(py)? } else { None } {
+            Some(block) => State::InBlock(InBlock::new(block, len, is_backward)),
+            None => State::New(len),
+        };
+        Ok(Self { dict: dict.clone().unbind(), what, is_backward, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> PyResult<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Ok(state),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(in_use()),
+        }
+    }
+
+    /// Returns the next entry.
+    fn advance(&self, py: Python<'_>) -> PyResult<Option<Next>> {
+        let mut state = self.state()?;
+        let next = match &mut *state {
+            State::New(_) => {
+                drop(state);
+                return self.begin(py);
+            }
+            State::Copied(left) => left.next(self.is_backward),
+            State::InBlock(block) => block.next(py, self.dict.get())?,
+            State::InUse => return Err(in_use()),
+            State::Over => None,
+        };
+        if next.is_none() {
+            *state = State::Over;
+        }
+        Ok(next)
+    }
+
+    /// Copies what the iterator shows, and returns the first entry. Whatever runs meanwhile may call it.
+    fn begin(&self, py: Python<'_>) -> PyResult<Option<Next>> {
+        let State::New(len) = std::mem::replace(&mut *self.state()?, State::InUse) else {
+            return Err(in_use());
+        };
+        let copied = Copied::of(py, self.dict.get(), self.what.take());
+        let mut state = self.state()?;
+        match copied {
+            Ok(Copied { pairs, loaded }) => {
+                let mut left = Left { numbers: 0..pairs.len(), pairs, loaded };
+                let next = left.next(self.is_backward);
+                *state = State::Copied(left);
+                Ok(next)
+            }
+            Err(error) => {
+                *state = State::New(len);
+                Err(error)
+            }
+        }
+    }
+}
+
+#[cold]
+fn in_use() -> PyErr {
+    PyValueError::new_err("another call is using this iterator")
+}
+
+#[pymethods]
+impl DictIterator {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(next) = self.advance(py)? else { return Ok(None) };
+        let dict = self.dict.get();
+        let (key, value) = match next {
+            Next::Stale(key, _) | Next::Copied(key, _) | Next::Loaded(key, _)
+                if self.what == What::Keys =>
+            {
+                return dict.decode(py, &key).map(Some);
+            }
+            Next::Copied(key, value) => (key, dict.decode(py, &value)?),
+            Next::Loaded(key, value) => (key, value.into_bound(py)),
+            Next::Stale(key, mut value) => {
+                let loaded = until_claimed(py, LOOKS, || {
+                    block::read_again(py, dict, &key, &mut value)?;
+                    dict.decode(py, &value)
+                })?;
+                (key, loaded)
+            }
+        };
+        if self.what == What::Values {
+            return Ok(Some(value));
+        }
+        Ok(Some((dict.decode(py, &key)?, value).into_pyobject(py)?.into_any()))
+    }
+
+    fn __length_hint__(&self) -> u64 {
+        match self.state.try_lock().as_deref() {
+            Ok(State::New(len)) => *len,
+            Ok(State::Copied(left)) => left.numbers.len() as u64,
+            Ok(State::InBlock(block)) => block.left(),
+            _ => 0,
+        }
+    }
+}
