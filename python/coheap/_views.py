@@ -84,6 +84,11 @@ class DictKeys(_SetView[K], KeysView[K]):
 
     _mapping: Dict[K, object]
 
+    def __init__(self, mapping: Dict[K, object], asker: tuple[int, int] | None = None) -> None:
+        super().__init__(mapping)
+        self._asker = asker
+        """The instruction that has asked for the keys: `dict(d)` goes on to ask for the values."""
+
     def _now(self) -> Any:
         return dict.fromkeys(self).keys()
 
@@ -94,7 +99,7 @@ class DictKeys(_SetView[K], KeysView[K]):
 
     def __iter__(self) -> Iterator[K]:
         """Iterate over the keys as they are at the first step, in the order of insertion."""
-        return iter(self._mapping)
+        return self._mapping._iterate_keys(self._asker)
 
     def __reversed__(self) -> Iterator[K]:
         """Iterate over the keys as they are at the first step, the last one first."""

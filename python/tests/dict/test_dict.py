@@ -264,7 +264,7 @@ def test_views_compare_and_combine_as_those_of_dict(ages):
             hash(ours)
     ages["list"] = ([],)
     with pytest.raises(TypeError, match="unhashable"):
-        ages.items() & {1}
+        ages.items() | {1}
     assert ages.items() == ages.copy().items()
 
 

@@ -8,11 +8,13 @@
 //! | `entries` | many pairs at once: `update`, `increment_many` |
 //! | `exchange` | changes that depend on the current value |
 //! | `iterator` | iteration over keys, values and items |
+//! | `merge` | `dict(d)`, `{**d}`: one moment, although the interpreter reads each value |
 //! | `plain` | copies as plain dicts, comparison, repr |
 
 mod entries;
 mod exchange;
 mod iterator;
+mod merge;
 mod plain;
 
 use std::borrow::Cow;
@@ -34,6 +36,7 @@ use crate::scratch::Scratch;
 use exchange::End;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
+use merge::Place;
 
 /// A key and its value.
 type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
@@ -165,6 +168,9 @@ impl Dict {
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(value) = merge::value(self, key)? {
+            return Ok(value);
+        }
         self.find(key)?.ok_or_else(|| missing(key))
     }
 
@@ -376,7 +382,7 @@ impl Dict {
 
     /// Return a view of the keys.
     fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        iterator::view(slf, "DictKeys")
+        iterator::keys(slf)
     }
 
     /// Return a view of the values.
@@ -397,6 +403,15 @@ impl Dict {
     /// Return whether a value is there now. The entries are looked at part by part, not copied.
     fn _has_value(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         plain::has_value(self, value)
+    }
+
+    /// Return an iterator over the keys for an instruction: the address of its frame, and its place.
+    fn _iterate_keys(
+        slf: &Bound<'_, Self>,
+        asker: Option<(usize, isize)>,
+    ) -> PyResult<DictIterator> {
+        let place = asker.map(|(frame, instruction)| Place { frame, instruction });
+        DictIterator::keys_for(slf, place)
     }
 
     #[pyo3(signature = (*, is_backward=false))]

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use coheap_core::{Pairs, Take, parcel, system};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
@@ -49,6 +50,31 @@ impl Copied {
         }
     }
 
+    /// Returns the key of an entry.
+    pub(super) fn key<'py>(
+        &self,
+        py: Python<'py>,
+        dict: &Dict,
+        number: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (bytes, _) = self.pairs.get(number).ok_or_else(no_entry)?;
+        dict.decode(py, bytes)
+    }
+
+    /// Returns the value of an entry.
+    pub(super) fn value<'py>(
+        &self,
+        py: Python<'py>,
+        dict: &Dict,
+        number: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match (self.loaded.get(&number), self.pairs.get(number)) {
+            (Some(loaded), _) => Ok(loaded.bind(py).clone()),
+            (None, Some((_, bytes))) => dict.decode(py, bytes),
+            (None, None) => Err(no_entry()),
+        }
+    }
+
     fn once(py: Python<'_>, dict: &Dict, take: Take) -> PyResult<Self> {
         system::sleep_when_ended();
         let is_long = read!(dict.object, py, |access| access.map_len(&dict.map))? >= MANY;
@@ -67,15 +93,16 @@ impl Copied {
     }
 }
 
+#[cold]
+fn no_entry() -> PyErr {
+    PyIndexError::new_err("entry of a copy")
+}
+
 pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py, PyDict>> {
-    let Copied { pairs, mut loaded } = Copied::of(py, dict, Take::Both)?;
+    let copied = Copied::of(py, dict, Take::Both)?;
     let plain = PyDict::new(py);
-    for (number, (key, value)) in pairs.iter().enumerate() {
-        let value = match loaded.remove(&number) {
-            Some(value) => value.into_bound(py),
-            None => dict.decode(py, value)?,
-        };
-        plain.set_item(dict.decode(py, key)?, value)?;
+    for (number, (key, _)) in copied.pairs.iter().enumerate() {
+        plain.set_item(dict.decode(py, key)?, copied.value(py, dict, number)?)?;
     }
     Ok(plain)
 }

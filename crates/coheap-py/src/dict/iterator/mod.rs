@@ -8,14 +8,14 @@
 
 mod block;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use coheap_core::{Pairs, Take};
+use coheap_core::Take;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use super::merge::{self, Place};
 use super::plain::Copied;
 use super::{Dict, LOOKS, until_claimed};
 use crate::access::read;
@@ -48,6 +48,8 @@ pub(crate) struct DictIterator {
     what: What,
     /// From the last entry back.
     is_backward: bool,
+    /// The instruction that has asked for the keys, and may go on to ask for the value of each.
+    asker: Option<Place>,
     state: Mutex<State>,
 }
 
@@ -63,29 +65,22 @@ enum State {
 
 /// What is left of a copy.
 struct Left {
-    pairs: Pairs,
+    copied: Arc<Copied>,
     numbers: Range<usize>,
-    loaded: BTreeMap<usize, Py<PyAny>>,
 }
 
 /// The next entry.
 enum Next {
     /// A key and a value that are to be decoded; the value may have been replaced meanwhile.
     Stale(Scratch, Scratch),
-    /// A key and a value of a copy.
-    Copied(Scratch, Scratch),
-    /// A key of a copy, and its value.
-    Loaded(Scratch, Py<PyAny>),
+    /// An entry of a copy.
+    Copied(Arc<Copied>, usize),
 }
 
 impl Left {
     fn next(&mut self, is_backward: bool) -> Option<Next> {
         let number = if is_backward { self.numbers.next_back() } else { self.numbers.next() }?;
-        let (key, value) = self.pairs.get(number)?;
-        Some(match self.loaded.remove(&number) {
-            Some(value) => Next::Loaded(Scratch::copy(key), value),
-            None => Next::Copied(Scratch::copy(key), Scratch::copy(value)),
-        })
+        Some(Next::Copied(Arc::clone(&self.copied), number))
     }
 }
 
@@ -94,8 +89,30 @@ pub(super) fn view<'py>(dict: &Bound<'py, Dict>, class: &str) -> PyResult<Bound<
     dict.py().import("coheap._views")?.getattr(class)?.call1((dict,))
 }
 
+/// A view on the keys of a dict, which knows the instruction that has asked for it.
+pub(super) fn keys<'py>(dict: &Bound<'py, Dict>) -> PyResult<Bound<'py, PyAny>> {
+    let py = dict.py();
+    let Place { frame, instruction } = Place::current(py)?;
+    let class = py.import("coheap._views")?.getattr("DictKeys")?;
+    class.call1((dict, (frame, instruction)))
+}
+
 impl DictIterator {
     pub(super) fn new(dict: &Bound<'_, Dict>, what: What, is_backward: bool) -> PyResult<Self> {
+        Self::asked_by(dict, what, is_backward, None)
+    }
+
+    /// An iterator over the keys for an instruction.
+    pub(super) fn keys_for(dict: &Bound<'_, Dict>, asker: Option<Place>) -> PyResult<Self> {
+        Self::asked_by(dict, What::Keys, false, asker)
+    }
+
+    fn asked_by(
+        dict: &Bound<'_, Dict>,
+        what: What,
+        is_backward: bool,
+        asker: Option<Place>,
+    ) -> PyResult<Self> {
         let py = dict.py();
         let own = dict.get();
         let (is_inside, len) = read!(own.object, py, |access| {
@@ -106,7 +123,8 @@ impl DictIterator {
             Some(block) => State::InBlock(InBlock::new(block, len, is_backward)),
             None => State::New(len),
         };
-        Ok(Self { dict: dict.clone().unbind(), what, is_backward, state: Mutex::new(state) })
+        let dict = dict.clone().unbind();
+        Ok(Self { dict, what, is_backward, asker, state: Mutex::new(state) })
     }
 
     fn state(&self) -> PyResult<MutexGuard<'_, State>> {
@@ -141,11 +159,11 @@ impl DictIterator {
         let State::New(len) = std::mem::replace(&mut *self.state()?, State::InUse) else {
             return Err(in_use());
         };
-        let copied = Copied::of(py, self.dict.get(), self.what.take());
+        let copied = self.copy(py);
         let mut state = self.state()?;
         match copied {
-            Ok(Copied { pairs, loaded }) => {
-                let mut left = Left { numbers: 0..pairs.len(), pairs, loaded };
+            Ok(copied) => {
+                let mut left = Left { numbers: 0..copied.pairs.len(), copied };
                 let next = left.next(self.is_backward);
                 *state = State::Copied(left);
                 Ok(next)
@@ -154,6 +172,18 @@ impl DictIterator {
                 *state = State::New(len);
                 Err(error)
             }
+        }
+    }
+
+    fn copy(&self, py: Python<'_>) -> PyResult<Arc<Copied>> {
+        let dict = self.dict.get();
+        match self.asker {
+            Some(asker) if Place::current(py)? == asker => {
+                let copied = Arc::new(Copied::of(py, dict, Take::Both)?);
+                merge::begin(asker, dict, &copied);
+                Ok(copied)
+            }
+            _ => Copied::of(py, dict, self.what.take()).map(Arc::new),
         }
     }
 }
@@ -172,20 +202,28 @@ impl DictIterator {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(next) = self.advance(py)? else { return Ok(None) };
         let dict = self.dict.get();
-        let (key, value) = match next {
-            Next::Stale(key, _) | Next::Copied(key, _) | Next::Loaded(key, _)
-                if self.what == What::Keys =>
-            {
-                return dict.decode(py, &key).map(Some);
-            }
-            Next::Copied(key, value) => (key, dict.decode(py, &value)?),
-            Next::Loaded(key, value) => (key, value.into_bound(py)),
-            Next::Stale(key, mut value) => {
+        let (key, value) = match (next, self.what) {
+            (Next::Stale(key, _), What::Keys) => return dict.decode(py, &key).map(Some),
+            (Next::Stale(key, mut value), _) => {
                 let loaded = until_claimed(py, LOOKS, || {
                     block::read_again(py, dict, &key, &mut value)?;
                     dict.decode(py, &value)
                 })?;
                 (key, loaded)
+            }
+            (Next::Copied(copied, number), What::Values) => {
+                return copied.value(py, dict, number).map(Some);
+            }
+            (Next::Copied(copied, number), what) => {
+                let key = copied.key(py, dict, number)?;
+                if what == What::Keys {
+                    if self.asker.is_some() {
+                        merge::note(&copied, &key);
+                    }
+                    return Ok(Some(key));
+                }
+                let entry = (key, copied.value(py, dict, number)?);
+                return Ok(Some(entry.into_pyobject(py)?.into_any()));
             }
         };
         if self.what == What::Values {
