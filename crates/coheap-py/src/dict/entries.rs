@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Dict, plain};
+use super::Dict;
 use crate::access::Access;
 use crate::atomic;
 use crate::codec;
@@ -107,11 +107,6 @@ impl<'a> Entries<'a> {
             if self.gather_plain(dict)? {
                 return Ok(());
             }
-        }
-        if let Ok(dict) = other.cast::<Dict>() {
-            // One moment of it, not one for each key.
-            let copy = plain::snapshot(other.py(), dict.get())?;
-            return for_each_pair(&copy, &mut |key, value| self.add(key, value));
         }
         let is_mapping =
             other.is_instance_of::<PyDict>() || other.hasattr(intern!(other.py(), "keys"))?;

@@ -51,13 +51,22 @@ const KEEPS_COPIES: &str = "copies";
 /// `Dict(...)` creates one in the default heap, with the entries that `dict(...)` would have.
 /// `Heap.dict` creates or finds one in any heap.
 ///
+/// `d.copy()` returns all entries as they are at one moment, as a plain dict. Iteration, the views, `==`,
+/// `|`, `dict(d)` and `{**d}` show one moment, too, and never raise because others write.
+///
 /// It behaves as `dict` does, with these differences:
 ///
 /// - Keys are None, bool, int, float, str, bytes, and tuples and frozensets of these. `1`, `1.0`
 ///   and `True` are one key, which is read back as `1`. Every NaN is one key.
 /// - Values are copies. A list, dict, set or bytearray is refused, because changes to the original
 ///   would be lost: store a tuple, or use `Manager().dict()`.
-/// - `copy()`, `copy.copy` and `|` return plain dicts.
+/// - A loop shows the dict as it was at its first step: what is written after that, by the loop itself too,
+///   does not show and raises nothing. In a block of `atomic` a loop behaves as with `dict`.
+/// - `copy()`, `copy.copy`, `copy.deepcopy` and `|` return plain dicts. Pickles are handles to the same dict.
+/// - It is no subclass of `dict`: what asks for one, such as `json.dumps`, wants `d.copy()`.
+/// - `repr` shows its name, and the first 20 entries.
+/// - `popitem(last=False)`, `first`, `last` and `move_to_end` are as quick as `popitem()`; `get_many`,
+///   `increment`, `increment_many`, `update_with` and `compare_and_set` are whole, whoever else writes.
 ///
 /// Source: the contract of `dict`.
 #[pyclass(frozen, mapping, generic, weakref, module = "coheap")]
