@@ -3,11 +3,13 @@
 Not here: the block itself (`crates/coheap-py/src/atomic/`).
 """
 
+import inspect
 import random
 import time
+import warnings
 from collections.abc import Callable
 from functools import wraps
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import ParamSpec, TypeVar
 
 from coheap._errors import DeadlockError, WouldBlock
@@ -19,6 +21,7 @@ R = TypeVar("R")
 
 _BACK_OFF_SECONDS = 0.0001
 _LONGEST_SECONDS = 0.01
+_SUSPENDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _RUN_LATER: tuple[type, ...] = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
@@ -89,3 +92,25 @@ def retrying(block: Atomic, function: Callable[P, R], retries: int) -> Callable[
             time.sleep(random.uniform(0, longest))
 
     return run
+
+
+def warn_of_closed(traceback: TracebackType) -> None:
+    """Warn if a generator was closed while it was suspended in a block, which was undone.
+
+    Args:
+        traceback: That of the `GeneratorExit`: it says where the generator was suspended.
+    """
+    inside = traceback.tb_frame
+    if not inside.f_code.co_flags & _SUSPENDS:
+        return
+    outside = inside.f_back
+    where = f"{inside.f_code.co_filename}:{traceback.tb_lineno}"
+    file, line = (outside.f_code.co_filename, outside.f_lineno) if outside else ("sys", 1)
+    warnings.warn_explicit(
+        f"{inside.f_code.co_name!r}, suspended in a block of coheap.atomic at {where}, was closed or "
+        f"dropped at {file}:{line}: the block was undone, with what others did in it meanwhile; end "
+        "the block before the yield, or go through the generator to its end",
+        RuntimeWarning,
+        file,
+        line,
+    )

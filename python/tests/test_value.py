@@ -6,8 +6,13 @@ Method: the ends of every range; sums of many processes at once.
 
 import array
 import ctypes
+import decimal
+import fractions
+import operator
 import os
+import signal
 import threading
+import time
 import warnings
 
 import pytest
@@ -183,3 +188,65 @@ def test_a_typecode_is_a_type_of_ctypes_too(heap):
     for wrong in (ctypes.c_bool, ctypes.c_char, int, 7, None):
         with pytest.raises(TypeError, match="typecode"):
             coheap.Value(wrong)
+
+
+def test_a_value_converts_and_is_no_number(heap):
+    value, other, ratio = heap.value("q", 5, name="v"), heap.value("q", 5), heap.value("d", 2.5)
+    assert int(value) == 5
+    assert float(value) == 5.0
+    assert (int(ratio), float(ratio)) == (2, 2.5)
+    assert f"{value}" == "5"
+    assert f"{value:>4}|{ratio:.3f}" == "   5|2.500"
+    numbers = [5, 5.0, True, 5j, decimal.Decimal(5), fractions.Fraction(5)]
+    for number in numbers:
+        for compare in (operator.eq, operator.ne):
+            with pytest.raises(TypeError, match=r"v\.value"):
+                compare(value, number)
+            with pytest.raises(TypeError, match=r"v\.value"):
+                compare(number, value)
+    with pytest.raises(TypeError, match=r"v\.value"):
+        bool(value)
+    with pytest.raises(TypeError):
+        value < 6
+    assert value == heap.value("q", name="v")
+    assert value != other
+    assert value != "5"
+    assert value is not None and value != None  # noqa: E711
+    assert {value: 1}[heap.value("q", name="v")] == 1
+    with pytest.raises(ValueError, match="Unknown format code"):
+        f"{value:s}"
+
+
+def test_a_reset_beside_a_locked_change_is_not_lost(heap, children):
+    value = heap.value("i", 41, name="v")
+    started = heap.value("i", 0, name="started")
+
+    def reset():
+        started.add(1)
+        value.value = 0
+
+    with value.get_lock():
+        child = children.fork(reset)
+        until(lambda: started.get() == 1)
+        seen = value.value
+        time.sleep(0.1)
+        assert value.get() == 41
+        value.value = seen + 1
+    assert children.wait(child) == 0
+    assert value.value == 0
+
+
+def test_a_number_that_a_dead_process_had_locked_can_be_read(heap, children):
+    value = heap.value("i", 1, name="v")
+
+    def die():
+        value.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    children.wait(children.fork(die))
+    with pytest.warns(coheap.OwnerDiedWarning):
+        assert value.value == 1
+    value.value = 2
+    with coheap.atomic():
+        value.value += 1
+    assert value.value == 3

@@ -45,8 +45,8 @@ macro_rules! name_and_pickle {
     };
 }
 
-/// Gives a class of handles equality by object, and copies that are the same handle.
-macro_rules! identity {
+/// Gives a class of handles copies that are the same handle.
+macro_rules! same_when_copied {
     ($class:ident) => {
         #[pyo3::pymethods]
         impl $class {
@@ -61,11 +61,6 @@ macro_rules! identity {
                 slf
             }
 
-            fn __eq__(&self, other: &pyo3::Bound<'_, Self>) -> bool {
-                let own = $crate::handle::Handle::object(self);
-                own.is_same($crate::handle::Handle::object(other.get()))
-            }
-
             fn __hash__(&self) -> u64 {
                 $crate::handle::Handle::object(self).handle().at
             }
@@ -73,4 +68,19 @@ macro_rules! identity {
     };
 }
 
-pub(crate) use {identity, name_and_pickle};
+/// Gives a class of handles equality by object, and copies that are the same handle.
+macro_rules! identity {
+    ($class:ident) => {
+        $crate::handle::same_when_copied!($class);
+
+        #[pyo3::pymethods]
+        impl $class {
+            fn __eq__(&self, other: &pyo3::Bound<'_, Self>) -> bool {
+                let own = $crate::handle::Handle::object(self);
+                own.is_same($crate::handle::Handle::object(other.get()))
+            }
+        }
+    };
+}
+
+pub(crate) use {identity, name_and_pickle, same_when_copied};

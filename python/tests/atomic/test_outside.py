@@ -5,6 +5,7 @@ of the block, and are not undone with it; what lets them in, such as an await, i
 Method: blocks with each of them inside, running while the block is open.
 """
 
+import contextlib
 import asyncio
 import contextvars
 import gc
@@ -204,8 +205,55 @@ def test_a_block_in_a_generator_is_its_caller_s(a):
     generator = steps()
     next(generator)
     a["caller"] = 2
-    generator.close()
+    with pytest.warns(RuntimeWarning, match="closed or dropped at"):
+        generator.close()
     assert a["caller"] == 1
+
+
+def test_a_generator_that_is_closed_in_a_block_says_where(a):
+    def available():
+        with coheap.atomic():
+            yield from "xyz"
+
+    def first():
+        for key in available():
+            a[key] = 1
+            break
+
+    def dropped():
+        generator = available()
+        next(generator)
+        a["dropped"] = 1
+        del generator
+
+    for call in (first, dropped):
+        with pytest.warns(RuntimeWarning) as caught:
+            call()
+        (warning,) = caught
+        lines = {call.__code__.co_firstlineno + number for number in range(6)}
+        assert warning.filename == __file__
+        assert warning.lineno in lines
+        line = available.__code__.co_firstlineno + 2
+        assert f"'available', suspended in a block of coheap.atomic at {__file__}:{line}" in str(
+            warning.message
+        )
+        assert dict(a) == {}
+
+
+def test_a_context_manager_may_have_its_block(a):
+    @contextlib.contextmanager
+    def block():
+        with coheap.atomic():
+            yield a
+
+    with block() as inside:
+        inside["a"] = 1
+    with pytest.raises(KeyError), block() as inside:
+        inside["a"] = 2
+        raise KeyError
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(block())["b"] = 3
+    assert a == {"a": 1, "b": 3}
 
 
 def test_blocks_that_end_in_the_wrong_order_are_refused(a):

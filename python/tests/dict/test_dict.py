@@ -8,11 +8,14 @@ back from wherever Python runs their code. `test_dict_machine.py` tries sequence
 import collections
 import collections.abc
 import contextlib
+import decimal
+import fractions
 import gc
 import math
 import operator
 import os
 import threading
+import time
 
 import pytest
 from conftest import Unloadable
@@ -378,11 +381,68 @@ def test_increment_counts(heap):
         counts.increment("big")
     with pytest.raises(OverflowError):
         counts.increment("a", 2**63)
-    with pytest.raises(TypeError, match="not an integer"):
+    with pytest.raises(TypeError, match="under key 'text' has type str, and is not an int or a float"):
         counts.increment("text")
-    with pytest.raises(TypeError):
-        counts.increment("a", 0.5)
+    with pytest.raises(TypeError, match="key 'a' is increased by an int or a float, not str"):
+        counts.increment("a", "1")
+    with pytest.raises(TypeError, match="key 'a' is increased by .* not NoneType"):
+        counts.increment_many({"a": None})
     assert counts == {"a": -2, "big": 2**63 - 1, "text": "x"}
+    assert counts.increment("a", True) == -1
+    assert type(counts["a"]) is int
+
+
+def test_increment_adds_floats(heap):
+    sums = heap.dict("sums")
+    assert sums.increment("a", 0.5) == 0.5
+    assert sums.increment("a", 2) == 2.5
+    assert sums.increment("a") == 3.5
+    sums["int"], sums["bool"], sums["huge"] = 1, True, 2**70
+    assert sums.increment("int", 0.25) == 1.25
+    assert sums.increment("int", decimal.Decimal("0.5")) == 1.75
+    assert sums.increment("int", fractions.Fraction(1, 4)) == 2.0
+    assert type(sums["int"]) is float
+    with pytest.raises(TypeError, match="under key 'bool' has type bool"):
+        sums.increment("bool", 0.5)
+    with pytest.raises(TypeError, match="under key 'huge' has type int and more than 64 bits"):
+        sums.increment("huge")
+    with pytest.raises(TypeError, match="adds ints, not 0.5 to key 'a'"):
+        sums.increment_many({"a": 0.5})
+    with coheap.atomic():
+        assert sums.increment("a", 0.5) == 4.0
+    assert sums["a"] == 4.0
+
+
+def test_no_addition_of_a_float_is_lost(heap, children):
+    sums = heap.dict("sums")
+
+    def add():
+        for _ in range(2000):
+            sums.increment("a", 0.5)
+
+    for child in [children.fork(add) for _ in range(3)]:
+        assert children.wait(child) == 0
+    assert sums["a"] == 3000.0
+
+
+def test_a_slow_change_is_not_starved(heap, children):
+    counts = heap.dict("counts")
+    counts["a"] = 0
+
+    def write():
+        while True:
+            counts.increment("a")
+
+    for _ in range(2):
+        children.fork(write)
+
+    def change(old):
+        time.sleep(0.01)
+        return old + 1
+
+    calls = []
+    assert counts.update_with("a", lambda old: calls.append(old) or change(old)) > 0
+    assert len(calls) <= 7
 
 
 def test_increment_many_takes_a_counter(heap):

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use coheap_core::{Error, system};
-use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyGeneratorExit, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -282,14 +282,19 @@ impl Atomic {
 
     fn __exit__(
         &self,
-        _kind: &Bound<'_, PyAny>,
+        kind: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         let py = value.py();
         let level = self.level.swap(0, Ordering::AcqRel);
         let passing = (!value.is_none()).then(|| PyErr::from_value(value.clone()));
-        self.leave(py, level, passing.as_ref()).map(|()| false)
+        self.leave(py, level, passing.as_ref())?;
+        if kind.is(py.get_type::<PyGeneratorExit>()) {
+            // Who goes through a generator sees nothing of the block that it has left.
+            py.import("coheap._atomic")?.getattr("warn_of_closed")?.call1((traceback,))?;
+        }
+        Ok(false)
     }
 
     /// The decorator with arguments.

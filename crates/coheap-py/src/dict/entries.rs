@@ -10,9 +10,9 @@ use coheap_core::map_parts;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyTuple};
 
-use super::Dict;
+use super::{Dict, numbers};
 use crate::access::Access;
 use crate::atomic;
 use crate::codec;
@@ -54,7 +54,20 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
     let mut ends = Vec::new();
     let mut add = |key: &Bound<'_, PyAny>, by: &Bound<'_, PyAny>| {
         codec::encode_key(key, &mut bytes)?;
-        ends.push((bytes.len(), by.extract::<i64>()?));
+        let by = numbers::plain(key, by)?;
+        match by.extract::<i64>() {
+            Ok(by) => ends.push((bytes.len(), by)),
+            Err(error) if by.is_instance_of::<PyFloat>() => {
+                let message = format!(
+                    "increment_many adds ints, not {by} to key {}; nothing was changed; use increment",
+                    key.repr()?
+                );
+                let refused = PyTypeError::new_err(message);
+                refused.set_cause(key.py(), Some(error));
+                return Err(refused);
+            }
+            Err(error) => return Err(error),
+        }
         Ok(())
     };
     for_each_pair(counts, &mut add)?;

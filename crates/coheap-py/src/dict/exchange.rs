@@ -8,8 +8,12 @@ use pyo3::prelude::*;
 
 use super::{Dict, Entry, LOOKS, until_claimed};
 use crate::access::{Access, change, read};
+use crate::atomic;
 use crate::late::Late;
 use crate::scratch::Scratch;
+
+/// How often a change is tried before the dict is locked.
+const TRIES: u32 = 5;
 
 static ABSENT: Late = Late::new("coheap._absent", "ABSENT");
 
@@ -39,16 +43,28 @@ pub(super) fn update_with<'py>(
     let default = default.unwrap_or_else(|| py.None().into_bound(py));
     let key = Scratch::key(key)?;
     let mut old = Scratch::new();
-    loop {
+    let mut once = || {
         let before = dict.load(py, &key, &mut old)?;
         let is_there = before.is_some();
         let value = change.call1((before.unwrap_or_else(|| default.clone()),))?;
         let new = Scratch::dict_value(&value, &dict.object.heap)?;
         let expected = is_there.then_some(old.as_slice());
         if exchange(py, dict, &key, expected, Some(&new))? {
-            return dict.decode(py, &new);
+            return dict.decode(py, &new).map(Some);
         }
-        py.check_signals()?;
+        py.check_signals().map(|()| None)
+    };
+    for _ in 0..TRIES {
+        if let Some(new) = once()? {
+            return Ok(new);
+        }
+    }
+    // Others are faster than `change`: with the dict locked they wait.
+    let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
+    loop {
+        if let Some(new) = atomic::with_locked(own.as_any(), &mut once)? {
+            return Ok(new);
+        }
     }
 }
 
@@ -141,7 +157,7 @@ pub(super) fn move_to_end(dict: &Dict, key: &Bound<'_, PyAny>) -> PyResult<bool>
 }
 
 /// Puts `new` under a key if what is there is exactly `expected`.
-fn exchange(
+pub(super) fn exchange(
     py: Python<'_>,
     dict: &Dict,
     key: &[u8],

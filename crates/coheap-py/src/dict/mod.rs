@@ -9,12 +9,14 @@
 //! | `exchange` | changes that depend on the current value |
 //! | `iterator` | iteration over keys, values and items |
 //! | `merge` | `dict(d)`, `{**d}`: one moment, although the interpreter reads each value |
+//! | `numbers` | additions |
 //! | `plain` | copies as plain dicts, comparison, repr |
 
 mod entries;
 mod exchange;
 mod iterator;
 mod merge;
+mod numbers;
 mod plain;
 
 use std::borrow::Cow;
@@ -325,16 +327,19 @@ impl Dict {
         entries::update(self, others, entries)
     }
 
-    /// Add `by` to the int of a key and return the sum. A missing key counts as 0.
+    /// Add `by` to the int or float of a key and return the sum. A missing key counts as 0.
     ///
     /// Raises:
-    ///     TypeError: The stored value is not an int of 64 bits.
-    ///     OverflowError: The sum does not fit in 64 bits, or `by` does not.
+    ///     TypeError: The stored value is neither an int of 64 bits nor a float, or `by` is no number.
+    ///     OverflowError: The sum of ints does not fit in 64 bits, or `by` does not.
     ///     HeapFull: There is no room for a new key.
-    #[pyo3(signature = (key, by=1))]
-    fn increment(&self, key: &Bound<'_, PyAny>, by: i64) -> PyResult<i64> {
-        let bytes = Scratch::key(key)?;
-        change!(self.object, key.py(), |access| access.map_add(&self.map, &bytes, by))
+    #[pyo3(signature = (key, by=None), text_signature = "($self, key, by=1)")]
+    fn increment<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        by: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        numbers::increment(self, key, by)
     }
 
     /// Add to the ints of many keys, all at once or none; more than 32,768 in parts, as `update`.
@@ -355,7 +360,8 @@ impl Dict {
     /// Replace the value of a key by `fn(value)` and return the new value.
     ///
     /// If the key is missing, `fn` gets `default`. `fn` runs again if another caller writes to the
-    /// key meanwhile, so it should have no side effects.
+    /// key meanwhile, so it should have no side effects. After some tries it runs in a block of
+    /// `atomic` that has locked the dict, so that others wait.
     #[pyo3(signature = (key, r#fn, default=None))]
     fn update_with<'py>(
         &self,

@@ -4,10 +4,11 @@
 //! and `compare_exchange` are one operation each, whoever else writes. The typecode is stored with
 //! the number, so all processes agree on it.
 //!
-//! The lock is beside the number: reading and writing the number ignores it.
+//! The lock is beside the number: reading and writing it by `value` takes the lock, all else ignores it.
 //!
-//! Not here: the range of each typecode (`typecode`).
+//! Not here: the range of each typecode (`typecode`), and what converts and compares (`conversion`).
 
+mod conversion;
 mod typecode;
 
 use std::borrow::Cow;
@@ -20,8 +21,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBool;
 
 use crate::access::{change, read};
+use crate::atomic;
 use crate::codec;
-use crate::handle::{Handle, identity, name_and_pickle};
+use crate::handle::{Handle, name_and_pickle, same_when_copied};
 use crate::heap::default;
 use crate::late::first_of;
 use crate::lock::RLock;
@@ -40,9 +42,12 @@ pub(crate) use typecode::Typecode;
 /// `v += n` is one atomic operation. `v.value += n` is two operations: do it in
 /// `with v.get_lock():`, or `with v:` for short, wherever the number is changed that way.
 ///
-/// The lock excludes only callers that acquire it, too. Reading, setting and adding do not wait for
-/// it. Every Value has the lock, whether `lock` is True or False; `multiprocessing` has that
-/// argument. The lock costs nothing until it is used.
+/// `v.value` waits while another thread holds the lock, to be read and to be set, as with
+/// `multiprocessing`; in a block of `atomic` it does not. `get`, `set`, `add` and `v += n` do not wait for
+/// it. Every Value has the lock, whether `lock` is True or False; `multiprocessing` has that argument.
+///
+/// A Value is no number: `int(v)`, `float(v)` and `format(v, ...)` convert it, and `v == 5` and `if v` are
+/// errors, which name `v.value`.
 ///
 /// Args:
 ///     typecode: One of b B h H i I l L q Q f d, or a type of `ctypes`.
@@ -88,6 +93,18 @@ impl Value {
     /// Returns the lock beside the number.
     fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
         first_of(&self.lock, py, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
+    }
+
+    /// Does something with the lock held. In a block of `atomic`, the block keeps others away.
+    fn with_lock<T>(&self, py: Python<'_>, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+        if atomic::is_inside(py)? {
+            return work();
+        }
+        let lock = self.lock(py)?.get();
+        lock.acquire(py, true, None)?;
+        let done = work();
+        lock.release(py)?;
+        done
     }
 
     /// Returns the value with this name, created if there is none; without a name, a new one.
@@ -237,15 +254,15 @@ impl Value {
         self.store(number.py(), &self.typecode.encode(number)?)
     }
 
-    /// The number. Reading it and setting it are one operation each.
+    /// The number. Reading it and setting it wait while another thread holds the lock.
     #[getter(value)]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.get(py)
+        self.with_lock(py, || self.get(py))
     }
 
     #[setter(value)]
     fn set_value(&self, number: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.set(number)
+        self.with_lock(number.py(), || self.set(number))
     }
 
     /// Add a number and return the sum.
@@ -347,4 +364,4 @@ impl Handle for Value {
 }
 
 name_and_pickle!(Value);
-identity!(Value);
+same_when_copied!(Value);
