@@ -283,7 +283,7 @@ def test_handles_of_one_object_are_equal(heap):
         if not isinstance(thing, coheap.Dict):
             assert len({thing, same}) == 1
             assert thing != heap.lock("other")
-            assert thing != 1
+            assert isinstance(thing, coheap.Value) or thing != 1
 
 
 def test_copies_are_no_new_references(heap):

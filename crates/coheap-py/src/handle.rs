@@ -3,16 +3,24 @@
 //! What always holds: two handles are equal exactly if they refer to the same object of the same
 //! heap. A copy of a handle is the handle itself, because the shared object is not copied.
 //!
+//! An instance of a class that users have derived is pickled with its class and its attributes.
+//!
 //! Not here: a Dict compares and copies its entries instead (`dict`).
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use pyo3::PyClass;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
+use crate::heap::pickling;
 use crate::object::Object;
 
 /// A class whose instances are handles.
-pub(crate) trait Handle: PyClass {
+pub(crate) trait Handle:
+    PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync
+{
     /// Returns the object that the handle refers to.
     fn object(&self) -> &Object;
 
@@ -22,18 +30,51 @@ pub(crate) trait Handle: PyClass {
     }
 }
 
+/// Pickles a handle as an instance of its class, which may be one of users.
+pub(crate) fn reduce<'py, T: Handle>(handle: &Bound<'py, T>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = handle.py();
+    let own = handle.get();
+    let (function, which) = pickling::reduce(py, own.object(), &own.more())?;
+    let handle = handle.as_any();
+    if handle.get_type().is(py.get_type::<T>()) {
+        return (function, which).into_pyobject(py);
+    }
+    let function = py.import("coheap._native")?.getattr("_open_as")?;
+    let which = (handle.get_type(), which).into_pyobject(py)?;
+    match handle.getattr_opt("__dict__")?.filter(|state| state.is_truthy().unwrap_or(false)) {
+        Some(state) => (function, which, state).into_pyobject(py),
+        None => (function, which).into_pyobject(py),
+    }
+}
+
+thread_local! {
+    /// The handle that the next new instance of a class of users stands for.
+    static ADOPTED: RefCell<Option<Py<PyAny>>> = const { RefCell::new(None) };
+}
+
+/// Makes a new instance, which stands for the object of a handle.
+pub(crate) fn adopting<T>(handle: &Bound<'_, PyAny>, make: impl FnOnce() -> T) -> T {
+    ADOPTED.set(Some(handle.clone().unbind()));
+    let made = make();
+    ADOPTED.take();
+    made
+}
+
+/// The handle that a new instance stands for, if it is opened and not created.
+pub(crate) fn adopted<'py, T: Handle>(py: Python<'py>) -> Option<Bound<'py, T>> {
+    let handle = ADOPTED.take()?;
+    handle.into_bound(py).cast_into().ok()
+}
+
 /// Gives a class of handles its pickles and its name.
 macro_rules! name_and_pickle {
     ($class:ident) => {
         #[pyo3::pymethods]
         impl $class {
             fn __reduce__<'py>(
-                &self,
-                py: pyo3::Python<'py>,
-            ) -> pyo3::PyResult<$crate::heap::pickling::Reduced<'py>> {
-                let object = $crate::handle::Handle::object(self);
-                let more = $crate::handle::Handle::more(self);
-                $crate::heap::pickling::reduce(py, object, &more)
+                slf: &pyo3::Bound<'py, Self>,
+            ) -> pyo3::PyResult<pyo3::Bound<'py, pyo3::types::PyTuple>> {
+                $crate::handle::reduce(slf)
             }
 
             /// The name of the object in its heap, or None.

@@ -58,7 +58,7 @@ mod _native {
     #[pymodule_export]
     use crate::heap::luggage::Luggage;
     #[pymodule_export]
-    use crate::heap::opening::{_open_heap, _open_object};
+    use crate::heap::opening::{_open_as, _open_heap, _open_object};
     #[pymodule_export]
     use crate::heap::{Heap, open, sweep};
     #[pymodule_export]

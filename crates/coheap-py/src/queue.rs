@@ -11,12 +11,13 @@ use coheap_core::{Error, system};
 use coheap_core::{Queue, QueueRecipe};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::access::{Access, read};
 use crate::atomic::{self, Awaited};
 use crate::codec;
 use crate::differs;
-use crate::handle::{Handle, identity, name_and_pickle};
+use crate::handle::{self, Handle, identity, name_and_pickle};
 use crate::heap::default;
 use crate::lease::Lease;
 use crate::object::{Object, OpenHeap};
@@ -40,7 +41,7 @@ use crate::waiting::{self, Deadline, Slice};
 ///     HeapFull: There is no room for the queue.
 ///
 /// Source: the names are those of `queue.Queue`; leases work as in hosted message queues.
-#[pyclass(frozen, generic, weakref, module = "coheap")]
+#[pyclass(frozen, subclass, generic, weakref, module = "coheap")]
 pub(crate) struct WorkQueue {
     pub(crate) object: Arc<Object>,
     pub(crate) queue: Queue,
@@ -139,8 +140,16 @@ impl WorkQueue {
     #[new]
     #[pyo3(signature = (maxsize=0, *, max_attempts=None))]
     fn create(py: Python<'_>, maxsize: i64, max_attempts: Option<i64>) -> PyResult<Self> {
+        if let Some(handle) = handle::adopted::<Self>(py) {
+            let handle = handle.get();
+            return Ok(Self { queue: handle.queue, object: Arc::clone(&handle.object) });
+        }
         Self::make(py, &default::open_heap(py)?, None, Some(maxsize), max_attempts)
     }
+
+    /// All is done when it is created: a class that is derived from this one may call it.
+    #[pyo3(signature = (*_arguments, **_named))]
+    fn __init__(&self, _arguments: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) {}
 
     /// Put a job at the back of the queue, and wait while the queue is full.
     ///

@@ -6,9 +6,8 @@
 
 use pyo3::prelude::*;
 
-use super::{Dict, Entry, LOOKS, until_claimed};
+use super::{Dict, Entry, LOOKS, plain, until_claimed};
 use crate::access::{Access, change, read};
-use crate::atomic;
 use crate::late::Late;
 use crate::scratch::Scratch;
 
@@ -60,9 +59,8 @@ pub(super) fn update_with<'py>(
         }
     }
     // Others are faster than `change`: with the dict locked they wait.
-    let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
     loop {
-        if let Some(new) = atomic::with_locked(own.as_any(), &mut once)? {
+        if let Some(new) = plain::with_locked(py, dict, &mut once)? {
             return Ok(new);
         }
     }

@@ -24,13 +24,14 @@ use std::borrow::Cow;
 use coheap_core::system;
 use coheap_core::{Map, MapRecipe};
 use pyo3::exceptions::PyKeyError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::access::{change, read};
 use crate::codec::{self, Rules};
 use crate::errors;
-use crate::handle::{Handle, name_and_pickle};
+use crate::handle::{self, Handle, name_and_pickle};
 use crate::heap::default;
 use crate::object::Object;
 use crate::scratch::Scratch;
@@ -71,7 +72,7 @@ const KEEPS_COPIES: &str = "copies";
 ///   `increment`, `increment_many`, `update_with` and `compare_and_set` are whole, whoever else writes.
 ///
 /// Source: the contract of `dict`.
-#[pyclass(frozen, mapping, generic, weakref, module = "coheap")]
+#[pyclass(frozen, subclass, mapping, generic, weakref, module = "coheap")]
 pub(crate) struct Dict {
     pub(crate) object: Object,
     pub(crate) map: Map,
@@ -150,32 +151,48 @@ fn missing(key: &Bound<'_, PyAny>) -> PyErr {
 #[pymethods]
 impl Dict {
     #[new]
-    #[pyo3(signature = (*others, **entries))]
-    fn create(others: &Bound<'_, PyTuple>, entries: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let py = others.py();
-        let (map, object) = default::open_heap(py)?.object(py, None, &MapRecipe)?;
-        let new = Self::new(map, object);
-        if !others.is_empty() || entries.is_some() {
-            entries::update(&new, others, entries)?;
+    #[pyo3(signature = (*_others, **_entries))]
+    fn create(
+        _others: &Bound<'_, PyTuple>,
+        _entries: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let py = _others.py();
+        if let Some(handle) = handle::adopted::<Self>(py) {
+            return Ok(Self::new(handle.get().map, handle.get().object.clone()));
         }
-        Ok(new)
+        let (map, object) = default::open_heap(py)?.object(py, None, &MapRecipe)?;
+        Ok(Self::new(map, object))
+    }
+
+    #[pyo3(signature = (*others, **entries))]
+    fn __init__(
+        &self,
+        others: &Bound<'_, PyTuple>,
+        entries: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        if others.is_empty() && entries.is_none() {
+            return Ok(());
+        }
+        entries::update(self, others, entries)
     }
 
     /// Create a dict in the default heap with the given keys, all with the same value.
     #[classmethod]
     #[pyo3(signature = (iterable, value=None, /))]
     fn fromkeys<'py>(
-        _class: &Bound<'py, PyType>,
+        class: &Bound<'py, PyType>,
         iterable: &Bound<'py, PyAny>,
         value: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = iterable.py();
         system::sleep_when_ended();
         let pairs = PyDict::new(py);
         for key in iterable.try_iter()? {
             pairs.set_item(key?, &value)?;
         }
-        Self::create(&PyTuple::new(py, [pairs])?, None)
+        let new = class.call0()?;
+        new.call_method1(intern!(py, "update"), (pairs,))?;
+        Ok(new)
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -40,14 +40,7 @@ pub(super) struct Copied {
 
 impl Copied {
     pub(super) fn of(py: Python<'_>, dict: &Dict, take: Take) -> PyResult<Self> {
-        match until_claimed(py, LOOKS_AT_ALL, || Self::once(py, dict, take)) {
-            Err(gone) if errors::is_gone(py, &gone) => {
-                // With the dict locked, nobody replaces anything meanwhile.
-                let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
-                atomic::with_locked(own.as_any(), || Self::once(py, dict, take))
-            }
-            copied => copied,
-        }
+        all_claimed(py, dict, || Self::once(py, dict, take))
     }
 
     /// Returns the key of an entry.
@@ -93,6 +86,29 @@ impl Copied {
     }
 }
 
+/// As [`until_claimed`], of many entries. In the end the dict is locked, so that nobody replaces anything
+/// meanwhile.
+fn all_claimed<T>(
+    py: Python<'_>,
+    dict: &Dict,
+    mut load: impl FnMut() -> PyResult<T>,
+) -> PyResult<T> {
+    match until_claimed(py, LOOKS_AT_ALL, &mut load) {
+        Err(gone) if errors::is_gone(py, &gone) => with_locked(py, dict, load),
+        loaded => loaded,
+    }
+}
+
+/// Does something in a block that has locked the dict.
+pub(super) fn with_locked<T>(
+    py: Python<'_>,
+    dict: &Dict,
+    work: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
+    let own = Bound::new(py, Dict::new(dict.map, dict.object.clone()))?;
+    atomic::with_locked(own.as_any(), work)
+}
+
 #[cold]
 fn no_entry() -> PyErr {
     PyIndexError::new_err("entry of a copy")
@@ -117,7 +133,7 @@ pub(super) fn get_many<'py>(dict: &Dict, keys: &Bound<'py, PyAny>) -> PyResult<B
         encoded.push_with(|bytes| codec::encode_key(key, bytes), |_| Ok::<_, PyErr>(()))?;
     }
     let encoded: &Pairs = &encoded;
-    until_claimed(py, LOOKS, || {
+    all_claimed(py, dict, || {
         let get = |access: Access<'_>| access.map_get_many(&dict.map, encoded);
         let found = dict.object.change_many(py, keys.len() as u64 >= MANY, get)?;
         let found = found.map_err(|error| dict.object.explain(py, &error))?;

@@ -12,12 +12,14 @@ use coheap_core::{Address, Heap as Engine, Options};
 use coheap_core::{AnyObject, ledger};
 use coheap_core::{Error, Result};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::pickling::Whereabouts;
 use super::{Heap, default};
 use crate::codec::Rules;
 use crate::dict::Dict;
 use crate::errors;
+use crate::handle;
 use crate::lock::{self, Lock, RLock};
 use crate::object::{Object, OpenHeap};
 use crate::queue::WorkQueue;
@@ -101,4 +103,27 @@ pub(crate) fn _open_object(
 #[pyfunction]
 pub(crate) fn _open_heap(py: Python<'_>, whereabouts: Whereabouts) -> PyResult<Heap> {
     Ok(Heap { heap: find(py, whereabouts)? })
+}
+
+/// Opens a pickled handle as an instance of a class that is derived from that of the handle.
+#[pyfunction]
+pub(crate) fn _open_as<'py>(
+    class: &Bound<'py, PyType>,
+    which: (Whereabouts, Which),
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let handle = _open_object(py, which.0, which.1)?.into_bound(py);
+    as_instance(class, &handle)
+}
+
+/// Returns an instance of a class that stands for the object of a handle. Its `__init__` is not called.
+fn as_instance<'py>(
+    class: &Bound<'py, PyType>,
+    handle: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let new = handle.get_type().getattr("__new__")?;
+    handle::adopting(handle, || match handle.is_instance_of::<Value>() {
+        true => new.call1((class, "b")),
+        false => new.call1((class,)),
+    })
 }

@@ -18,12 +18,12 @@ use coheap_core::{Value as Engine, ValueRecipe};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBool;
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::access::{change, read};
 use crate::atomic;
 use crate::codec;
-use crate::handle::{Handle, name_and_pickle, same_when_copied};
+use crate::handle::{self, Handle, name_and_pickle, same_when_copied};
 use crate::heap::default;
 use crate::late::first_of;
 use crate::lock::RLock;
@@ -60,7 +60,7 @@ pub(crate) use typecode::Typecode;
 ///     HeapFull: There is no room for the number.
 ///
 /// Source: the contract of `multiprocessing.Value`.
-#[pyclass(frozen, weakref, module = "coheap")]
+#[pyclass(frozen, subclass, weakref, module = "coheap")]
 pub(crate) struct Value {
     pub(crate) object: Object,
     pub(crate) engine: Engine,
@@ -216,6 +216,10 @@ impl Value {
         init: Option<Bound<'_, PyAny>>,
         lock: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        if let Some(handle) = handle::adopted::<Self>(py) {
+            let handle = handle.get();
+            return Self::new(py, handle.engine, handle.object.clone(), handle.typecode);
+        }
         // Every value has its lock: it costs nothing until it is used.
         if let Some(other) = lock.filter(|lock| !lock.is_instance_of::<PyBool>()) {
             return Err(PyTypeError::new_err(format!(
@@ -226,6 +230,10 @@ impl Value {
         }
         Self::make(py, &default::open_heap(py)?, None, typecode, init)
     }
+
+    /// All is done when it is created: a class that is derived from this one may call it.
+    #[pyo3(signature = (*_arguments, **_named))]
+    fn __init__(&self, _arguments: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) {}
 
     /// Return the number.
     ///
