@@ -419,3 +419,62 @@ def with_limit(text: str, program: str) -> "subprocess.CompletedProcess[str]":
         text=True,
         timeout=60,
     )
+
+
+def test_a_library_does_not_close_the_heap_of_its_host(tmp_path):
+    name = f"test-{os.getpid()}-host"
+    host = coheap.open(name, temporary=True)
+    counts = host.dict("counts")
+
+    def library():
+        with coheap.open(name) as heap:
+            heap.dict("counts").increment("library")
+        with pytest.raises(coheap.HeapClosed):
+            heap.names()
+        heap.close()
+        return heap
+
+    try:
+        heap = library()
+        assert "closed" in repr(heap)
+        assert counts["library"] == 1
+        assert host.names() == ["counts"]
+        library()
+        again = pickle.loads(pickle.dumps(host))
+        again.close()
+        assert counts["library"] == 2
+        # Who keeps objects only is not closed, either.
+        del host
+        library()
+        assert counts["library"] == 3
+    finally:
+        last = coheap.open(name)
+        last.unlink()
+        last.close()
+    counts["a"] = 1
+    with coheap.Heap() as alone:
+        other = alone.dict()
+    with pytest.raises(coheap.HeapClosed):
+        other["a"] = 1
+
+
+def test_handles_that_came_without_their_heap_stay_open(children):
+    name = f"test-{os.getpid()}-guest"
+    with coheap.open(name, temporary=True) as heap:
+        pickled = pickle.dumps(heap.dict("counts"))
+
+        def work():
+            os.execv(sys.executable, [sys.executable, "-c", SCRIPT, name, pickled.hex()])
+
+        assert children.wait(children.fork(work)) == 0
+        assert heap.dict("counts") == {"before": 1, "library": 1, "after": 1}
+
+
+SCRIPT = """
+import pickle, sys, coheap
+counts = pickle.loads(bytes.fromhex(sys.argv[2]))
+counts["before"] = 1
+with coheap.open(sys.argv[1]) as heap:
+    heap.dict("counts")["library"] = 1
+counts["after"] = 1
+"""

@@ -61,6 +61,8 @@ struct Shared {
     /// While this process forks, and then in the child: the slot taken for the child.
     unborn: PrivateMutex<Option<Unborn>>,
     closed: Latch,
+    /// Who uses the heap in this process, as far as they are counted.
+    users: PrivateMutex<u32>,
     /// Name and file of a named heap.
     path: Option<PathBuf>,
 }
@@ -154,8 +156,8 @@ impl Heap {
         let member = PrivateMutex::new(Some(member));
         let unborn = PrivateMutex::new(None);
         let closed = Latch::default();
-        let shared =
-            Shared { number: next_number(), region, life, birth, member, unborn, closed, path };
+        let (number, users) = (next_number(), PrivateMutex::new(0));
+        let shared = Shared { number, region, life, birth, member, unborn, closed, users, path };
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
         // A new member settles the earlier dead, so that rows of dead processes do not accumulate.
@@ -338,6 +340,30 @@ impl Heap {
         let context = self.context().ok();
         self.shared.closed.raise();
         self.shared.leave(context)
+    }
+
+    /// Counts one more user of the heap in this process: others do not close it under this one.
+    pub fn count_user(&self) {
+        *self.shared.users.lock() += 1;
+    }
+
+    /// How many users are counted.
+    pub fn users(&self) -> u32 {
+        *self.shared.users.lock()
+    }
+
+    /// As [`close`](Self::close), for one of those who were counted: the heap is closed with the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub fn close_for_one(&self) -> Result<()> {
+        let left = {
+            let mut users = self.shared.users.lock();
+            *users = users.saturating_sub(1);
+            *users
+        };
+        if left == 0 { self.close() } else { Ok(()) }
     }
 }
 

@@ -4,6 +4,8 @@
 //! engine is converted to this crate's [`Error`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use coheap_core::{Directory, Heap as Engine, Options};
 use coheap_core::{MapRecipe, MutexRecipe, QueueRecipe, Recipe, ValueRecipe};
@@ -23,9 +25,17 @@ pub use coheap_core::{Report as Integrity, Stats};
 #[derive(Debug, Clone)]
 pub struct Heap {
     pub(crate) engine: Engine,
+    /// Whether this user of the heap has closed it.
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Heap {
+    /// A new user of the heap in this process.
+    pub(crate) fn of(engine: Engine) -> Self {
+        engine.count_user();
+        Self { engine, is_closed: Arc::default() }
+    }
+
     /// Creates a heap without a name. The heap ends with the last process that has it open.
     ///
     /// `max_bytes` limits the bytes of all objects: 64 KiB to 4 TiB, rounded up to a multiple of
@@ -42,7 +52,7 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn anonymous(max_bytes: u64) -> Result<Self> {
-        Ok(Self { engine: Engine::anonymous(max_bytes)? })
+        Ok(Self::of(Engine::anonymous(max_bytes)?))
     }
 
     /// Opens the heap with this name, or creates it. The heap lasts until [`unlink`](Self::unlink)
@@ -366,8 +376,9 @@ impl Heap {
         Ok(self.engine.unlink()?)
     }
 
-    /// Closes the heap in this process and returns the leases of the process to their queues. Every
-    /// handle of this process returns an error from then on.
+    /// Closes the heap in this process, if no other part of the program has opened it, too, and not closed
+    /// it yet: its leases return to their queues, and every handle of this process returns an error from
+    /// then on. Clones of a `Heap` are one user of it; a second close does nothing.
     ///
     /// # Errors
     ///
@@ -382,7 +393,10 @@ impl Heap {
     /// # Ok::<(), coheap::Error>(())
     /// ```
     pub fn close(&self) -> Result<()> {
-        Ok(self.engine.close()?)
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        Ok(self.engine.close_for_one()?)
     }
 }
 
@@ -457,6 +471,6 @@ impl Builder {
             temporary: self.temporary,
             ..Options::new(name)
         };
-        Ok(Heap { engine: Engine::open(&options)? })
+        Ok(Heap::of(Engine::open(&options)?))
     }
 }

@@ -80,5 +80,5 @@ pub fn attach() -> Result<Option<Worker>> {
     };
     let files = numbers.split(',').map(adopt).collect::<Result<Vec<_>>>()?;
     let engine = Engine::from_files(files.try_into().map_err(|_| broken())?)?;
-    Ok(Some(Worker { heap: Heap { engine }, args: std::env::args().skip(1).collect() }))
+    Ok(Some(Worker { heap: Heap::of(engine), args: std::env::args().skip(1).collect() }))
 }

@@ -95,7 +95,7 @@ pub(super) fn is_default(engine: &Engine) -> bool {
 /// Adopts the default heap of the process that a handle came from, if this process has no default
 /// heap yet.
 pub(super) fn adopt(py: Python<'_>, open: &OpenHeap) -> PyResult<()> {
-    let heap = Py::new(py, Heap { heap: open.clone() })?;
+    let heap = Py::new(py, Heap::of(open.clone()))?;
     let mut default = DEFAULT.lock();
     if default.is_none() {
         *default = Some(heap);

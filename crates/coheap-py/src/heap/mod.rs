@@ -16,6 +16,7 @@ pub(crate) mod opening;
 pub(crate) mod pickling;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use coheap_core::{Directory, Heap as Engine, MapRecipe, Options, Stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
@@ -50,12 +51,32 @@ use crate::{differs, errors, waiting};
 #[pyclass(frozen, weakref, module = "coheap")]
 pub(crate) struct Heap {
     heap: OpenHeap,
+    /// Whether it is one of the counted users of the heap in this process.
+    is_counted: bool,
+    /// Whether it was closed, while others may use the heap.
+    is_closed: AtomicBool,
 }
 
 impl Heap {
+    /// A new user of the heap.
     fn new(engine: Engine, pickle: bool) -> Self {
         let max_bytes = engine.max_bytes();
-        Self { heap: OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } } }
+        engine.count_user();
+        let heap = OpenHeap { engine, rules: Rules { pickle, max_bytes, copies: false } };
+        Self { heap, is_counted: true, is_closed: AtomicBool::new(false) }
+    }
+
+    /// A handle to a heap of which nobody in particular is the user.
+    fn of(heap: OpenHeap) -> Self {
+        Self { heap, is_counted: false, is_closed: AtomicBool::new(false) }
+    }
+
+    /// The heap, unless this handle was closed.
+    fn open(&self, py: Python<'_>) -> PyResult<&OpenHeap> {
+        match self.is_closed.load(Ordering::Acquire) {
+            true => Err(errors::to_python(py, &coheap_core::Error::Closed, &self.subject())),
+            false => Ok(&self.heap),
+        }
     }
 
     fn anonymous(py: Python<'_>, max_bytes: Option<i64>, pickle: bool) -> PyResult<Self> {
@@ -73,7 +94,7 @@ impl Heap {
     }
 
     pub(super) fn stats_now(&self, py: Python<'_>) -> PyResult<Stats> {
-        self.heap.run(py, || self.subject(), |_| self.heap.engine.stats())
+        self.open(py)?.run(py, || self.subject(), |_| self.heap.engine.stats())
     }
 }
 
@@ -119,7 +140,7 @@ impl Heap {
     ///     HeapFull: There is no room for a new dict.
     #[pyo3(signature = (name=None))]
     fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
-        let (map, object) = self.heap.object(py, name, &MapRecipe)?;
+        let (map, object) = self.open(py)?.object(py, name, &MapRecipe)?;
         Ok(Dict::new(map, object))
     }
 
@@ -149,7 +170,7 @@ impl Heap {
         maxsize: Option<i64>,
         max_attempts: Option<i64>,
     ) -> PyResult<WorkQueue> {
-        WorkQueue::make(py, &self.heap, name, maxsize, max_attempts)
+        WorkQueue::make(py, self.open(py)?, name, maxsize, max_attempts)
     }
 
     /// Return the lock with this name, created free if there is none; without a name, a new lock.
@@ -166,7 +187,7 @@ impl Heap {
     ///     HeapFull: There is no room for a new lock.
     #[pyo3(signature = (name=None, *, on_death="warn"))]
     fn lock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<Lock> {
-        Lock::make(py, &self.heap, name, on_death)
+        Lock::make(py, self.open(py)?, name, on_death)
     }
 
     /// Return the recursive lock with this name, created free if there is none; without a name, a
@@ -182,7 +203,7 @@ impl Heap {
     ///     HeapFull: There is no room for a new lock.
     #[pyo3(signature = (name=None, *, on_death="warn"))]
     fn rlock(&self, py: Python<'_>, name: Option<&str>, on_death: &str) -> PyResult<RLock> {
-        RLock::make(py, &self.heap, name, on_death)
+        RLock::make(py, self.open(py)?, name, on_death)
     }
 
     /// Return the number with this name, created as `init` if there is none; without a name, a new
@@ -211,12 +232,13 @@ impl Heap {
         init: Option<Bound<'_, PyAny>>,
         name: Option<&str>,
     ) -> PyResult<Value> {
-        Value::make(py, &self.heap, name, typecode, init)
+        Value::make(py, self.open(py)?, name, typecode, init)
     }
 
     /// Return the names of all objects, the oldest object first.
     fn names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        let names = self.heap.run(py, || self.subject(), |context| Directory.names(context))?;
+        let names =
+            self.open(py)?.run(py, || self.subject(), |context| Directory.names(context))?;
         Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -228,18 +250,33 @@ impl Heap {
     ///     HeapFull: There is no room to note what has to be freed.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         let subject = || format!("object {name:?}");
-        atomic::bind(py, &self.heap.engine, subject)?;
+        let heap = self.open(py)?;
+        atomic::bind(py, &heap.engine, subject)?;
         // A transaction that has the object ends first.
-        let removed = self.heap.write(py, true, |context| Directory.remove(context, name))?;
+        let removed = heap.write(py, true, |context| Directory.remove(context, name))?;
         removed.map_err(|error| errors::to_python(py, &error, &subject()))
     }
 
-    /// Close the heap in this process. Its objects raise `HeapClosed` in this process from then on,
-    /// and the leases of the process return to their queues. A lock that it holds goes to the next
-    /// that wants it, with a warning as after a death. Its waiting threads raise `HeapClosed`.
+    /// Close this handle, and with the last one that `coheap.open` or `Heap` has returned, the heap in this
+    /// process. Its objects raise `HeapClosed` in this process from then on, and the leases of the process
+    /// return to their queues. A lock that it holds goes to the next that wants it, with a warning as after
+    /// a death. Its waiting threads raise `HeapClosed`.
+    ///
+    /// Handles that were never closed count, too. A process that got objects of the heap from another one,
+    /// without opening it, keeps it open until it ends.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        pickling::let_go(&self.heap.engine);
-        let closed = py.detach(|| self.heap.engine.close());
+        let engine = &self.heap.engine;
+        let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
+        let others = engine.users().saturating_sub(u32::from(self.is_counted));
+        if !was_closed && others == 0 {
+            pickling::let_go(engine);
+        }
+        let closed = py.detach(|| match (was_closed, self.is_counted) {
+            (true, _) => Ok(()),
+            (false, true) => engine.close_for_one(),
+            (false, false) if others == 0 => engine.close(),
+            (false, false) => Ok(()),
+        });
         closed.map_err(|error| errors::to_python(py, &error, &self.subject()))
     }
 
@@ -250,7 +287,7 @@ impl Heap {
     ///     RuntimeError: The call is inside a block of `atomic`, which could not undo it.
     fn unlink(&self, py: Python<'_>) -> PyResult<()> {
         atomic::refuse_inside(py, || self.subject(), "names are removed")?;
-        self.heap.run(py, || self.subject(), |_| self.heap.engine.unlink())
+        self.open(py)?.run(py, || self.subject(), |_| self.heap.engine.unlink())
     }
 
     /// Bytes in use: by objects, and by memory that is kept ready for more.
@@ -284,7 +321,8 @@ impl Heap {
     ///     HeapCorrupt: The heap is damaged; the message says what is damaged and where.
     fn check<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.heap.engine;
-        let walk = self.heap.write(py, true, |_| engine.sweep().and_then(|_| engine.check()))?;
+        let walk =
+            self.open(py)?.write(py, true, |_| engine.sweep().and_then(|_| engine.check()))?;
         let report = walk.map_err(|error| errors::to_python(py, &error, &self.subject()))?;
         numbers(
             py,
@@ -311,7 +349,7 @@ impl Heap {
     ///     HeapClosed: The heap is closed in this process.
     fn trim(&self, py: Python<'_>) -> PyResult<u64> {
         let engine = &self.heap.engine;
-        let given = self.heap.write(py, true, |_| engine.trim())?;
+        let given = self.open(py)?.write(py, true, |_| engine.trim())?;
         given.map_err(|error| errors::to_python(py, &error, &self.subject()))
     }
 
@@ -373,7 +411,8 @@ impl Heap {
 /// Open the heap with this name, or create it.
 ///
 /// Every program of the same user can open it. It lasts until `Heap.unlink` is called or the machine
-/// restarts. A process that opens a heap twice gets the same heap: closing either closes both.
+/// restarts. A process may open a heap several times, in different places: what one of them closes is its
+/// own handle, and the heap goes with the last.
 ///
 /// Its files may be removed at any time, but must never be truncated: every process that has the
 /// heap open would be killed by SIGBUS at the next access. A heap without a name cannot be
@@ -431,7 +470,7 @@ pub(crate) fn open(
 #[pyfunction]
 pub(crate) fn sweep(py: Python<'_>, heap: &Bound<'_, Heap>) -> PyResult<u32> {
     let heap = heap.get();
-    heap.heap.run(py, || heap.subject(), |_| heap.heap.engine.sweep())
+    heap.open(py)?.run(py, || heap.subject(), |_| heap.heap.engine.sweep())
 }
 
 fn checked_size(max_bytes: Option<i64>) -> PyResult<Option<u64>> {

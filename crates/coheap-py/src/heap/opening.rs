@@ -70,7 +70,12 @@ pub(crate) fn _open_object(
     whereabouts: Whereabouts,
     which: Which,
 ) -> PyResult<Py<PyAny>> {
+    let was_open = Engine::attached(whereabouts.1).is_some();
     let heap = find(py, whereabouts)?;
+    if !was_open {
+        // Nobody closes it under the handles that came without it.
+        heap.engine.count_user();
+    }
     let (at, generation, name, more) = which;
     let subject =
         || name.as_ref().map_or("a pickled handle".to_owned(), |name| format!("object {name:?}"));
@@ -102,7 +107,8 @@ pub(crate) fn _open_object(
 
 #[pyfunction]
 pub(crate) fn _open_heap(py: Python<'_>, whereabouts: Whereabouts) -> PyResult<Heap> {
-    Ok(Heap { heap: find(py, whereabouts)? })
+    let heap = find(py, whereabouts)?;
+    Ok(Heap::new(heap.engine, heap.rules.pickle))
 }
 
 /// Opens a pickled handle as an instance of a class that is derived from that of the handle.
