@@ -228,8 +228,12 @@ fn tidy_slowly(context: &Context) -> Result<()> {
     counts.set_looking(false);
     let done = context.waiting_until(0, |context| {
         let (freed, has_freed) = if is_untidy { give_up(context)? } else { (0, false) };
-        span::trim_if_due(context, freed)?;
-        look_again(context, has_freed);
+        counts.freed.set(counts.freed.get().saturating_add(freed));
+        let has_given = span::trim_if_due(context, counts.freed.get())?;
+        if has_given {
+            counts.freed.set(0);
+        }
+        look_again(context, has_freed || has_given);
         Ok(())
     });
     match done {
@@ -261,8 +265,8 @@ fn give_up(context: &Context) -> Result<(u64, bool)> {
     Ok((freed, has_freed))
 }
 
-/// Has the next operations of a thread that has just freed something look for some seconds whether much
-/// is free: it may be the last one to do anything.
+/// Has the next operations of a thread that has just freed something, or given some of it back, look for
+/// some seconds whether much is free: it may be the last one to do anything.
 fn look_again(context: &Context, has_freed: bool) {
     if !span::is_much_free(context.region()) {
         return;

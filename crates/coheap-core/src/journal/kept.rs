@@ -84,6 +84,8 @@ pub(crate) struct PendingCounts {
     is_looking: Cell<bool>,
     /// Until when the thread looks whether much that it has freed is free for some seconds.
     pub(crate) looks_until: Cell<u64>,
+    /// Spans of runs that the thread has freed since it gave some back to the system.
+    pub(crate) freed: Cell<u64>,
 }
 
 impl PendingCounts {

@@ -59,6 +59,12 @@ impl Named {
         Self(words().map(Word::acquire).filter(|name| *name != 0).collect())
     }
 
+    /// Returns whether a thread may be reading any run.
+    #[must_use]
+    pub fn has_every(&self) -> bool {
+        self.0.contains(&EVERY) && !defect(Mistake::ReuseWhatIsRead)
+    }
+
     /// Returns whether a thread may be reading this run.
     #[must_use]
     pub fn contains(&self, run: u64) -> bool {

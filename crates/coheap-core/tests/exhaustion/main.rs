@@ -7,6 +7,7 @@
 mod support;
 mod full;
 mod limits;
+mod passes;
 mod room;
 mod rows;
 mod tables;

@@ -4,6 +4,7 @@
 
 mod limits;
 
+use coheap_core::ReturnReason;
 use coheap_core::check::check;
 use coheap_core::error::{Error, Result};
 use coheap_core::heap::Heap;
@@ -456,4 +457,35 @@ fn a_single_operation_on_a_locked_object_of_ones_own_is_refused() {
     let read = world.heap.with(|context| world.maps[0].contains(context, b"key"));
     assert_eq!(read, Ok(false), "readers do not wait and see nothing uncommitted");
     transaction.commit().expect("a commit");
+}
+
+/// Goal: an abort leaves the queue as it was: in its order, those that were returned before among them.
+#[test]
+fn an_abort_keeps_the_order_of_a_queue() {
+    for returned in 0..4 {
+        let world = World::new();
+        let queue = &world.queue;
+        let context = world.heap.context().expect("a context");
+        let mut out = Vec::new();
+        for item in 1..=6u8 {
+            queue.put(&context, &[item]).expect("room");
+        }
+        let leases: Vec<_> =
+            (0..returned).map(|_| queue.lease(&context, &mut out).expect("an item")).collect();
+        for lease in &leases {
+            queue.nack(&context, lease, Some(ReturnReason::Nacked)).expect("a lease");
+        }
+        for taken in 0..6 {
+            let mut transaction = world.begin();
+            for _ in 0..taken {
+                transaction.on(queue).get(&mut out).expect("an item");
+            }
+            transaction.abort();
+        }
+        let mut seen = Vec::new();
+        while queue.get(&context, &mut out).is_ok() {
+            seen.push(out[0]);
+        }
+        assert_eq!(seen, [1, 2, 3, 4, 5, 6], "{returned} returned");
+    }
 }

@@ -75,10 +75,10 @@ pub(crate) fn trim_for(context: &Context, refused: &Error) -> Result<bool> {
 }
 
 /// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second. A
-/// thread that has just freed so many spans gives back twice as many, and a portion: who comes by does
-/// not do all that the large structure of another one leaves.
+/// thread that has freed so many spans since it gave back some gives back twice as many, and a portion: who comes by does
+/// not do all that the large structure of another one leaves. Returns whether anything was given back.
 #[inline]
-pub fn trim_if_due(context: &Context, freed: u64) -> Result<()> {
+pub fn trim_if_due(context: &Context, freed: u64) -> Result<bool> {
     let map = &context.region().header().spans;
     let now = os::now_roughly();
     let last = map.looked.get();
@@ -86,7 +86,7 @@ pub fn trim_if_due(context: &Context, freed: u64) -> Result<()> {
     if is_due && Region::compare_exchange(&map.looked, last, now).is_ok() {
         return look(context, now, freed.saturating_mul(2).saturating_add(PORTION));
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Returns whether so much is free that it goes back when it has been for some seconds.
@@ -100,7 +100,7 @@ fn kept(region: &Region) -> u64 {
 }
 
 #[cold]
-fn look(context: &Context, now: u64, most: u64) -> Result<()> {
+fn look(context: &Context, now: u64, most: u64) -> Result<bool> {
     let region = context.region();
     let map = &region.header().spans;
     let free = free_with_pages(region);
@@ -114,12 +114,12 @@ fn look(context: &Context, now: u64, most: u64) -> Result<()> {
     let goes = match () {
         () if is_over && least > keep => least - keep,
         () if is_very_much(region, now) && free > region.used_spans() => free - keep,
-        () => return Ok(()),
+        () => return Ok(false),
     };
     if now.abs_diff(map.trimmed.get()) > WINDOW {
         Region::swap(&map.trimmed, now);
     }
-    give_back(context, free - goes, SHORT, most).map(|_| ())
+    give_back(context, free - goes, SHORT, most).map(|given| given > 0)
 }
 
 /// Returns whether so much is free that it goes back without delay. What went back moments ago goes on

@@ -130,23 +130,29 @@ impl Map {
                 unless_full(reset(&held, object, false))
             };
         }
-        if trail::give_alone(&held, object)? {
-            return Ok(true);
-        }
-        if !gives_room(&table) {
-            return settle(&held, object);
-        }
+        let mut has_given = trail::give_alone(&held, object)?;
+        let has_holes = gives_room(&table);
         // Entries that others add meanwhile are for another time.
         let most = table.used() / 64 + (1 << table.root.depth.get()) + 64;
         drop(held);
-        for number in 0..most {
-            match self.give_some(context) {
-                Ok(true) => {}
-                Err(Error::Busy { .. } | Error::WouldBlock) if number > 0 => break,
-                other => return other.map(|_| number > 0),
+        for _ in 0..most {
+            let done = if has_holes { self.give_some(context) } else { self.settle_some(context) };
+            match done {
+                Ok(true) => has_given = true,
+                Err(Error::Busy { .. } | Error::WouldBlock) if has_given => break,
+                other => return other.map(|_| has_given),
             }
         }
         Ok(true)
+    }
+
+    /// Does one step towards a map with no more room than its entries need. Returns `false` if nothing is
+    /// left to be done.
+    fn settle_some(&self, context: &Context) -> Result<bool> {
+        let (held, object) = self.handle.hold(context)?;
+        let is_part = settle(&held, object)?;
+        drop(held);
+        self.tidy_only(context).map(|()| is_part)
     }
 }
 

@@ -3,6 +3,8 @@
 //! What always holds: `prepare` finds a lease that is no longer held, before the first store of the
 //! commit.
 
+use std::collections::BTreeSet;
+
 use super::inside::{Operations, QueueOperation};
 use super::{AppendPlan, ack_within, append, find_lease, fulfil_within, nack_within};
 use crate::error::Result;
@@ -19,9 +21,10 @@ impl Operations {
     /// Returns the leases that the commit acks: those that were not returned later in the
     /// transaction.
     fn acks(&self) -> impl Iterator<Item = &Lease> {
-        self.list.iter().filter_map(|operation| match operation {
+        let nacked: BTreeSet<u64> = self.nacks().map(|lease| lease.serial).collect();
+        self.list.iter().filter_map(move |operation| match operation {
             QueueOperation::Taken(lease) | QueueOperation::Acked(lease) => {
-                self.nacks().all(|nacked| nacked != lease).then_some(lease)
+                (!nacked.contains(&lease.serial)).then_some(lease)
             }
             _ => None,
         })

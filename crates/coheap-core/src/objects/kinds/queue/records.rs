@@ -82,12 +82,21 @@ pub(super) fn give_back(
         (&body.returned, &body.returned_last)
     };
     change.set(&record.state, Record::returned(counted, noted));
-    change.set(&record.next, 0);
-    match last.get() {
-        0 => change.set(first, at),
-        before => change.set(&region.at::<Record>(before)?.next, at),
+    if reason.is_none() {
+        // It was never taken: it is the next one again.
+        change.set(&record.next, first.get());
+        change.set(first, at);
+        if last.get() == 0 {
+            change.set(last, at);
+        }
+    } else {
+        change.set(&record.next, 0);
+        match last.get() {
+            0 => change.set(first, at),
+            before => change.set(&region.at::<Record>(before)?.next, at),
+        }
+        change.set(last, at);
     }
-    change.set(last, at);
     change.set(&body.leased, body.leased.get().saturating_sub(1));
     Ok(())
 }

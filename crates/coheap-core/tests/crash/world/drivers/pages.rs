@@ -77,7 +77,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::new(&["trim::trim_if_due"], "due or not", ALL, NOTHING, |_, context| {
         let map = &context.region().header().spans;
         coheap_core::memory::Region::swap(&map.looked, 0);
-        span::trim_if_due(context, 0)
+        span::trim_if_due(context, 0).map(|_| ())
     }),
     Operation::new(&["arena::release_empty"], "all", ALL, NOTHING, |_, context| {
         arena::release_empty(context).map(drop)

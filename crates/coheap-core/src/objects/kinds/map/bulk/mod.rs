@@ -250,7 +250,7 @@ fn store_found(
 ) -> Result<u64> {
     let table = Table::new(held.context().region(), object);
     let new = writes.iter().filter(|write| write.is_new()).count();
-    let mut need = Need::of(&table, batch, writes)?;
+    let mut need = Need::of(&table, batch, writes, Overwrite::IfShort)?;
     if new > 0 {
         let numbering = table.root.numbering.get();
         growth::reserve_positions(held, object, new as u64)?;
@@ -264,11 +264,32 @@ fn store_found(
         Buckets::inserted(held, object, writes)?
     };
     need.add_buckets(&table, &buckets)?;
-    allocator::ensure_all(held.context(), &mut need.rooms)?;
+    match allocator::ensure_all(held.context(), &mut need.rooms) {
+        Err(full @ Error::HeapFull { .. }) => {
+            // Without room for new blocks, values go into the old ones, which saves more words.
+            need = Need::of(&table, batch, writes, Overwrite::IfItFits)?;
+            need.add_buckets(&table, &buckets)?;
+            if need.words > MAX_WORDS {
+                return Err(full);
+            }
+            allocator::ensure_all(held.context(), &mut need.rooms)?;
+        }
+        other => other?,
+    }
     let mut change = Change::begin(held, need.words)?;
-    apply(&mut change, object, batch, writes, new, buckets)?;
+    let writes = Writes { list: writes, new, overwrite: need.overwrite };
+    apply(&mut change, object, batch, writes, buckets)?;
     change.commit();
     Ok(new as u64)
+}
+
+/// What a change stores.
+#[derive(Clone, Copy)]
+struct Writes<'a> {
+    list: &'a [Write],
+    /// How many of the keys are new.
+    new: usize,
+    overwrite: Overwrite,
 }
 
 /// How new positions are entered in the index.
@@ -314,14 +335,19 @@ fn fresh_buckets(table: &Table<'_>, writes: &[Write]) -> impl Iterator<Item = Bu
 struct Need {
     words: usize,
     rooms: Vec<Room>,
+    overwrite: Overwrite,
 }
 
 impl Need {
     /// Computes the resources of all these entries, without the index.
-    ///
-    fn of(table: &Table<'_>, batch: &impl Batch, writes: &[Write]) -> Result<Self> {
+    fn of(
+        table: &Table<'_>,
+        batch: &impl Batch,
+        writes: &[Write],
+        overwrite: Overwrite,
+    ) -> Result<Self> {
         // Heads of chains; entries, positions, and where the index is.
-        let mut need = Self { words: Taken::HEADS + 4, rooms: Vec::new() };
+        let mut need = Self { words: Taken::HEADS + 4, rooms: Vec::new(), overwrite };
         if batch.has_long() || writes.iter().any(|write| !write.is_new()) {
             for write in writes {
                 need.add(table, batch, write)?;
@@ -342,7 +368,7 @@ impl Need {
         }
         let old = Cell::load(&table.entry(u64::from(write.position))?.value);
         self.words += 2;
-        if cell::is_overwritten(table.region, old, value, Overwrite::IfShort)? {
+        if cell::is_overwritten(table.region, old, value, self.overwrite)? {
             self.words += value.len().div_ceil(8);
             return Ok(());
         }
@@ -390,10 +416,10 @@ fn apply(
     change: &mut Change<'_>,
     object: &Object,
     batch: &impl Batch,
-    writes: &[Write],
-    new: usize,
+    writes: Writes<'_>,
     buckets: Buckets,
 ) -> Result<()> {
+    let Writes { list: writes, new, overwrite } = writes;
     let table = Table::new(change.region(), object);
     let mut taken = Taken::default();
     let mut fresh = Fresh { table, position: table.used(), rest: &[] };
@@ -408,7 +434,7 @@ fn apply(
         }
         trail::note(table.region, object, u64::from(write.position))?;
         let entry = table.entry(u64::from(write.position))?;
-        replace(change, &mut taken, &entry.value, value)?;
+        replace(change, &mut taken, &entry.value, value, overwrite)?;
     }
     match buckets {
         Buckets::Built(plan, old) => {
@@ -430,11 +456,12 @@ fn replace(
     taken: &mut Taken,
     words: &CellWords,
     value: &[u8],
+    overwrite: Overwrite,
 ) -> Result<()> {
     let old = Cell::load(words);
     match Cell::inline(value) {
         Some(new) if old.block().is_none() => cell::update(change, words, new),
-        _ if cell::is_overwritten(change.region(), old, value, Overwrite::IfShort)? => {
+        _ if cell::is_overwritten(change.region(), old, value, overwrite)? => {
             cell::replace(change, words, value)?;
         }
         _ => {

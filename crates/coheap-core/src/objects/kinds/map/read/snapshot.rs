@@ -225,12 +225,12 @@ impl Copier<'_> {
         if !self.trail.follow(region, object, &mut self.changed)? {
             return Ok(Round::Lost);
         }
+        sort(&mut self.changed);
         if self.changed.len() > FEW {
             return Ok(Round::More);
         }
         let table = Table::new(region, object);
         let (mut seen, mut long) = (Seen::default(), Vec::new());
-        sort(&mut self.changed);
         seen.read(context, &table, self.take, &self.changed, &mut long)?;
         let used = table.used();
         drop(held);

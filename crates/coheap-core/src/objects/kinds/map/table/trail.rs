@@ -46,11 +46,17 @@ pub(in super::super) fn note(
 #[cold]
 fn note_in(region: &Region, at: u64, position: u64) -> Result<(), Corrupt> {
     let (head, ring) = ring_at(region, at)?;
-    let noted = head.noted.get();
-    if noted < head.until.get() && !defect(Mistake::LeaveNoTrail) {
-        Region::build(&ring[noted as usize & (ring.len() - 1)], position);
-        Region::store_after_all(&head.noted, noted + 1);
+    let (noted, until, len) = (head.noted.get(), head.until.get(), ring.len());
+    if noted >= until || defect(Mistake::LeaveNoTrail) {
+        return Ok(());
     }
+    // Nobody has looked since the last note, so it stands for any number of changes of its entry.
+    let last = noted.wrapping_sub(1) as usize & (len - 1);
+    if noted > 0 && noted + len as u64 > until && ring[last].get() == position {
+        return Ok(());
+    }
+    Region::build(&ring[noted as usize & (len - 1)], position);
+    Region::store_after_all(&head.noted, noted + 1);
     Ok(())
 }
 
