@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use coheap_core::check::check;
 use coheap_core::error::Error;
 use coheap_core::objects::Directory;
+use coheap_core::objects::queue::ReturnReason;
 use proptest::prelude::*;
 
 use crate::hold;
@@ -18,7 +19,8 @@ enum QueueOp {
     Get,
     Lease,
     Ack(prop::sample::Index),
-    GiveBack(prop::sample::Index),
+    /// Whether the attempt counts.
+    GiveBack(prop::sample::Index, bool),
 }
 
 fn queue_op() -> impl Strategy<Value = QueueOp> {
@@ -28,7 +30,8 @@ fn queue_op() -> impl Strategy<Value = QueueOp> {
         3 => Just(QueueOp::Get),
         2 => Just(QueueOp::Lease),
         1 => any::<prop::sample::Index>().prop_map(QueueOp::Ack),
-        1 => any::<prop::sample::Index>().prop_map(QueueOp::GiveBack),
+        1 => (any::<prop::sample::Index>(), any::<bool>())
+            .prop_map(|(index, counts)| QueueOp::GiveBack(index, counts)),
     ]
 }
 
@@ -72,12 +75,16 @@ fn run_queue_ops(ops: &[QueueOp], limit: u64) {
                     queue.ack(context, &lease)?;
                     assert_eq!(queue.ack(context, &lease), Err(Error::LeaseLost));
                 }
-                QueueOp::GiveBack(index) if !leased.is_empty() => {
+                QueueOp::GiveBack(index, counts) if !leased.is_empty() => {
                     let (lease, item) = leased.remove(index.index(leased.len()));
-                    queue.nack(context, &lease, None)?;
-                    returned.push_back(item);
+                    queue.nack(context, &lease, counts.then_some(ReturnReason::Nacked))?;
+                    if *counts {
+                        returned.push_back(item);
+                    } else {
+                        returned.push_front(item);
+                    }
                 }
-                QueueOp::Ack(_) | QueueOp::GiveBack(_) => {}
+                QueueOp::Ack(_) | QueueOp::GiveBack(..) => {}
             }
             assert_eq!(queue.len(context)?, (chain.len() + returned.len()) as u64);
             assert_eq!(queue.leased(context)?, leased.len() as u64);

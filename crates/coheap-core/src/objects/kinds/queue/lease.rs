@@ -118,8 +118,9 @@ impl Queue {
         allocator::tidy(context)
     }
 
-    /// Ends a lease: the item returns to the front of the queue, or joins the failed items if this
-    /// was its last attempt. `reason` is `None` for an attempt that does not count.
+    /// Ends a lease: the item returns to the front of the queue, behind those that returned before, or joins
+    /// the failed items if this was its last attempt. `reason` is `None` for an attempt that does not count:
+    /// then the item is the next one, as if it had not been taken.
     ///
     /// It does not wait for a turn: where one is missing, the process is due to return the item with
     /// one of its next operations.

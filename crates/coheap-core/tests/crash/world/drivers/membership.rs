@@ -80,6 +80,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         (0..2).for_each(|_| row::released_for(context.region(), thread));
         Ok(())
     }),
+    Operation::new(&["Heap::close_for_one"], "the last one", ALL, BOTH, |stage, _| {
+        stage.heap.close_for_one()
+    }),
     Operation::new(&["Heap::close", "estate::leave"], "with leases", ALL, BOTH, |stage, _| {
         stage.heap.close()
     })
