@@ -12,6 +12,8 @@
 //!
 //! Not here: the turns that a thread holds (`held`).
 
+use std::time::Duration;
+
 use crate::defect::{Mistake, defect};
 use crate::error::{Error, Result};
 use crate::journal::context::Context;
@@ -26,6 +28,8 @@ const ROUNDS: u32 = 8;
 /// The longest such wait, and the shortest time between two of them, in nanoseconds.
 const HOLD_ON: u64 = 1_000_000;
 const PAUSE: u64 = 20_000_000;
+/// In this time, somebody who was woken runs.
+const AWAKE: Duration = Duration::from_micros(50);
 
 impl Context {
     /// Runs an operation, and runs it again when it needed a turn that was not free.
@@ -106,6 +110,14 @@ impl Context {
         self.until(patience.deadline(), part)
     }
 
+    /// Lets those go first who have slept for a turn of this thread: between two parts of something
+    /// large, which would else have taken it again before they are awake.
+    pub(crate) fn let_others_go(&self) {
+        if self.has_woken.take() {
+            std::thread::sleep(AWAKE);
+        }
+    }
+
     /// Runs an operation as [`waiting_until`](Self::waiting_until), or without a deadline.
     #[inline]
     pub(crate) fn until<T>(&self, deadline: Option<u64>, operation: impl FnOnce() -> T) -> T {
@@ -119,7 +131,7 @@ impl Context {
     /// else.
     pub(crate) fn give_grant_back(&self) {
         if let Some(unused) = self.kept.waiting.end_grant() {
-            turn::give(self.region().turn(unused), self.me());
+            _ = turn::give(self.region().turn(unused), self.me());
         }
     }
 
@@ -131,7 +143,7 @@ impl Context {
     /// [`Error::Interrupted`] when a signal arrived; [`Error::Corrupt`].
     pub fn wait_for_turn(&self, turn: u32, deadline: u64) -> Result<()> {
         match self.waiting_until(deadline, |context| wait_for(context, turn)) {
-            Ok(()) => turn::give(self.region().turn(turn), self.me()),
+            Ok(()) => _ = turn::give(self.region().turn(turn), self.me()),
             Err(Error::Busy { .. }) => {}
             Err(other) => return Err(other),
         }

@@ -45,6 +45,8 @@ pub struct Context {
     pub(super) chained: Cell<Vec<Chained>>,
     /// Whether a change is open.
     pub(crate) is_changing: Cell<bool>,
+    /// Whether somebody was woken who slept for a turn of this thread.
+    pub(super) has_woken: Cell<bool>,
     /// The state that the floors above keep for the thread.
     pub(crate) kept: Kept,
 }
@@ -83,6 +85,7 @@ impl Context {
             highest: Cell::new(0),
             chained: Cell::default(),
             is_changing: Cell::new(false),
+            has_woken: Cell::new(false),
             kept,
         })
     }

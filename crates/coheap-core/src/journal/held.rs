@@ -150,7 +150,7 @@ impl<'a> Held<'a> {
 
     fn give_all(&self) {
         let me = self.context.me();
-        self.turns().for_each(|turn| turn::give(turn, me));
+        self.turns().for_each(|turn| _ = turn::give(turn, me));
     }
 }
 
@@ -160,7 +160,9 @@ impl Drop for Held<'_> {
         match (&self.many, self.count) {
             (None, 1) => {
                 let turn = self.context.region().turn(u32::from(self.few[0]));
-                turn::give(turn, self.context.me());
+                if turn::give(turn, self.context.me()) {
+                    self.context.has_woken.set(true);
+                }
             }
             _ => self.give_all(),
         }

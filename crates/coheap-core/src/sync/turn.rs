@@ -139,14 +139,15 @@ fn dead_owner(turn: &Turn, me: Owner, census: &Census) -> Result<Option<Incarnat
     }
 }
 
-/// Releases a turn that the caller holds.
+/// Releases a turn that the caller holds. Returns whether somebody slept for it, and was woken.
 #[inline(always)]
-pub fn give(turn: &Turn, me: Owner) {
+pub fn give(turn: &Turn, me: Owner) -> bool {
     let word = Region::swap(&turn.owner, 0);
     paranoid!(Owner::of(word) == me, "a turn is not ours: {word:#x}");
     if word & WAITERS != 0 {
         wake_one(turn);
     }
+    word & WAITERS != 0
 }
 
 /// Releases the turn of a dead owner. Only a waiter's flag can change the word meanwhile.

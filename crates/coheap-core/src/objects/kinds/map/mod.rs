@@ -223,7 +223,9 @@ impl Map {
             let (held, object) = self.handle.hold(context)?;
             values.store(&held, object)
         });
-        self.tidy(context).and(new)
+        self.tidy(context)?;
+        context.let_others_go();
+        new
     }
 
     /// Adds to the integers of all these keys. A missing key counts as 0, and a key may come twice.
@@ -262,7 +264,9 @@ impl Map {
             let (held, object) = self.handle.hold(context)?;
             additions.add(&held, object)
         });
-        self.tidy(context).and(done)
+        self.tidy(context)?;
+        context.let_others_go();
+        done
     }
 
     /// Sets a key to `new` if its value is exactly `expected`, and returns whether it did. `None`
