@@ -11,6 +11,7 @@
 //! What always holds: every step that can fail comes before the first store of the one change, or
 //! is a change of its own that keeps the map's content and order.
 
+mod fresh;
 mod seen;
 
 use std::ops::Range;
@@ -21,13 +22,14 @@ use super::pairs::Pairs;
 use super::table::{Table, index_leaves, put_entry, trail};
 use super::{Key, growth};
 use crate::allocator::{self, LONGEST_BLOCK, Room, Taken};
-use crate::error::{Corrupt, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::{Change, Held, MAX_WORDS};
-use crate::memory::layout::{CellWords, MapEntry, Object, SEGMENT_ENTRIES};
+use crate::memory::layout::{CellWords, Object};
 use crate::memory::{Region, private_list};
 use crate::objects::cell::{self, Cell, Overwrite};
 use crate::objects::parcel;
 use crate::wire::{INT_BYTES, int_bytes};
+use fresh::Fresh;
 use seen::Seen;
 
 /// The position of an entry that does not exist yet.
@@ -422,11 +424,11 @@ fn apply(
     let Writes { list: writes, new, overwrite } = writes;
     let table = Table::new(change.region(), object);
     let mut taken = Taken::default();
-    let mut fresh = Fresh { table, position: table.used(), rest: &[] };
+    let mut fresh = Fresh::new(table);
     for write in writes {
         let (name, value) = batch.pair(write.name, write.value);
         if write.is_new() {
-            trail::note(table.region, object, fresh.position)?;
+            trail::note(table.region, object, fresh.position())?;
             let key = make(change, &mut taken, name)?;
             let value = make(change, &mut taken, value)?;
             put_entry(change, fresh.next()?, key, value);
@@ -445,7 +447,7 @@ fn apply(
     }
     if new > 0 {
         change.set(&table.root.live, table.live().wrapping_add(new as u64));
-        change.set(&table.root.used, fresh.position);
+        change.set(&table.root.used, fresh.position());
     }
     Ok(())
 }
@@ -491,31 +493,4 @@ fn make_long(change: &mut Change<'_>, taken: &mut Taken, bytes: &[u8]) -> Result
     }
     let at = taken.take(change, Room::of(bytes.len()))?;
     Ok(cell::build(change.region(), at, bytes)?)
-}
-
-/// The positions after all entries, one after the other.
-struct Fresh<'a> {
-    table: Table<'a>,
-    position: u64,
-    rest: &'a [MapEntry],
-}
-
-impl<'a> Fresh<'a> {
-    /// Returns the entry at the next position.
-    #[inline]
-    fn next(&mut self) -> Result<&'a MapEntry, Corrupt> {
-        if self.rest.is_empty() {
-            let end = self
-                .table
-                .capacity()
-                .min(self.position - self.position % SEGMENT_ENTRIES + SEGMENT_ENTRIES);
-            let at = self.table.region.offset_of(self.table.entry(self.position)?);
-            self.rest = self.table.region.rows(at, (end - self.position) as usize)?;
-        }
-        let past_end = Corrupt { what: "position in a map", at: self.position };
-        let (entry, rest) = self.rest.split_first().ok_or(past_end)?;
-        self.rest = rest;
-        self.position += 1;
-        Ok(entry)
-    }
 }
