@@ -7,15 +7,15 @@ that the manager created.
 Not here: managers with custom types or an address, which need a server.
 """
 
-import errno
 import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast, final, overload
+from typing import Any, Self, TypeVar, cast, final
 from weakref import WeakSet
 
 import coheap
 from coheap._errors import Error
+from coheap._native import _DictProxy  # pyright: ignore[reportPrivateUsage]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -25,7 +25,7 @@ _GONE = "the manager was shut down; nothing was changed; keep it open while its 
 
 
 @final
-class DictProxy(Generic[_K, _V]):
+class DictProxy(_DictProxy[_K, _V]):
     """A dict that a manager created.
 
     It has the methods of the standard library's `DictProxy`: values are copies; `keys`, `values`
@@ -36,71 +36,15 @@ class DictProxy(Generic[_K, _V]):
         BrokenPipeError: The manager was shut down.
     """
 
-    __slots__ = ("__weakref__", "_dict", "_end")
-
-    # Only the manager creates one.
-    def __init__(self, end: "coheap.Lock", dict: "coheap.Dict[_K, _V]") -> None:  # noqa: A002
-        self._end = end
-        self._dict = dict
-
-    @property
-    def _open(self) -> "coheap.Dict[_K, _V]":
-        """The dict, while the manager is open."""
-        if self._end.locked():
-            raise BrokenPipeError(errno.EPIPE, _GONE)
-        return self._dict
-
-    def __getitem__(self, key: _K) -> _V:
-        """Return a copy of the value of a key."""
-        return self._open[key]
-
-    def __setitem__(self, key: _K, value: _V) -> None:
-        """Set a key to a copy of a value."""
-        self._open[key] = value
-
-    def __delitem__(self, key: _K) -> None:
-        """Remove a key."""
-        del self._open[key]
-
-    def __contains__(self, key: object) -> bool:
-        """Return whether the dict contains a key."""
-        return key in self._open
-
-    def __len__(self) -> int:
-        """Return the number of keys."""
-        return len(self._open)
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[_K]:
         """Iterate over the keys."""
         return iter(self._open)
 
-    @overload
-    def get(self, key: _K, default: None = None, /) -> _V | None: ...
-    @overload
-    def get(self, key: _K, default: _V, /) -> _V: ...
-    @overload
-    def get(self, key: _K, default: _T, /) -> _V | _T: ...
-    def get(self, key: Any, default: Any = None, /) -> Any:
-        """Return a copy of the value of a key, or `default` if the key is missing."""
-        return self._open.get(key, default)
-
-    @overload
-    def pop(self, key: _K, /) -> _V: ...
-    @overload
-    def pop(self, key: _K, default: _V, /) -> _V: ...
-    @overload
-    def pop(self, key: _K, default: _T, /) -> _V | _T: ...
-    def pop(self, key: Any, /, *default: Any) -> Any:
-        """Remove a key and return its value; return `default` if the key is missing."""
-        return self._open.pop(key, *default)
-
     def popitem(self) -> tuple[_K, _V]:
         """Remove the entry that was inserted last and return it."""
         return self._open.popitem()
-
-    def setdefault(self, key: _K, default: Any = None, /) -> _V:
-        """Return the value of a key; set it to `default` first if the key is missing."""
-        return self._open.setdefault(key, default)
 
     def clear(self) -> None:
         """Remove all entries."""
@@ -112,7 +56,7 @@ class DictProxy(Generic[_K, _V]):
 
     def copy(self) -> dict[_K, _V]:
         """Return all entries as they are at one moment, as a plain dict."""
-        return self._open.snapshot()
+        return self._open.copy()
 
     def fromkeys(self, keys: Iterable[_T], value: Any = None, /) -> dict[_T, Any]:
         """Return a plain dict, as `dict.fromkeys`."""
@@ -137,18 +81,15 @@ class DictProxy(Generic[_K, _V]):
 
     def keys(self) -> list[_K]:
         """Return the keys as they are at one moment, as a list."""
-        # `reversed` reads the keys at one moment, without the values.
-        keys = list(reversed(self._open))
-        keys.reverse()
-        return keys
+        return list(self._open)
 
     def values(self) -> list[_V]:
         """Return the values as they are at one moment, as a list."""
-        return list(self._open.snapshot().values())
+        return list(self._open.values())
 
     def items(self) -> list[tuple[_K, _V]]:
         """Return the entries as they are at one moment, as a list."""
-        return list(self._open.snapshot().items())
+        return list(self._open.items())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[_K, _V]:
         """Return a plain dict."""

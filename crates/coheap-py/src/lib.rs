@@ -26,6 +26,7 @@ mod late;
 mod lease;
 mod lock;
 mod object;
+mod proxy;
 mod queue;
 mod scratch;
 mod value;
@@ -65,6 +66,8 @@ mod _native {
     use crate::lease::Lease;
     #[pymodule_export]
     use crate::lock::{Lock, RLock};
+    #[pymodule_export]
+    use crate::proxy::DictProxy;
     #[pymodule_export]
     use crate::queue::WorkQueue;
     #[pymodule_export]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub(crate) fn operations() -> BTreeSet<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = vec![source.join("heap.rs")];
+    collect_files(&source.join("heap"), &mut files);
     for folder in ["objects", "transaction", "allocator"] {
         collect_files(&source.join(folder), &mut files);
     }

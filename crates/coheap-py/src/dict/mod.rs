@@ -30,7 +30,6 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::access::{change, read};
 use crate::codec::{self, Rules};
-use crate::errors;
 use crate::handle::{self, Handle, name_and_pickle};
 use crate::heap::default;
 use crate::object::Object;
@@ -40,12 +39,11 @@ use exchange::End;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 use merge::Place;
+use plain::{LOOKS, until_claimed};
 
 /// A key and its value.
 type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// How often a value is read that others keep replacing.
-const LOOKS: u32 = 100;
 /// The extra text in the pickle of a dict that keeps copies.
 const KEEPS_COPIES: &str = "copies";
 
@@ -126,23 +124,6 @@ impl Dict {
     }
 }
 
-/// Reads and loads something. If an object that the value refers to ended before it was claimed, the
-/// value was replaced meanwhile: reads again.
-#[inline(always)]
-fn until_claimed<T>(
-    py: Python<'_>,
-    mut looks: u32,
-    mut load: impl FnMut() -> PyResult<T>,
-) -> PyResult<T> {
-    loop {
-        match load() {
-            Ok(loaded) => return Ok(loaded),
-            Err(gone) if looks > 1 && errors::is_gone(py, &gone) => looks -= 1,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 #[cold]
 fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     PyKeyError::new_err((key.clone().unbind(),))
@@ -195,20 +176,24 @@ impl Dict {
         Ok(new)
     }
 
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(value) = merge::value(self, key)? {
             return Ok(value);
         }
         self.find(key)?.ok_or_else(|| missing(key))
     }
 
-    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn __setitem__(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let value = Scratch::dict_value(value, &self.object.heap)?;
         change!(self.object, key.py(), |access| access.map_set(&self.map, &bytes, &value))
     }
 
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Scratch::key(key)?;
         let mut out = Scratch::new();
         let py = key.py();
@@ -217,12 +202,12 @@ impl Dict {
         if is_there { Ok(()) } else { Err(missing(key)) }
     }
 
-    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    pub(crate) fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = Scratch::key(key)?;
         read!(self.object, key.py(), |access| access.map_contains(&self.map, &bytes))
     }
 
-    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+    pub(crate) fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(read!(self.object, py, |access| access.map_len(&self.map))? as usize)
     }
 
@@ -236,7 +221,7 @@ impl Dict {
 
     /// Return the value of a key, or `default` if the key is missing.
     #[pyo3(signature = (key, default=None, /))]
-    fn get<'py>(
+    pub(crate) fn get<'py>(
         &self,
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
@@ -256,7 +241,7 @@ impl Dict {
     /// Raises:
     ///     KeyError: The key is missing, and no default was given.
     #[pyo3(signature = (key, /, *default))]
-    fn pop<'py>(
+    pub(crate) fn pop<'py>(
         &self,
         key: &Bound<'py, PyAny>,
         default: &Bound<'py, PyTuple>,
@@ -312,7 +297,7 @@ impl Dict {
 
     /// Return the value of a key; set it to `default` first if the key is missing.
     #[pyo3(signature = (key, default=None, /))]
-    fn setdefault<'py>(
+    pub(crate) fn setdefault<'py>(
         &self,
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
-use super::{Dict, Entry, LOOKS, until_claimed};
+use super::{Dict, Entry};
 use crate::access::{Access, read};
 use crate::codec;
 use crate::late::Late;
@@ -21,6 +21,8 @@ use crate::{atomic, errors};
 /// A type of Python 3.15: it is not a `dict`, but has the operators of one.
 static FROZENDICT: Late = Late::new("builtins", "frozendict");
 
+/// How often a value is read that others keep replacing.
+pub(super) const LOOKS: u32 = 100;
 /// How often all of a dict is read before it is locked.
 const LOOKS_AT_ALL: u32 = 3;
 /// The number of entries that a repr shows.
@@ -83,6 +85,23 @@ impl Copied {
             }
         }
         Ok(Self { pairs, loaded })
+    }
+}
+
+/// Reads and loads something. If an object that the value refers to ended before it was claimed, the
+/// value was replaced meanwhile: reads again.
+#[inline(always)]
+pub(super) fn until_claimed<T>(
+    py: Python<'_>,
+    mut looks: u32,
+    mut load: impl FnMut() -> PyResult<T>,
+) -> PyResult<T> {
+    loop {
+        match load() {
+            Ok(loaded) => return Ok(loaded),
+            Err(gone) if looks > 1 && errors::is_gone(py, &gone) => looks -= 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 

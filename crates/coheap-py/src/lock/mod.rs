@@ -241,6 +241,11 @@ impl<const RECURSIVE: bool> LongLock<RECURSIVE> {
         }))
     }
 
+    #[inline]
+    fn is_held(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.object.run(py, |context| self.mutex.holder(context))?.is_some())
+    }
+
     fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let state = self.holder(py).map(|holder| match holder {
             Some((pid, ..)) => format!(", held by process {pid}"),
@@ -267,7 +272,7 @@ macro_rules! lock_methods {
 
             /// Return whether a process, alive or dead, holds the lock.
             fn locked(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<bool> {
-                Ok(self.lock.holder(py)?.is_some())
+                self.lock.is_held(py)
             }
 
             /// Return the holder, dead or alive, as `(pid, thread, seconds)`, or None if the lock is

@@ -51,6 +51,12 @@ impl Lock {
     ) -> PyResult<Self> {
         LongLock::make(py, heap, name, on_death).map(|lock| Self { lock })
     }
+
+    /// Returns whether a process, alive or dead, holds it.
+    #[inline]
+    pub(crate) fn is_held(&self, py: Python<'_>) -> PyResult<bool> {
+        self.lock.is_held(py)
+    }
 }
 
 #[pymethods]

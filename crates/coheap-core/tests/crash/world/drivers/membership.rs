@@ -80,6 +80,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         (0..2).for_each(|_| row::released_for(context.region(), thread));
         Ok(())
     }),
+    // A heap without a name has none to remove: then nothing is done.
+    Operation::new(&["Heap::address", "Heap::unlink"], "without a name", ALL, BOTH, |stage, _| {
+        stage.heap.address().and_then(|_| stage.heap.unlink())
+    }),
     Operation::new(&["Heap::close_for_one"], "the last one", ALL, BOTH, |stage, _| {
         stage.heap.close_for_one()
     }),
