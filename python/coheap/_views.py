@@ -17,7 +17,19 @@ V = TypeVar("V")
 E = TypeVar("E")
 
 
-class _SetView(Set[E]):
+class _View:
+    """What all views have in common."""
+
+    __slots__ = ()
+    _mapping: Dict[Any, Any]
+
+    @property
+    def mapping(self) -> MappingProxyType[Any, Any]:
+        """The Dict, for reading only."""
+        return MappingProxyType(self._mapping)
+
+
+class _SetView(_View, Set[E]):
     """What the views of keys and of entries have in common."""
 
     __slots__ = ()
@@ -92,11 +104,6 @@ class DictKeys(_SetView[K], KeysView[K]):
     def _now(self) -> Any:
         return dict.fromkeys(self).keys()
 
-    @property
-    def mapping(self) -> MappingProxyType[K, object]:
-        """The Dict, for reading only."""
-        return MappingProxyType(self._mapping)
-
     def __iter__(self) -> Iterator[K]:
         """Iterate over the keys as they are at the first step, in the order of insertion."""
         return self._mapping._iterate_keys(self._asker)
@@ -117,11 +124,6 @@ class DictItems(_SetView[tuple[K, V]], ItemsView[K, V]):
 
     def _now(self) -> Any:
         return self._mapping.copy().items()
-
-    @property
-    def mapping(self) -> MappingProxyType[K, V]:
-        """The Dict, for reading only."""
-        return MappingProxyType(self._mapping)
 
     def __contains__(self, item: object) -> bool:
         """Return whether a key has that value now; anything but a tuple of two is not there."""
@@ -145,15 +147,10 @@ class DictItems(_SetView[tuple[K, V]], ItemsView[K, V]):
         return f"DictItems({list(self)!r})"
 
 
-class DictValues(ValuesView[V]):
+class DictValues(_View, ValuesView[V]):
     """The values of a Dict."""
 
     _mapping: Dict[object, V]
-
-    @property
-    def mapping(self) -> MappingProxyType[object, V]:
-        """The Dict, for reading only."""
-        return MappingProxyType(self._mapping)
 
     def __iter__(self) -> Iterator[V]:
         """Iterate over the values as they are at the first step, in the order of their keys."""

@@ -6,15 +6,15 @@ use super::Heap;
 use crate::error::Result;
 
 impl Heap {
-    /// Leaves the heap. Handles and other `Heap`s of it return [`Error::Closed`] from then on. The
+    /// Leaves the heap. Handles and other `Heap`s of it return [`Closed`](crate::Error::Closed) from then on. The
     /// leases of this process return to their queues, its locks go to those that want them with
     /// [`Acquired::OwnerDied`](crate::Acquired::OwnerDied), and its waits end with
-    /// [`Error::Closed`]. It takes 100 ms at most beside a process that is stopped in a change: what
+    /// [`Closed`](crate::Error::Closed). It takes 100 ms at most beside a process that is stopped in a change: what
     /// belongs to that object comes back later.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] when the system refused; the process has left all the same.
+    /// [`Os`](crate::Error::Os) when the system refused; the process has left all the same.
     pub fn close(&self) -> Result<()> {
         if self.shared.is_closed() {
             return Ok(());

@@ -13,6 +13,15 @@ use super::Access;
 use super::Access::{Alone, Inside};
 use crate::scratch::Scratch;
 
+/// An end of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Where the entry is that was inserted first.
+    First,
+    /// Where the entry is that was inserted last.
+    Last,
+}
+
 impl Access<'_> {
     /// Replaces `out` by the bytes under a key. `false`: there is no such key.
     #[inline(always)]
@@ -112,45 +121,34 @@ impl Access<'_> {
         }
     }
 
-    /// Replaces `key` and `value` by those of the entry that came last. `false`: there is none.
-    pub(crate) fn map_last(
+    /// Replaces `key` and `value` by those of the entry at an end. `false`: there is none.
+    pub(crate) fn map_end(
         self,
         map: &Map,
+        end: End,
         key: &mut Vec<u8>,
         value: &mut Vec<u8>,
     ) -> Result<bool> {
-        match self {
-            Alone(context) => map.last(context, key, value),
-            Inside(block) => block.on(map).last(key, value),
+        match (self, end) {
+            (Alone(context), End::First) => map.first(context, key, value),
+            (Alone(context), End::Last) => map.last(context, key, value),
+            (Inside(block), End::First) => block.on(map).first(key, value),
+            (Inside(block), End::Last) => block.on(map).last(key, value),
         }
     }
 
-    /// As [`map_last`](Self::map_last), of the entry that came first.
-    pub(crate) fn map_first(
+    /// Removes the entry at an end if it is this one still.
+    pub(crate) fn map_remove_end(
         self,
         map: &Map,
-        key: &mut Vec<u8>,
-        value: &mut Vec<u8>,
+        end: End,
+        key: &[u8],
+        value: &[u8],
     ) -> Result<bool> {
-        match self {
-            Alone(context) => map.first(context, key, value),
-            Inside(block) => block.on(map).first(key, value),
-        }
-    }
-
-    /// Removes the entry that came last if it is this one still.
-    pub(crate) fn map_remove_last(self, map: &Map, key: &[u8], value: &[u8]) -> Result<bool> {
-        match self {
-            Alone(context) => map.remove_last(context, key, value),
-            Inside(block) => compare_and_set(block, map, key, Some(value), None),
-        }
-    }
-
-    /// As [`map_remove_last`](Self::map_remove_last), of the entry that came first.
-    pub(crate) fn map_remove_first(self, map: &Map, key: &[u8], value: &[u8]) -> Result<bool> {
-        match self {
-            Alone(context) => map.remove_first(context, key, value),
-            Inside(block) => compare_and_set(block, map, key, Some(value), None),
+        match (self, end) {
+            (Alone(context), End::First) => map.remove_first(context, key, value),
+            (Alone(context), End::Last) => map.remove_last(context, key, value),
+            (Inside(block), _) => compare_and_set(block, map, key, Some(value), None),
         }
     }
 

@@ -80,6 +80,7 @@ macro_rules! change {
     };
 }
 
+pub(crate) use map::End;
 pub(crate) use {change, read};
 
 impl Object {

@@ -7,7 +7,7 @@
 use pyo3::prelude::*;
 
 use super::{Dict, Entry, LOOKS, plain, until_claimed};
-use crate::access::{Access, change, read};
+use crate::access::{Access, End, change, read};
 use crate::late::Late;
 use crate::scratch::Scratch;
 
@@ -84,15 +84,6 @@ pub(super) fn pop<'py>(
     Ok(None)
 }
 
-/// An end of a dict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Where the entry is that was inserted first.
-    First,
-    /// Where the entry is that was inserted last.
-    Last,
-}
-
 /// Returns the entry at an end.
 pub(super) fn at_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<Option<Entry<'py>>> {
     let (mut key, mut value) = (Scratch::new(), Scratch::new());
@@ -109,10 +100,7 @@ fn read_end(
     key: &mut Vec<u8>,
     value: &mut Vec<u8>,
 ) -> PyResult<bool> {
-    read!(dict.object, py, |access| match end {
-        End::First => access.map_first(&dict.map, key, value),
-        End::Last => access.map_last(&dict.map, key, value),
-    })
+    read!(dict.object, py, |access| access.map_end(&dict.map, end, key, value))
 }
 
 /// As [`pop`], of the entry at an end.
@@ -121,10 +109,8 @@ pub(super) fn pop_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<O
     while read_end(dict, py, end, &mut key, &mut old)? {
         // As long as it is there it can be loaded, or not be loaded.
         let Some(value) = dict.load(py, &key, &mut old)? else { continue };
-        let is_done = change!(dict.object, py, |access| match end {
-            End::First => access.map_remove_first(&dict.map, &key, &old),
-            End::Last => access.map_remove_last(&dict.map, &key, &old),
-        })?;
+        let is_done =
+            change!(dict.object, py, |access| access.map_remove_end(&dict.map, end, &key, &old))?;
         if is_done {
             return Ok(Some((dict.decode(py, &key)?, value)));
         }

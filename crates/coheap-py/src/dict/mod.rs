@@ -28,14 +28,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use crate::access::{change, read};
+use crate::access::{End, change, read};
 use crate::codec::{self, Rules};
 use crate::handle::{self, Handle, name_and_pickle};
 use crate::heap::default;
 use crate::object::Object;
 use crate::scratch::Scratch;
 
-use exchange::End;
 pub(crate) use iterator::DictIterator;
 use iterator::What;
 use merge::Place;

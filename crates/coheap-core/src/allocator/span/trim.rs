@@ -75,8 +75,9 @@ pub(crate) fn trim_for(context: &Context, refused: &Error) -> Result<bool> {
 }
 
 /// Gives pages back if much has been free for some seconds, or very much is. It looks twice a second. A
-/// thread that has freed so many spans since it gave back some gives back twice as many, and a portion: who comes by does
-/// not do all that the large structure of another one leaves. Returns whether anything was given back.
+/// thread that has freed so many spans since it gave back some gives back twice as many, and a portion:
+/// who comes by does not do all that the large structure of another one leaves. Returns whether anything
+/// was given back.
 #[inline]
 pub fn trim_if_due(context: &Context, freed: u64) -> Result<bool> {
     let map = &context.region().header().spans;
@@ -162,7 +163,7 @@ fn give_back(context: &Context, keep: u64, shortest: u64, most: u64) -> Result<u
     settle_unreal(context, context.index())?;
     let mut left = most;
     while left > 0
-        && let Some((first, spans)) = take_piece(context, keep, shortest, (before, left))?
+        && let Some((first, spans)) = take_piece(context, keep, shortest, before, left)?
     {
         let punched = region.decommit_data(first, spans);
         end_unreal(context, context.index(), Use::Hole)?;
@@ -178,7 +179,8 @@ fn take_piece(
     context: &Context,
     keep: u64,
     shortest: u64,
-    (before, limit): (u64, u64),
+    before: u64,
+    limit: u64,
 ) -> Result<Option<(u64, u64)>> {
     let held = context.hold(SPAN_TURN)?;
     let region = context.region();

@@ -25,9 +25,9 @@ pub enum Take {
 /// Keys and their values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pairs {
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     /// Where each key and each value ends.
-    pub(super) ends: Vec<(usize, usize)>,
+    ends: Vec<(usize, usize)>,
 }
 
 /// An entry whose key or value is long, and is to be copied.
@@ -189,10 +189,8 @@ impl Pairs {
     fn fill_in_some(&mut self, long: &[LongEntry<'_>]) -> Result<()> {
         let more = |late: &Later<'_>| late.as_ref().map_or(0, |late| late.bytes()) as usize;
         let all: usize = long.iter().map(|entry| more(&entry.key) + more(&entry.value)).sum();
-        let mut filled = Self::default();
-        reserve_private(&mut filled.bytes, self.bytes.len() + all)
+        let mut filled = Self::with_room(self.len(), self.bytes.len() + all)
             .map_err(|_| Error::NoMemory { wanted: all as u64 })?;
-        reserve_private(&mut filled.ends, self.len())?;
         let mut long = long.iter().peekable();
         for (number, (key, value)) in self.iter().enumerate() {
             let entry = long.next_if(|entry| entry.number == number);
@@ -210,6 +208,18 @@ impl Pairs {
         }
         *self = filled;
         Ok(())
+    }
+
+    /// No entries, with memory for these and `more`.
+    pub(super) fn for_entries_of(&self, more: usize) -> Result<Self> {
+        Self::with_room(self.len() + more, self.bytes.len())
+    }
+
+    fn with_room(entries: usize, bytes: usize) -> Result<Self> {
+        let mut pairs = Self::default();
+        reserve_private(&mut pairs.ends, entries)?;
+        reserve_private(&mut pairs.bytes, bytes)?;
+        Ok(pairs)
     }
 
     /// Bytes of memory it has.

@@ -8,7 +8,6 @@ use super::super::pairs::{LongEntry, Pair, Pairs, Take};
 use super::super::table::Table;
 use crate::error::Result;
 use crate::journal::Context;
-use crate::memory::reserve_private;
 use crate::objects::cell::Cell;
 
 /// The entries, in the order of their positions.
@@ -133,9 +132,7 @@ impl Copy {
         if self.others.is_empty() && self.places.next().is_none_or(|next| next <= end) {
             return Ok(self.all);
         }
-        let mut all = Pairs::default();
-        reserve_private(&mut all.ends, self.all.len() + self.others.len())?;
-        reserve_private(&mut all.bytes, self.all.bytes.len())?;
+        let mut all = self.all.for_entries_of(self.others.len())?;
         let mut others = self.others.iter().peekable();
         let mut add_before = |limit: u64, all: &mut Pairs| {
             let mut is_replaced = false;

@@ -54,7 +54,7 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`]; nothing was changed.
+    /// [`ObjectGone`](crate::Error::ObjectGone); nothing was changed.
     pub fn pop_first(
         &self,
         context: &Context,
@@ -69,7 +69,7 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`]; nothing was changed.
+    /// [`ObjectGone`](crate::Error::ObjectGone); nothing was changed.
     pub fn pop_last(
         &self,
         context: &Context,
@@ -113,7 +113,7 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`]; nothing was changed.
+    /// [`ObjectGone`](crate::Error::ObjectGone); nothing was changed.
     pub fn remove_first(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
         self.remove_end(context, key, value, |table| table.next_living(0))
     }
@@ -123,7 +123,7 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`Error::ObjectGone`]; nothing was changed.
+    /// [`ObjectGone`](crate::Error::ObjectGone); nothing was changed.
     pub fn remove_last(&self, context: &Context, key: &[u8], value: &[u8]) -> Result<bool> {
         self.remove_end(context, key, value, |table| table.previous_living(u64::MAX))
     }

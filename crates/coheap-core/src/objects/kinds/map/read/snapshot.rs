@@ -57,12 +57,13 @@ impl Map {
     pub fn snapshot_of(&self, context: &Context, take: Take) -> Result<Pairs> {
         let len = self.len(context)?;
         if len <= PART || context.kept.transaction.is_open() {
-            return self.copy_small(context, take);
+            let all = self.copy_parts(context, take, u64::MAX, || true)?;
+            return Ok(all.unwrap_or_default());
         }
         let turn = context.region().turn(self.handle.turn);
         let before = turn::begin_read(turn);
         let unchanged = || before.is_some_and(|before| turn::is_unchanged(turn, before));
-        if let Some(all) = self.copy_parts(context, take, unchanged)? {
+        if let Some(all) = self.copy_parts(context, take, PART, unchanged)? {
             return Ok(all);
         }
         for _ in 0..if len < LARGE { 0 } else { TRIES } {
@@ -74,27 +75,16 @@ impl Map {
             }
         }
         let _locked = self.handle.lock_alone(context)?;
-        let all = self.copy_parts(context, take, || true)?;
+        let all = self.copy_parts(context, take, PART, || true)?;
         Ok(all.unwrap_or_default())
     }
 
-    /// Copies all entries at once.
-    fn copy_small(&self, context: &Context, take: Take) -> Result<Pairs> {
-        let part = Part { take, from: 0, most: u64::MAX };
-        let (mut all, long) = self.read(context, |table| {
-            let (mut all, mut long) = (Pairs::default(), Vec::new());
-            add_batch(context, table, part, &mut all, &mut long, |_| {})?;
-            Ok((all, long))
-        })?;
-        all.fill_in(&long)?;
-        Ok(all)
-    }
-
-    /// Copies all entries, part by part. `None`: before the last part, `is_whole` said no.
+    /// Copies all entries, in parts of `most`. `None`: after one of them, `is_whole` said no.
     fn copy_parts(
         &self,
         context: &Context,
         take: Take,
+        most: u64,
         is_whole: impl Fn() -> bool,
     ) -> Result<Option<Pairs>> {
         let (mut all, mut long, mut next) = (Pairs::default(), Vec::new(), Some(0));
@@ -103,7 +93,7 @@ impl Map {
             next = self.read(context, |table| {
                 all.truncate(count);
                 long.truncate(long_count);
-                let part = Part { take, from, most: PART };
+                let part = Part { take, from, most };
                 add_batch(context, table, part, &mut all, &mut long, |_| {})
             })?;
             if !is_whole() {
