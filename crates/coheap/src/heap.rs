@@ -21,7 +21,9 @@ pub use coheap_core::{Report as Integrity, Stats};
 /// A shared-memory heap.
 ///
 /// A clone refers to the same heap. A forked child can continue to use the heap; worker processes
-/// of the same program get it from [`worker::spawn`](crate::worker::spawn).
+/// of the same program get it from [`worker::spawn`](crate::worker::spawn). A child of a process with
+/// several threads should start no thread of `std`: it may wait for a lock that another thread of the
+/// parent had.
 #[derive(Debug, Clone)]
 pub struct Heap {
     pub(crate) engine: Engine,

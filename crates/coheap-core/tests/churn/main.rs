@@ -22,6 +22,7 @@ mod item;
 mod scene;
 mod settings;
 mod site;
+mod threads;
 
 use std::time::{Duration, Instant};
 

@@ -210,7 +210,11 @@ impl Scene {
                     .collect();
                 self.books.find(&format!("still there after {PATIENCE:?}: {doing:?}"));
                 // The deaths that follow would hide who holds what.
-                self.keep(heap);
+                let folder = self.keep(heap);
+                let there = self.books.processes().filter(|process| self.books.is_there(*process));
+                there
+                    .filter_map(|process| self.books.pid(process))
+                    .for_each(|pid| keep_stacks(pid, Path::new(&folder)));
                 kill_all(&self.books);
                 return;
             }
@@ -305,6 +309,23 @@ fn states(pid: i32) -> String {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let thread = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
     threads.filter_map(thread).map(state_of).collect()
+}
+
+/// Writes down where the threads of a process are, if there is a debugger to tell it.
+fn keep_stacks(pid: i32, folder: &Path) {
+    let (pid, file) = (pid.to_string(), folder.join(format!("stacks-{pid}")));
+    let Ok(file) = std::fs::File::create(file) else { return };
+    let mut gdb = std::process::Command::new("timeout");
+    gdb.args([
+        "20",
+        "gdb",
+        "--batch",
+        "--pid",
+        &pid,
+        "--eval-command",
+        "thread apply all backtrace 40",
+    ]);
+    let _ = gdb.stdout(file).stderr(std::process::Stdio::null()).status();
 }
 
 /// A child that has ended: its id and status. The id is 0 when all children still live; `None` when

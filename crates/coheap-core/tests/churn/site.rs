@@ -16,6 +16,7 @@ use crate::item::Home;
 use crate::settings::{Class, Settings};
 use crate::support::child::{self, die, exit_now};
 use crate::support::random::Random;
+use crate::threads::Thread;
 
 /// No process of a round works longer than this, in seconds.
 const WATCHDOG: u32 = 60;
@@ -113,15 +114,15 @@ impl Site {
         self.plan_end(&mut dice);
         let more = if self.settings.has(Class::Threads) { dice.below(THREADS as u64) } else { 0 };
         let mut others = dice.clone();
-        std::thread::scope(|scope| {
-            for number in 1..=more as usize {
-                let dice = others.split();
-                scope.spawn(move || Hand::new(self, number, dice).work());
-            }
-            let mut hand = Hand::new(self, 0, dice.split());
-            hand.take_over(inherited);
-            hand.work();
-        });
+        let start = |number| {
+            let dice = others.split();
+            Thread::start(move || Hand::new(self, number, dice).work())
+        };
+        let threads: Vec<_> = (1..=more as usize).map(start).collect();
+        let mut hand = Hand::new(self, 0, dice.split());
+        hand.take_over(inherited);
+        hand.work();
+        drop((hand, threads));
         self.end(&mut dice);
         self.books.set_state(self.process, State::Ended);
         0
@@ -136,11 +137,13 @@ impl Site {
         }
         let pause = Duration::from_micros(dice.below(400_000));
         let (books, process) = (self.books.clone(), self.process);
-        std::thread::spawn(move || {
+        let end = Thread::start(move || {
             std::thread::sleep(pause);
             books.set_state(process, State::Going);
             if is_killed { die() } else { exit_now(0) }
         });
+        // It borrows nothing, and nobody waits for it.
+        std::mem::forget(end);
     }
 
     /// The end of a process that nobody killed: it leaves, or just ends.
