@@ -164,7 +164,7 @@ class SharedManager:
         """
         if self._end is None or self._end.locked():
             raise AssertionError("server not yet started" if self._end is None else _GONE)
-        made = coheap.Dict[Any, Any]()._keeping_copies()
+        made = coheap.Dict._with_copies()  # pyright: ignore[reportPrivateUsage]
         made.update(*args, **kwargs)
         proxy = DictProxy(self._end, made)
         self._proxies.add(proxy)

@@ -478,3 +478,22 @@ with coheap.open(sys.argv[1]) as heap:
     heap.dict("counts")["library"] = 1
 counts["after"] = 1
 """
+
+
+def test_other_systems_are_told_what_is_missing():
+    code = "import sys; sys.platform = 'darwin'; import coheap"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+    )
+    assert "ImportError: coheap runs on Linux only, not on darwin" in ended.stderr
+
+
+def test_a_subinterpreter_imports_it_or_hears_why_not():
+    interpreters = pytest.importorskip("_xxsubinterpreters", reason="this Python has none")
+    made = interpreters.create()
+    try:
+        interpreters.run_string(made, "import coheap; coheap.Dict")
+    except interpreters.RunFailedError as error:
+        assert "subinterpreter" in str(error)
+    finally:
+        interpreters.destroy(made)

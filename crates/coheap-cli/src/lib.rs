@@ -13,6 +13,7 @@
 mod append;
 mod args;
 mod failure;
+mod heaps;
 mod output;
 mod python;
 mod signals;
@@ -37,6 +38,9 @@ pub fn run() -> ExitCode {
             output::print(&text)
         }
         Command::Append(request) => append::run(&request),
+        Command::Ls(request) => heaps::list::print(&request),
+        Command::Stat(request) => heaps::stat::print(&request),
+        Command::Rm(request) => heaps::remove::run(&request),
         Command::Worker => demo::worker::work(),
         Command::CompareWorker { folder } => demo::compare::work(&folder),
     };

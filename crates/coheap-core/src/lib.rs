@@ -88,7 +88,10 @@ pub use error::{Corrupt, Error, Result, SystemFull};
 pub use heap::{Address, Heap, Options};
 pub use journal::Context;
 pub use kind::Kind;
-pub use objects::map::{Batch, FoundMany, Pairs, Recipe as MapRecipe, Take, parts as map_parts};
+pub use objects::map::{
+    Batch, FoundMany, NotedRecipe as NotedMapRecipe, Pairs, Recipe as MapRecipe, Take,
+    parts as map_parts,
+};
 pub use objects::mutex::{Acquired, Recipe as MutexRecipe};
 pub use objects::queue::{Failed, Lease, Recipe as QueueRecipe, ReturnReason};
 pub use objects::recursive_mutex::Recipe as RecursiveMutexRecipe;

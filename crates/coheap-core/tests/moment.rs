@@ -201,11 +201,12 @@ fn a_copy_is_one_moment_in_a_full_heap() {
     let map = map(&heap, "map");
     let context = heap.context().expect("a member");
     let number = |number: i64| support::objects::integer(number);
-    let count = (0u64..).find(|key| map.set(&context, &key.to_le_bytes(), &number(1)).is_err());
+    let key = |key: u64| number(key as i64);
+    let count = (0u64..).find(|at| map.set(&context, &key(*at), &number(1)).is_err());
     let count = count.expect("a full heap");
     let rest = (0..).find(|key: &u32| map.set(&context, &key.to_le_bytes(), &[1]).is_err());
     let sum_of = |all: &Pairs| -> i64 {
-        let values = all.iter().filter(|(key, _)| key.len() == 8).map(|(_, value)| value);
+        let values = all.iter().filter(|(key, _)| key.len() == 9).map(|(_, value)| value);
         values.map(|value| support::objects::number_in(value).expect("a number")).sum()
     };
     let mut writer = child::fork(|| {
@@ -213,7 +214,7 @@ fn a_copy_is_one_moment_in_a_full_heap() {
         let mut dice = Random::seeded(1);
         loop {
             let additions = [(dice.below(count), 5), (dice.below(count), -5)];
-            let additions = additions.map(|(key, more)| (key.to_le_bytes(), more));
+            let additions = additions.map(|(at, more)| (key(at), more));
             map.add_many(&context, &additions).expect("nothing that needs room");
         }
     });

@@ -37,6 +37,55 @@ fn successor<T: Typed>(heap: &Heap, before: u64, make: impl Fn(&Heap, &str) -> T
     panic!("the header is not used again");
 }
 
+/// Goal: of many who remove a name at once, one does, and the others hear that it is gone.
+/// Method: threads remove the same names, some of them only if the object is the one they know.
+#[test]
+fn a_name_that_many_remove_at_once_is_removed_once() {
+    let _alone = alone();
+    let heap = heap(4);
+    let round = std::sync::Barrier::new(4);
+    let removed = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (heap, round, removed) = (&heap, &round, &removed);
+            scope.spawn(move || {
+                for number in 0..2_000 {
+                    let name = format!("lock {number}");
+                    let lock = objects::mutex(heap, &name);
+                    round.wait();
+                    let answer = heap.with(|context| match thread % 2 {
+                        0 => Directory.remove(context, &name).map(|()| true),
+                        _ => Directory.remove_only(context, &name, &lock),
+                    });
+                    match answer {
+                        Ok(true) => drop(removed.fetch_add(1, Ordering::Relaxed)),
+                        Ok(false) | Err(Error::NoSuchName) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                    round.wait();
+                }
+            });
+        }
+    });
+    assert_eq!(removed.load(Ordering::Relaxed), 2_000);
+    settle_and_check(&heap);
+}
+
+/// Goal: only the object that is meant loses its name.
+#[test]
+fn a_name_that_went_to_another_object_stays() {
+    let heap = heap(1);
+    let lock = objects::mutex(&heap, "name");
+    let answers = heap.with(|context| {
+        let first = Directory.remove_only(context, "name", &lock)?;
+        let other = Directory.get_or_create(context, "name", &map::Recipe)?;
+        assert_eq!(Directory.remove_only(context, "name", &lock), Ok(false));
+        assert_eq!(Directory.remove_only(context, "nothing", &lock), Ok(false));
+        Ok((first, Directory.remove_only(context, "name", &other)?))
+    });
+    assert_eq!(answers, Ok((true, true)));
+}
+
 /// Goal: a waiter of a removed lock never gets what has the lock's memory next.
 /// Method: a thread waits for a lock that another one holds; it is let go, removed, and a map is
 /// made where it was, again and again. The waiter gets the lock or hears that it is gone; the maps

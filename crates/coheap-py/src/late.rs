@@ -8,6 +8,7 @@
 use coheap_core::system;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 
 /// Modules that operations import when they first need them.
 const MODULES: [&str; 4] = ["pickle", "coheap._atomic", "coheap._ends", "coheap._views"];
@@ -32,12 +33,42 @@ impl Late {
         }
     }
 
+    /// As [`get`](Self::get), without importing the module: nothing in a program that did not import it
+    /// can be of a type that it has.
+    pub(crate) fn if_imported<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if let Some(found) = self.found.get(py) {
+            return Ok(Some(found.bind(py).clone()));
+        }
+        let Some(module) = imported(py, self.module)? else { return Ok(None) };
+        // A module that is only half imported may not have it yet.
+        let Some(found) = module.getattr_opt(self.name)? else { return Ok(None) };
+        first_of(&self.found, py, || Ok(found.unbind())).map(|found| Some(found.bind(py).clone()))
+    }
+
     #[cold]
     fn import<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let found =
             first_of(&self.found, py, || Ok(py.import(self.module)?.getattr(self.name)?.unbind()))?;
         Ok(found.bind(py).clone())
     }
+}
+
+/// Whether it is an instance of a type whose module was imported.
+pub(crate) fn is_a(object: &Bound<'_, PyAny>, kind: &Late) -> PyResult<bool> {
+    match kind.if_imported(object.py())? {
+        Some(kind) => object.is_instance(&kind),
+        None => Ok(false),
+    }
+}
+
+static IMPORTED: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+
+/// Returns a module that was imported, or is being imported.
+pub(crate) fn imported<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let modules = first_of(&IMPORTED, py, || {
+        Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
+    })?;
+    modules.bind(py).get_item(name)
 }
 
 /// Returns the content of the cell, which is created first if the cell is empty. Several threads may

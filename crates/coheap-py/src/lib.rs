@@ -51,7 +51,7 @@ mod _native {
     #[pymodule_export]
     use crate::claim::{Claim, Listener, Second};
     #[pymodule_export]
-    use crate::codec::probe::{_decode, _encode, _encode_key};
+    use crate::codec::probe::{_decode, _encode, _encode_key, _encode_wanted};
     #[pymodule_export]
     use crate::dict::{Dict, DictIterator};
     #[pymodule_export]

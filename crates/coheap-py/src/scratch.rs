@@ -61,12 +61,20 @@ impl Scratch {
         scratch
     }
 
-    /// A key's canonical bytes.
+    /// The bytes of a key that is to be stored if it is not there.
     #[inline]
-    pub(crate) fn key(key: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn key(key: &Bound<'_, PyAny>, rules: Rules) -> PyResult<Self> {
         let mut scratch = Self::new();
-        codec::encode_key(key, &mut scratch.0)?;
+        codec::encode_key(key, rules, &mut scratch.0)?;
         Ok(scratch)
+    }
+
+    /// The canonical bytes of a key that is looked for. `None`: no such key can be there.
+    #[inline]
+    pub(crate) fn wanted(key: &Bound<'_, PyAny>, rules: Rules) -> PyResult<Option<Self>> {
+        let mut scratch = Self::new();
+        let may_be_there = codec::encode_wanted(key, rules, &mut scratch.0)?;
+        Ok(may_be_there.then_some(scratch))
     }
 
     /// A value's bytes.

@@ -6,6 +6,9 @@ side checks its own column. Rust's half, `tests/languages.rs`, also sees to it t
 page lacks a line.
 """
 
+import datetime
+import pathlib
+import uuid
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from test_codec import same
 from coheap import _native
 
 ROOT = Path(__file__).resolve().parents[3]
+NAMES = {"Fraction": Fraction, "datetime": datetime, "pathlib": pathlib, "uuid": uuid}
 FILE = ROOT / "crates/coheap/src/element/tests/languages.txt"
 
 
@@ -46,8 +50,11 @@ def test_both_directions_are_there():
 
 @pytest.mark.parametrize(("heading", "python", "data"), LINES)
 def test_python_reads_and_writes_its_column(heading, python, data):
-    value = eval(python, {"Fraction": Fraction})
+    value = eval(python, NAMES)
     assert same(_native._decode(data), value)
+    if heading.startswith("Keys: "):
+        assert _native._encode_key(value) == data
+        return
     written = _native._encode(value)
     if holds_a_pickle(value):
         # The pickle itself is a matter of the Python version; where it begins is not.

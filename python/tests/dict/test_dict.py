@@ -265,9 +265,10 @@ def test_views_compare_and_combine_as_those_of_dict(ages):
         assert ours.mapping["ada"] == 36
         with pytest.raises(TypeError):
             hash(ours)
-    ages["list"] = ([],)
+    ages["job"] = Unhashable()
     with pytest.raises(TypeError, match="unhashable"):
         ages.items() | {1}
+    del ages["job"]
     assert ages.items() == ages.copy().items()
 
 
@@ -338,23 +339,6 @@ def test_an_iteration_over_thousands_keeps_the_order(heap):
     assert list(reversed(many)) == expected[::-1]
 
 
-@pytest.mark.parametrize("value", [[], {}, set(), bytearray(), collections.Counter()])
-def test_mutable_containers_are_refused_and_the_message_helps(ages, value):
-    calls = [
-        lambda: ages.__setitem__("a", value),
-        lambda: ages.update(a=value),
-        lambda: ages.setdefault("a", value),
-        lambda: ages.update_with("a", lambda old: value),
-        lambda: ages.compare_and_set("a", ABSENT, value),
-    ]
-    for call in calls:
-        with pytest.raises(TypeError, match=r"store a tuple.*Manager\(\)\.dict\(\)"):
-            call()
-    assert len(ages) == 3
-    ages["a"] = (value,)
-    assert ages["a"] == (value,)
-
-
 def test_keys_are_one_as_in_python(heap):
     mixed = heap.dict("mixed")
     mixed[1] = "a"
@@ -366,7 +350,7 @@ def test_keys_are_one_as_in_python(heap):
     assert len(mixed) == 2
     mixed[(0.0,)] = 1
     assert mixed[(False,)] == 1
-    with pytest.raises(TypeError, match="None, bool, int, float, str, bytes"):
+    with pytest.raises(TypeError, match="unhashable type: 'list'"):
         [] in mixed
 
 
@@ -543,6 +527,10 @@ def test_a_full_dict_says_so_and_changes_nothing():
         heap.check()
 
 
+class Unhashable:
+    __hash__ = None
+
+
 class Evil:
     """Calls back into the dict from everything that runs while it is stored or loaded."""
 
@@ -588,8 +576,10 @@ def test_code_that_calls_back_from_anywhere_neither_hangs_nor_harms(heap):
     target.setdefault("y", Evil())
     del target["y"]
     assert target.pop("x")
-    with pytest.raises(TypeError):
-        target[Evil()]
+    target[Evil()] = 1
+    assert target[Evil()] == 1
+    assert any(type(key) is Evil for key in target)
+    del target[Evil()]
     del Evil.__del__
     assert target["evil"] > 10
 

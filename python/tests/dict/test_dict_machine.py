@@ -37,7 +37,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(start=entries)
     def begin(self, start):
         self.heap = coheap.Heap(max_bytes=16 << 20)
-        self.ours = self.heap.dict("d")
+        self.ours = self.heap.dict("d", copies=True)
         self.theirs = dict(start)
         self.ours.update(start)
 
@@ -48,7 +48,6 @@ class Machine(RuleBasedStateMachine):
             try:
                 answers.append(("answer", call(target)))
             except (KeyError, RuntimeError) as error:
-                # `1.0` and `1` are one key, which comes back as `1`.
                 answers.append((type(error), str(error).partition(";")[0]))
         assert answers[0] == answers[1]
         return answers[0][1]

@@ -110,7 +110,7 @@ import ctypes, os
 import coheap
 
 c = ctypes.CDLL(None)
-d = coheap.Dict()
+d = coheap.Dict._with_copies()
 
 @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 def run(_):

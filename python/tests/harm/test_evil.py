@@ -27,7 +27,7 @@ class World:
         self.lock = heap.lock("lock")
         self.value = heap.value("q", name="value")
         # What `Manager().dict()` gives.
-        self.copies = heap.dict("copies")._keeping_copies()
+        self.copies = heap.dict("copies", copies=True)
 
     def use(self):
         """Use everything once."""
@@ -35,7 +35,9 @@ class World:
         self.dict.get_many(["uses"])
         list(self.dict.keys())
         self.jobs.put("job")
-        self.jobs.get().ack()
+        # A block sees no job that it put itself.
+        with contextlib.suppress(coheap.Empty):
+            self.jobs.get(block=False).ack()
         with contextlib.ExitStack() as stack:
             if self.lock.acquire(block=False):
                 stack.callback(self.lock.release)
@@ -140,7 +142,13 @@ def ways(world, evil):
     """Every way in which user code meets the API."""
     d, jobs, value = world.dict, world.jobs, world.value
     yield lambda: d.__setitem__("x", evil)
-    yield lambda: d.__setitem__("x", (1, [evil, {evil: evil}, {evil}, frozenset([evil])]))
+    yield lambda: d.__setitem__("x", (1, (evil, frozenset([evil]))))
+    yield lambda: world.copies.__setitem__("x", (1, [evil, {evil: evil}, {evil}, frozenset([evil])]))
+    yield lambda: d.__setitem__(evil, evil)
+    yield lambda: d.get_or_compute(evil, lambda key: (key, evil))
+    yield lambda: d.get_or_compute("w", lambda key: Evil())
+    yield lambda: d.copy_of("x")
+    yield lambda: d.pop(evil)
     yield lambda: d["x"]
     yield lambda: d.get("x", evil)
     yield lambda: d.setdefault("y", evil)

@@ -4,6 +4,7 @@
 //! whether its paths are there is seen by the command itself.
 //! Not here: what the commands do.
 
+pub(crate) mod heaps;
 pub(crate) mod run;
 
 use std::path::PathBuf;
@@ -54,6 +55,14 @@ pub(crate) enum Command {
     },
     /// Append the lines of the input to a file that other processes append to, too: all or none
     Append(crate::append::Request),
+    /// List the heaps with a name, and what dead processes have left of others
+    Ls(heaps::List),
+    /// Show what is in a heap, and who uses it
+    Stat(heaps::Stat),
+    /// Remove heaps by their names, or what dead processes have left of others
+    ///
+    /// Processes that use a heap keep it; no other process finds it any more. It ends with the last of them.
+    Rm(heaps::Remove),
     /// A worker of `demo`, which starts it itself
     #[command(hide = true)]
     Worker,

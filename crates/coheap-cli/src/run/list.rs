@@ -47,15 +47,7 @@ fn as_json(all: &[Held]) -> String {
 fn as_table(all: &[Held]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(all.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<_> = (0..HEAD.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    output::table(&rows)
 }
 
 fn row(held: &Held) -> [String; 7] {

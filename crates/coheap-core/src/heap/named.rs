@@ -64,6 +64,14 @@ fn attach(path: &Path, deadline: Option<u64>) -> Result<Option<Heap>> {
 }
 
 impl Heap {
+    /// Removes what dead processes have left in a folder of heaps: the files of heaps that are gone, and
+    /// temporary heaps that nobody has open. Each creation of a heap does so, too. What cannot be read or
+    /// removed stays. `None` is the folder where heaps are made.
+    pub fn remove_orphans(folder: Option<&Path>) {
+        let options = Options { folder: folder.map(Path::to_path_buf), ..Options::new("any") };
+        sweep::sweep(&options.folder());
+    }
+
     /// Removes the name of a heap. Attached processes continue to use it; no other process finds
     /// it.
     ///

@@ -106,20 +106,56 @@ impl Directory {
     /// [`Error::NoSuchName`]; [`Error::HeapFull`] when there is no room for the husk;
     /// [`Error::BadArgument`] inside a transaction; nothing was changed.
     pub fn remove(&self, context: &Context, name: &str) -> Result<()> {
+        self.remove_if(context, name, |_| true)
+    }
+
+    /// As [`remove`](Self::remove), but only if it is this object. Returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove`](Self::remove); it is no error if the name is another object's, or nobody's.
+    pub fn remove_only(&self, context: &Context, name: &str, object: &impl Typed) -> Result<bool> {
+        let own = object.handle();
+        let is_own = |found: &Handle| (found.at, found.generation) == (own.at, own.generation);
+        match self.remove_if(context, name, is_own) {
+            Err(Error::NoSuchName) => Ok(false),
+            done => done.map(|()| true),
+        }
+    }
+
+    fn remove_if(
+        &self,
+        context: &Context,
+        name: &str,
+        is_meant: impl Fn(&Handle) -> bool,
+    ) -> Result<()> {
         check_name(name)?;
         birth::refuse_inside(context)?;
-        while !context.retried(|| self.try_remove(context, name))? {}
+        while !context.retried(|| self.try_remove(context, name, &is_meant))? {}
         husk::dismantle(context)?;
         allocator::tidy(context)
     }
 
     /// Removes the object with this name, unless the name went to another one meanwhile, or a
     /// transaction took the object. Returns whether it did.
-    fn try_remove(&self, context: &Context, name: &str) -> Result<bool> {
+    fn try_remove(
+        &self,
+        context: &Context,
+        name: &str,
+        is_meant: impl Fn(&Handle) -> bool,
+    ) -> Result<bool> {
         let region = context.region();
         let (handle, kind) = self.look_up(context, name)?;
+        if !is_meant(&handle) {
+            return Err(Error::NoSuchName);
+        }
         // Waits until a transaction that holds the object has ended.
-        drop(handle.hold(context)?);
+        match handle.hold(context) {
+            Ok(held) => drop(held),
+            // Somebody else has just removed it.
+            Err(Error::ObjectGone) => return Ok(false),
+            Err(other) => return Err(other),
+        }
         let turns = [handle.turn, handle.second_turn, DIRECTORY_TURN];
         let held = context.hold_all(&turns)?;
         let key = Key::new(region, name.as_bytes())?;

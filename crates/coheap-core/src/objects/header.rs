@@ -210,8 +210,8 @@ impl Handle {
                     return if is_closed { Err(Error::Closed) } else { Ok((held, object)) };
                 }
                 Took::Held(seen) => (seen, seen.thread().map(owner_of)),
-                Took::Offered(seen) | Took::Refused(seen) => (seen, None),
-                Took::Gone => return Err(Error::ObjectGone),
+                Took::Offered(seen) => (seen, None),
+                never => return Err(why_never(never)),
             };
             if owner == Some(context.me()) {
                 return Err(Error::InTransaction);
@@ -270,6 +270,16 @@ impl Handle {
 pub(crate) struct LockedAlone<'a> {
     handle: Handle,
     context: &'a Context,
+}
+
+/// Why nobody gets a transaction lock any more.
+#[cold]
+fn why_never(took: Took) -> Error {
+    match took {
+        // Refused are those who come after a death to a strict lock, and no transaction makes one.
+        Took::Refused(seen) => Corrupt { what: "transaction lock", at: seen.0 }.into(),
+        _ => Error::ObjectGone,
+    }
 }
 
 impl Drop for LockedAlone<'_> {

@@ -19,6 +19,12 @@ mod latch;
 mod pace;
 #[cfg(not(any(loom, miri, sim)))]
 mod private;
+#[cfg(not(any(target_os = "linux", loom, miri, sim)))]
+compile_error!(
+    "coheap runs on Linux only: it needs futexes in memory that processes share, locks of files that \
+     end with their process, and files in memory"
+);
+
 #[cfg(all(target_os = "linux", not(any(loom, miri, sim))))]
 #[path = "linux/mod.rs"]
 mod system;

@@ -9,11 +9,13 @@
 //! | file | what it is |
 //! |---|---|
 //! | `write` `read` | tags, lengths and scalars, to a `Vec` and from a slice |
+//! | `key` | keys with the form in which they were given first |
 //! | `buffer` | buffers that a thread reuses |
 //!
 //! Not here: the types of a language, which its face maps to values.
 
 mod buffer;
+mod key;
 mod read;
 mod write;
 
@@ -21,6 +23,7 @@ mod write;
 mod tests;
 
 pub use buffer::{Buffer, KEPT_BYTES};
+pub use key::{canonical, parts, put_formed};
 pub use read::{Broken, Reader, int_in, is_minimal};
 pub use write::{
     int_bytes, patch_varint, put_bytes, put_complex, put_float, put_head, put_int, put_tag,
@@ -97,5 +100,12 @@ define_tags! {
     TimeDelta = 0x13, "a timedelta";
     NdArray = 0x14, "an array";
     Handle = 0x15, "a handle";
+    Uuid = 0x17, "a UUID";
+    Enum = 0x18, "an enum member";
+    Path = 0x19, "a path";
+    Ratio = 0x1a, "a fraction";
+    Decimal = 0x1b, "a decimal";
+    Reduced = 0x1c, "an object of another type";
     Pickle = 0x7f, "a pickle";
+    Formed = 0x80, "a key with a form";
 }

@@ -47,6 +47,12 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    /// Returns what was not read yet.
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Refuses bytes behind the value.
     #[inline]
     pub fn end(&self) -> Result<(), Broken> {

@@ -61,7 +61,7 @@ pub fn put_head(out: &mut Vec<u8>, tag: Tag, len: u64) {
 }
 
 #[cold]
-fn put_long_varint(out: &mut Vec<u8>, value: u64) {
+pub(super) fn put_long_varint(out: &mut Vec<u8>, value: u64) {
     let (bytes, len) = varint(value);
     out.extend_from_slice(&bytes[..len]);
 }

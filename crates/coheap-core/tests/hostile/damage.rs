@@ -254,19 +254,24 @@ pub(crate) fn interesting_bytes(trial: &Trial) -> Vec<u64> {
     trial.whole.ranges().flatten().collect()
 }
 
+/// All bytes of the headers of the objects.
+pub(crate) fn header_bytes(trial: &Trial) -> impl Iterator<Item = u64> {
+    let bytes = |at: u64| at..at + size_of::<Object>() as u64;
+    trial.objects.headers().into_iter().flat_map(bytes)
+}
+
 /// Words that are as large or as odd as words can be.
 const EDGES: [u64; 6] = [0, 1, u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 << 63];
 
 /// Each bit of the words that everything else is found by, and odd words in their place: the heap's
 /// header, the headers of the objects, and what is not zero in the tables.
 pub(crate) fn bits(trial: &Trial) -> Vec<Damage> {
-    let Trial { heap, objects, whole, .. } = trial;
-    let object = |at: u64| (at..at + size_of::<Object>() as u64).step_by(8);
+    let Trial { heap, whole, .. } = trial;
     let tables = whole.ranges().filter(|range| range.start < heap.region().data_start());
     let used = tables.flat_map(|range| range.step_by(8)).filter(|at| whole.word(*at) != 0);
     let header = first_words().step_by(8);
     let mut damages = Vec::new();
-    for at in header.chain(objects.headers().into_iter().flat_map(object)).chain(used) {
+    for at in header.chain(header_bytes(trial).step_by(8)).chain(used) {
         let old = whole.word(at);
         let words = (0..64).map(|bit| old ^ 1 << bit).chain(EDGES);
         damages.extend(words.map(|word| Damage::replace(at, word)));

@@ -86,6 +86,7 @@ const MAP: Row = Row {
             &mut || small.snapshot(context).map(|_| ()),
             &mut || large.scan(context, 0, 500).map(|_| ()),
             &mut || large.len(context).map(|_| ()),
+            &mut || large.note(context).map(|_| ()),
         ])
     },
     change: |objects, context| {

@@ -18,7 +18,7 @@ mod picture;
 use coheap_core::Kind;
 use coheap_core::heap::Heap;
 
-use damage::{Damage, Outcome, Trial, bits, first_words, interesting_bytes, swaps};
+use damage::{Damage, Outcome, Trial, bits, first_words, header_bytes, interesting_bytes, swaps};
 use kinds::InTransaction;
 use support::random::Random;
 use support::{alone, say};
@@ -103,6 +103,16 @@ fn a_flipped_byte_is_an_error_or_does_not_matter() {
     });
     let damages: Vec<Damage> = header.collect::<Vec<_>>().into_iter().chain(sample).collect();
     judge(&trial, "flips", &damages);
+}
+
+/// Goal: no state of an object that several wrong bits make together keeps anybody waiting for ever.
+/// Method: every byte of the objects' headers, with all its bits flipped.
+#[test]
+fn a_byte_of_an_objects_header_is_an_error_or_does_not_matter() {
+    let _alone = alone();
+    let trial = Trial::new();
+    let flips: Vec<Damage> = header_bytes(&trial).map(|at| Damage::flip(at, 0xff)).collect();
+    judge(&trial, "flips in headers of objects", &flips);
 }
 
 /// Goal: a word that says what another word should say leads nobody in a circle for ever.

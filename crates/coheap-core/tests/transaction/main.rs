@@ -11,6 +11,7 @@ use coheap_core::heap::Heap;
 use coheap_core::objects::{Directory, Map, Queue, Value};
 use coheap_core::objects::{Recipe, map, queue, value};
 use coheap_core::transaction::Transaction;
+use coheap_core::wire::{canonical, put_formed};
 use proptest::prelude::*;
 
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -89,14 +90,14 @@ struct Plain {
 
 impl Plain {
     fn set(&mut self, map: usize, key: &[u8], value: Vec<u8>) {
-        match self.maps[map].iter_mut().find(|pair| pair.0 == key) {
+        match self.maps[map].iter_mut().find(|pair| canonical(&pair.0) == canonical(key)) {
             Some(pair) => pair.1 = value,
             None => self.maps[map].push((key.to_vec(), value)),
         }
     }
 
     fn get(&self, map: usize, key: &[u8]) -> Option<&Vec<u8>> {
-        self.maps[map].iter().find(|pair| pair.0 == key).map(|pair| &pair.1)
+        self.maps[map].iter().find(|pair| canonical(&pair.0) == canonical(key)).map(|pair| &pair.1)
     }
 }
 
@@ -108,6 +109,17 @@ fn long_key(key: u8) -> Vec<u8> {
     }
 }
 
+/// The key in one of three forms.
+fn formed(key: u8, form: u64) -> Vec<u8> {
+    let (canonical, mut formed) = (long_key(key), Vec::new());
+    match form % 3 {
+        0 => return canonical,
+        1 => put_formed(&mut formed, &canonical, b"a"),
+        _ => put_formed(&mut formed, &canonical, &[b'b'; 40]),
+    }
+    formed
+}
+
 fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
     let mut transaction = world.begin();
     let mut savepoints = Vec::new();
@@ -116,19 +128,24 @@ fn run(world: &World, plain: &mut Plain, ops: &[Op]) -> Result<()> {
         match op {
             Op::Set(map, key, len) => {
                 // Another one for each key and length, and no integer.
-                let (key, value) = (long_key(*key), vec![0x80 | *key ^ *len as u8; *len]);
+                let (key, value) =
+                    (formed(*key, *len as u64), vec![0x80 | *key ^ *len as u8; *len]);
                 transaction.on(&world.maps[*map]).set(&key, &value)?;
                 plain.set(*map, &key, value);
             }
             Op::Remove(map, key) => {
-                let key = long_key(*key);
+                let key = formed(*key, u64::from(*key));
                 let expected = plain.get(*map, &key).cloned();
+                let is_there = transaction.on(&world.maps[*map]).first_form(&key, &mut out)?;
+                let first =
+                    plain.maps[*map].iter().find(|pair| canonical(&pair.0) == canonical(&key));
+                assert_eq!(is_there.then_some(&out), first.map(|pair| &pair.0));
                 let found = transaction.on(&world.maps[*map]).remove(&key, &mut out)?;
                 assert_eq!(found.then(|| out.clone()), expected);
-                plain.maps[*map].retain(|pair| pair.0 != key);
+                plain.maps[*map].retain(|pair| canonical(&pair.0) != canonical(&key));
             }
             Op::Add(map, key, more) => {
-                let key = long_key(*key);
+                let key = formed(*key, more.unsigned_abs());
                 let old = plain.get(*map, &key).cloned().unwrap_or_else(|| int(0));
                 let sum = transaction.on(&world.maps[*map]).add(&key, *more);
                 if old[0] == 3 && old.len() == 9 {

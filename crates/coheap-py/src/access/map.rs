@@ -152,13 +152,15 @@ impl Access<'_> {
         }
     }
 
-    /// Removes a key and sets it again, in a block.
+    /// Removes a key that is there and sets it again, in a block.
     pub(crate) fn map_move_to_end(self, map: &Map, key: &[u8], value: &[u8]) -> Result<()> {
         match self {
             Alone(_) => Err(Error::BadArgument("the block of coheap.atomic is over")),
             Inside(block) => whole(block, |block| {
+                let mut first_form = Vec::new();
+                block.on(map).first_form(key, &mut first_form)?;
                 block.on(map).remove(key, &mut Vec::new())?;
-                block.on(map).set(key, value)
+                block.on(map).set(&first_form, value)
             }),
         }
     }

@@ -18,10 +18,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use super::block;
-use crate::late::first_of;
+use crate::late::{first_of, imported};
 
 static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
-static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 static LISTENING: PyOnceLock<()> = PyOnceLock::new();
 
 thread_local! {
@@ -97,12 +96,7 @@ fn _note_collection(phase: &str, _info: &Bound<'_, PyAny>) {
 /// Asks a running event loop to report when it continues: a block that is still open then was
 /// suspended. Returns whether there is such a loop.
 pub(super) fn watch_event_loop(py: Python<'_>) -> PyResult<bool> {
-    let modules = first_of(&MODULES, py, || {
-        Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
-    })?;
-    let Some(asyncio) = modules.bind(py).get_item(intern!(py, "asyncio"))? else {
-        return Ok(false);
-    };
+    let Some(asyncio) = imported(py, "asyncio")? else { return Ok(false) };
     // A module that is only half imported has no running loop.
     let Ok(running) = asyncio.call_method0(intern!(py, "get_running_loop")) else {
         return Ok(false);

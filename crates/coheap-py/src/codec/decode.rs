@@ -4,7 +4,7 @@
 //! the heap, so they do not change while they are read.
 
 use coheap_core::parcel;
-use coheap_core::wire::{Broken, MAX_DEPTH, Reader, Tag};
+use coheap_core::wire::{self, Broken, MAX_DEPTH, Reader, Tag};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyString,
@@ -13,11 +13,14 @@ use pyo3::types::{
 use smallvec::SmallVec;
 
 use super::encode::FEW;
-use super::{Rules, Unreadable, number, pickle, text};
+use super::{Rules, Unreadable, key, number, pickle, text};
 use crate::errors;
 
 /// Why a tag without a Python type cannot be decoded.
 const UNKNOWN: Unreadable = "its type is unknown to this version of coheap";
+
+/// The first byte of a key that is read in the form in which it was given first.
+const FORMED: u8 = Tag::Formed as u8;
 
 type Items<'py> = SmallVec<[Bound<'py, PyAny>; FEW]>;
 
@@ -28,7 +31,12 @@ pub(crate) fn decode<'py>(
     bytes: &[u8],
     rules: Rules,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut reader = Reader::new(parcel::value_in(bytes));
+    let bytes = parcel::value_in(bytes);
+    let bytes = match bytes.first() {
+        Some(&FORMED) => wire::parts(bytes).map_or(bytes, |(_, form)| form),
+        _ => bytes,
+    };
+    let mut reader = Reader::new(bytes);
     let decoded = value(py, &mut reader, rules, MAX_DEPTH)
         .and_then(|object| reader.end().map_err(Failure::from).map(|()| object));
     match decoded {
@@ -111,6 +119,16 @@ fn rare<'py>(
         Tag::StrSurrogates => text::surrogates(py, reader.bytes()?)?,
         Tag::ByteArray => PyByteArray::new(py, reader.bytes()?).into_any(),
         Tag::Pickle => pickle::load(py, reader.bytes()?, rules)?,
+        Tag::Date
+        | Tag::Time
+        | Tag::DateTime
+        | Tag::TimeDelta
+        | Tag::Uuid
+        | Tag::Enum
+        | Tag::Path
+        | Tag::Ratio
+        | Tag::Decimal
+        | Tag::Reduced => key::load(py, found, reader.bytes()?)??,
         _ => return Err(Failure::Unreadable(UNKNOWN)),
     })
 }

@@ -6,8 +6,12 @@
 //!
 //! A value that is nested too deeply, or contains itself, is pickled as a whole.
 
+use std::collections::HashSet;
+
+use coheap_core::parcel;
 use coheap_core::wire::{MAX_DEPTH, Tag, put_bytes, put_complex, put_float, put_head, put_tag};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet,
@@ -17,6 +21,7 @@ use smallvec::SmallVec;
 
 use super::{Rules, number, pickle, text, type_name};
 use crate::errors;
+use crate::late::{Late, is_a};
 
 /// Items that are taken out of a container without asking for memory.
 pub(super) const FEW: usize = 8;
@@ -86,21 +91,79 @@ fn after_refusal(
     }
 }
 
-#[cold]
-fn refuse_mutable(object: &Bound<'_, PyAny>) -> PyResult<()> {
-    let is_mutable = object.is_instance_of::<PyList>()
+static DEQUE: Late = Late::new("collections", "deque");
+static ARRAY: Late = Late::new("array", "array");
+static NAMESPACE: Late = Late::new("types", "SimpleNamespace");
+static NDARRAY: Late = Late::new("numpy", "ndarray");
+
+fn is_mutable(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_instance_of::<PyList>()
         || object.is_instance_of::<PyDict>()
         || object.is_instance_of::<PySet>()
-        || object.is_instance_of::<PyByteArray>();
-    if !is_mutable {
+        || object.is_instance_of::<PyByteArray>()
+    {
+        return Ok(true);
+    }
+    for kind in [&DEQUE, &ARRAY, &NAMESPACE] {
+        if is_a(object, kind)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Refuses what is changed in place, also inside of tuples.
+#[cold]
+fn refuse_mutable(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Ok(tuple) = object.cast::<PyTuple>() else { return refuse_if_mutable(object, "") };
+    // Each tuple once, however often it is in others.
+    let mut left = vec![tuple.clone()];
+    let mut seen = HashSet::from([tuple.as_ptr()]);
+    while let Some(tuple) = left.pop() {
+        for item in tuple.iter().filter(|item| !is_plain(item)) {
+            match item.cast::<PyTuple>() {
+                Ok(inner) if seen.insert(inner.as_ptr()) => left.push(inner.clone()),
+                Ok(_) => {}
+                Err(_) => refuse_if_mutable(&item, ", also inside of a tuple")?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse_if_mutable(object: &Bound<'_, PyAny>, place: &str) -> PyResult<()> {
+    if !is_mutable(object)? {
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(
-        "a {} cannot be a value of a Dict: a Dict stores a copy, and changes to the original would \
-         be lost; nothing was changed; store a tuple (or bytes, frozenset), or use \
-         Manager().dict(), which stores copies as multiprocessing does",
+        "a {} cannot be a value of a Dict{place}: a Dict stores a copy, and changes to the original would \
+         be lost; nothing was changed; store a tuple (or bytes, frozenset), or make the dict with \
+         heap.dict(name, copies=True), which stores copies as the dict of a multiprocessing.Manager does",
         type_name(object)
     )))
+}
+
+/// Whether the bytes may be those of an array, or of a tuple with arrays.
+#[inline]
+pub(crate) fn may_hold_arrays(bytes: &[u8]) -> bool {
+    let tag = parcel::value_in(bytes).first().copied();
+    tag == Some(Tag::Pickle as u8) || tag == Some(Tag::Tuple as u8)
+}
+
+/// Has arrays refuse changes, also inside of tuples.
+#[cold]
+pub(crate) fn freeze_arrays(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(tuple) = value.cast::<PyTuple>() {
+        // A value that was decoded has few levels.
+        return tuple
+            .iter()
+            .filter(|item| !is_plain(item))
+            .try_for_each(|item| freeze_arrays(&item));
+    }
+    if is_a(value, &NDARRAY)? {
+        value.call_method1(intern!(value.py(), "setflags"), (false,))?;
+    }
+    Ok(())
 }
 
 /// Whether encoding it, as a key or a value, runs no code but that of built-in types.

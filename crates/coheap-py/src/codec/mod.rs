@@ -27,8 +27,8 @@ pub(crate) mod probe;
 mod text;
 
 pub(crate) use decode::decode;
-pub(crate) use encode::{encode, encode_for_dict, is_plain};
-pub(crate) use key::encode_key;
+pub(crate) use encode::{encode, encode_for_dict, freeze_arrays, is_plain, may_hold_arrays};
+pub(crate) use key::{encode_key, encode_wanted};
 
 /// The rules for the values of a heap.
 #[derive(Debug, Clone, Copy)]

@@ -22,12 +22,29 @@ pub(crate) fn _encode<'py>(
     Ok(PyBytes::new(value.py(), &out))
 }
 
-/// Return the bytes of a key.
+/// Return the bytes of a key, in the form in which it is given.
 #[pyfunction]
-pub(crate) fn _encode_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+#[pyo3(signature = (key, *, pickle=true))]
+pub(crate) fn _encode_key<'py>(
+    key: &Bound<'py, PyAny>,
+    pickle: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
-    super::encode_key(key, &mut out)?;
+    super::encode_key(key, Rules { pickle, max_bytes: MOST, copies: false }, &mut out)?;
     Ok(PyBytes::new(key.py(), &out))
+}
+
+/// Return the canonical bytes of a key that is looked for, or None if no such key can have been stored.
+#[pyfunction]
+#[pyo3(signature = (key, *, pickle=true))]
+pub(crate) fn _encode_wanted<'py>(
+    key: &Bound<'py, PyAny>,
+    pickle: bool,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let mut out = Vec::new();
+    let rules = Rules { pickle, max_bytes: MOST, copies: false };
+    let may_be_there = super::encode_wanted(key, rules, &mut out)?;
+    Ok(may_be_there.then(|| PyBytes::new(key.py(), &out)))
 }
 
 /// Return the object that the bytes encode.

@@ -53,7 +53,7 @@ pub(super) fn increment_many(dict: &Dict, counts: &Bound<'_, PyAny>) -> PyResult
     let mut bytes = Scratch::new();
     let mut ends = Vec::new();
     let mut add = |key: &Bound<'_, PyAny>, by: &Bound<'_, PyAny>| {
-        codec::encode_key(key, &mut bytes)?;
+        codec::encode_key(key, dict.rules(), &mut bytes)?;
         let by = numbers::plain(key, by)?;
         match by.extract::<i64>() {
             Ok(by) => ends.push((bytes.len(), by)),
@@ -152,7 +152,7 @@ impl<'a> Entries<'a> {
     fn add(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let (heap, packed) = (self.heap, &mut self.packed);
         self.pairs.push_with(
-            |bytes| codec::encode_key(key, bytes),
+            |bytes| codec::encode_key(key, heap.rules, bytes),
             |bytes| {
                 if codec::is_plain(value) {
                     return codec::encode_for_dict(value, heap.rules, bytes);

@@ -23,13 +23,13 @@ pub(super) fn set_default<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
     let default = default.unwrap_or_else(|| py.None().into_bound(py));
-    let bytes = Scratch::key(key)?;
+    let bytes = Scratch::key(key, dict.rules())?;
     let value = Scratch::dict_value(&default, &dict.object.heap)?;
     let mut out = Scratch::new();
     let is_new = change!(dict.object, py, |access| {
         access.map_set_default(&dict.map, &bytes, &value, &mut out)
     })?;
-    dict.decode(py, if is_new { &value } else { &out })
+    dict.value(py, if is_new { &value } else { &out })
 }
 
 pub(super) fn update_with<'py>(
@@ -40,7 +40,7 @@ pub(super) fn update_with<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
     let default = default.unwrap_or_else(|| py.None().into_bound(py));
-    let key = Scratch::key(key)?;
+    let key = Scratch::key(key, dict.rules())?;
     let mut old = Scratch::new();
     let mut once = || {
         let before = dict.load(py, &key, &mut old)?;
@@ -49,7 +49,7 @@ pub(super) fn update_with<'py>(
         let new = Scratch::dict_value(&value, &dict.object.heap)?;
         let expected = is_there.then_some(old.as_slice());
         if exchange(py, dict, &key, expected, Some(&new))? {
-            return dict.decode(py, &new).map(Some);
+            return dict.value(py, &new).map(Some);
         }
         py.check_signals().map(|()| None)
     };
@@ -73,9 +73,9 @@ pub(super) fn pop<'py>(
     key: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = key.py();
-    let key = Scratch::key(key)?;
+    let Some(key) = Scratch::wanted(key, dict.rules())? else { return Ok(None) };
     let mut old = Scratch::new();
-    while let Some(value) = dict.load(py, &key, &mut old)? {
+    while let Some(value) = dict.load_own(py, &key, &mut old)? {
         if exchange(py, dict, &key, Some(&old), None)? {
             return Ok(Some(value));
         }
@@ -88,7 +88,7 @@ pub(super) fn pop<'py>(
 pub(super) fn at_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<Option<Entry<'py>>> {
     let (mut key, mut value) = (Scratch::new(), Scratch::new());
     until_claimed(py, LOOKS, || match read_end(dict, py, end, &mut key, &mut value)? {
-        true => Ok(Some((dict.decode(py, &key)?, dict.decode(py, &value)?))),
+        true => Ok(Some((dict.decode(py, &key)?, dict.value(py, &value)?))),
         false => Ok(None),
     })
 }
@@ -108,7 +108,7 @@ pub(super) fn pop_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<O
     let (mut key, mut old) = (Scratch::new(), Scratch::new());
     while read_end(dict, py, end, &mut key, &mut old)? {
         // As long as it is there it can be loaded, or not be loaded.
-        let Some(value) = dict.load(py, &key, &mut old)? else { continue };
+        let Some(value) = dict.load_own(py, &key, &mut old)? else { continue };
         let is_done =
             change!(dict.object, py, |access| access.map_remove_end(&dict.map, end, &key, &old))?;
         if is_done {
@@ -122,7 +122,7 @@ pub(super) fn pop_end<'py>(dict: &Dict, py: Python<'py>, end: End) -> PyResult<O
 /// Moves a key behind all others. Returns `false` if it is missing.
 pub(super) fn move_to_end(dict: &Dict, key: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = key.py();
-    let bytes = Scratch::key(key)?;
+    let Some(bytes) = Scratch::wanted(key, dict.rules())? else { return Ok(false) };
     let alone = |access: Access<'_>| match access {
         Access::Alone(context) => dict.map.move_to_end(context, &bytes).map(Some),
         Access::Inside(_) => Ok(None),
@@ -159,7 +159,7 @@ pub(super) fn compare_and_set(
 ) -> PyResult<bool> {
     let py = key.py();
     let absent = ABSENT.get(py)?;
-    let key = Scratch::key(key)?;
+    let key = Scratch::key(key, dict.rules())?;
     let new = match new.is(&absent) {
         true => None,
         false => Some(Scratch::dict_value(new, &dict.object.heap)?),

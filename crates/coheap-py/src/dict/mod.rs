@@ -5,24 +5,26 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `compute` | values that one caller computes for all |
 //! | `entries` | many pairs at once: `update`, `increment_many` |
 //! | `exchange` | changes that depend on the current value |
+//! | `extra` | the methods that a plain dict does not have |
 //! | `iterator` | iteration over keys, values and items |
 //! | `merge` | `dict(d)`, `{**d}`: one moment, although the interpreter reads each value |
 //! | `numbers` | additions |
 //! | `plain` | copies as plain dicts, comparison, repr |
 
+mod compute;
 mod entries;
 mod exchange;
+mod extra;
 mod iterator;
 mod merge;
 mod numbers;
 mod plain;
 
-use std::borrow::Cow;
-
 use coheap_core::system;
-use coheap_core::{Map, MapRecipe};
+use coheap_core::{Map, MapRecipe, NotedMapRecipe};
 use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -30,9 +32,10 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::access::{End, change, read};
 use crate::codec::{self, Rules};
+use crate::differs;
 use crate::handle::{self, Handle, name_and_pickle};
 use crate::heap::default;
-use crate::object::Object;
+use crate::object::{Object, OpenHeap};
 use crate::scratch::Scratch;
 
 pub(crate) use iterator::DictIterator;
@@ -43,8 +46,8 @@ use plain::{LOOKS, until_claimed};
 /// A key and its value.
 type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// The extra text in the pickle of a dict that keeps copies.
-const KEEPS_COPIES: &str = "copies";
+/// The note of a map whose dict stores copies of mutable containers.
+const COPIES: u8 = 1;
 
 /// A dict in a heap.
 ///
@@ -56,10 +59,12 @@ const KEEPS_COPIES: &str = "copies";
 ///
 /// It behaves as `dict` does, with these differences:
 ///
-/// - Keys are None, bool, int, float, str, bytes, and tuples and frozensets of these. `1`, `1.0`
-///   and `True` are one key, which is read back as `1`. Every NaN is one key.
-/// - Values are copies. A list, dict, set or bytearray is refused, because changes to the original
-///   would be lost: store a tuple, or use `Manager().dict()`.
+/// - Keys of types that coheap does not know are equal if their types and their parts are, as pickling has
+///   them, and not by `__eq__`. With `pickle=False` they are refused. Every NaN is one key.
+/// - Values are copies. What is changed in place is refused, because changes to a copy would be lost: a list,
+///   dict, set, bytearray, deque, `array.array` or `SimpleNamespace`, also in tuples. Store a tuple, or make
+///   the dict with `heap.dict(name, copies=True)`. Arrays of numpy come back read-only; `copy_of` returns
+///   one that can be changed. Objects of other classes, such as dataclasses, are stored as they are.
 /// - A loop shows the dict as it was at its first step: what is written after that, by the loop itself too,
 ///   does not show and raises nothing. In a block of `atomic` a loop behaves as with `dict`.
 /// - `copy()`, `copy.copy`, `copy.deepcopy` and `|` return plain dicts. Pickles are handles to the same dict.
@@ -80,10 +85,29 @@ impl Dict {
         Self { object, map }
     }
 
-    /// Returns a dict from a pickle with this extra text.
-    pub(crate) fn with_more(map: Map, mut object: Object, more: &str) -> Self {
-        object.heap.rules.copies = more == KEEPS_COPIES;
-        Self::new(map, object)
+    /// Returns a dict that stores copies if its map was made so.
+    pub(crate) fn open(py: Python<'_>, map: Map, mut object: Object) -> PyResult<Self> {
+        let note = object.run(py, |context| map.note(context))?;
+        object.heap.rules.copies = note & COPIES != 0;
+        Ok(Self::new(map, object))
+    }
+
+    /// Returns the dict with this name, created if there is none; without a name, a new one.
+    pub(crate) fn make(
+        py: Python<'_>,
+        heap: &OpenHeap,
+        name: Option<&str>,
+        copies: Option<bool>,
+    ) -> PyResult<Self> {
+        let note = if copies == Some(true) { COPIES } else { 0 };
+        let (map, object) = heap.object(py, name, &NotedMapRecipe(note))?;
+        let dict = Self::open(py, map, object)?;
+        let has = dict.rules().copies;
+        if let Some(asked) = copies.filter(|asked| *asked != has) {
+            let (has, asked) = (differs::truth(has), differs::truth(asked));
+            differs::warn(py, &dict.object.subject(), "copies", has, asked, differs::KEPT)?;
+        }
+        Ok(dict)
     }
 
     #[inline]
@@ -96,15 +120,41 @@ impl Dict {
         codec::decode(py, bytes, self.rules())
     }
 
+    /// Returns a value that was read, whose arrays cannot be changed: the dict would not see it.
+    #[inline]
+    fn value<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let value = self.decode(py, bytes)?;
+        if !self.rules().copies && codec::may_hold_arrays(bytes) {
+            codec::freeze_arrays(&value)?;
+        }
+        Ok(value)
+    }
+
     /// Returns the value of a key.
     #[inline]
     fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.load(key.py(), &Scratch::key(key)?, &mut Scratch::new())
+        match Scratch::wanted(key, self.rules())? {
+            Some(key_bytes) => self.load(key.py(), &key_bytes, &mut Scratch::new()),
+            None => Ok(None),
+        }
     }
 
     /// Returns the value of a key, and replaces `out` by its bytes.
     #[inline]
     fn load<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        out: &mut Vec<u8>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        until_claimed(py, LOOKS, || match self.read(py, key, out)? {
+            true => self.value(py, out).map(Some),
+            false => Ok(None),
+        })
+    }
+
+    /// As [`load`](Self::load); the value can be changed.
+    fn load_own<'py>(
         &self,
         py: Python<'py>,
         key: &[u8],
@@ -166,11 +216,18 @@ impl Dict {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = iterable.py();
         system::sleep_when_ended();
+        let new = class.call0()?;
+        if !class.is(py.get_type::<Self>()) {
+            // A class of users may have a method of its own for that.
+            for key in iterable.try_iter()? {
+                new.set_item(key?, &value)?;
+            }
+            return Ok(new);
+        }
         let pairs = PyDict::new(py);
         for key in iterable.try_iter()? {
             pairs.set_item(key?, &value)?;
         }
-        let new = class.call0()?;
         new.call_method1(intern!(py, "update"), (pairs,))?;
         Ok(new)
     }
@@ -187,13 +244,13 @@ impl Dict {
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let bytes = Scratch::key(key)?;
+        let bytes = Scratch::key(key, self.rules())?;
         let value = Scratch::dict_value(value, &self.object.heap)?;
         change!(self.object, key.py(), |access| access.map_set(&self.map, &bytes, &value))
     }
 
     pub(crate) fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = Scratch::key(key)?;
+        let Some(bytes) = Scratch::wanted(key, self.rules())? else { return Err(missing(key)) };
         let mut out = Scratch::new();
         let py = key.py();
         let is_there =
@@ -202,7 +259,7 @@ impl Dict {
     }
 
     pub(crate) fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let bytes = Scratch::key(key)?;
+        let Some(bytes) = Scratch::wanted(key, self.rules())? else { return Ok(false) };
         read!(self.object, key.py(), |access| access.map_contains(&self.map, &bytes))
     }
 
@@ -226,12 +283,6 @@ impl Dict {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(self.find(key)?.or(default))
-    }
-
-    /// Return a plain dict with those of the keys that exist, and their values as they were at one
-    /// moment.
-    fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-        plain::get_many(self, keys)
     }
 
     /// Remove a key and return its value; return `default` if the key is missing. An entry whose
@@ -264,34 +315,6 @@ impl Dict {
     fn popitem<'py>(&self, py: Python<'py>, last: bool) -> PyResult<Entry<'py>> {
         let popped = exchange::pop_end(self, py, if last { End::Last } else { End::First })?;
         popped.ok_or_else(|| PyKeyError::new_err("popitem(): dictionary is empty"))
-    }
-
-    /// Return the entry that was inserted first, as `(key, value)`.
-    ///
-    /// Raises:
-    ///     KeyError: The dict is empty.
-    fn first<'py>(&self, py: Python<'py>) -> PyResult<Entry<'py>> {
-        let first = exchange::at_end(self, py, End::First)?;
-        first.ok_or_else(|| PyKeyError::new_err("first(): dictionary is empty"))
-    }
-
-    /// Return the entry that was inserted last, as `(key, value)`.
-    ///
-    /// Raises:
-    ///     KeyError: The dict is empty.
-    fn last<'py>(&self, py: Python<'py>) -> PyResult<Entry<'py>> {
-        let last = exchange::at_end(self, py, End::Last)?;
-        last.ok_or_else(|| PyKeyError::new_err("last(): dictionary is empty"))
-    }
-
-    /// Move a key behind all others, as if it had been inserted last.
-    ///
-    /// Raises:
-    ///     KeyError: The key is missing.
-    ///     HeapFull: There is no room. Nothing was changed.
-    #[pyo3(signature = (key, /))]
-    fn move_to_end(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        if exchange::move_to_end(self, key)? { Ok(()) } else { Err(missing(key)) }
     }
 
     /// Return the value of a key; set it to `default` first if the key is missing.
@@ -328,64 +351,6 @@ impl Dict {
         entries::update(self, others, entries)
     }
 
-    /// Add `by` to the int or float of a key and return the sum. A missing key counts as 0.
-    ///
-    /// Raises:
-    ///     TypeError: The stored value is neither an int of 64 bits nor a float, or `by` is no number.
-    ///     OverflowError: The sum of ints does not fit in 64 bits, or `by` does not.
-    ///     HeapFull: There is no room for a new key.
-    #[pyo3(signature = (key, by=None), text_signature = "($self, key, by=1)")]
-    fn increment<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        by: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        numbers::increment(self, key, by)
-    }
-
-    /// Add to the ints of many keys, all at once or none; more than 32,768 in parts, as `update`.
-    ///
-    /// Args:
-    ///     mapping: The number to add for each key, such as a `collections.Counter`. A missing key
-    ///         counts as 0.
-    ///
-    /// Raises:
-    ///     TypeError: A stored value is not an int of 64 bits. Nothing was changed, or only the parts
-    ///         before; so with the others.
-    ///     OverflowError: A sum does not fit in 64 bits.
-    ///     HeapFull: There is no room.
-    fn increment_many(&self, mapping: &Bound<'_, PyAny>) -> PyResult<()> {
-        entries::increment_many(self, mapping)
-    }
-
-    /// Replace the value of a key by `fn(value)` and return the new value.
-    ///
-    /// If the key is missing, `fn` gets `default`. `fn` runs again if another caller writes to the
-    /// key meanwhile, so it should have no side effects. After some tries it runs in a block of
-    /// `atomic` that has locked the dict, so that others wait.
-    #[pyo3(signature = (key, r#fn, default=None))]
-    fn update_with<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        r#fn: &Bound<'py, PyAny>,
-        default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        exchange::update_with(self, key, r#fn, default)
-    }
-
-    /// Set a key to `new` if its value equals `expected`, and return whether it did.
-    ///
-    /// `coheap.ABSENT` stands for no value: as `expected`, the key must be missing; as `new`, the
-    /// key is removed.
-    fn compare_and_set(
-        &self,
-        key: &Bound<'_, PyAny>,
-        expected: &Bound<'_, PyAny>,
-        new: &Bound<'_, PyAny>,
-    ) -> PyResult<bool> {
-        exchange::compare_and_set(self, key, expected, new)
-    }
-
     /// Return all entries as they were at one moment, as a plain dict.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         plain::snapshot(py, self)
@@ -411,9 +376,10 @@ impl Dict {
         iterator::view(slf, "DictItems")
     }
 
-    /// Return a handle to the same dict that accepts mutable containers and stores copies of them.
-    fn _keeping_copies(&self) -> Self {
-        Self::with_more(self.map, self.object.clone(), KEEPS_COPIES)
+    /// Create a dict in the default heap that stores copies of mutable containers.
+    #[staticmethod]
+    fn _with_copies(py: Python<'_>) -> PyResult<Self> {
+        Self::make(py, &default::open_heap(py)?, None, Some(true))
     }
 
     /// Return whether a value is there now. The entries are looked at part by part, not copied.
@@ -473,10 +439,6 @@ impl Dict {
 impl Handle for Dict {
     fn object(&self) -> &Object {
         &self.object
-    }
-
-    fn more(&self) -> Cow<'static, str> {
-        Cow::Borrowed(if self.rules().copies { KEEPS_COPIES } else { "" })
     }
 }
 

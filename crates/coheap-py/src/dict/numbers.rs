@@ -20,7 +20,7 @@ pub(super) fn increment<'py>(
     by: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
-    let bytes = Scratch::key(key)?;
+    let bytes = Scratch::key(key, dict.rules())?;
     let by = match by {
         None => return small(dict, key, &bytes, 1),
         Some(by) => plain(key, by)?,

@@ -12,10 +12,9 @@ use pyo3::types::{PyDict, PyMapping};
 
 use super::{Dict, Entry};
 use crate::access::{Access, read};
-use crate::codec;
 use crate::late::Late;
 use crate::object::Object;
-use crate::scratch::ScratchPairs;
+use crate::scratch::{Scratch, ScratchPairs};
 use crate::{atomic, errors};
 
 /// A type of Python 3.15: it is not a `dict`, but has the operators of one.
@@ -65,7 +64,7 @@ impl Copied {
     ) -> PyResult<Bound<'py, PyAny>> {
         match (self.loaded.get(&number), self.pairs.get(number)) {
             (Some(loaded), _) => Ok(loaded.bind(py).clone()),
-            (None, Some((_, bytes))) => dict.decode(py, bytes),
+            (None, Some((_, bytes))) => dict.value(py, bytes),
             (None, None) => Err(no_entry()),
         }
     }
@@ -80,7 +79,7 @@ impl Copied {
         if take != Take::Keys {
             for (number, (_, value)) in pairs.iter().enumerate() {
                 if parcel::is_parcel(value) {
-                    loaded.insert(number, dict.decode(py, value)?.unbind());
+                    loaded.insert(number, dict.value(py, value)?.unbind());
                 }
             }
         }
@@ -146,19 +145,22 @@ pub(super) fn snapshot<'py>(py: Python<'py>, dict: &Dict) -> PyResult<Bound<'py,
 pub(super) fn get_many<'py>(dict: &Dict, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     let py = keys.py();
     system::sleep_when_ended();
-    let keys = keys.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    let mut encoded = ScratchPairs::new();
-    for key in &keys {
-        encoded.push_with(|bytes| codec::encode_key(key, bytes), |_| Ok::<_, PyErr>(()))?;
+    let (mut wanted, mut encoded) = (Vec::new(), ScratchPairs::new());
+    for key in keys.try_iter()? {
+        let key = key?;
+        if let Some(bytes) = Scratch::wanted(&key, dict.rules())? {
+            encoded.extend([(bytes.as_slice(), &[][..])]);
+            wanted.push(key);
+        }
     }
     let encoded: &Pairs = &encoded;
     all_claimed(py, dict, || {
         let get = |access: Access<'_>| access.map_get_many(&dict.map, encoded);
-        let found = dict.object.change_many(py, keys.len() as u64 >= MANY, get)?;
+        let found = dict.object.change_many(py, wanted.len() as u64 >= MANY, get)?;
         let found = found.map_err(|error| dict.object.explain(py, &error))?;
         let plain = PyDict::new(py);
         for (number, (_, value)) in found.numbers.iter().zip(found.values.iter()) {
-            plain.set_item(&keys[*number], dict.decode(py, value)?)?;
+            plain.set_item(&wanted[*number], dict.value(py, value)?)?;
         }
         Ok(plain)
     })

@@ -18,7 +18,7 @@ pub(crate) mod pickling;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use coheap_core::{Directory, Heap as Engine, MapRecipe, Options, Stats};
+use coheap_core::{Directory, Heap as Engine, Options, Stats};
 use pyo3::exceptions::{PyFileNotFoundError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -134,14 +134,24 @@ impl Heap {
 
     /// Return the dict with this name, created empty if there is none; without a name, a new dict.
     ///
+    /// An existing dict is what it was created as; a call that asks for another kind warns (`UserWarning`).
+    ///
+    /// Args:
+    ///     name: The name, or None.
+    ///     copies: Whether a new dict takes lists, dicts and other mutable containers as values, of which it
+    ///         stores copies: what is read has to be stored again after a change, as with
+    ///         `multiprocessing.Manager().dict()`.
+    ///
     /// Raises:
     ///     TypeError: The name belongs to an object of another kind.
     ///     ValueError: The name is empty, has more than 255 bytes or contains a NUL.
     ///     HeapFull: There is no room for a new dict.
-    #[pyo3(signature = (name=None))]
-    fn dict(&self, py: Python<'_>, name: Option<&str>) -> PyResult<Dict> {
-        let (map, object) = self.open(py)?.object(py, name, &MapRecipe)?;
-        Ok(Dict::new(map, object))
+    #[pyo3(
+        signature = (name=None, *, copies=None),
+        text_signature = "($self, name=None, *, copies=False)"
+    )]
+    fn dict(&self, py: Python<'_>, name: Option<&str>, copies: Option<bool>) -> PyResult<Dict> {
+        Dict::make(py, self.open(py)?, name, copies)
     }
 
     /// Return the work queue with this name, created empty if there is none; without a name, a new

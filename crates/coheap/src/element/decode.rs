@@ -5,7 +5,7 @@
 //! types. The bytes are untrusted (Element.1): `wire` checks lengths, `depth` checks nesting, and
 //! this file checks the rest.
 
-use coheap_core::wire::{Reader, Tag};
+use coheap_core::wire::{Reader, Tag, canonical};
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
@@ -16,7 +16,8 @@ use items::Items;
 
 mod items;
 
-/// Decodes one value that takes up all of `bytes`.
+/// Decodes one value that takes up all of `bytes`. Of a key that was given in another form than its canonical
+/// one, the canonical form is read.
 ///
 /// # Errors
 ///
@@ -35,7 +36,7 @@ mod items;
 /// # Ok::<(), CodecError>(())
 /// ```
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let mut decoder = Decoder { input: Reader::new(bytes), depth: Depth::default() };
+    let mut decoder = Decoder { input: Reader::new(canonical(bytes)), depth: Depth::default() };
     let value = T::deserialize(&mut decoder)?;
     decoder.input.end()?;
     Ok(value)
@@ -109,8 +110,16 @@ impl<'de> Decoder<'de> {
     fn str(&mut self, expected: &'static str) -> Result<&'de str, CodecError> {
         match self.input.tag()? {
             Tag::Str => Ok(self.input.str()?),
+            Tag::Enum => self.member(),
+            found if is_text(found) => Ok(self.input.str()?),
             other => Err(refuse(other, expected)),
         }
+    }
+
+    /// Reads the payload of an enum member, and returns its name.
+    fn member(&mut self) -> Result<&'de str, CodecError> {
+        let whole = self.input.str()?;
+        Ok(whole.rsplit_once('.').map_or(whole, |(_, member)| member))
     }
 
     fn sequence<V: Visitor<'de>>(
@@ -166,6 +175,16 @@ impl<'de> Decoder<'de> {
             | Tag::StrSurrogates
             | Tag::Bytes
             | Tag::ByteArray
+            | Tag::Date
+            | Tag::Time
+            | Tag::DateTime
+            | Tag::TimeDelta
+            | Tag::Uuid
+            | Tag::Enum
+            | Tag::Path
+            | Tag::Ratio
+            | Tag::Decimal
+            | Tag::Reduced
             | Tag::Pickle => self.input.bytes().map(|_| 0)?,
             Tag::Tuple | Tag::List | Tag::Set | Tag::FrozenSet => self.input.count()?,
             Tag::Dict => 2 * self.input.count_pairs()?,
@@ -179,6 +198,11 @@ impl<'de> Decoder<'de> {
         self.depth.leave();
         result
     }
+}
+
+/// Whether the payload is a text that types of Rust know, such as a date of ISO 8601.
+fn is_text(tag: Tag) -> bool {
+    matches!(tag, Tag::Date | Tag::Time | Tag::DateTime | Tag::Uuid | Tag::Path)
 }
 
 #[cold]
@@ -228,6 +252,8 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
                 self.sequence(count, visitor)
             }
             Tag::Dict => self.mapping(visitor),
+            Tag::Enum => visitor.visit_borrowed_str(self.member()?),
+            found if is_text(found) => visitor.visit_borrowed_str(self.input.str()?),
             other => Err(refuse(other, "a value")),
         }
     }
@@ -381,6 +407,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     ) -> Result<V::Value, CodecError> {
         match self.input.tag()? {
             Tag::Str => visitor.visit_enum(BorrowedStrDeserializer::new(self.input.str()?)),
+            Tag::Enum => visitor.visit_enum(BorrowedStrDeserializer::new(self.member()?)),
             Tag::Dict => match self.input.count_pairs()? {
                 1 => self.container(1, |items| visitor.visit_enum(items)),
                 found => Err(CodecError::WrongLength { found, expected: 1 }),

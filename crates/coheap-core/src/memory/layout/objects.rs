@@ -39,7 +39,7 @@ plain! {
         /// was rung last for an item, plus one.
         pub handing: Word,
         /// The last holder: low half its process id, high half its thread id. Of a queue: when the guard
-        /// of those who wait for an item looks: see `sync::parking::want`.
+        /// of those who wait for an item looks: see `sync::parking::want`. Of a map: what its creator noted.
         pub holder: Word,
         /// Since when it holds the lock, if it said so. Of a queue: as `holder`, for a place. Of a map: the
         /// block in which it notes what changes, see `objects::map`; 0 = none.

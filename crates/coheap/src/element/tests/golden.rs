@@ -150,10 +150,16 @@ fn what_only_python_writes_is_read_or_named() {
     assert_eq!(decode(&complex), Ok(Any::Seq(vec![Any::Float(1.5), Any::Float(-1.0)])));
     assert_eq!(decode(&hex("0f 02 00 ff")), Ok(Blob(vec![0, 255])));
     assert_eq!(decode::<Any>(&hex("0e 03 ed a0 80")), Err(CodecError::Unsupported(0x0e)));
-    for tag in 0x10..=0x15 {
-        assert_eq!(decode::<Any>(&[tag, 0, 0, 0]), Err(CodecError::Unsupported(tag)));
-        assert_eq!(decode::<u8>(&[tag, 0, 0, 0]), Err(CodecError::Unsupported(tag)));
+    for tag in [0x13, 0x14, 0x15, 0x1a, 0x1b] {
+        assert_eq!(decode::<Any>(&[tag, 0]), Err(CodecError::Unsupported(tag)));
+        assert_eq!(decode::<u8>(&[tag, 0]), Err(CodecError::Unsupported(tag)));
     }
+    for tag in [0x10, 0x11, 0x12, 0x17, 0x18, 0x19] {
+        assert_eq!(decode(&[tag, 1, b'a']), Ok(String::from("a")));
+        assert_eq!(decode(&[tag, 1, b'a']), Ok(Any::Str("a".into())));
+        assert_eq!(decode::<u8>(&[tag, 1, b'a']), Err(CodecError::Unsupported(tag)));
+    }
+    assert_eq!(decode::<Any>(&hex("1c 01 00")), Err(CodecError::Pickled));
     assert_eq!(decode::<Any>(&hex("7f 02 80 05")), Err(CodecError::Pickled));
     assert_eq!(decode::<String>(&hex("7f 02 80 05")), Err(CodecError::Pickled));
 }

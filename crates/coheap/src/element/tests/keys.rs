@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use coheap_core::wire::{Tag, put_bytes, put_formed};
 use proptest::prelude::*;
 
 use super::samples::{Blob, Job, Meters, Pair, Shape, Unit};
@@ -147,5 +148,18 @@ proptest! {
     #[test]
     fn different_keys_are_different_bytes(a: (Option<i64>, String), b: (Option<i64>, String)) {
         prop_assert_eq!(key_of(&a) == key_of(&b), a == b);
+    }
+}
+
+/// Goal: an enum member that Python gave as a key is the unit variant of its name.
+#[test]
+fn a_member_of_an_enum_of_python_is_a_unit_variant() {
+    let (mut member, mut formed) = (Vec::new(), Vec::new());
+    put_bytes(&mut member, Tag::Enum, b"shapes.Shape.Point");
+    put_formed(&mut formed, &member, &[Tag::Pickle as u8, 1, 0]);
+    for bytes in [member, formed] {
+        assert_eq!(decode::<Shape>(&bytes), Ok(Shape::Point));
+        assert_eq!(decode::<String>(&bytes).as_deref(), Ok("Point"));
+        assert!(decode::<u64>(&bytes).is_err());
     }
 }

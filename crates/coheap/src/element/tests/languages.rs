@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,7 +69,21 @@ impl Lines {
     where
         T: DeserializeOwned + PartialEq + Debug,
     {
-        for line in self.of(&format!("To Rust: {row}"), text) {
+        self.reads_below(&format!("To Rust: {row}"), text, value);
+    }
+
+    fn reads_key<T>(&mut self, row: &str, text: &str, value: &T)
+    where
+        T: DeserializeOwned + PartialEq + Debug,
+    {
+        self.reads_below(&format!("Keys: {row}"), text, value);
+    }
+
+    fn reads_below<T>(&mut self, heading: &str, text: &str, value: &T)
+    where
+        T: DeserializeOwned + PartialEq + Debug,
+    {
+        for line in self.of(heading, text) {
             assert_eq!(decode::<T>(&line.bytes).as_ref(), Ok(value), "from {}", line.python);
         }
     }
@@ -84,8 +99,8 @@ impl Lines {
         }
     }
 
-    fn refuses(&mut self, text: &str, error: &CodecError) {
-        for line in self.of("To Rust: refused", text) {
+    fn refuses(&mut self, heading: &str, text: &str, error: &CodecError) {
+        for line in self.of(heading, text) {
             assert_eq!(decode::<Any>(&line.bytes).as_ref(), Err(error), "from {}", line.python);
         }
     }
@@ -190,7 +205,7 @@ fn what_python_writes_is_read_as_the_page_says() {
         Any::Seq(vec![Any::Float(1.5), Any::Float(-1.0)]), Any::Seq(vec![Any::None]),
         Any::Dict(vec![(Any::Int(1), Any::None)]));
     macro_rules! refuses {
-        ($($error:expr),+ $(,)?) => { $(lines.refuses(stringify!($error), &$error);)+ };
+        ($($error:expr),+ $(,)?) => { $(lines.refuses("To Rust: refused", stringify!($error), &$error);)+ };
     }
     refuses!(
         CodecError::Pickled,
@@ -198,6 +213,22 @@ fn what_python_writes_is_read_as_the_page_says() {
         CodecError::OutOfRange { found: "a big integer", target: "a 128-bit integer" },
     );
     lines.are_all_seen("To Rust");
+}
+
+#[test]
+#[rustfmt::skip]
+fn keys_of_python_are_read_by_their_canonical_form() {
+    let mut lines = Lines::read();
+    each!(lines.reads_key "read by their canonical form":
+        true, 1_i64, 1_u8, 1_f64, -7_i64, (1_u8, true), String::from("2020-01-02"),
+        String::from("2020-01-02T03:04:05.000006"), String::from("2020-01-02T03:04:05.000000+00:00"),
+        String::from("03:04:05.000000"), String::from("12345678-1234-5678-1234-567812345678"),
+        PathBuf::from("/tmp/a"), Any::Str("2020-01-02".into()));
+    for code in [0x13, 0x1a] {
+        let text = format!("CodecError::Unsupported({code:#x})");
+        lines.refuses("Keys: refused", &text, &CodecError::Unsupported(code));
+    }
+    lines.are_all_seen("Keys");
 }
 
 #[test]

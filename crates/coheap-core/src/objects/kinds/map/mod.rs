@@ -5,8 +5,9 @@
 //!
 //! The root words are a [`MapRoot`](crate::memory::layout::MapRoot).
 //!
-//! What always holds: keys are canonical bytes (equal keys have equal bytes). The hash has 32 bits
-//! and is seeded with the heap's number; it is XXH3 for a key that is too long for its cell.
+//! What always holds: keys are equal if their canonical bytes are; an entry keeps the form of its key that was
+//! given first. The hash has 32 bits and is seeded with the heap's number; it is XXH3 for canonical bytes
+//! that are too long for a cell.
 
 mod bulk;
 mod edit;
@@ -24,8 +25,8 @@ pub use bulk::{ONE_CHANGE, parts};
 pub(crate) use inside::Writes;
 pub use pairs::{Pairs, Take};
 pub use read::{Batch, FoundMany};
-pub use shape::Recipe;
 pub(crate) use shape::Shape;
+pub use shape::{NotedRecipe, Recipe};
 
 pub(crate) use edit::{DELETE_WORDS, INSERT_WORDS, Numbers, SHRINK_WORDS, delete, insert};
 pub(crate) use growth::reserve;
@@ -36,14 +37,14 @@ use table::trail;
 use std::ops::Range;
 
 use crate::allocator;
-use crate::error::{Error, Result};
+use crate::error::{Corrupt, Error, Result};
 use crate::journal::{Change, Context, Held};
 use crate::memory::Region;
 use crate::memory::layout::Object;
 use crate::objects::cell::{self, Cell, Expected, Long, Step};
 use crate::objects::header::Handle;
 use crate::objects::{estate, husk, value};
-use crate::wire::int_bytes;
+use crate::wire::{canonical, int_bytes};
 
 /// A handle to a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +52,14 @@ pub struct Map {
     pub(in crate::objects) handle: Handle,
 }
 
-/// A key with its cell and its hash.
+/// A key with its hash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key<'a> {
+    /// The key with its form, if it has one: what a new entry has.
     pub(crate) bytes: &'a [u8],
-    pub(crate) inline: Option<Cell>,
+    /// What it is found by, and the cell of that.
+    pub(crate) canonical: &'a [u8],
+    inline: Option<Cell>,
     pub(crate) hash: u32,
 }
 
@@ -71,14 +75,35 @@ impl<'a> Key<'a> {
     /// Returns a key of a heap with this seed.
     #[inline]
     pub(crate) fn seeded(bytes: &'a [u8], seed: u64) -> Self {
-        let inline = Cell::inline(bytes);
-        Self { bytes, inline, hash: hash(bytes, inline, seed) }
+        let canonical = canonical(bytes);
+        let inline = Cell::inline(canonical);
+        Self { bytes, canonical, inline, hash: hash(canonical, inline, seed) }
     }
 
     /// Returns a key whose hash is known.
     #[inline]
     pub(crate) fn hashed(bytes: &'a [u8], hash: u32) -> Self {
-        Self { bytes, inline: Cell::inline(bytes), hash }
+        let canonical = canonical(bytes);
+        Self { bytes, canonical, inline: Cell::inline(canonical), hash }
+    }
+
+    /// Returns whether an entry with this key cell has the key.
+    #[inline(always)]
+    pub(crate) fn is_in(&self, region: &Region, cell: Cell) -> Result<bool, Corrupt> {
+        if cell.is(region, self.canonical, self.inline)? {
+            return Ok(true);
+        }
+        Ok(cell.len() > self.canonical.len() as u64 && self.is_formed_in(region, cell)?)
+    }
+
+    #[cold]
+    fn is_formed_in(&self, region: &Region, cell: Cell) -> Result<bool, Corrupt> {
+        let mut bytes = Vec::new();
+        match cell.read(region, &mut bytes) {
+            Ok(()) => Ok(canonical(&bytes) == self.canonical),
+            Err(Error::Corrupt(corrupt)) => Err(corrupt),
+            Err(_) => Ok(false),
+        }
     }
 }
 

@@ -288,6 +288,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             "Transaction::map_len",
             "Transaction::map_snapshot",
             "Transaction::map_first",
+            "Transaction::map_first_form",
             "Transaction::map_last",
             "Transaction::map_scan",
             "Transaction::map_scan_back",
@@ -307,6 +308,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 assert!(Transaction::last_age(context).is_none_or(|age| age > 1));
                 transaction.on(&stage.other).lock()?;
                 transaction.on(&stage.map).get(&entry(0).0, &mut Vec::new())?;
+                transaction.on(&stage.map).first_form(&entry(0).0, &mut Vec::new())?;
                 assert!(
                     !transaction.on(&stage.map).is_empty()?
                         || transaction.on(&stage.map).len()? == 0

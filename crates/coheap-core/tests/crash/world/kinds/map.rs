@@ -250,7 +250,8 @@ const OPERATIONS: &[Operation] = &[
     Operation::new(&["Map::contains"], "a key", MAPS, MAP, |stage, context| {
         stage.map.contains(context, &entry(3).0).map(|_| ())
     }),
-    Operation::new(&["Map::len"], "any", MAPS, MAP, |stage, context| {
+    Operation::new(&["Map::len", "Map::note"], "any", MAPS, MAP, |stage, context| {
+        stage.map.note(context)?;
         stage.map.len(context).map(|_| ())
     }),
     Operation::new(&["Map::is_empty"], "any", MAPS, MAP, |stage, context| {

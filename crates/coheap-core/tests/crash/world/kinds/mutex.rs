@@ -130,6 +130,9 @@ const OPERATIONS: &[Operation] = &[
     Operation::new(&["Directory::remove"], "lock", DIRECTORIES, NAMES, |_, context| {
         Directory.remove(context, "mutex")
     }),
+    Operation::new(&["Directory::remove_only"], "lock", DIRECTORIES, NAMES, |stage, context| {
+        Directory.remove_only(context, "mutex", &stage.mutex).map(|_| ())
+    }),
     Operation::new(&["ledger::create"], "lock", LEDGERS, NAMELESS, |_, context| {
         ledger::create(context, &mutex::Recipe::around(b"short")).map(|_| ())
     }),

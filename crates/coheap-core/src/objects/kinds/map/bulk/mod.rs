@@ -28,7 +28,7 @@ use crate::memory::layout::{CellWords, Object};
 use crate::memory::{Region, private_list};
 use crate::objects::cell::{self, Cell, Overwrite};
 use crate::objects::parcel;
-use crate::wire::{INT_BYTES, int_bytes};
+use crate::wire::{self, INT_BYTES, int_bytes};
 use fresh::Fresh;
 use seen::Seen;
 
@@ -98,10 +98,10 @@ fn each_once<'a>(
         if key.is_empty() {
             return Err(Error::BadArgument("a key needs at least one byte"));
         }
-        let hash = super::hash(key, Cell::inline(key), seed);
+        let Key { canonical, hash, .. } = Key::seeded(key, seed);
         let is_same = |before: usize| {
             let before = &writes[before];
-            before.hash == hash && name(before.name) == key
+            before.hash == hash && wire::canonical(name(before.name)) == canonical
         };
         match seen.enter(hash, writes.len(), is_same) {
             Some(before) => again(&mut writes[before], number)?,

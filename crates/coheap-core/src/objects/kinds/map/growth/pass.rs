@@ -8,11 +8,11 @@
 //! What always holds: a step is one change, after which the map has the same entries in the same order.
 //! A pass that nobody goes on with costs nothing but the room that it would have given back.
 
+use super::super::Key;
 use super::super::buckets::Bucket;
 use super::super::edit::{Numbers, holes};
 use super::super::table::gap::Gaps;
 use super::super::table::{Table, leaf_of, map_root, trail};
-use super::super::{hash, hash_short};
 use crate::allocator;
 use crate::error::{Corrupt, Result};
 use crate::journal::{Change, Context, Held};
@@ -172,10 +172,8 @@ fn gather<'a>(
     let mut next = Some(from);
     while let Some(position) = next.filter(|next| *next < end && sources.len() < MOVES) {
         let key = Cell::load(&table.entry(position)?.key);
-        let hash = if key.block().is_none() {
-            hash_short(key, seed)
-        } else if key.read_short(table.region, &mut bytes)? {
-            hash(&bytes, None, seed)
+        let hash = if key.read_short(table.region, &mut bytes)? {
+            Key::seeded(&bytes, seed).hash
         } else if let Some((_, hash)) = known.iter().find(|(long, _)| *long == key) {
             *hash
         } else {
@@ -204,7 +202,7 @@ pub(in super::super) fn learn(
     let mut bytes = Vec::new();
     cell::finish(Some(late), &mut bytes)?;
     reserve_private(known, 1)?;
-    known.push((key, hash(&bytes, None, context.region().header().seed.get())));
+    known.push((key, Key::seeded(&bytes, context.region().header().seed.get()).hash));
     Ok(())
 }
 

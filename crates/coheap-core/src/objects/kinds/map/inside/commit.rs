@@ -62,7 +62,7 @@ impl Overlaid for Writes {
     fn build_long(&self, build: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         for note in self.content.notes.iter() {
             let (key, value) = match &note.now {
-                Now::Inserted(_, value) => (note.key().bytes, &value[..]),
+                Now::Inserted { value, .. } => (note.key().bytes, &value[..]),
                 Now::Replaced(_, value) => (&[][..], &value[..]),
                 Now::Added(_) => (note.key().bytes, &[][..]),
                 Now::Removed | Now::Untouched => continue,
@@ -121,7 +121,7 @@ impl Overlaid for Writes {
                 (Now::Replaced(_, value), Some(at)) => {
                     replace(change, object, at, value, self.overwrite)?;
                 }
-                (Now::Removed | Now::Inserted(..), Some(_)) => {
+                (Now::Removed | Now::Inserted { .. }, Some(_)) => {
                     let found = find(&Table::new(change.region(), object), &note.key())?;
                     let shrink = defect(Mistake::ReusePositionsWithinChange);
                     let numbers = *numbers.get_or_insert_with(|| Numbers::saved(change, object));
@@ -216,7 +216,7 @@ fn prepare(
         needs.words += INSERT_WORDS;
     };
     match (&note.now, note.at) {
-        (Now::Inserted(_, value), at) => {
+        (Now::Inserted { value, .. }, at) => {
             insert(needs);
             needs.value(value);
             needs.words += if at.is_some() { DELETE_WORDS } else { 0 };

@@ -45,8 +45,8 @@ impl Default for Content {
 impl Content {
     /// What storing a value does to a key that the map has not.
     #[inline]
-    pub(super) fn inserted(&self, value: &[u8]) -> Now {
-        Now::Inserted(self.order.next_slot(), SmallVec::from_slice(value))
+    pub(super) fn inserted(&self, value: &[u8], form: Option<Box<[u8]>>) -> Now {
+        Now::Inserted { slot: self.order.next_slot(), value: SmallVec::from_slice(value), form }
     }
 
     /// Words that a change saves at most.
@@ -64,7 +64,7 @@ impl Content {
     pub(super) fn enter(&mut self, note: Note) -> usize {
         let number = self.notes.push(note);
         let note = self.notes.get(number);
-        if let Now::Inserted(slot, _) = note.now {
+        if let Now::Inserted { slot, .. } = note.now {
             self.order.put_in(slot, number);
         }
         self.growth += note.growth();

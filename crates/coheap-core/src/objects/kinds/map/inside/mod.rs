@@ -69,7 +69,7 @@ impl<'t> Inside<'t, Map> {
         let (writes, context) = self.seen()?;
         let key = Key::new(context.region(), key)?;
         match writes.number(&key) {
-            Some(number) => writes.set(context, number, value),
+            Some(number) => writes.set(context, &key, number, value),
             None => {
                 let found = writes.find(context, &key)?;
                 writes.set_found(context, &key, found, value)
@@ -101,6 +101,16 @@ impl<'t> Inside<'t, Map> {
         }
         writes.remove(context, number)?;
         Ok(true)
+    }
+
+    /// Replaces `out` by a key with the form that was given first. Returns `false` if the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::get`]; [`Error::Deadlock`].
+    pub fn first_form(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let (writes, context) = self.seen()?;
+        writes.first_form(context, &Key::new(context.region(), key)?, out)
     }
 
     /// As [`Map::first`], including the transaction's own writes.
@@ -315,7 +325,7 @@ fn add(writes: &mut Writes, context: &Context, key: &[u8], more: i64) -> Result<
         }
     };
     let sum = plus(before, more)?;
-    writes.set(context, number, &int_bytes(sum))?;
+    writes.set(context, &key, number, &int_bytes(sum))?;
     Ok(sum)
 }
 

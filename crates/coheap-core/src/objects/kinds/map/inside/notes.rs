@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::super::{DELETE_WORDS, INSERT_WORDS, Key};
 use crate::allocator;
 use crate::objects::cell::INLINE;
+use crate::wire::canonical;
 
 /// Words that an addition to an integer saves at most.
 pub(super) const ADD_WORDS: usize = 2;
@@ -42,8 +43,8 @@ pub(super) enum Now {
     /// It replaces the value in the map, for which a change saves so many words.
     Replaced(u32, Bytes),
     /// It adds the key at the end, in this slot of the order, and takes the entry of the map out if
-    /// there is one.
-    Inserted(u32, Bytes),
+    /// there is one. A key that comes back may come in another form than the one that was noted.
+    Inserted { slot: u32, value: Bytes, form: Option<Box<[u8]>> },
     /// It adds to the integer there, or to 0 where there is none; nobody looked yet which.
     Added(i64),
 }
@@ -70,18 +71,27 @@ impl Note {
     /// Returns the key, as the map knows it.
     #[inline]
     pub(super) fn key(&self) -> Key<'_> {
-        Key::hashed(&self.name, self.hash)
+        match &self.now {
+            Now::Inserted { form: Some(form), .. } => Key::hashed(form, self.hash),
+            _ => Key::hashed(&self.name, self.hash),
+        }
+    }
+
+    /// Returns the form of a key, with its canonical bytes, if it is not the one that was noted.
+    #[inline]
+    pub(super) fn other_form(&self, key: &Key<'_>) -> Option<Box<[u8]>> {
+        (self.name.as_slice() != key.bytes).then(|| key.bytes.into())
     }
 
     #[inline]
     fn is_of(&self, key: &Key<'_>) -> bool {
-        self.hash == key.hash && self.name.as_slice() == key.bytes
+        self.hash == key.hash && canonical(&self.name) == key.canonical
     }
 
     /// Returns whether an entry of the map with this key is no longer there.
     #[inline]
     pub(super) fn hides(&self) -> bool {
-        matches!(self.now, Now::Removed | Now::Inserted(..))
+        matches!(self.now, Now::Removed | Now::Inserted { .. })
     }
 
     /// Returns where the entry of the map is that is no longer there.
@@ -93,14 +103,14 @@ impl Note {
     /// Returns whether the value is one that was written here.
     #[inline]
     pub(super) fn is_written(&self) -> bool {
-        matches!(self.now, Now::Replaced(..) | Now::Inserted(..))
+        matches!(self.now, Now::Replaced(..) | Now::Inserted { .. })
     }
 
     /// Returns the slot of a key that is added at the end.
     #[inline]
     pub(super) fn slot(&self) -> Option<u32> {
         match self.now {
-            Now::Inserted(slot, _) => Some(slot),
+            Now::Inserted { slot, .. } => Some(slot),
             _ => None,
         }
     }
@@ -109,7 +119,7 @@ impl Note {
     #[inline]
     pub(super) fn growth(&self) -> i64 {
         match self.now {
-            Now::Inserted(..) if self.at.is_none() => 1,
+            Now::Inserted { .. } if self.at.is_none() => 1,
             Now::Removed => -1,
             _ => 0,
         }
@@ -124,16 +134,16 @@ impl Note {
             Now::Added(_) => ADD_WORDS,
             Now::Removed => DELETE_WORDS,
             Now::Replaced(words, _) => *words as usize,
-            Now::Inserted(_, value) if is_cleared => fresh_words(&self.name, value),
-            Now::Inserted(..) if self.at.is_some() => INSERT_WORDS + DELETE_WORDS,
-            Now::Inserted(..) => INSERT_WORDS,
+            Now::Inserted { value, .. } if is_cleared => fresh_words(self.key().bytes, value),
+            Now::Inserted { .. } if self.at.is_some() => INSERT_WORDS + DELETE_WORDS,
+            Now::Inserted { .. } => INSERT_WORDS,
         }
     }
 
     #[inline]
     pub(super) fn seen(&self) -> Seen<'_> {
         match &self.now {
-            Now::Replaced(_, value) | Now::Inserted(_, value) => Seen::Value(value),
+            Now::Replaced(_, value) | Now::Inserted { value, .. } => Seen::Value(value),
             Now::Untouched if self.at.is_some() => Seen::InMap,
             Now::Untouched | Now::Removed => Seen::Nothing,
             Now::Added(_) => Seen::Never,

@@ -51,7 +51,7 @@ impl Undo {
 
     fn keep_step(&mut self, note: &mut Note, number: usize, before: Now) {
         let slot = match before {
-            Now::Inserted(slot, _) => Some(slot),
+            Now::Inserted { slot, .. } => Some(slot),
             _ => None,
         };
         if note.kept_since != self.marks || slot != note.slot() {

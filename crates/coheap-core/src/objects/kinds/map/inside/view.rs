@@ -127,6 +127,27 @@ impl Writes {
         }
     }
 
+    /// Replaces `out` by a key with the form that was given first.
+    pub(super) fn first_form(
+        &self,
+        context: &Context,
+        key: &Key<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let position = match self.number(key).map(|number| self.content.notes.get(number)) {
+            Some(note) if note.slot().is_some() => {
+                out.clear();
+                out.extend_from_slice(note.key().bytes);
+                return Ok(true);
+            }
+            Some(note) if note.hides() => None,
+            Some(note) => note.at,
+            None => self.find(context, key)?.map(|(position, _)| position),
+        };
+        let Some(position) = position else { return Ok(false) };
+        Ok(self.map.key_at(context, out, |_| Ok(Some(position)))?.is_some())
+    }
+
     /// Reads up to `most` entries from a place in the order on, and one at least if there is one.
     pub(super) fn scan(&mut self, context: &Context, from: u64, most: u64) -> Result<Batch> {
         if from <= self.content.front {

@@ -200,18 +200,27 @@ impl Writes {
         self.content.notes.get_mut(number).at = found.map(|(position, _)| position);
         let now = match found {
             Some((_, old)) => Self::replaced(context, old, sum)?,
-            None => self.content.inserted(sum),
+            None => self.content.inserted(sum, None),
         };
         self.put(context, number, now)
     }
 
     /// Writes a value under a key that has this note.
-    pub(super) fn set(&mut self, context: &Context, number: usize, value: &[u8]) -> Result<()> {
+    pub(super) fn set(
+        &mut self,
+        context: &Context,
+        key: &Key<'_>,
+        number: usize,
+        value: &[u8],
+    ) -> Result<()> {
         let note = self.content.notes.get(number);
         let now = match (&note.now, note.at) {
-            (Now::Inserted(slot, _), _) => Now::Inserted(*slot, SmallVec::from_slice(value)),
+            (Now::Inserted { slot, form, .. }, _) => {
+                let (value, form) = (SmallVec::from_slice(value), form.clone());
+                Now::Inserted { slot: *slot, value, form }
+            }
             // A key that comes back stands at the end.
-            (Now::Removed, _) | (_, None) => self.content.inserted(value),
+            (Now::Removed, _) | (_, None) => self.content.inserted(value, note.other_form(key)),
             // A short value never lies where the old one did.
             (_, Some(_)) if value.len() <= INLINE => Self::replaced(context, Cell::NOTHING, value)?,
             (_, Some(_)) => {
@@ -234,7 +243,7 @@ impl Writes {
     ) -> Result<()> {
         let (at, now) = match found {
             Some((at, old)) => (Some(at), Self::replaced(context, old, value)?),
-            None => (None, self.content.inserted(value)),
+            None => (None, self.content.inserted(value, None)),
         };
         self.enter(context, key, at, now).map(|_| ())
     }

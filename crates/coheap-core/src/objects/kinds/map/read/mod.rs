@@ -38,6 +38,15 @@ pub struct Batch {
 }
 
 impl Map {
+    /// Returns what the creator of the map noted: a number that means nothing here, 0 if nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ObjectGone`](crate::Error::ObjectGone) after the map was removed.
+    pub fn note(&self, context: &Context) -> Result<u8> {
+        Ok(self.handle.object(context.region())?.holder.get() as u8)
+    }
+
     /// Replaces `out` by the value of a key. Returns `false` if the key is missing.
     ///
     /// # Errors

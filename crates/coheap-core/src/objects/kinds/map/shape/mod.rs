@@ -26,7 +26,23 @@ use crate::objects::walk::{self, Walk, broken};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recipe;
 
+/// An empty map with a note of its creator, see [`Map::note`](super::Map::note).
+#[derive(Debug, Clone, Copy)]
+pub struct NotedRecipe(pub u8);
+
 impl kinds::Recipe for Recipe {
+    type Object = super::Map;
+
+    fn prepare(&self, context: &Context, rooms: &mut Vec<Room>) -> Result<()> {
+        NotedRecipe(0).prepare(context, rooms)
+    }
+
+    fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
+        NotedRecipe(0).fill(change, object)
+    }
+}
+
+impl kinds::Recipe for NotedRecipe {
     type Object = super::Map;
 
     fn prepare(&self, _: &Context, rooms: &mut Vec<Room>) -> Result<()> {
@@ -37,6 +53,7 @@ impl kinds::Recipe for Recipe {
     fn fill(&self, change: &mut Change<'_>, object: &Object) -> Result<()> {
         let reserve = allocator::take(change, husks::ROOM)?;
         change.put(&map_root(object).reserve, reserve);
+        change.put(&object.holder, u64::from(self.0));
         Ok(())
     }
 }
@@ -173,4 +190,30 @@ fn walk_index(table: &Table<'_>, walk: &mut dyn Walk) -> Result<u64> {
         living += buckets.iter().filter(|bucket| Bucket(bucket.get()).is_living()).count() as u64;
     }
     Ok(living)
+}
+
+#[cfg(all(test, not(any(loom, miri, sim))))]
+mod tests {
+    use super::*;
+    use crate::heap::Heap;
+    use crate::objects::Directory;
+
+    #[test]
+    fn a_note_stays_whatever_becomes_of_the_entries() {
+        let heap = Heap::anonymous(1 << 20).expect("a heap");
+        let done = heap.with(|context| {
+            for (name, note) in [("noted", 5), ("other", 0)] {
+                let map = Directory.get_or_create(context, name, &NotedRecipe(note))?;
+                (0..100u8).try_for_each(|key| map.set(context, &[key], b"value").map(|_| ()))?;
+                map.snapshot(context)?;
+                assert_eq!(map.note(context)?, note);
+                map.clear(context)?;
+                // Who finds it has another recipe, which does not count.
+                let found = Directory.get_or_create(context, name, &Recipe)?;
+                assert_eq!(found.note(context)?, note);
+            }
+            Ok(())
+        });
+        assert_eq!(done, Ok(()));
+    }
 }

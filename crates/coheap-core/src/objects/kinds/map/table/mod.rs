@@ -92,7 +92,7 @@ impl<'a> Table<'a> {
                 if word.is_candidate(key.hash) {
                     let position = word.position();
                     let entry = self.entry(position)?;
-                    if Cell::load(&entry.key).is(self.region, key.bytes, key.inline)? {
+                    if key.is_in(self.region, Cell::load(&entry.key))? {
                         return Ok(Some(Found { position, entry, bucket }));
                     }
                 }

@@ -1,0 +1,97 @@
+//! `get_or_compute`: one caller computes a value, and the others wait for that key only.
+//!
+//! Who computes holds a lock with a name that follows from the dict and the key. The lock ends with the
+//! computation: those who wait for it look at the dict again. After a death the next one gets the lock.
+//!
+//! What always holds: nobody computes a key that is there, and two compute the same key at once only if
+//! somebody removed it, or set it, meanwhile.
+
+use coheap_core::{Acquired, Context, Directory, Error, Mutex, MutexRecipe, Typed as _};
+use pyo3::prelude::*;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Dict;
+use crate::access::change;
+use crate::atomic::{self, Awaited};
+use crate::object::Object;
+use crate::scratch::Scratch;
+use crate::waiting::Slice;
+
+pub(super) fn get_or_compute<'py>(
+    dict: &Dict,
+    key: &Bound<'py, PyAny>,
+    compute: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = key.py();
+    let bytes = Scratch::key(key, dict.rules())?;
+    let mut out = Scratch::new();
+    if let Some(value) = dict.load(py, &bytes, &mut out)? {
+        return Ok(value);
+    }
+    if atomic::current(py)?.is_some() {
+        return store(dict, key, &bytes, compute);
+    }
+    let name = name_of(dict, key)?;
+    loop {
+        let Some(turn) = Turn::wait(py, dict, &name)? else { continue };
+        let value = match dict.load(py, &bytes, &mut out) {
+            Ok(None) => store(dict, key, &bytes, compute),
+            there => there.map(|value| value.unwrap_or_else(|| py.None().into_bound(py))),
+        };
+        let ended = turn.end(py, &name);
+        return value.and_then(|value| ended.map(|()| value));
+    }
+}
+
+/// Computes the value of a key and sets it.
+fn store<'py>(
+    dict: &Dict,
+    key: &Bound<'py, PyAny>,
+    bytes: &[u8],
+    compute: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = key.py();
+    let value = compute.call1((key,))?;
+    let encoded = Scratch::dict_value(&value, &dict.object.heap)?;
+    change!(dict.object, py, |access| access.map_set(&dict.map, bytes, &encoded))?;
+    dict.value(py, &encoded)
+}
+
+/// The name of the lock for a key: equal keys have the same one.
+fn name_of(dict: &Dict, key: &Bound<'_, PyAny>) -> PyResult<String> {
+    let canonical = Scratch::wanted(key, dict.rules())?.unwrap_or_else(Scratch::new);
+    let (handle, digest) = (dict.map.handle(), xxh3_128(&canonical));
+    Ok(format!("coheap: compute {:x}.{:x} {digest:032x}", handle.at, handle.generation))
+}
+
+/// The right to compute.
+struct Turn {
+    mutex: Mutex,
+    object: Object,
+}
+
+impl Turn {
+    /// Waits until it is this caller's turn. `None`: somebody has just computed.
+    fn wait(py: Python<'_>, dict: &Dict, name: &str) -> PyResult<Option<Self>> {
+        let (mutex, object) = dict.object.heap.object(py, Some(name), &MutexRecipe::default())?;
+        let lock =
+            |context: &Context, slice: Slice| mutex.lock_until(context, slice.started, slice.until);
+        match object.wait_beside(py, None, Awaited::Lock(mutex), lock)? {
+            Ok(Acquired::Clean | Acquired::OwnerDied(_)) => Ok(Some(Self { mutex, object })),
+            Err(Error::ObjectGone) => Ok(None),
+            Err(error) => Err(dict.object.explain(py, &error)),
+        }
+    }
+
+    /// Ends it for this caller, and for all who wait: they look again.
+    fn end(self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.object.run(py, |context| {
+            match self.mutex.unlock(context) {
+                // Somebody else removed the name, or the lock was taken away with the heap.
+                Ok(()) | Err(Error::ObjectGone | Error::NotOwner) => {}
+                Err(error) => return Err(error),
+            }
+            Directory.remove_only(context, name, &self.mutex).map(|_| ())
+        })
+    }
+}

@@ -1,0 +1,152 @@
+"""`get_or_compute`: one caller computes, and the others wait for that key only.
+
+Goal: a value is computed once, whoever asks for it; a death or an error passes it on.
+Method: processes and threads ask for the same keys at once and note who computes; some die or raise while
+they do.
+"""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from conftest import until
+
+import coheap
+
+context = coheap.get_context("fork")
+
+
+def test_a_key_that_is_there_is_not_computed(heap):
+    d = heap.dict("d")
+    d["a"] = 1
+    assert d.get_or_compute("a", None) == 1
+    assert d.get_or_compute("b", lambda key: key * 2) == "bb"
+    assert d == {"a": 1, "b": "bb"}
+
+
+def test_many_processes_compute_each_key_once(heap):
+    d, counts = heap.dict("d"), heap.dict("counts")
+
+    def compute(key):
+        counts.increment(key)
+        time.sleep(0.01)
+        return key * 10
+
+    def ask():
+        for key in range(20):
+            assert d.get_or_compute(key, compute) == key * 10
+
+    workers = [context.Process(target=ask) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for one in [*threads, *workers]:
+        one.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert counts == {key: 1 for key in range(20)}
+    assert d == {key: key * 10 for key in range(20)}
+    heap.check()
+
+
+def test_who_waits_for_a_key_does_not_wait_for_others(heap):
+    d = heap.dict("d")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(key):
+        begun.set()
+        assert go_on.wait(60)
+        return key
+
+    slow = threading.Thread(target=d.get_or_compute, args=("slow", slowly))
+    slow.start()
+    assert begun.wait(60)
+    assert d.get_or_compute("quick", len) == 5
+    assert "slow" not in d
+    go_on.set()
+    slow.join(60)
+    assert d["slow"] == "slow"
+
+
+def test_a_death_passes_it_on(heap):
+    d, begun = heap.dict("d"), heap.dict("begun")
+
+    def die(key):
+        begun[key] = os.getpid()
+        time.sleep(600)
+
+    worker = context.Process(target=d.get_or_compute, args=("a", die))
+    worker.start()
+    until(lambda: "a" in begun)
+    got = []
+    asker = threading.Thread(target=lambda: got.append(d.get_or_compute("a", str.upper)))
+    asker.start()
+    os.kill(begun["a"], signal.SIGKILL)
+    asker.join(60)
+    worker.join()
+    assert got == ["A"]
+    heap.check()
+
+
+def test_an_error_passes_it_on_and_stores_nothing(heap):
+    d = heap.dict("d")
+
+    def fail(key):
+        raise ZeroDivisionError(key)
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError, match="a"):
+            d.get_or_compute("a", fail)
+    with pytest.raises(TypeError, match="list"):
+        d.get_or_compute("a", lambda key: [])
+    with pytest.raises(TypeError, match="unhashable"):
+        d.get_or_compute([], fail)
+    assert d == {}
+    assert d.get_or_compute("a", str.upper) == "A"
+
+
+def test_keys_of_many_lengths_and_types(heap):
+    d = heap.dict("d")
+    for key in ("", "x" * 1000, b"\0", 1.5, (1, "a"), None):
+        assert d.get_or_compute(key, repr) == repr(key)
+    assert d.get_or_compute(True, repr) == "True"
+    assert d.get_or_compute(1, None) == "True"
+
+
+def test_values_that_need_each_other(heap):
+    d = heap.dict("d")
+
+    def fibonacci(n):
+        if n < 2:
+            return n
+        return d.get_or_compute(n - 1, fibonacci) + d.get_or_compute(n - 2, fibonacci)
+
+    assert d.get_or_compute(30, fibonacci) == 832040
+    assert list(d)[:3] == [1, 0, 2]
+
+
+def test_in_a_block_it_belongs_to_the_block(heap):
+    d = heap.dict("d")
+    with pytest.raises(ZeroDivisionError), coheap.atomic():
+        assert d.get_or_compute("a", str.upper) == "A"
+        raise ZeroDivisionError
+    assert d == {}
+    with coheap.atomic():
+        d.get_or_compute("a", str.upper)
+    assert d == {"a": "A"}
+
+
+def test_nothing_stays_behind(heap):
+    d = heap.dict("d")
+    before = None
+    for round_ in range(30):
+        for key in range(50):
+            assert d.get_or_compute(key, str) == str(key)
+        d.clear()
+        if round_ == 5:
+            before = heap.used_bytes
+    assert heap.used_bytes <= before
+    heap.check()
