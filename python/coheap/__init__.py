@@ -16,7 +16,7 @@ Without a heap: `coheap.single_instance("backup")` lets a program run only once 
 from _collections_abc import MutableMapping
 from abc import ABCMeta
 
-from coheap import _linux as _linux
+from coheap import _needs as _needs
 from coheap._absent import ABSENT
 from coheap._errors import (
     AlreadyRunning,

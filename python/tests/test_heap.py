@@ -481,11 +481,11 @@ counts["after"] = 1
 
 
 def test_other_systems_are_told_what_is_missing():
-    code = "import sys; sys.platform = 'darwin'; import coheap"
+    code = "import os; del os.memfd_create; import coheap"
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
     )
-    assert "ImportError: coheap runs on Linux only, not on darwin" in ended.stderr
+    assert "ImportError: coheap runs on Linux only" in ended.stderr
 
 
 def test_a_subinterpreter_imports_it_or_hears_why_not():

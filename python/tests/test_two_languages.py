@@ -93,7 +93,7 @@ def test_no_job_is_lost_when_workers_of_either_language_are_killed(rust, program
     programs.start(PYTHON, "give", jobs)
     for command, queue, answers in (
         (rust, "outlines", heap.dict("measures")),
-        (PYTHON, "texts", heap.dict("found")),
+        (PYTHON, "texts", heap.dict("found", copies=True)),
     ):
         until(lambda queue=queue: heap.work_queue(queue).qsize(), SECONDS)
         killed = 0

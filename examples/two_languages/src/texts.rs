@@ -70,10 +70,10 @@ pub(crate) fn give(heap: &Heap, count: u64) -> Result<()> {
     assert_eq!(jobs.failed()?, []);
 
     // A Dict takes no bare dict, whose changes would be lost, but a tuple with one.
-    let found = heap.map::<u64, (Found,)>("found")?;
+    let found = heap.map::<u64, Found>("found")?;
     assert_eq!(found.len()?, count);
     for text in &texts {
-        assert_eq!(found.get(&text.id)?, Some((expected(text),)), "for {text:?}");
+        assert_eq!(found.get(&text.id)?, Some(expected(text)), "for {text:?}");
     }
     Ok(())
 }

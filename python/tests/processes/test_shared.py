@@ -112,7 +112,7 @@ def test_a_dict_is_made_as_dict_makes_it(manager):
     assert manager.dict(manager.dict(a=[1])).copy() == {"a": [1]}
     with pytest.raises(TypeError):
         manager.dict(1)
-    with pytest.raises(TypeError, match="bytes"):
+    with pytest.raises(TypeError, match="unhashable"):
         manager.dict()[[]] = 1
     assert repr(manager.dict(a=1)).startswith("<DictProxy object, typeid 'dict' at 0x")
 
@@ -127,7 +127,7 @@ def test_any_value_comes_back_as_an_equal_copy(value):
 
 def test_a_dict_that_is_no_managers_still_refuses_what_would_be_lost(manager):
     manager.dict(a=[])
-    with pytest.raises(TypeError, match=r"Manager\(\)\.dict\(\)"):
+    with pytest.raises(TypeError, match="copies=True"):
         coheap.Dict()["a"] = []
 
 

@@ -24,7 +24,7 @@ mod numbers;
 mod plain;
 
 use coheap_core::system;
-use coheap_core::{Map, MapRecipe, NotedMapRecipe};
+use coheap_core::{Map, NotedMapRecipe};
 use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -48,6 +48,8 @@ type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 /// The note of a map whose dict stores copies of mutable containers.
 const COPIES: u8 = 1;
+/// The note of one that refuses them. A map that was made from Rust has neither.
+const NO_COPIES: u8 = 2;
 
 /// A dict in a heap.
 ///
@@ -85,10 +87,26 @@ impl Dict {
         Self { object, map }
     }
 
-    /// Returns a dict that stores copies if its map was made so.
-    pub(crate) fn open(py: Python<'_>, map: Map, mut object: Object) -> PyResult<Self> {
-        let note = object.run(py, |context| map.note(context))?;
-        object.heap.rules.copies = note & COPIES != 0;
+    /// Returns a dict that stores copies if its map was made so, or, of a map that was made from Rust, if
+    /// that is asked for.
+    pub(crate) fn open(
+        py: Python<'_>,
+        map: Map,
+        mut object: Object,
+        asked: Option<bool>,
+    ) -> PyResult<Self> {
+        let made = match object.run(py, |context| map.note(context))? {
+            COPIES => Some(true),
+            NO_COPIES => Some(false),
+            _ => None,
+        };
+        object.heap.rules.copies = made.or(asked).unwrap_or(false);
+        if let (Some(made), Some(asked)) = (made, asked) {
+            if made != asked {
+                let (made, asked) = (differs::truth(made), differs::truth(asked));
+                differs::warn(py, &object.subject(), "copies", made, asked, differs::KEPT)?;
+            }
+        }
         Ok(Self::new(map, object))
     }
 
@@ -99,15 +117,9 @@ impl Dict {
         name: Option<&str>,
         copies: Option<bool>,
     ) -> PyResult<Self> {
-        let note = if copies == Some(true) { COPIES } else { 0 };
+        let note = if copies == Some(true) { COPIES } else { NO_COPIES };
         let (map, object) = heap.object(py, name, &NotedMapRecipe(note))?;
-        let dict = Self::open(py, map, object)?;
-        let has = dict.rules().copies;
-        if let Some(asked) = copies.filter(|asked| *asked != has) {
-            let (has, asked) = (differs::truth(has), differs::truth(asked));
-            differs::warn(py, &dict.object.subject(), "copies", has, asked, differs::KEPT)?;
-        }
-        Ok(dict)
+        Self::open(py, map, object, copies)
     }
 
     #[inline]
@@ -190,8 +202,7 @@ impl Dict {
         if let Some(handle) = handle::adopted::<Self>(py) {
             return Ok(Self::new(handle.get().map, handle.get().object.clone()));
         }
-        let (map, object) = default::open_heap(py)?.object(py, None, &MapRecipe)?;
-        Ok(Self::new(map, object))
+        Self::make(py, &default::open_heap(py)?, None, None)
     }
 
     #[pyo3(signature = (*others, **entries))]

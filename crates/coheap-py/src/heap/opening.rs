@@ -92,7 +92,7 @@ pub(crate) fn _open_object(
         }
     };
     Ok(match found {
-        AnyObject::Map(map) => Py::new(py, Dict::open(py, map, object)?)?.into_any(),
+        AnyObject::Map(map) => Py::new(py, Dict::open(py, map, object, None)?)?.into_any(),
         AnyObject::Queue(queue) => Py::new(py, WorkQueue::new(queue, object))?.into_any(),
         AnyObject::Mutex(mutex) => Py::new(py, Lock::new(mutex, object))?.into_any(),
         AnyObject::RecursiveMutex(lock) => Py::new(py, RLock::new(lock, object))?.into_any(),
