@@ -54,7 +54,7 @@ def test_what_is_changed_in_place_is_refused(heap, value):
             lambda v=refused: d.setdefault("a", v),
             lambda v=refused: d.update_with("a", lambda _: v),
             lambda v=refused: d.compare_and_set("a", coheap.ABSENT, v),
-            lambda v=refused: d.get_or_compute("a", lambda _: v),
+            lambda v=refused: d.get_or_compute("a", lambda: v),
         ):
             with pytest.raises(TypeError, match=message):
                 store()
@@ -116,7 +116,7 @@ def test_arrays_come_back_read_only():
             lambda: dict(d)["a"],
             lambda: d.first()[1],
             lambda: d.setdefault("a", 1),
-            lambda: d.get_or_compute("a", len),
+            lambda: d.get_or_compute("a", int),
         ]
         for way in ways:
             got = way()

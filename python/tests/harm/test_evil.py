@@ -145,8 +145,8 @@ def ways(world, evil):
     yield lambda: d.__setitem__("x", (1, (evil, frozenset([evil]))))
     yield lambda: world.copies.__setitem__("x", (1, [evil, {evil: evil}, {evil}, frozenset([evil])]))
     yield lambda: d.__setitem__(evil, evil)
-    yield lambda: d.get_or_compute(evil, lambda key: (key, evil))
-    yield lambda: d.get_or_compute("w", lambda key: Evil())
+    yield lambda: d.get_or_compute(evil, lambda: (evil, evil))
+    yield lambda: d.get_or_compute("w", Evil)
     yield lambda: d.copy_of("x")
     yield lambda: d.pop(evil)
     yield lambda: d["x"]

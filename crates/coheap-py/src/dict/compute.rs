@@ -29,13 +29,13 @@ pub(super) fn get_or_compute<'py>(
         return Ok(value);
     }
     if atomic::current(py)?.is_some() {
-        return store(dict, key, &bytes, compute);
+        return store(py, dict, &bytes, compute);
     }
     let name = name_of(dict, key)?;
     loop {
         let Some(turn) = Turn::wait(py, dict, &name)? else { continue };
         let value = match dict.load(py, &bytes, &mut out) {
-            Ok(None) => store(dict, key, &bytes, compute),
+            Ok(None) => store(py, dict, &bytes, compute),
             there => there.map(|value| value.unwrap_or_else(|| py.None().into_bound(py))),
         };
         let ended = turn.end(py, &name);
@@ -45,13 +45,12 @@ pub(super) fn get_or_compute<'py>(
 
 /// Computes the value of a key and sets it.
 fn store<'py>(
+    py: Python<'py>,
     dict: &Dict,
-    key: &Bound<'py, PyAny>,
     bytes: &[u8],
     compute: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = key.py();
-    let value = compute.call1((key,))?;
+    let value = compute.call0()?;
     let encoded = Scratch::dict_value(&value, &dict.object.heap)?;
     change!(dict.object, py, |access| access.map_set(&dict.map, bytes, &encoded))?;
     dict.value(py, &encoded)

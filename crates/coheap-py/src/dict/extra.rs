@@ -29,7 +29,7 @@ impl Dict {
         found.ok_or_else(|| missing(key))
     }
 
-    /// Return the value of a key. If it is missing, set it to `fn(key)` first: one caller computes it, in
+    /// Return the value of a key. If it is missing, set it to `fn()` first: one caller computes it, in
     /// whatever process, and those who ask for the same key meanwhile wait for that one. If it dies, or if
     /// `fn` raises, the next one computes.
     ///
