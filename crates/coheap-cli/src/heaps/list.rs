@@ -16,7 +16,7 @@ use crate::output;
 
 const HEAD: [&str; 6] = ["NAME", "PROCESSES", "USED", "MEMORY", "LIMIT", "STATE"];
 /// How many characters of a name and of a reason a row has.
-const SHOWN: usize = 80;
+pub(super) const SHOWN: usize = 80;
 
 /// A name in a folder of heaps.
 #[derive(Debug)]
@@ -38,33 +38,33 @@ pub(crate) fn print(request: &List) -> Result<(), Failure> {
 
 /// All heaps of a folder by their names, and what is left of others.
 pub(super) fn entries(folder: Option<&Path>) -> Result<BTreeMap<String, Entry>, Failure> {
-    let mut names: Vec<(String, bool)> = Vec::new();
+    let (mut heaps, mut beside_heaps) = (Vec::new(), Vec::new());
     let files = std::fs::read_dir(folder_of(folder)?).map_err(|error| {
         Failure::Failed(format!("cannot read the folder of the heaps: {error}"))
     })?;
     for file in files.flatten() {
         let Ok(file) = file.file_name().into_string() else { continue };
         match (file.strip_prefix("coheap."), beside(&file)) {
-            (Some(name), _) => names.push((name.to_owned(), true)),
-            (None, Some(name)) => names.push((name.to_owned(), false)),
+            (Some(name), _) => heaps.push(name.to_owned()),
+            (None, Some(name)) => beside_heaps.push(name.to_owned()),
             (None, None) => {}
         }
     }
     let mut entries = BTreeMap::new();
-    for (name, _) in names.iter().filter(|(_, is_heap)| *is_heap) {
-        match open(folder, name) {
+    for name in heaps {
+        match open(folder, &name) {
             Ok(heap) => {
-                entries.insert(name.clone(), Entry::Heap(heap.stats()?));
+                entries.insert(name, Entry::Heap(heap.stats()?));
                 heap.close()?;
             }
             // A temporary heap that has ended, or one that was removed meanwhile.
             Err(Error::NoSuchName) => {}
             Err(error) => {
-                entries.insert(name.clone(), Entry::Refused(error));
+                entries.insert(name, Entry::Refused(error));
             }
         }
     }
-    for (name, _) in names.into_iter().filter(|(_, is_heap)| !is_heap) {
+    for name in beside_heaps {
         entries.entry(name).or_insert(Entry::Orphan);
     }
     Ok(entries)

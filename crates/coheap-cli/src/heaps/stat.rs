@@ -6,14 +6,11 @@ use coheap_core::claim::shown;
 use coheap_core::{Context, Directory, Heap, Kind, Map, Queue, Stats};
 use serde_json::{Value, json};
 
-use super::list::size;
+use super::list::{SHOWN, size};
 use super::{open, others, refused};
 use crate::args::heaps::Stat;
 use crate::failure::Failure;
 use crate::output;
-
-/// How many characters of a name a row has.
-const SHOWN: usize = 80;
 
 /// An object with a name: its kind, and how much is in it.
 struct Named {

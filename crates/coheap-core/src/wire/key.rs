@@ -31,9 +31,18 @@ pub fn canonical(key: &[u8]) -> &[u8] {
     }
 }
 
+/// Returns the form in which a key was given first.
+#[inline(always)]
+pub fn form(key: &[u8]) -> &[u8] {
+    match key.first() {
+        Some(&FORMED) => parts(key).map_or(key, |(_, form)| form),
+        _ => key,
+    }
+}
+
 /// Returns the canonical bytes and the form of a key that has one.
 #[cold]
-pub fn parts(key: &[u8]) -> Option<(&[u8], &[u8])> {
+fn parts(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut reader = Reader::new(key);
     let is_formed = reader.tag() == Ok(Tag::Formed);
     let canonical_len = usize::try_from(reader.count().ok()?).ok()?;
@@ -53,6 +62,7 @@ mod tests {
             let (canonical_bytes, mut key) = (vec![7; len], Vec::new());
             put_formed(&mut key, &canonical_bytes, b"form");
             assert_eq!(canonical(&key), canonical_bytes);
+            assert_eq!(form(&key), b"form");
             assert_eq!(parts(&key), Some((canonical_bytes.as_slice(), b"form".as_slice())));
         }
     }
@@ -63,6 +73,7 @@ mod tests {
             [&b""[..], b"\x80", b"\x80\x00form", b"\x80\x04form", b"\x80\x05form", b"\x06\x01a"]
         {
             assert_eq!(canonical(broken), broken);
+            assert_eq!(form(broken), broken);
             assert_eq!(parts(broken), None);
         }
     }

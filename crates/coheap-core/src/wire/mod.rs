@@ -23,7 +23,7 @@ mod write;
 mod tests;
 
 pub use buffer::{Buffer, KEPT_BYTES};
-pub use key::{canonical, parts, put_formed};
+pub use key::{canonical, form, put_formed};
 pub use read::{Broken, Reader, int_in, is_minimal};
 pub use write::{
     int_bytes, patch_varint, put_bytes, put_complex, put_float, put_head, put_int, put_tag,
@@ -75,6 +75,25 @@ macro_rules! define_tags {
             }
         }
     };
+}
+
+impl Tag {
+    /// Whether only keys have it. The payload is a length and that many bytes.
+    pub const fn is_of_keys(self) -> bool {
+        matches!(
+            self,
+            Self::Date
+                | Self::Time
+                | Self::DateTime
+                | Self::TimeDelta
+                | Self::Uuid
+                | Self::Enum
+                | Self::Path
+                | Self::Ratio
+                | Self::Decimal
+                | Self::Reduced
+        )
+    }
 }
 
 define_tags! {

@@ -4,7 +4,7 @@
 //! the heap, so they do not change while they are read.
 
 use coheap_core::parcel;
-use coheap_core::wire::{self, Broken, MAX_DEPTH, Reader, Tag};
+use coheap_core::wire::{Broken, MAX_DEPTH, Reader, Tag, form};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyString,
@@ -19,9 +19,6 @@ use crate::errors;
 /// Why a tag without a Python type cannot be decoded.
 const UNKNOWN: Unreadable = "its type is unknown to this version of coheap";
 
-/// The first byte of a key that is read in the form in which it was given first.
-const FORMED: u8 = Tag::Formed as u8;
-
 type Items<'py> = SmallVec<[Bound<'py, PyAny>; FEW]>;
 
 /// The object that the bytes say.
@@ -31,12 +28,7 @@ pub(crate) fn decode<'py>(
     bytes: &[u8],
     rules: Rules,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let bytes = parcel::value_in(bytes);
-    let bytes = match bytes.first() {
-        Some(&FORMED) => wire::parts(bytes).map_or(bytes, |(_, form)| form),
-        _ => bytes,
-    };
-    let mut reader = Reader::new(bytes);
+    let mut reader = Reader::new(form(parcel::value_in(bytes)));
     let decoded = value(py, &mut reader, rules, MAX_DEPTH)
         .and_then(|object| reader.end().map_err(Failure::from).map(|()| object));
     match decoded {
@@ -119,16 +111,7 @@ fn rare<'py>(
         Tag::StrSurrogates => text::surrogates(py, reader.bytes()?)?,
         Tag::ByteArray => PyByteArray::new(py, reader.bytes()?).into_any(),
         Tag::Pickle => pickle::load(py, reader.bytes()?, rules)?,
-        Tag::Date
-        | Tag::Time
-        | Tag::DateTime
-        | Tag::TimeDelta
-        | Tag::Uuid
-        | Tag::Enum
-        | Tag::Path
-        | Tag::Ratio
-        | Tag::Decimal
-        | Tag::Reduced => key::load(py, found, reader.bytes()?)??,
+        found if found.is_of_keys() => key::load(py, found, reader.bytes()?)??,
         _ => return Err(Failure::Unreadable(UNKNOWN)),
     })
 }

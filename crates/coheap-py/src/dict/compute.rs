@@ -6,6 +6,7 @@
 //! What always holds: nobody computes a key that is there, and two compute the same key at once only if
 //! somebody removed it, or set it, meanwhile.
 
+use coheap_core::wire::canonical;
 use coheap_core::{Acquired, Context, Directory, Error, Mutex, MutexRecipe, Typed as _};
 use pyo3::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
@@ -23,21 +24,18 @@ pub(super) fn get_or_compute<'py>(
     compute: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
-    let bytes = Scratch::key(key, dict.rules())?;
-    let mut out = Scratch::new();
-    if let Some(value) = dict.load(py, &bytes, &mut out)? {
+    if let Some(value) = dict.find(key)? {
         return Ok(value);
     }
+    let bytes = Scratch::key(key, dict.rules())?;
     if atomic::current(py)?.is_some() {
         return store(py, dict, &bytes, compute);
     }
-    let name = name_of(dict, key)?;
+    let name = name_of(dict, &bytes);
     loop {
         let Some(turn) = Turn::wait(py, dict, &name)? else { continue };
-        let value = match dict.load(py, &bytes, &mut out) {
-            Ok(None) => store(py, dict, &bytes, compute),
-            there => there.map(|value| value.unwrap_or_else(|| py.None().into_bound(py))),
-        };
+        let found = dict.load(py, &bytes, &mut Scratch::new()).transpose();
+        let value = found.unwrap_or_else(|| store(py, dict, &bytes, compute));
         let ended = turn.end(py, &name);
         return value.and_then(|value| ended.map(|()| value));
     }
@@ -57,10 +55,9 @@ fn store<'py>(
 }
 
 /// The name of the lock for a key: equal keys have the same one.
-fn name_of(dict: &Dict, key: &Bound<'_, PyAny>) -> PyResult<String> {
-    let canonical = Scratch::wanted(key, dict.rules())?.unwrap_or_else(Scratch::new);
-    let (handle, digest) = (dict.map.handle(), xxh3_128(&canonical));
-    Ok(format!("coheap: compute {:x}.{:x} {digest:032x}", handle.at, handle.generation))
+fn name_of(dict: &Dict, key: &[u8]) -> String {
+    let (handle, digest) = (dict.map.handle(), xxh3_128(canonical(key)));
+    format!("coheap: compute {:x}.{:x} {digest:032x}", handle.at, handle.generation)
 }
 
 /// The right to compute.

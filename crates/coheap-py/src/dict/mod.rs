@@ -136,10 +136,16 @@ impl Dict {
     #[inline]
     fn value<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let value = self.decode(py, bytes)?;
-        if !self.rules().copies && codec::may_hold_arrays(bytes) {
-            codec::freeze_arrays(&value)?;
-        }
+        self.freeze(&value, bytes)?;
         Ok(value)
+    }
+
+    #[inline]
+    fn freeze(&self, value: &Bound<'_, PyAny>, bytes: &[u8]) -> PyResult<()> {
+        match self.rules().copies || !codec::may_hold_arrays(bytes) {
+            true => Ok(()),
+            false => codec::freeze_arrays(value),
+        }
     }
 
     /// Returns the value of a key.
@@ -159,13 +165,15 @@ impl Dict {
         key: &[u8],
         out: &mut Vec<u8>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        until_claimed(py, LOOKS, || match self.read(py, key, out)? {
-            true => self.value(py, out).map(Some),
-            false => Ok(None),
-        })
+        let found = self.load_own(py, key, out)?;
+        if let Some(value) = &found {
+            self.freeze(value, out)?;
+        }
+        Ok(found)
     }
 
     /// As [`load`](Self::load); the value can be changed.
+    #[inline]
     fn load_own<'py>(
         &self,
         py: Python<'py>,

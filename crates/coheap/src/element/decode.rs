@@ -175,17 +175,8 @@ impl<'de> Decoder<'de> {
             | Tag::StrSurrogates
             | Tag::Bytes
             | Tag::ByteArray
-            | Tag::Date
-            | Tag::Time
-            | Tag::DateTime
-            | Tag::TimeDelta
-            | Tag::Uuid
-            | Tag::Enum
-            | Tag::Path
-            | Tag::Ratio
-            | Tag::Decimal
-            | Tag::Reduced
             | Tag::Pickle => self.input.bytes().map(|_| 0)?,
+            found if found.is_of_keys() => self.input.bytes().map(|_| 0)?,
             Tag::Tuple | Tag::List | Tag::Set | Tag::FrozenSet => self.input.count()?,
             Tag::Dict => 2 * self.input.count_pairs()?,
             reserved => return Err(refuse(reserved, "a value that can be skipped")),

@@ -150,18 +150,8 @@ impl From<Broken> for CodecError {
 pub(super) fn refuse(found: Tag, expected: &'static str) -> CodecError {
     match found {
         Tag::Pickle | Tag::Reduced => CodecError::Pickled,
-        Tag::StrSurrogates
-        | Tag::Date
-        | Tag::Time
-        | Tag::DateTime
-        | Tag::TimeDelta
-        | Tag::Uuid
-        | Tag::Enum
-        | Tag::Path
-        | Tag::Ratio
-        | Tag::Decimal
-        | Tag::NdArray
-        | Tag::Handle => CodecError::Unsupported(found as u8),
+        Tag::StrSurrogates | Tag::NdArray | Tag::Handle => CodecError::Unsupported(found as u8),
+        found if found.is_of_keys() => CodecError::Unsupported(found as u8),
         _ => CodecError::WrongType { found: found.name(), expected },
     }
 }

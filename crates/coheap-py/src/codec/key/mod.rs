@@ -38,11 +38,8 @@ pub(crate) fn encode_key(
     rules: Rules,
     out: &mut Vec<u8>,
 ) -> PyResult<()> {
-    if object.is_exact_instance_of::<PyString>() {
-        return text::put_str(object.cast_exact()?, out);
-    }
-    if object.is_exact_instance_of::<PyInt>() {
-        return super::number::put_int(object.cast_exact()?, out);
+    if put_quickly(object, out)? {
+        return Ok(());
     }
     let start = out.len();
     let done = put_stored(object, rules, out);
@@ -59,11 +56,8 @@ pub(crate) fn encode_wanted(
     rules: Rules,
     out: &mut Vec<u8>,
 ) -> PyResult<bool> {
-    if object.is_exact_instance_of::<PyString>() {
-        return text::put_str(object.cast_exact()?, out).map(|()| true);
-    }
-    if object.is_exact_instance_of::<PyInt>() {
-        return super::number::put_int(object.cast_exact()?, out).map(|()| true);
+    if put_quickly(object, out)? {
+        return Ok(true);
     }
     let start = out.len();
     match Canonical::new(rules, out).put(object, MAX_DEPTH) {
@@ -73,6 +67,19 @@ pub(crate) fn encode_wanted(
             refusal.of_wanted(object.py())
         }
     }
+}
+
+/// Appends a str or an int. `false`: it is something else, and nothing was appended.
+#[inline(always)]
+fn put_quickly(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+    if object.is_exact_instance_of::<PyString>() {
+        text::put_str(object.cast_exact()?, out)?;
+    } else if object.is_exact_instance_of::<PyInt>() {
+        super::number::put_int(object.cast_exact()?, out)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 /// Why a key has no bytes.
@@ -146,26 +153,20 @@ impl<'a> Canonical<'a> {
     }
 
     /// Writes somewhere else for a while.
-    fn aside<T>(
-        &mut self,
-        write: impl FnOnce(&mut Canonical<'_>) -> Done<T>,
-    ) -> Done<(T, Vec<u8>)> {
+    fn aside(&mut self, write: impl FnOnce(&mut Canonical<'_>) -> Done) -> Done<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut aside = Canonical::new(self.rules, &mut bytes);
-        let written = write(&mut aside)?;
-        let (is_exact, needs_form) = (aside.is_exact, aside.needs_form);
-        self.is_exact &= is_exact;
-        self.needs_form |= needs_form;
-        Ok((written, bytes))
+        write(&mut aside)?;
+        self.is_exact &= aside.is_exact;
+        self.needs_form |= aside.needs_form;
+        Ok(bytes)
     }
 
     fn put(&mut self, object: &Bound<'_, PyAny>, depth: u32) -> Done {
-        if object.is_exact_instance_of::<PyString>() {
-            text::put_str(object.cast_exact::<PyString>().map_err(PyErr::from)?, self.out)?;
-        } else if object.is_exact_instance_of::<PyInt>() {
-            let int = object.cast_exact::<PyInt>().map_err(PyErr::from)?;
-            super::number::put_int(int, self.out)?;
-        } else if object.is_exact_instance_of::<PyTuple>() {
+        if put_quickly(object, self.out)? {
+            return Ok(());
+        }
+        if object.is_exact_instance_of::<PyTuple>() {
             self.tuple(object.cast_exact::<PyTuple>().map_err(PyErr::from)?, depth)?;
         } else if object.is_exact_instance_of::<PyBytes>() {
             let bytes = object.cast_exact::<PyBytes>().map_err(PyErr::from)?;
@@ -264,23 +265,42 @@ impl<'a> Canonical<'a> {
 
     fn frozenset(&mut self, set: &Bound<'_, PyFrozenSet>, depth: u32) -> Done {
         let depth = deeper(depth)?;
-        let items = set.iter().map(|item| self.aside(|aside| aside.put(&item, depth)));
-        let items = items.map(|done| done.map(|(_, bytes)| bytes)).collect::<Done<Vec<_>>>()?;
-        self.sorted(Tag::FrozenSet, items);
+        self.set(Tag::FrozenSet, set.iter(), |aside, item| aside.put(&item, depth))
+    }
+
+    /// Writes the items of a set, each once, in the order of their bytes.
+    fn set<T>(
+        &mut self,
+        tag: Tag,
+        items: impl Iterator<Item = T>,
+        put: impl Fn(&mut Canonical<'_>, T) -> Done,
+    ) -> Done {
+        let mut items = self.sorted(items, put)?;
+        items.dedup();
+        self.append(tag, &items);
         Ok(())
     }
 
-    /// Writes these items, each once, in the order of their bytes.
-    fn sorted(&mut self, tag: Tag, mut items: Vec<Vec<u8>>) {
+    /// Returns the bytes of items, in their order.
+    fn sorted<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        put: impl Fn(&mut Canonical<'_>, T) -> Done,
+    ) -> Done<Vec<Vec<u8>>> {
+        let items = items.map(|item| self.aside(|aside| put(aside, item)));
+        let mut items = items.collect::<Done<Vec<_>>>()?;
         items.sort_unstable();
-        items.dedup();
+        Ok(items)
+    }
+
+    fn append(&mut self, tag: Tag, items: &[Vec<u8>]) {
         put_head(self.out, tag, items.len() as u64);
         items.iter().for_each(|bytes| self.out.extend_from_slice(bytes));
     }
 
     /// Writes a value whose payload is what `write` writes.
     fn with_payload(&mut self, tag: Tag, write: impl FnOnce(&mut Canonical<'_>) -> Done) -> Done {
-        let ((), payload) = self.aside(write)?;
+        let payload = self.aside(write)?;
         put_bytes(self.out, tag, &payload);
         Ok(())
     }

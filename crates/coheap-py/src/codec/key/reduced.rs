@@ -89,10 +89,7 @@ impl Canonical<'_> {
             tuple.iter().try_for_each(|item| self.put_part(&item, depth))
         } else if let Ok(set) = part.cast_exact::<PySet>() {
             let depth = deeper(depth)?;
-            let items = set.iter().map(|item| self.aside(|aside| aside.put_part(&item, depth)));
-            let items = items.map(|done| done.map(|(_, bytes)| bytes)).collect::<Done<Vec<_>>>()?;
-            self.sorted(Tag::Set, items);
-            Ok(())
+            self.set(Tag::Set, set.iter(), |aside, item| aside.put_part(&item, depth))
         } else if let Ok(bytes) = part.cast_exact::<PyByteArray>() {
             put_bytes(self.out, Tag::ByteArray, &bytes.to_vec());
             Ok(())
@@ -115,17 +112,11 @@ impl Canonical<'_> {
     /// Writes pairs in the order of their keys' bytes.
     fn put_dict(&mut self, dict: &Bound<'_, PyDict>, depth: u32) -> Done {
         let depth = deeper(depth)?;
-        let pair = |(key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
-            let ((), pair) = self.aside(|aside| {
-                aside.put_part(&key, depth)?;
-                aside.put_part(&value, depth)
-            })?;
-            Ok(pair)
-        };
-        let mut pairs = dict.iter().map(pair).collect::<Done<Vec<_>>>()?;
-        pairs.sort_unstable();
-        put_head(self.out, Tag::Dict, pairs.len() as u64);
-        pairs.iter().for_each(|pair| self.out.extend_from_slice(pair));
+        let pairs = self.sorted(dict.iter(), |aside, (key, value)| {
+            aside.put_part(&key, depth)?;
+            aside.put_part(&value, depth)
+        })?;
+        self.append(Tag::Dict, &pairs);
         Ok(())
     }
 }
