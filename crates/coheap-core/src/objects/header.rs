@@ -211,7 +211,7 @@ impl Handle {
                 }
                 Took::Held(seen) => (seen, seen.thread().map(owner_of)),
                 Took::Offered(seen) => (seen, None),
-                never => return Err(why_never(never)),
+                Took::Refused(_) | Took::Gone => return Err(damaged(object)),
             };
             if owner == Some(context.me()) {
                 return Err(Error::InTransaction);
@@ -272,14 +272,11 @@ pub(crate) struct LockedAlone<'a> {
     context: &'a Context,
 }
 
-/// Why nobody gets a transaction lock any more.
+/// The error of a transaction lock that nobody gets any more: none is made strict, and the object of this
+/// one lives.
 #[cold]
-fn why_never(took: Took) -> Error {
-    match took {
-        // Refused are those who come after a death to a strict lock, and no transaction makes one.
-        Took::Refused(seen) => Corrupt { what: "transaction lock", at: seen.0 }.into(),
-        _ => Error::ObjectGone,
-    }
+fn damaged(object: &Object) -> Error {
+    Corrupt { what: "transaction lock", at: object.lock.get() }.into()
 }
 
 impl Drop for LockedAlone<'_> {

@@ -263,6 +263,11 @@ pub(crate) fn header_bytes(trial: &Trial) -> impl Iterator<Item = u64> {
 /// Words that are as large or as odd as words can be.
 const EDGES: [u64; 6] = [0, 1, u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 << 63];
 
+/// Odd words in the place of one.
+pub(crate) fn edges(at: u64) -> impl Iterator<Item = Damage> {
+    EDGES.into_iter().map(move |word| Damage::replace(at, word))
+}
+
 /// Each bit of the words that everything else is found by, and odd words in their place: the heap's
 /// header, the headers of the objects, and what is not zero in the tables.
 pub(crate) fn bits(trial: &Trial) -> Vec<Damage> {
@@ -273,8 +278,7 @@ pub(crate) fn bits(trial: &Trial) -> Vec<Damage> {
     let mut damages = Vec::new();
     for at in header.chain(header_bytes(trial).step_by(8)).chain(used) {
         let old = whole.word(at);
-        let words = (0..64).map(|bit| old ^ 1 << bit).chain(EDGES);
-        damages.extend(words.map(|word| Damage::replace(at, word)));
+        damages.extend((0..64).map(|bit| Damage::replace(at, old ^ 1 << bit)).chain(edges(at)));
     }
     damages
 }
