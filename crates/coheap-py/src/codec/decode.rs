@@ -72,20 +72,55 @@ impl From<PyErr> for Failure {
     }
 }
 
-fn value<'py>(
+/// The object that the bytes say, if it is one of those that are made without running Python code.
+#[inline]
+pub(crate) fn decode_scalar<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    if let Some(([tag], number)) = bytes.split_first_chunk() {
+        if let (true, Ok(number)) = (*tag == Tag::Int as u8, number.try_into()) {
+            return Some(int(py, i64::from_le_bytes(number)));
+        }
+    }
+    let mut reader = Reader::new(bytes);
+    let tag = reader.tag().ok()?;
+    let object = scalar(py, tag, &mut reader).ok()??;
+    reader.end().is_ok().then_some(object)
+}
+
+/// The object of this tag, if no Python code runs to make it.
+#[inline]
+fn scalar<'py>(
     py: Python<'py>,
+    tag: Tag,
     reader: &mut Reader<'_>,
-    rules: Rules,
-    depth: u32,
-) -> Result<Bound<'py, PyAny>, Failure> {
-    Ok(match reader.tag()? {
-        Tag::Int => reader.int()?.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+) -> Result<Option<Bound<'py, PyAny>>, Broken> {
+    Ok(Some(match tag {
+        Tag::Int => int(py, reader.int()?),
         Tag::Str => PyString::new(py, reader.str()?).into_any(),
         Tag::Float => PyFloat::new(py, reader.float()?).into_any(),
         Tag::None => py.None().into_bound(py),
         Tag::False => PyBool::new(py, false).to_owned().into_any(),
         Tag::True => PyBool::new(py, true).to_owned().into_any(),
         Tag::Bytes => PyBytes::new(py, reader.bytes()?).into_any(),
+        _ => return Ok(None),
+    }))
+}
+
+fn int(py: Python<'_>, number: i64) -> Bound<'_, PyAny> {
+    let Ok(int) = number.into_pyobject(py);
+    int.into_any()
+}
+
+fn value<'py>(
+    py: Python<'py>,
+    reader: &mut Reader<'_>,
+    rules: Rules,
+    depth: u32,
+) -> Result<Bound<'py, PyAny>, Failure> {
+    let tag = reader.tag()?;
+    if let Some(object) = scalar(py, tag, reader)? {
+        return Ok(object);
+    }
+    Ok(match tag {
         Tag::Tuple => PyTuple::new(py, items(py, reader, rules, depth)?)?.into_any(),
         Tag::List => PyList::new(py, items(py, reader, rules, depth)?)?.into_any(),
         Tag::Dict => dict(py, reader, rules, depth)?,

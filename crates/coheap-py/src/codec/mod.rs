@@ -26,7 +26,7 @@ mod pickle;
 pub(crate) mod probe;
 mod text;
 
-pub(crate) use decode::decode;
+pub(crate) use decode::{decode, decode_scalar};
 pub(crate) use encode::{encode, encode_for_dict, freeze_arrays, is_plain, may_hold_arrays};
 pub(crate) use key::{encode_key, encode_wanted};
 

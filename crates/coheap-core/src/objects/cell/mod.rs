@@ -178,7 +178,10 @@ impl Cell {
             let mut both = [0u8; 16];
             both[..8].copy_from_slice(&self.0.to_le_bytes());
             both[8..].copy_from_slice(&self.1.to_le_bytes());
-            out.extend_from_slice(&both[1..=len]);
+            // All of them, and then fewer: a copy of unknown length costs a call.
+            let end = out.len() + len;
+            out.extend_from_slice(&both[1..]);
+            out.truncate(end);
             return Ok(true);
         }
         match self.block() {

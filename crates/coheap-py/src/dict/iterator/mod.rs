@@ -20,6 +20,7 @@ use super::plain::Copied;
 use super::{Dict, LOOKS, until_claimed};
 use crate::access::read;
 use crate::atomic;
+use crate::codec;
 use crate::scratch::Scratch;
 use block::InBlock;
 
@@ -67,20 +68,45 @@ enum State {
 struct Left {
     copied: Arc<Copied>,
     numbers: Range<usize>,
+    /// The instruction that gets the keys may go on to ask for the values: each key is noted.
+    is_noted: bool,
 }
 
 /// The next entry.
 enum Next {
     /// A key and a value that are to be decoded; the value may have been replaced meanwhile.
     Stale(Scratch, Scratch),
-    /// An entry of a copy.
-    Copied(Arc<Copied>, usize),
+    /// An entry of a copy, and whether its key is to be noted.
+    Copied(Arc<Copied>, usize, bool),
 }
 
 impl Left {
     fn next(&mut self, is_backward: bool) -> Option<Next> {
         let number = if is_backward { self.numbers.next_back() } else { self.numbers.next() }?;
-        Some(Next::Copied(Arc::clone(&self.copied), number))
+        Some(Next::Copied(Arc::clone(&self.copied), number, self.is_noted))
+    }
+
+    /// Returns the key and the value of the next entry, if what the iterator shows of them is made without
+    /// running Python code.
+    #[inline]
+    fn next_scalars<'py>(
+        &mut self,
+        py: Python<'py>,
+        what: What,
+        is_backward: bool,
+    ) -> Option<[Option<Bound<'py, PyAny>>; 2]> {
+        let mut numbers = self.numbers.clone();
+        let number = if is_backward { numbers.next_back() } else { numbers.next() }?;
+        let (key, value) = self.copied.pairs.get(number)?;
+        let scalars = match what {
+            What::Keys => [Some(codec::decode_scalar(py, key)?), None],
+            What::Values => [None, Some(codec::decode_scalar(py, value)?)],
+            What::Items => {
+                [Some(codec::decode_scalar(py, key)?), Some(codec::decode_scalar(py, value)?)]
+            }
+        };
+        self.numbers = numbers;
+        Some(scalars)
     }
 }
 
@@ -162,8 +188,8 @@ impl DictIterator {
         let copied = self.copy(py);
         let mut state = self.state()?;
         match copied {
-            Ok(copied) => {
-                let mut left = Left { numbers: 0..copied.pairs.len(), copied };
+            Ok((copied, is_noted)) => {
+                let mut left = Left { numbers: 0..copied.pairs.len(), copied, is_noted };
                 let next = left.next(self.is_backward);
                 *state = State::Copied(left);
                 Ok(next)
@@ -175,15 +201,16 @@ impl DictIterator {
         }
     }
 
-    fn copy(&self, py: Python<'_>) -> PyResult<Arc<Copied>> {
+    /// Returns the copy, and whether its keys are to be noted.
+    fn copy(&self, py: Python<'_>) -> PyResult<(Arc<Copied>, bool)> {
         let dict = self.dict.get();
         match self.asker {
             Some(asker) if Place::current(py)? == asker => {
                 let copied = Arc::new(Copied::of(py, dict, Take::Both)?);
                 merge::begin(asker, dict, &copied);
-                Ok(copied)
+                Ok((copied, true))
             }
-            _ => Copied::of(py, dict, self.what.take()).map(Arc::new),
+            _ => Ok((Arc::new(Copied::of(py, dict, self.what.take())?), false)),
         }
     }
 }
@@ -200,6 +227,19 @@ impl DictIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let scalars = match &mut *self.state()? {
+            State::Copied(left) if !left.is_noted => {
+                left.next_scalars(py, self.what, self.is_backward)
+            }
+            _ => None,
+        };
+        match scalars {
+            Some([Some(key), Some(value)]) => {
+                return Ok(Some((key, value).into_pyobject(py)?.into_any()));
+            }
+            Some([Some(shown), None] | [None, Some(shown)]) => return Ok(Some(shown)),
+            _ => {}
+        }
         let Some(next) = self.advance(py)? else { return Ok(None) };
         let dict = self.dict.get();
         let (key, value) = match (next, self.what) {
@@ -211,13 +251,13 @@ impl DictIterator {
                 })?;
                 (key, loaded)
             }
-            (Next::Copied(copied, number), What::Values) => {
+            (Next::Copied(copied, number, _), What::Values) => {
                 return copied.value(py, dict, number).map(Some);
             }
-            (Next::Copied(copied, number), what) => {
+            (Next::Copied(copied, number, is_noted), what) => {
                 let key = copied.key(py, dict, number)?;
                 if what == What::Keys {
-                    if self.asker.is_some() {
+                    if is_noted {
                         merge::note(&copied, &key);
                     }
                     return Ok(Some(key));

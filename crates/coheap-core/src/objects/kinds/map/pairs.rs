@@ -7,6 +7,9 @@ use crate::journal::Context;
 use crate::memory::reserve_private;
 use crate::objects::cell::{Cell, Later};
 
+/// Bytes more than expected that need no other memory.
+const SPARE: usize = 4096;
+
 /// A key and its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
@@ -225,6 +228,17 @@ impl Pairs {
     /// Bytes of memory it has.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * size_of::<(usize, usize)>()
+    }
+
+    /// Asks for memory for all entries of which these are the first, without copying them again and again. It
+    /// is a guess: nothing follows from it but time.
+    pub(super) fn expect(&mut self, all: u64) {
+        let (all, count) = (all as usize, self.len());
+        if count > 0 && all > count {
+            let bytes = (self.bytes.len() as f64 / count as f64 * all as f64) as usize;
+            let _ = self.ends.try_reserve_exact(all - count);
+            let _ = self.bytes.try_reserve_exact(bytes.saturating_sub(self.bytes.len()) + SPARE);
+        }
     }
 
     /// Asks for memory for so many short ones.

@@ -51,11 +51,6 @@ impl Places {
         self.runs.last().map(|(first, number)| first + (self.count - number) as u64)
     }
 
-    fn truncate(&mut self, count: usize) {
-        self.runs.truncate(self.runs.partition_point(|(_, number)| *number < count));
-        self.count = count;
-    }
-
     /// Returns the number of the entry at a position.
     fn number_of(&self, position: u64) -> Option<usize> {
         let after = self.runs.partition_point(|(first, _)| *first <= position);
@@ -95,12 +90,6 @@ impl Seen {
 }
 
 impl Copy {
-    /// Forgets all but the first `count`.
-    pub(super) fn truncate(&mut self, count: usize) {
-        self.all.truncate(count);
-        self.places.truncate(count);
-    }
-
     /// Puts what was found at these positions in the place of what was there.
     pub(super) fn put(&mut self, positions: &[u64], seen: &Seen) {
         let mut found = seen.found.iter().zip(seen.entries.iter()).peekable();
@@ -167,9 +156,6 @@ mod tests {
             copy.places.push(position);
             copy.all.push(&[position as u8], b"old");
         }
-        copy.places.push(40);
-        copy.all.push(b"x", b"x");
-        copy.truncate(6);
         let put = |copy: &mut Copy, position: u64, value: Option<&[u8]>| {
             let mut seen = Seen::default();
             if let Some(value) = value {

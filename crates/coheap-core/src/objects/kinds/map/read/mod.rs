@@ -14,10 +14,11 @@ mod snapshot;
 pub use many::FoundMany;
 
 use super::pairs::{LongEntry, Pairs, Take};
-use super::table::Table;
+use super::table::{Table, gap};
 use super::{Key, Map};
 use crate::error::Result;
 use crate::journal::Context;
+use crate::memory::layout::SEGMENT_ENTRIES;
 use crate::objects::cell::{self, Cell, Later};
 use crate::objects::value::LOOKS;
 use crate::sync::turn;
@@ -240,14 +241,32 @@ fn add_batch<'a>(
     mut each: impl FnMut(u64),
 ) -> Result<Option<u64>> {
     let Part { take, from, most } = part;
-    entries.reserve(table.live().min(most).min(EXPECTED) as usize);
-    let end = (entries.len() as u64).saturating_add(most);
-    let mut next = table.next_living(from)?;
-    while let Some(position) = next.filter(|_| (entries.len() as u64) < end) {
-        let entry = table.entry(position)?;
-        entries.load(context, take, [&entry.key, &entry.value].map(Cell::load), long)?;
-        each(position);
-        next = table.next_living(position + 1)?;
+    if entries.is_empty() {
+        entries.reserve(table.live().min(most).min(EXPECTED) as usize);
     }
-    Ok(next)
+    let end = (entries.len() as u64).saturating_add(most);
+    let (mut at, used) = (from.max(table.root.first.get()), table.used());
+    while at < used {
+        let Some(run) = table.run(at, used)? else {
+            at = (at / SEGMENT_ENTRIES + 1) * SEGMENT_ENTRIES;
+            continue;
+        };
+        let mut inside = 0;
+        while let Some(entry) = run.get(inside) {
+            let key = Cell::load(&entry.key);
+            if key.is_removed() {
+                inside += gap::onward(key.0) as usize;
+                continue;
+            }
+            let position = at + inside as u64;
+            if entries.len() as u64 >= end {
+                return Ok(Some(position));
+            }
+            entries.load(context, take, [key, Cell::load(&entry.value)], long)?;
+            each(position);
+            inside += 1;
+        }
+        at += run.len() as u64;
+    }
+    Ok(None)
 }

@@ -15,14 +15,13 @@ use super::copy::{Copy, Seen};
 use super::{Part, add_batch};
 use crate::error::{Error, Result};
 use crate::journal::Context;
+use crate::memory::layout::ENTRY_BYTES;
 use crate::sync::turn;
 
 /// Most entries that are copied under the turn.
 const PART: u64 = 512;
-/// Parts that are copied between two looks at what has changed.
-const LOOK_AFTER: u64 = 8;
 /// Changed entries that are read at once.
-const AGAIN: usize = 64;
+const AGAIN: usize = 256;
 /// So many changed entries are few enough to be copied with the turn held.
 const FEW: usize = 256;
 /// A map with fewer entries is copied under its lock where writers keep it from being copied without: they
@@ -99,9 +98,18 @@ impl Map {
             if !is_whole() {
                 return Ok(None);
             }
+            if count == 0 {
+                all.expect(self.expected(context)?);
+            }
         }
         all.fill_in(&long)?;
         Ok(Some(all))
+    }
+
+    /// How many entries a copy will have, about.
+    fn expected(&self, context: &Context) -> Result<u64> {
+        // A damaged number has no memory allocated for more than there can be.
+        Ok(self.len(context)?.min(context.region().used_bytes() / ENTRY_BYTES))
     }
 
     /// Returns all entries as [`snapshot`](Self::snapshot) does beside writers, who do not wait. `None`: what
@@ -147,59 +155,56 @@ enum Round {
     Lost,
 }
 
-impl Copier<'_> {
+impl<'a> Copier<'a> {
     /// Copies all entries, while they change. `None`: what changed is not known any more.
     fn copy(&mut self) -> Result<Option<Copy>> {
         let (mut copy, mut long, mut next) = (Copy::default(), Vec::new(), Some(0));
-        let mut parts = 0;
+        let (context, take) = (self.context, self.take);
         while let Some(from) = next {
-            let (count, long_count) = (copy.all.len(), long.len());
-            next = self.map.read(self.context, |table| {
-                copy.truncate(count);
-                long.truncate(long_count);
-                let (part, Copy { all, places, .. }) =
-                    (Part { take: self.take, from, most: PART }, &mut copy);
-                add_batch(self.context, table, part, all, &mut long, |at| places.push(at))
-            })?;
-            parts += 1;
-            if parts % LOOK_AFTER == 0 {
-                let known = self.changed.len();
-                if !self.look()? {
-                    return Ok(None);
-                }
-                // What has yet to be copied is copied as it is then.
-                let copied = next.unwrap_or(u64::MAX);
-                let new = self.changed.split_off(known);
-                self.changed.extend(new.into_iter().filter(|position| *position < copied));
+            let (part, known) = (Part { take, from, most: PART }, self.changed.len());
+            let Copy { all, places, .. } = &mut copy;
+            next = match self.with_turn(|table| {
+                add_batch(context, table, part, all, &mut long, |at| places.push(at))
+            })? {
+                Some(next) => next,
+                None => return Ok(None),
+            };
+            if from == 0 {
+                copy.all.expect(self.map.expected(context)?);
             }
+            // What has yet to be copied is copied as it is then.
+            let new = self.changed.split_off(known);
+            self.changed.extend(new.into_iter().filter(|position| *position < from));
         }
         copy.all.fill_in(&long)?;
         Ok(Some(copy))
     }
 
-    /// Learns what has changed since the last look. Returns `false` if that is lost.
-    fn look(&mut self) -> Result<bool> {
+    /// Does something with the turn held, and learns what has changed since it was held last. `None`: that is
+    /// lost. Without the turn, writers would not let a read of many entries finish.
+    fn with_turn<T>(&mut self, act: impl FnOnce(&Table<'a>) -> Result<T>) -> Result<Option<T>> {
         let context = self.context;
-        context.retried(|| {
-            let _held = context.hold(self.map.handle.turn)?;
-            let object = self.map.handle.object(context.region())?;
-            self.trail.follow(context.region(), object, &mut self.changed)
-        })
+        let region = context.region();
+        let _held = context.retried(|| context.hold(self.map.handle.turn))?;
+        let object = self.map.handle.object(region)?;
+        if !self.trail.follow(region, object, &mut self.changed)? {
+            return Ok(None);
+        }
+        act(&Table::new(region, object)).map(Some)
     }
 
     /// Copies again what has changed.
     fn copy_again(&mut self, copy: &mut Copy) -> Result<Round> {
-        if !self.look()? {
-            return Ok(Round::Lost);
-        }
         let mut changed = std::mem::take(&mut self.changed);
         sort(&mut changed);
+        let (context, take) = (self.context, self.take);
         for positions in changed.chunks(AGAIN) {
             let (mut seen, mut long) = (Seen::default(), Vec::new());
-            self.map.read(self.context, |table| {
-                (seen, long) = (Seen::default(), Vec::new());
-                seen.read(self.context, table, self.take, positions, &mut long)
-            })?;
+            let is_known =
+                self.with_turn(|table| seen.read(context, table, take, positions, &mut long))?;
+            if is_known.is_none() {
+                return Ok(Round::Lost);
+            }
             seen.entries.fill_in(&long)?;
             copy.put(positions, &seen);
         }

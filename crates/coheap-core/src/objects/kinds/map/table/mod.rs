@@ -160,6 +160,19 @@ impl<'a> Table<'a> {
         Ok((word.get(), position % SEGMENT_ENTRIES))
     }
 
+    /// Returns the entries from a position on, below another one, that lie in its segment: one at least.
+    /// `None`: the segment was given back.
+    #[inline]
+    pub(super) fn run(&self, from: u64, below: u64) -> Result<Option<&'a [MapEntry]>, Corrupt> {
+        let (segment, inside) = self.place(from)?;
+        let count = (below - from).min(SEGMENT_ENTRIES - from % SEGMENT_ENTRIES);
+        if segment == 0 {
+            return Ok(None);
+        }
+        let first = segment.wrapping_add(inside * ENTRY_BYTES);
+        self.region.rows(first, count as usize).map(Some)
+    }
+
     /// Returns the entry at a position, if there is one.
     pub(super) fn living(&self, position: u64) -> Result<Option<&'a MapEntry>, Corrupt> {
         if position >= self.used() {
