@@ -124,6 +124,7 @@ pub mod claim {
 pub mod system {
     #[cfg(not(any(loom, miri, sim)))]
     pub use crate::os::appending;
+    pub use crate::os::{Around, LONG, around_long_work};
     pub use crate::os::{HeapFile, PrivateMutex, adopt_descriptor, inheritable};
     pub use crate::os::{OTHERS_ARE_FROZEN, now, now_roughly};
     pub use crate::os::{become_program, generation};

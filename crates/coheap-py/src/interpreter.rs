@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::heap::default;
-use crate::late;
 use crate::waiting;
+use crate::{apart, late};
 
 /// Registers hooks for forks and for the end of the interpreter, and imports the modules that the
 /// first block needs: before Python 3.13, importing them in a thread is not safe while the
@@ -19,6 +19,7 @@ use crate::waiting;
 pub(crate) fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     waiting::prepare(py)?;
+    apart::prepare();
     let ends = wrap_pyfunction!(_threads_end, module)?;
     py.import("atexit")?.call_method1("register", (ends,))?;
     let when = PyDict::new(py);

@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 mod access;
+mod apart;
 mod append;
 mod atomic;
 mod claim;

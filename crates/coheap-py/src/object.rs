@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 use crate::codec::Rules;
 use crate::waiting::Rounds;
 use crate::words::class_name;
-use crate::{atomic, errors, waiting};
+use crate::{apart, atomic, errors, waiting};
 
 /// A heap that this process has open, with the rules of this handle.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl OpenHeap {
             let done = if is_detached {
                 let until = system::now() + waiting::SLICE;
                 let run = |context: &Context| context.waiting_until(until, &mut operation);
-                py.detach(|| self.engine.with(run))
+                apart::detached(py, || self.engine.with(run))
             } else {
                 self.engine.with(|context| context.waiting_until(0, &mut operation))
             };

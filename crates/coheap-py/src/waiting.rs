@@ -11,6 +11,7 @@ use coheap_core::{Error, Result, system};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::apart;
 use crate::late::Late;
 
 static IS_FINALIZING: Late = Late::new("sys", "is_finalizing");
@@ -145,7 +146,7 @@ pub(crate) fn wait_for<T: Send>(
     loop {
         let until = deadline.unwrap_or(u64::MAX).min(now.saturating_add(SLICE));
         let slice = Slice { started, until, is_last: deadline == Some(until) };
-        let answer = py.detach(|| operation(slice));
+        let answer = apart::detached(py, || operation(slice));
         now = system::now();
         match answer {
             Err(Error::Interrupted) => py.check_signals()?,

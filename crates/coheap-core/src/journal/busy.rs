@@ -150,6 +150,17 @@ impl Context {
         Ok(())
     }
 
+    /// Does some work on so many bytes. What takes long is done as the face wants it, unless others may
+    /// wait for a turn of this thread.
+    pub(crate) fn apart<T: Send>(&self, bytes: u64, work: impl FnOnce() -> T + Send) -> T {
+        if self.holds_any() {
+            return work();
+        }
+        let (mut work, mut done) = (Some(work), None);
+        os::apart(bytes, &mut || done = work.take().map(|work| work()));
+        done.expect("whoever is around long work calls it")
+    }
+
     /// Returns whether this thread holds a turn.
     fn holds_any(&self) -> bool {
         self.highest.get() != 0 || self.kept.waiting.has_grant()

@@ -14,6 +14,7 @@
 
 #![expect(unsafe_code, clippy::disallowed_types, reason = "system calls; the ground of the rest")]
 
+mod apart;
 pub mod failpoint;
 mod latch;
 mod pace;
@@ -32,6 +33,7 @@ mod system;
 #[path = "sim/mod.rs"]
 mod system;
 
+pub use apart::{Around, LONG, apart, around_long_work};
 pub use latch::{Latch, OTHERS_ARE_FROZEN};
 pub use pace::{Pace, Tally};
 #[cfg(not(any(loom, miri, sim)))]

@@ -1,5 +1,4 @@
-//! Takes over a stream of Arrow that a Python object exports: the one place of this crate with unsafe
-//! code.
+//! Takes over a stream of Arrow that a Python object exports.
 //!
 //! What always holds: a stream is taken over once, from a capsule that has the name which the Arrow
 //! C stream interface gives it; what is left in the capsule is a stream that was released.

@@ -4,17 +4,17 @@
 //! the heap, so they do not change while they are read.
 
 use coheap_core::parcel;
+use coheap_core::system::LONG;
 use coheap_core::wire::{Broken, MAX_DEPTH, Reader, Tag, form};
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyString,
-    PyTuple,
+    PyBool, PyByteArray, PyComplex, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyString, PyTuple,
 };
 use smallvec::SmallVec;
 
 use super::encode::FEW;
 use super::{Rules, Unreadable, key, number, pickle, text};
-use crate::errors;
+use crate::{apart, errors};
 
 /// Why a tag without a Python type cannot be decoded.
 const UNKNOWN: Unreadable = "its type is unknown to this version of coheap";
@@ -72,9 +72,13 @@ impl From<PyErr> for Failure {
     }
 }
 
-/// The object that the bytes say, if it is one of those that are made without running Python code.
+/// The object that the bytes say, if it is one of those that are made without running Python code, and
+/// not long.
 #[inline]
 pub(crate) fn decode_scalar<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    if bytes.len() >= LONG {
+        return None;
+    }
     if let Some(([tag], number)) = bytes.split_first_chunk() {
         if let (true, Ok(number)) = (*tag == Tag::Int as u8, number.try_into()) {
             return Some(int(py, i64::from_le_bytes(number)));
@@ -92,7 +96,7 @@ fn scalar<'py>(
     py: Python<'py>,
     tag: Tag,
     reader: &mut Reader<'_>,
-) -> Result<Option<Bound<'py, PyAny>>, Broken> {
+) -> Result<Option<Bound<'py, PyAny>>, Failure> {
     Ok(Some(match tag {
         Tag::Int => int(py, reader.int()?),
         Tag::Str => PyString::new(py, reader.str()?).into_any(),
@@ -100,7 +104,7 @@ fn scalar<'py>(
         Tag::None => py.None().into_bound(py),
         Tag::False => PyBool::new(py, false).to_owned().into_any(),
         Tag::True => PyBool::new(py, true).to_owned().into_any(),
-        Tag::Bytes => PyBytes::new(py, reader.bytes()?).into_any(),
+        Tag::Bytes => apart::bytes(py, reader.bytes()?)?.into_any(),
         _ => return Ok(None),
     }))
 }

@@ -20,8 +20,8 @@ use pyo3::types::{
 use smallvec::SmallVec;
 
 use super::{Rules, number, pickle, text, type_name};
-use crate::errors;
 use crate::late::{Late, is_a};
+use crate::{apart, errors};
 
 /// Items that are taken out of a container without asking for memory.
 pub(super) const FEW: usize = 8;
@@ -192,7 +192,7 @@ fn put_plain(object: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
         let is_true = object.cast_exact::<PyBool>()?.is_true();
         put_tag(out, if is_true { Tag::True } else { Tag::False });
     } else if object.is_exact_instance_of::<PyBytes>() {
-        put_bytes(out, Tag::Bytes, object.cast_exact::<PyBytes>()?.as_bytes());
+        apart::put(object.py(), out, Tag::Bytes, object.cast_exact::<PyBytes>()?.as_bytes());
     } else {
         return Ok(false);
     }

@@ -4,12 +4,13 @@
 //! runs code of the object, which may do anything, also to the heap.
 
 use coheap_core::system;
-use coheap_core::wire::{Tag, put_bytes};
+use coheap_core::wire::Tag;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::{Rules, type_name};
+use crate::apart;
 use crate::late::Late;
 
 const PROTOCOL: u8 = 5;
@@ -32,7 +33,7 @@ pub(super) fn put(object: &Bound<'_, PyAny>, rules: Rules, out: &mut Vec<u8>) ->
     }
     system::sleep_when_ended();
     let bytes = DUMPS.get(py)?.call1((object, PROTOCOL))?;
-    put_bytes(out, Tag::Pickle, bytes.cast::<PyBytes>()?.as_bytes());
+    apart::put(py, out, Tag::Pickle, bytes.cast::<PyBytes>()?.as_bytes());
     Ok(())
 }
 
@@ -50,5 +51,5 @@ pub(super) fn load<'py>(
         return Err(PyErr::from_value(refused.call1((message,))?));
     }
     system::sleep_when_ended();
-    LOADS.get(py)?.call1((PyBytes::new(py, bytes),))
+    LOADS.get(py)?.call1((apart::bytes(py, bytes)?,))
 }

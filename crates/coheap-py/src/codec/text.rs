@@ -9,13 +9,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::Unreadable;
+use crate::apart;
 
 /// Appends a str (or the base of a subclass of it).
 #[inline]
 pub(super) fn put_str(object: &Bound<'_, PyString>, out: &mut Vec<u8>) -> PyResult<()> {
     match object.to_str() {
         Ok(text) => {
-            put_bytes(out, Tag::Str, text.as_bytes());
+            apart::put(object.py(), out, Tag::Str, text.as_bytes());
             Ok(())
         }
         Err(error) => put_surrogates(object, out, error),

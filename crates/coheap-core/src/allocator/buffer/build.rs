@@ -105,12 +105,14 @@ fn check_length(context: &Context, bytes: &[u8]) -> Result<u64> {
 fn fill(context: &Context, index: u64, bytes: &[u8]) -> Result<u64> {
     let region = context.region();
     let at = span::start_of(region, index);
-    let mut rest = bytes;
-    each_piece(region, at, bytes.len() as u64, |at, len| {
-        let (part, more) = rest.split_at(len as usize);
-        region.fill(at, part)?;
-        rest = more;
-        Ok::<_, Corrupt>(true)
+    let (mut rest, len) = (bytes, bytes.len() as u64);
+    context.apart(len, || {
+        each_piece(region, at, len, |at, len| {
+            let (part, more) = rest.split_at(len as usize);
+            region.fill(at, part)?;
+            rest = more;
+            Ok::<_, Corrupt>(true)
+        })
     })?;
     Ok(at)
 }

@@ -54,11 +54,13 @@ impl<'a> Reading<'a> {
     ///
     /// [`Error::NoMemory`](crate::Error::NoMemory); nothing was copied.
     pub fn append_to(&self, out: &mut Vec<u8>) -> Result<()> {
-        let region = self.context.region();
-        reserve_private(out, self.len as usize)?;
-        each_piece(region, self.at, self.len, |at, len| {
-            region.append_still(at, len as usize, out)?;
-            Ok(true)
+        let (region, at, len) = (self.context.region(), self.at, self.len);
+        reserve_private(out, len as usize)?;
+        self.context.apart(len, || {
+            each_piece(region, at, len, |at, len| {
+                region.append_still(at, len as usize, out)?;
+                Ok(true)
+            })
         })
     }
 

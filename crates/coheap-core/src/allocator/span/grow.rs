@@ -76,7 +76,8 @@ fn give_pages(context: &Context, wanted: u64, next: Next) -> Result<()> {
                 let ahead = (committed / 8).clamp(LEAST, MOST);
                 let generous = needed.max(committed + ahead).min(region.span_limit());
                 let end = if is_generous { generous } else { needed };
-                match region.commit_spans(committed, end) {
+                let bytes = end.saturating_sub(committed) * SPAN_BYTES;
+                match context.apart(bytes, || region.commit_spans(committed, end)) {
                     Ok(()) => publish(context, end, withdrawn)?,
                     Err(refused) => {
                         withdraw(context, end)?;
@@ -163,7 +164,7 @@ fn fill_unreal(context: &Context, spans: u64) -> Result<()> {
     let Some(first) = context.control().unreal.get().checked_sub(1) else { return Ok(()) };
     let filled = match defect(Mistake::HandOutHole) {
         true => Ok(()),
-        false => region.commit_data(first, spans),
+        false => context.apart(spans * SPAN_BYTES, || region.commit_data(first, spans)),
     };
     match filled {
         Ok(()) => end_unreal(context, context.index(), Use::Free),

@@ -165,7 +165,8 @@ fn give_back(context: &Context, keep: u64, shortest: u64, most: u64) -> Result<u
     while left > 0
         && let Some((first, spans)) = take_piece(context, keep, shortest, before, left)?
     {
-        let punched = region.decommit_data(first, spans);
+        let bytes = spans * SPAN_BYTES;
+        let punched = context.apart(bytes, || region.decommit_data(first, spans));
         end_unreal(context, context.index(), Use::Hole)?;
         punched?;
         left = left.saturating_sub(spans);
