@@ -47,7 +47,7 @@ CLIPPY_FEATURES := $(CARGO) clippy --locked --package coheap-core --all-targets 
 CLIPPY_SEAM := $(CARGO) clippy --locked --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check fmt lint bench python pythons typing wheel loom sim crash torture churn soak hostile docs \
+.PHONY: demo test check fmt lint bench python pythons typing wheel loom sim crash torture churn soak hostile stdlib docs \
 	help tidy FORCE
 
 demo: $(PASSED)/wheel ## run the main job: count words in many processes while they are killed
@@ -122,6 +122,9 @@ hostile: $(PASSED)/tools ## damage every byte of a small heap, one after the oth
 		COHEAP_ANY_MEMORY=1 ASAN_OPTIONS=allocator_may_return_null=1 RUSTFLAGS=-Zsanitizer=address \
 			$(RAN) hostile-sanitized -- $(CARGO) +nightly test $(TEST_HOSTILE) --target $(HOST); \
 	else echo "SKIPPED hostile-sanitized: there is no nightly compiler"; fi
+
+stdlib: ## run the tests that Python has for multiprocessing; PYTHONS= says of which
+	$(PYTHON) python/tests/stdlib/run.py $(PYTHONS:%=--python %) $(STDLIB)
 
 docs: ## build the Rust documentation
 	$(CARGO) doc --locked --no-deps

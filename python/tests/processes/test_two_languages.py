@@ -20,7 +20,7 @@ from conftest import until
 
 import coheap
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PYTHON = [sys.executable, "-W", "error", str(ROOT / "examples/two_languages/main.py")]
 SECONDS = 90
 
