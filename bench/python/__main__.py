@@ -5,7 +5,7 @@
 One run, the side that begins changing with each round, medians over the rounds. Both sides of a
 row run the same function, in the same number of forked processes, for the same time.
 
-Not here: the workloads (`workloads`, `copies`, `appending`, `crowd`, `single`, `once`), how processes are measured (`measure`), and the
+Not here: the workloads (`workloads`, `copies`, `threads`, `appending`, `crowd`, `single`, `once`), how processes are measured (`measure`), and the
 figures of the engine and of the Rust face (`bench/src`).
 """
 
@@ -22,6 +22,7 @@ from crowd import crowds
 from measure import Row
 from once import onces
 from single import singles
+from threads import threads
 from workloads import rows
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     print("| workload | coheap | against | ratio | wanted | aim | reached |")
     print("|---|---|---|---|---|---|---|")
     table = []
-    for row in [*rows(), *copies(), *appends(), *crowds(), *singles(), *onces()]:
+    for row in [*rows(), *copies(), *threads(), *appends(), *crowds(), *singles(), *onces()]:
         if options.only not in row.name:
             continue
         if row.missing:
