@@ -161,7 +161,9 @@ impl Heap {
         let shared = Shared { number, region, life, birth, member, unborn, closed, users, path };
         let heap = Self { shared: Arc::new(shared) };
         registry::watch_forks(&heap);
-        // A new member settles the earlier dead, so that rows of dead processes do not accumulate.
+        // A new member settles the earlier dead, so that rows of dead processes do not accumulate. Others may
+        // wait to open the same heap.
+        let _here = os::stay();
         heap.with(estate::sweep_in_passing)?;
         Ok(heap)
     }
@@ -236,7 +238,7 @@ impl Heap {
             _ if shared.is_closed() => return Err(Error::Closed),
             _ => {}
         }
-        let unborn = shared.unborn.lock().take();
+        let (unborn, _here) = (shared.unborn.lock().take(), os::stay());
         let born = unborn.and_then(|unborn| Member::be_born(shared.census(), unborn));
         let new = born.map(Arc::new).map_or_else(|| enter(shared.census()), Ok)?;
         temporary::join(&shared.region, new.incarnation());

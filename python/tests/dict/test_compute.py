@@ -72,6 +72,63 @@ def test_who_waits_for_a_key_does_not_wait_for_others(heap):
     assert d["slow"] == "slow"
 
 
+# Goal: what somebody else stores meanwhile stays, for the one who computes and for those who wait.
+def test_what_is_set_meanwhile_is_the_value(heap):
+    d = heap.dict("d")
+    begun, go_on = threading.Event(), threading.Event()
+    got = []
+
+    def slowly():
+        begun.set()
+        assert go_on.wait(60)
+        return "computed"
+
+    def ask(compute):
+        got.append(d.get_or_compute("a", compute))
+
+    first = threading.Thread(target=ask, args=(slowly,))
+    first.start()
+    assert begun.wait(60)
+    second = threading.Thread(target=ask, args=(None,))
+    second.start()
+    d["a"] = "set"
+    second.join(60)
+    assert got == ["set"]
+    go_on.set()
+    first.join(60)
+    assert got == ["set", "set"]
+    assert d == {"a": "set"}
+    heap.check()
+
+
+def test_who_waits_hears_that_the_dict_was_removed(heap):
+    d = heap.dict("d")
+    begun, go_on = threading.Event(), threading.Event()
+    errors = []
+
+    def slowly():
+        begun.set()
+        assert go_on.wait(60)
+
+    def ask(compute):
+        try:
+            d.get_or_compute("a", compute)
+        except coheap.ObjectGone as error:
+            errors.append(error)
+
+    first = threading.Thread(target=ask, args=(slowly,))
+    first.start()
+    assert begun.wait(60)
+    second = threading.Thread(target=ask, args=(None,))
+    second.start()
+    heap.remove("d")
+    second.join(60)
+    assert len(errors) == 1
+    go_on.set()
+    first.join(60)
+    assert len(errors) == 2
+
+
 def test_a_death_passes_it_on(heap):
     d, begun = heap.dict("d"), heap.dict("begun")
 

@@ -48,7 +48,7 @@ fn remove(folder: Option<&Path>, name: &str, is_forced: bool) -> Result<u64, Fai
             Ok(users)
         }
         Err(Error::NoSuchName | Error::BadName(_)) => {
-            Err(Failure::Usage(format!("there is no heap {name:?}; nothing was changed")))
+            Err(Failure::Failed(format!("there is no heap {name:?}; nothing was changed")))
         }
         Err(error) if is_forced && !matches!(error, Error::NotYours { .. }) => {
             std::fs::remove_file(options(folder, name).path()?).map_err(|failed| {

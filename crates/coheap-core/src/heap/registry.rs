@@ -143,7 +143,7 @@ fn take_forking() -> Option<ManuallyDrop<Forking>> {
 /// Called before a fork.
 extern "C" fn expect_children() {
     let forking = take_forking().unwrap_or_else(|| {
-        let fork = FORK.lock();
+        let (fork, _here) = (FORK.lock(), os::stay());
         all().iter().for_each(Shared::expect_child);
         let (generation, lists) = (os::generation(), (KNOWN.lock(), ALL.lock()));
         ManuallyDrop::new(Forking { generation, lists, fork })

@@ -33,7 +33,7 @@ mod system;
 #[path = "sim/mod.rs"]
 mod system;
 
-pub use apart::{Around, LONG, apart, around_long_work};
+pub use apart::{Around, LONG, apart, around_long_work, stay};
 pub use latch::{Latch, OTHERS_ARE_FROZEN};
 pub use pace::{Pace, Tally};
 #[cfg(not(any(loom, miri, sim)))]

@@ -30,8 +30,9 @@ impl Dict {
     }
 
     /// Return the value of a key. If it is missing, set it to `fn()` first: one caller computes it, in
-    /// whatever process, and those who ask for the same key meanwhile wait for that one. If it dies, or if
-    /// `fn` raises, the next one computes.
+    /// whatever process, and those who ask for the same key meanwhile wait for that one, or until the key is
+    /// set. If it dies, or if `fn` raises, the next one computes. A value that somebody else has set
+    /// meanwhile stays, and is returned.
     ///
     /// In a block of `atomic`, nobody else can set the key, and nobody is waited for.
     ///

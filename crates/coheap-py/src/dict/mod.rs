@@ -66,7 +66,8 @@ const NO_COPIES: u8 = 2;
 /// - Values are copies. What is changed in place is refused, because changes to a copy would be lost: a list,
 ///   dict, set, bytearray, deque, `array.array` or `SimpleNamespace`, also in tuples. Store a tuple, or make
 ///   the dict with `heap.dict(name, copies=True)`. Arrays of numpy come back read-only; `copy_of` returns
-///   one that can be changed. Objects of other classes, such as dataclasses, are stored as they are.
+///   one that can be changed. Objects of other classes, such as dataclasses, are stored as they are, and
+///   come back as pickling makes them, with what is inside of them.
 /// - A loop shows the dict as it was at its first step: what is written after that, by the loop itself too,
 ///   does not show and raises nothing. In a block of `atomic` a loop behaves as with `dict`.
 /// - `copy()`, `copy.copy`, `copy.deepcopy` and `|` return plain dicts. Pickles are handles to the same dict.
