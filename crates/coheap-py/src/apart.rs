@@ -20,9 +20,12 @@ thread_local! {
 
 /// Has the engine do without the lock what takes long.
 pub(crate) fn prepare() {
-    system::around_long_work(|work| match IS_DETACHED.get() {
-        true => work(),
-        false => Python::attach(|py| py.detach(work)),
+    system::around_long_work(|work| {
+        let is_detached = IS_DETACHED.get();
+        // Nobody else runs when the interpreter has ended.
+        if is_detached || Python::try_attach(|py| py.detach(&mut *work)).is_none() {
+            work();
+        }
     });
 }
 

@@ -85,7 +85,8 @@ impl Rounds {
     ) -> PyResult<()> {
         self.0 += 1;
         let until = system::now().saturating_add(budget.unwrap_or(SLICE).min(SLICE));
-        let waited = py.detach(|| engine.with(|context| context.wait_for_turn(turn, until)));
+        let wait = || engine.with(|context| context.wait_for_turn(turn, until));
+        let waited = apart::detached(py, wait);
         // What else may be wrong, the operation says itself.
         drop(waited);
         py.check_signals()

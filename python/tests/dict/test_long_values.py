@@ -101,3 +101,31 @@ def test_large_values_of_two_threads_stay_whole(large):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+# Goal: a child that is forked while another thread copies has a whole heap, and neither of the two waits for
+# the other.
+# Method: a thread stores and reads without a pause, the main thread forks; each child reads and stores.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_forks_beside_large_values(large, children):
+    target = large.dict()
+    target["a"] = value = bytes(4 << 20)
+    is_over = threading.Event()
+
+    def work():
+        while not is_over.is_set():
+            target["a"] = value
+            assert target["a"] == value
+
+    def use():
+        assert target["a"] == value
+        target["b"] = value
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(20):
+            assert children.wait(children.fork(use)) == 0
+    finally:
+        is_over.set()
+        thread.join()

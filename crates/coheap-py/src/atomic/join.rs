@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use super::block::{self, Block};
 use super::blocked::{Awaited, Blocked};
+use crate::apart;
 use crate::errors;
 use crate::lease;
 use crate::object::Object;
@@ -75,7 +76,7 @@ impl Object {
             let started = system::now();
             let budget = block::with_any(|block| block.budget()).flatten();
             let until = started.saturating_add(budget.unwrap_or(SLICE).min(SLICE));
-            let answer = py.detach(|| {
+            let answer = apart::detached(py, || {
                 block::with(|block| {
                     let answer = block.touch(self)?.lock_until(lockable, began, until);
                     block.spend(system::now() - started);

@@ -9,19 +9,19 @@
 //! count as the block's code.
 
 use std::cell::{Cell, RefCell};
+use std::sync::OnceLock;
 
 use coheap_core::{Error, system};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use super::block;
 use crate::late::{first_of, imported};
 
-static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
-static LISTENING: PyOnceLock<()> = PyOnceLock::new();
+static VARIABLE: OnceLock<Variable> = OnceLock::new();
+static LISTENING: OnceLock<()> = OnceLock::new();
 
 thread_local! {
     static IS_COLLECTING: Cell<bool> = const { Cell::new(false) };
@@ -43,7 +43,7 @@ struct Variable {
 }
 
 fn variable(py: Python<'_>) -> PyResult<&Variable> {
-    first_of(&VARIABLE, py, || {
+    first_of(&VARIABLE, || {
         let keywords = PyDict::new(py);
         keywords.set_item("default", 0)?;
         let class = py.import("contextvars")?.getattr("ContextVar")?;
@@ -76,14 +76,14 @@ pub(super) fn is_collecting() -> bool {
 
 /// Has the collector say when it begins and ends.
 pub(super) fn listen_to_collector(py: Python<'_>) -> PyResult<()> {
-    if LISTENING.get(py).is_some() {
+    if LISTENING.get().is_some() {
         return Ok(());
     }
     system::sleep_when_ended();
     let callbacks = py.import("gc")?.getattr("callbacks")?.cast_into::<PyList>()?;
     let note = wrap_pyfunction!(_note_collection, py)?;
     // No Python code runs between these two, so a child that is forked has both or neither.
-    if LISTENING.set(py, ()).is_ok() { callbacks.append(note) } else { Ok(()) }
+    if LISTENING.set(()).is_ok() { callbacks.append(note) } else { Ok(()) }
 }
 
 /// Called by the collector: `phase` is "start" or "stop".

@@ -30,7 +30,7 @@ use crate::lock::{Lock, RLock};
 use crate::object::OpenHeap;
 use crate::queue::WorkQueue;
 use crate::value::Value;
-use crate::{differs, errors, waiting};
+use crate::{apart, differs, errors, waiting};
 
 /// A heap that processes share.
 ///
@@ -281,7 +281,7 @@ impl Heap {
         if !was_closed && others == 0 {
             pickling::let_go(engine);
         }
-        let closed = py.detach(|| match (was_closed, self.is_counted) {
+        let closed = apart::detached(py, || match (was_closed, self.is_counted) {
             (true, _) => Ok(()),
             (false, true) => engine.close_for_one(),
             (false, false) if others == 0 => engine.close(),

@@ -12,12 +12,12 @@ mod conversion;
 mod typecode;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use coheap_core::wire;
 use coheap_core::{Value as Engine, ValueRecipe};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::access::{change, read};
@@ -65,7 +65,7 @@ pub(crate) struct Value {
     pub(crate) object: Object,
     pub(crate) engine: Engine,
     typecode: Typecode,
-    lock: PyOnceLock<Py<RLock>>,
+    lock: OnceLock<Py<RLock>>,
 }
 
 impl Value {
@@ -87,12 +87,12 @@ impl Value {
                 typecode.code()
             )));
         }
-        Ok(Self { engine, object, typecode, lock: PyOnceLock::new() })
+        Ok(Self { engine, object, typecode, lock: OnceLock::new() })
     }
 
     /// Returns the lock beside the number.
     fn lock<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<RLock>> {
-        first_of(&self.lock, py, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
+        first_of(&self.lock, || Py::new(py, RLock::beside(self.engine, self.object.clone())))
     }
 
     /// Does something with the lock held. In a block of `atomic`, the block keeps others away.
