@@ -19,6 +19,19 @@ import coheap
 context = coheap.get_context("fork")
 
 
+class Slowly:
+    """A computation that goes on when it is told to."""
+
+    def __init__(self, value):
+        self.value = value
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.begun.set()
+        assert self.go_on.wait(60)
+        return self.value
+
+
 def test_a_key_that_is_there_is_not_computed(heap):
     d = heap.dict("d")
     d["a"] = 1
@@ -55,19 +68,13 @@ def test_many_processes_compute_each_key_once(heap):
 
 def test_who_waits_for_a_key_does_not_wait_for_others(heap):
     d = heap.dict("d")
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slowly():
-        begun.set()
-        assert go_on.wait(60)
-        return "slow"
-
+    slowly = Slowly("slow")
     slow = threading.Thread(target=d.get_or_compute, args=("slow", slowly))
     slow.start()
-    assert begun.wait(60)
+    assert slowly.begun.wait(60)
     assert d.get_or_compute("quick", int) == 0
     assert "slow" not in d
-    go_on.set()
+    slowly.go_on.set()
     slow.join(60)
     assert d["slow"] == "slow"
 
@@ -75,26 +82,20 @@ def test_who_waits_for_a_key_does_not_wait_for_others(heap):
 # Goal: what somebody else stores meanwhile stays, for the one who computes and for those who wait.
 def test_what_is_set_meanwhile_is_the_value(heap):
     d = heap.dict("d")
-    begun, go_on = threading.Event(), threading.Event()
-    got = []
-
-    def slowly():
-        begun.set()
-        assert go_on.wait(60)
-        return "computed"
+    slowly, got = Slowly("computed"), []
 
     def ask(compute):
         got.append(d.get_or_compute("a", compute))
 
     first = threading.Thread(target=ask, args=(slowly,))
     first.start()
-    assert begun.wait(60)
+    assert slowly.begun.wait(60)
     second = threading.Thread(target=ask, args=(None,))
     second.start()
     d["a"] = "set"
     second.join(60)
     assert got == ["set"]
-    go_on.set()
+    slowly.go_on.set()
     first.join(60)
     assert got == ["set", "set"]
     assert d == {"a": "set"}
@@ -103,12 +104,7 @@ def test_what_is_set_meanwhile_is_the_value(heap):
 
 def test_who_waits_hears_that_the_dict_was_removed(heap):
     d = heap.dict("d")
-    begun, go_on = threading.Event(), threading.Event()
-    errors = []
-
-    def slowly():
-        begun.set()
-        assert go_on.wait(60)
+    slowly, errors = Slowly(None), []
 
     def ask(compute):
         try:
@@ -118,13 +114,13 @@ def test_who_waits_hears_that_the_dict_was_removed(heap):
 
     first = threading.Thread(target=ask, args=(slowly,))
     first.start()
-    assert begun.wait(60)
+    assert slowly.begun.wait(60)
     second = threading.Thread(target=ask, args=(None,))
     second.start()
     heap.remove("d")
     second.join(60)
     assert len(errors) == 1
-    go_on.set()
+    slowly.go_on.set()
     first.join(60)
     assert len(errors) == 2
 

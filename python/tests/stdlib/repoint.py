@@ -42,33 +42,17 @@ import unittest
 import {package} as package
 from test import lock_tests
 
-
-class LockTests(lock_tests.LockTests):
-    locktype = staticmethod(package.Lock)
-
-
-class RLockTests(lock_tests.RLockTests):
-    locktype = staticmethod(package.RLock)
-
-
-class EventTests(lock_tests.EventTests):
-    eventtype = staticmethod(package.Event)
-
-
-class ConditionTests(lock_tests.ConditionTests):
-    condtype = staticmethod(package.Condition)
-
-
-class SemaphoreTests(lock_tests.SemaphoreTests):
-    semtype = staticmethod(package.Semaphore)
-
-
-class BoundedSemaphoreTests(lock_tests.BoundedSemaphoreTests):
-    semtype = staticmethod(package.BoundedSemaphore)
-
-
-class BarrierTests(lock_tests.BarrierTests):
-    barriertype = staticmethod(package.Barrier)
+for tests, attribute, made in (
+    ("LockTests", "locktype", package.Lock),
+    ("RLockTests", "locktype", package.RLock),
+    ("EventTests", "eventtype", package.Event),
+    ("ConditionTests", "condtype", package.Condition),
+    ("SemaphoreTests", "semtype", package.Semaphore),
+    ("BoundedSemaphoreTests", "semtype", package.BoundedSemaphore),
+    ("BarrierTests", "barriertype", package.Barrier),
+):
+    own = {{attribute: staticmethod(made), "__module__": __name__}}
+    globals()[tests] = type(tests, (getattr(lock_tests, tests),), own)
 """
 
 LOCKS = "test.locks_of_package"

@@ -82,7 +82,7 @@ enum Next {
 
 impl Left {
     fn next(&mut self, is_backward: bool) -> Option<Next> {
-        let number = if is_backward { self.numbers.next_back() } else { self.numbers.next() }?;
+        let number = step(&mut self.numbers, is_backward)?;
         Some(Next::Copied(Arc::clone(&self.copied), number, self.is_noted))
     }
 
@@ -96,7 +96,7 @@ impl Left {
         is_backward: bool,
     ) -> Option<[Option<Bound<'py, PyAny>>; 2]> {
         let mut numbers = self.numbers.clone();
-        let number = if is_backward { numbers.next_back() } else { numbers.next() }?;
+        let number = step(&mut numbers, is_backward)?;
         let (key, value) = self.copied.pairs.get(number)?;
         let scalars = match what {
             What::Keys => [Some(codec::decode_scalar(py, key)?), None],
@@ -108,6 +108,12 @@ impl Left {
         self.numbers = numbers;
         Some(scalars)
     }
+}
+
+/// Takes the next number.
+#[inline]
+fn step(numbers: &mut Range<usize>, is_backward: bool) -> Option<usize> {
+    if is_backward { numbers.next_back() } else { numbers.next() }
 }
 
 /// A view on a dict, of the Python class with this name.

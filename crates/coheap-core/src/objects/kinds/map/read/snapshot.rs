@@ -163,7 +163,7 @@ impl<'a> Copier<'a> {
         while let Some(from) = next {
             let (part, known) = (Part { take, from, most: PART }, self.changed.len());
             let Copy { all, places, .. } = &mut copy;
-            next = match self.with_turn(|table| {
+            next = match self.with_turn(|table, _| {
                 add_batch(context, table, part, all, &mut long, |at| places.push(at))
             })? {
                 Some(next) => next,
@@ -180,9 +180,12 @@ impl<'a> Copier<'a> {
         Ok(Some(copy))
     }
 
-    /// Does something with the turn held, and learns what has changed since it was held last. `None`: that is
-    /// lost. Without the turn, writers would not let a read of many entries finish.
-    fn with_turn<T>(&mut self, act: impl FnOnce(&Table<'a>) -> Result<T>) -> Result<Option<T>> {
+    /// Does something with the turn held, and with all that has changed and was not copied again. `None`: some of
+    /// that is lost. Without the turn, writers would not let a read of many entries finish.
+    fn with_turn<T>(
+        &mut self,
+        act: impl FnOnce(&Table<'a>, &mut Vec<u64>) -> Result<T>,
+    ) -> Result<Option<T>> {
         let context = self.context;
         let region = context.region();
         let _held = context.retried(|| context.hold(self.map.handle.turn))?;
@@ -190,7 +193,7 @@ impl<'a> Copier<'a> {
         if !self.trail.follow(region, object, &mut self.changed)? {
             return Ok(None);
         }
-        act(&Table::new(region, object)).map(Some)
+        act(&Table::new(region, object), &mut self.changed).map(Some)
     }
 
     /// Copies again what has changed.
@@ -201,7 +204,7 @@ impl<'a> Copier<'a> {
         for positions in changed.chunks(AGAIN) {
             let (mut seen, mut long) = (Seen::default(), Vec::new());
             let is_known =
-                self.with_turn(|table| seen.read(context, table, take, positions, &mut long))?;
+                self.with_turn(|table, _| seen.read(context, table, take, positions, &mut long))?;
             if is_known.is_none() {
                 return Ok(Round::Lost);
             }
@@ -213,25 +216,21 @@ impl<'a> Copier<'a> {
 
     /// Copies what has changed since, if that is little.
     fn finish(&mut self, copy: &mut Copy) -> Result<Round> {
-        let context = self.context;
-        let region = context.region();
-        let held = context.retried(|| context.hold(self.map.handle.turn))?;
-        let object = self.map.handle.object(region)?;
-        if !self.trail.follow(region, object, &mut self.changed)? {
-            return Ok(Round::Lost);
-        }
-        sort(&mut self.changed);
-        if self.changed.len() > FEW {
-            return Ok(Round::More);
-        }
-        let table = Table::new(region, object);
+        let (context, take) = (self.context, self.take);
         let (mut seen, mut long) = (Seen::default(), Vec::new());
-        seen.read(context, &table, self.take, &self.changed, &mut long)?;
-        let used = table.used();
-        drop(held);
-        seen.entries.fill_in(&long)?;
-        copy.put(&self.changed, &seen);
-        Ok(Round::Done(used))
+        let copied = self.with_turn(|table, changed| {
+            sort(changed);
+            if changed.len() > FEW {
+                return Ok(Round::More);
+            }
+            seen.read(context, table, take, changed, &mut long)?;
+            Ok(Round::Done(table.used()))
+        })?;
+        if let Some(Round::Done(_)) = copied {
+            seen.entries.fill_in(&long)?;
+            copy.put(&self.changed, &seen);
+        }
+        Ok(copied.unwrap_or(Round::Lost))
     }
 }
 
